@@ -1,0 +1,34 @@
+//! The tables of Switchboard, one file per change, for SQLite and PostgreSQL alike.
+//!
+//! Times and ids are made by the program and bound, so no column has a default that computes one.
+//! A released file never changes; the next change is the next file.
+
+use sea_orm_migration::prelude::*;
+
+pub use sea_orm_migration::MigratorTrait;
+
+mod m0001_people;
+mod m0002_accounts;
+mod m0003_contacts;
+
+/// Runs the changes in order. Take the migration lock before calling it.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_people::Migration),
+            Box::new(m0002_accounts::Migration),
+            Box::new(m0003_contacts::Migration),
+        ]
+    }
+}
+
+/// The text type whose order is by bytes on both databases, for keys that are walked in order:
+/// PostgreSQL would otherwise sort by the locale that its server happens to have.
+fn ordered_text(manager: &SchemaManager<'_>) -> Alias {
+    match manager.get_database_backend() {
+        sea_orm_migration::sea_orm::DbBackend::Postgres => Alias::new("text COLLATE \"C\""),
+        _ => Alias::new("text"),
+    }
+}

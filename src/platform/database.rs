@@ -1,0 +1,276 @@
+//! The database, and everything in which SQLite and PostgreSQL differ.
+//!
+//! SQLite has one writer: `begin` opens an IMMEDIATE transaction on the one writing connection, reads go
+//! to connections of their own. PostgreSQL has one pool for both.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::PgSslMode;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+};
+use secrecy::ExposeSecret;
+
+use crate::config::{self, DatabaseTls};
+use crate::error::Error;
+
+/// How long SQLite's writer waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that has been idle for so long is tried before it is used.
+const TRIED_AFTER_IDLE: Duration = Duration::from_secs(30);
+/// The advisory lock that migrating instances queue for; any constant of our own.
+const MIGRATION_LOCK: i64 = 0x5377_6974_6368;
+
+/// A database that is connected.
+#[derive(Clone, Debug)]
+pub struct Database {
+    kind: Kind,
+    reads: DatabaseConnection,
+    writes: DatabaseConnection,
+    settings: config::Database,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    SqliteMemory,
+    SqliteFile(PathBuf),
+    Postgres,
+}
+
+impl Database {
+    /// Connects. A SQLite file that does not exist is made.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE when it cannot be reached.
+    pub async fn connect(settings: &config::Database) -> Result<Self, Error> {
+        let url = settings.url.expose_secret();
+        let kind = match url.strip_prefix("sqlite:") {
+            None => Kind::Postgres,
+            Some(rest) if rest.contains(":memory:") => Kind::SqliteMemory,
+            Some(rest) => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                Kind::SqliteFile(path.split('?').next().unwrap_or(path).into())
+            }
+        };
+        let (reads, writes) = match &kind {
+            Kind::Postgres => {
+                let pool =
+                    sea_orm::Database::connect(postgres(settings, settings.connections)).await?;
+                (pool.clone(), pool)
+            }
+            Kind::SqliteMemory => {
+                let only =
+                    sea_orm::Database::connect(sqlite("sqlite::memory:", 1, settings)).await?;
+                (only.clone(), only)
+            }
+            Kind::SqliteFile(path) => {
+                make_folder_of(path)?;
+                let url = format!("sqlite://{}?mode=rwc", path.display());
+                let writes = sea_orm::Database::connect(sqlite(&url, 1, settings)).await?;
+                let mut readers = sqlite(&url, settings.connections, settings);
+                readers.map_sqlx_sqlite_opts(|options| options.pragma("query_only", "on"));
+                (sea_orm::Database::connect(readers).await?, writes)
+            }
+        };
+        Ok(Self { kind, reads, writes, settings: settings.clone() })
+    }
+
+    /// For reads outside of a transaction.
+    pub fn reads(&self) -> &DatabaseConnection {
+        &self.reads
+    }
+
+    /// A transaction that may write. On SQLite it is the only one at a time, so that inside a deed
+    /// everything goes through it: a read beside it would wait for itself in memory.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE when no connection is free in time.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        let sqlite_transaction_mode =
+            (self.kind != Kind::Postgres).then_some(SqliteTransactionMode::Immediate);
+        let options =
+            TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
+        Ok(self.writes.begin_with_options(options).await?)
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE when it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.reads.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// "SQLite in memory", "SQLite" or "PostgreSQL", for people.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::SqliteMemory => "SQLite in memory",
+            Kind::SqliteFile(_) => "SQLite",
+            Kind::Postgres => "PostgreSQL",
+        }
+    }
+
+    /// Waits until no other instance migrates, and keeps others waiting until the lock is dropped.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE when the database cannot be reached.
+    pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
+        match &self.kind {
+            Kind::SqliteMemory => Ok(MigrationLock { connection: self.writes.clone(), file: None }),
+            Kind::SqliteFile(path) => {
+                let mut name = path.clone().into_os_string();
+                name.push(".migrating");
+                let locked = tokio::task::spawn_blocking(move || {
+                    let file = File::create(name)?;
+                    file.lock()?;
+                    Ok::<_, std::io::Error>(file)
+                });
+                let file = locked.await.map_err(Error::internal)?.map_err(Error::internal)?;
+                Ok(MigrationLock { connection: self.writes.clone(), file: Some(file) })
+            }
+            Kind::Postgres => {
+                // A connection of its own: the lock belongs to it, and neither waiting for it nor
+                // a long migration is cut short by the statement timeout.
+                let mut patient = self.settings.clone();
+                patient.statement_timeout = Duration::ZERO;
+                let connection = sea_orm::Database::connect(postgres(&patient, 1)).await?;
+                connection
+                    .execute_unprepared(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+                    .await?;
+                Ok(MigrationLock { connection, file: None })
+            }
+        }
+    }
+}
+
+/// Held by the one instance that may change the tables.
+#[derive(Debug)]
+pub struct MigrationLock {
+    connection: DatabaseConnection,
+    file: Option<File>,
+}
+
+/// What migrating found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The changes that were applied now.
+    pub applied: usize,
+    /// The changes in the database that this binary does not know, because a newer one made them.
+    pub unknown: Vec<String>,
+}
+
+impl MigrationLock {
+    /// Applies what is missing. A database that is ahead of this binary is left as it is.
+    ///
+    /// # Errors
+    /// Internal, when a change fails; it is rolled back where the database can.
+    pub async fn migrate(&self) -> Result<Migrated, Error> {
+        let known: Vec<String> =
+            Migrator::migrations().iter().map(|change| change.name().to_owned()).collect();
+        let applied = Migrator::get_migration_models(&self.connection).await?;
+        let is_applied = |name: &String| applied.iter().any(|row| row.version == *name);
+        let missing = known.iter().filter(|name| !is_applied(name)).count();
+        let unknown: Vec<String> = applied
+            .iter()
+            .map(|row| row.version.clone())
+            .filter(|name| !known.contains(name))
+            .collect();
+        // The migrator itself refuses a database with changes that it does not know.
+        if missing > 0 {
+            Migrator::up(&self.connection, None).await?;
+        }
+        Ok(Migrated { applied: missing, unknown })
+    }
+
+    /// Lets the next instance go on.
+    ///
+    /// # Errors
+    /// Internal, when the connection cannot be closed.
+    pub async fn release(self) -> Result<(), Error> {
+        match self.file {
+            Some(file) => file.unlock().map_err(Error::internal),
+            None if self.connection.get_database_backend() == sea_orm::DbBackend::Postgres => {
+                Ok(self.connection.close().await?)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a statement failed because another row has the same values in these columns. The unique
+/// index is named `<table>_<columns>`, which is how PostgreSQL tells it; SQLite names the columns.
+pub fn is_taken(error: &DbErr, table: &str, columns: &[&str]) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let sqlx::Error::Database(error) = &**error else { return false };
+    if !error.is_unique_violation() {
+        return false;
+    }
+    match error.constraint() {
+        Some(index) => index == format!("{table}_{}", columns.join("_")),
+        None => {
+            let named: Vec<String> =
+                columns.iter().map(|column| format!("{table}.{column}")).collect();
+            error.message().ends_with(&named.join(", "))
+        }
+    }
+}
+
+fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {
+    let mut options = common(settings.url.expose_secret(), connections, settings);
+    if !settings.statement_timeout.is_zero() {
+        options.statement_timeout(settings.statement_timeout);
+    }
+    let tls = match settings.tls {
+        DatabaseTls::Verify => PgSslMode::VerifyFull,
+        DatabaseTls::Prefer => PgSslMode::Prefer,
+        DatabaseTls::Off => PgSslMode::Disable,
+    };
+    options
+        .set_application_name("switchboard")
+        .test_before_acquire_if_idle_for(TRIED_AFTER_IDLE)
+        .map_sqlx_postgres_opts(move |options| options.ssl_mode(tls));
+    options
+}
+
+fn sqlite(url: &str, connections: u32, settings: &config::Database) -> ConnectOptions {
+    let mut options = common(url, connections, settings);
+    options
+        .test_before_acquire(false)
+        .min_connections(1)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .foreign_keys(true)
+                .busy_timeout(BUSY_TIMEOUT)
+                .pragma("journal_mode", "wal")
+                .pragma("synchronous", "full")
+        });
+    options
+}
+
+fn common(url: &str, connections: u32, settings: &config::Database) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_timeout(settings.acquire_timeout)
+        .sqlx_logging(false);
+    options
+}
+
+fn make_folder_of(path: &Path) -> Result<(), Error> {
+    match path.parent() {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(Error::internal),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,54 @@
+//! What every room stands on and no room's words are in: clock, randomness, database, secrets at rest,
+//! calls to other services, limits, text and phone numbers. It would compile with every feature deleted.
+
+use std::sync::Arc;
+
+use clock::{Clock, Instant};
+use database::Database;
+use entropy::Entropy;
+use outbound::Outbound;
+use uuid::{Builder, Uuid};
+use vault::Vault;
+
+pub mod clock;
+pub mod database;
+pub mod entropy;
+pub mod outbound;
+pub mod phone;
+pub mod text;
+pub mod throttle;
+pub mod vault;
+
+/// What a deed takes to do its work.
+pub struct Platform {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The database.
+    pub database: Database,
+    /// Secrets at rest.
+    pub vault: Vault,
+    /// Calls to other services.
+    pub outbound: Outbound,
+}
+
+impl Platform {
+    /// Now, in whole microseconds.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// A new id: a UUIDv7 (RFC 9562, section 5.7) of this moment.
+    pub fn new_id<T: From<Uuid>>(&self) -> T {
+        let millis = u64::try_from(self.now().timestamp_millis()).unwrap_or_default();
+        Builder::from_unix_timestamp_millis(millis, &self.random()).into_uuid().into()
+    }
+}

@@ -1,0 +1,98 @@
+//! Calling other services: the only maker of HTTP clients.
+//!
+//! No redirects are followed, answers are bounded in time and size, and credentials go in headers that
+//! the client marks as sensitive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
+
+use super::clock::Clock;
+
+/// Calls other services.
+#[derive(Clone)]
+pub struct Outbound {
+    client: Client,
+    clock: Arc<dyn Clock>,
+}
+
+/// How long to wait for an answer, and how much of it to take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// From the first byte sent to the last received.
+    pub timeout: Duration,
+    /// The most bytes of the body.
+    pub bytes: usize,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It could not be reached, or broke off.
+    #[error("not reached: {0}")]
+    Unreachable(#[source] reqwest::Error),
+    /// It did not answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// It answered too much.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+impl Outbound {
+    /// A client with its own pool of connections.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes a client")]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let client = Client::builder()
+            .user_agent(concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .referer(false)
+            .build()
+            .expect("a TLS backend is built in");
+        Self { client, clock }
+    }
+
+    /// Starts a request; give it to [`Outbound::send`].
+    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there is no whole answer within the bounds.
+    pub async fn send(&self, request: RequestBuilder, bounds: Bounds) -> Result<Reply, Trouble> {
+        let deadline = self.clock.now() + bounds.timeout;
+        tokio::select! {
+            reply = receive(request, bounds.bytes) => reply,
+            () = self.clock.sleep_until(deadline) => Err(Trouble::Timeout),
+        }
+    }
+}
+
+async fn receive(request: RequestBuilder, most: usize) -> Result<Reply, Trouble> {
+    let unreachable = |error: reqwest::Error| Trouble::Unreachable(error.without_url());
+    let mut response = request.send().await.map_err(unreachable)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > most {
+            return Err(Trouble::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
+}

@@ -1,0 +1,77 @@
+//! Text that people type: one line, normalised, and folded where it is compared.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizer;
+
+use crate::error::Failure;
+
+/// Unicode's canonical composition (NFC), so that the same letters are the same bytes.
+pub fn nfc(text: &str) -> String {
+    ComposingNormalizer::new_nfc().normalize(text).into_owned()
+}
+
+/// What `text` is compared by: composed, case folded, composed again.
+pub fn fold(text: &str) -> String {
+    nfc(&CaseMapper::new().fold_string(&nfc(text)))
+}
+
+/// One line of text for people: trimmed, composed (NFC), 1 to `longest` characters, without control
+/// characters, line separators and marks that turn the writing direction around.
+///
+/// # Errors
+/// BAD_USER_INPUT; name the field with `at`.
+pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
+    let text = nfc(text.trim());
+    if text.is_empty() {
+        return Err(Failure::bad_input("Must not be empty."));
+    }
+    if text.chars().nth(longest).is_some() {
+        return Err(Failure::bad_input(format!("Must have at most {longest} characters.")));
+    }
+    if text.chars().any(breaks_a_line) {
+        return Err(Failure::bad_input("Must not have control characters."));
+    }
+    Ok(text)
+}
+
+fn breaks_a_line(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_trimmed_composed_and_bounded() {
+        assert_eq!(line("  Zoe\u{308} ", 100).expect("good"), "Zo\u{eb}");
+        assert_eq!(line(&"x".repeat(100), 100).expect("good").len(), 100);
+        for bad in ["", " \t ", "a\nb", "a\u{0}b", "a\u{202e}b", "a\u{2028}b", &"x".repeat(101)] {
+            assert!(line(bad, 100).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn folding_joins_what_people_read_as_the_same() {
+        assert_eq!(fold("STRASSE"), fold("straße"));
+        assert_eq!(fold("ZOE\u{308}"), fold("zo\u{eb}"));
+        assert_ne!(fold("ann"), fold("anne"));
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_is_folding_once(text in "\\PC{0,40}") {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+
+        #[test]
+        fn a_good_line_is_good_again_and_unchanged(text in "\\PC{0,40}") {
+            if let Ok(once) = line(&text, 100) {
+                prop_assert_eq!(line(&once, 100).expect("still good"), once);
+            }
+        }
+    }
+}

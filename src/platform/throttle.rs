@@ -1,0 +1,97 @@
+//! Counting attempts against a limit, in memory, for this instance.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::clock::Instant;
+use crate::error::Error;
+
+/// How many keys one throttle remembers. Beyond it the windows that are over are swept, and if all are
+/// running, all start anew: a flood of keys costs memory otherwise.
+const MOST_KEYS: usize = 100_000;
+
+/// So many attempts in a window that starts with the first of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Attempts in one window.
+    pub attempts: u32,
+    /// How long a window lasts.
+    pub window: Duration,
+}
+
+/// Attempts counted by key.
+#[derive(Debug)]
+pub struct Throttle<K> {
+    limit: Limit,
+    windows: Mutex<HashMap<K, Window>>,
+}
+
+#[derive(Debug)]
+struct Window {
+    ends: Instant,
+    attempts: u32,
+}
+
+impl<K: Hash + Eq + Clone> Throttle<K> {
+    /// Nothing counted yet.
+    pub fn new(limit: Limit) -> Self {
+        Self { limit, windows: Mutex::new(HashMap::new()) }
+    }
+
+    /// Counts one attempt. It counts before its outcome is known, so that a hundred at once are a hundred.
+    ///
+    /// # Errors
+    /// RATE_LIMITED until the window is over.
+    pub fn attempt(&self, now: Instant, key: &K) -> Result<(), Error> {
+        let mut windows = self.windows.lock();
+        if windows.len() >= MOST_KEYS && !windows.contains_key(key) {
+            windows.retain(|_, window| window.ends > now);
+            if windows.len() >= MOST_KEYS {
+                windows.clear();
+            }
+        }
+        let window = windows.entry(key.clone()).or_insert(Window { ends: now, attempts: 0 });
+        if window.ends <= now {
+            *window = Window { ends: now + self.limit.window, attempts: 0 };
+        }
+        if window.attempts >= self.limit.attempts {
+            return Err(Error::rate_limited((window.ends - now).to_std().unwrap_or_default()));
+        }
+        window.attempts += 1;
+        Ok(())
+    }
+
+    /// Takes one attempt back, because it turned out to be a good one.
+    pub fn forgive(&self, key: &K) {
+        if let Some(window) = self.windows.lock().get_mut(key) {
+            window.attempts = window.attempts.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn a_window_counts_refuses_and_starts_anew() {
+        let throttle = Throttle::new(Limit { attempts: 2, window: Duration::from_secs(60) });
+        let start = DateTime::UNIX_EPOCH;
+        let second = |n| start + Duration::from_secs(n);
+        assert!(throttle.attempt(start, &"a").is_ok());
+        assert!(throttle.attempt(second(10), &"a").is_ok());
+        let refused = throttle.attempt(second(20), &"a").expect_err("the third");
+        assert_eq!(refused.code(), ErrorCode::RateLimited);
+        assert_eq!(refused.failures()[0].retry_after, Some(Duration::from_secs(40)));
+        assert!(throttle.attempt(second(20), &"b").is_ok(), "another key has its own count");
+        throttle.forgive(&"a");
+        assert!(throttle.attempt(second(20), &"a").is_ok(), "a good one is given back");
+        assert!(throttle.attempt(second(60), &"a").is_ok(), "the window is over");
+    }
+}
