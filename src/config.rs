@@ -218,7 +218,7 @@ impl Reader {
             access_token: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),
             graphiql: self.choice("GRAPHIQL", &[("on", true), ("off", false)], !production),
             limits: self.limits(production),
-            log: self.text("LOG").unwrap_or_else(|| "info".into()),
+            log: self.text("LOG").unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_json: self.choice("LOG_FORMAT", &[("json", true), ("text", false)], production),
             data_dir,
             assumed: std::mem::take(&mut self.assumed),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a deed answers.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Whose turn it is, in JSend's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +179,14 @@ impl Error {
     pub fn rate_limited(retry_after: Duration) -> Self {
         let failure = Failure::new(ErrorCode::RateLimited, "Too many attempts. Try again later.");
         Failure { retry_after: Some(retry_after), ..failure }.into()
+    }
+
+    /// All of these failures as one error; nothing wrong, if there are none.
+    ///
+    /// # Errors
+    /// The failures.
+    pub fn all(failures: Vec<Failure>) -> Result<()> {
+        if failures.is_empty() { Ok(()) } else { Err(Self { failures, cause: None }) }
     }
 
     /// The failures, in the order of the fields. Never empty.

@@ -4,7 +4,7 @@
 //! to connections of their own. PostgreSQL has one pool for both.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
@@ -15,6 +15,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
+use super::private_files::make_folder;
 use crate::config::{self, DatabaseTls};
 use crate::error::Error;
 
@@ -68,7 +69,9 @@ impl Database {
                 (only.clone(), only)
             }
             Kind::SqliteFile(path) => {
-                make_folder_of(path)?;
+                if let Some(folder) = path.parent() {
+                    make_folder(folder).map_err(Error::internal)?;
+                }
                 let url = format!("sqlite://{}?mode=rwc", path.display());
                 let writes = sea_orm::Database::connect(sqlite(&url, 1, settings)).await?;
                 let mut readers = sqlite(&url, settings.connections, settings);
@@ -268,9 +271,12 @@ fn common(url: &str, connections: u32, settings: &config::Database) -> ConnectOp
     options
 }
 
-fn make_folder_of(path: &Path) -> Result<(), Error> {
-    match path.parent() {
-        Some(folder) => std::fs::create_dir_all(folder).map_err(Error::internal),
-        None => Ok(()),
+/// Keys for an `IN` list, the last one repeated up to the next power of two, so that lists of many
+/// lengths share a few prepared statements.
+pub fn padded<K: Clone>(keys: &[K]) -> Vec<K> {
+    let mut padded = keys.to_vec();
+    if let Some(last) = keys.last() {
+        padded.resize(keys.len().next_power_of_two(), last.clone());
     }
+    padded
 }

@@ -15,6 +15,7 @@ pub mod database;
 pub mod entropy;
 pub mod outbound;
 pub mod phone;
+pub mod private_files;
 pub mod text;
 pub mod throttle;
 pub mod vault;

@@ -1,0 +1,32 @@
+# Any Debian with Rust and a C compiler, and any Debian: `.ci/image` passes bases of its own.
+ARG BUILD_BASE=rust:1.95-bookworm
+ARG RUN_BASE=debian:bookworm-slim
+
+FROM ${BUILD_BASE} AS build
+WORKDIR /switchboard
+# The dependencies first, under empty crates of our own: this layer holds until a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY migration/Cargo.toml migration/
+RUN mkdir src migration/src \
+ && echo 'fn main() {}' > src/main.rs \
+ && touch src/lib.rs migration/src/lib.rs \
+ && cargo build --release --locked \
+ && cargo clean --release --package switchboard --package migration
+COPY . .
+RUN cargo build --release --locked
+
+FROM ${RUN_BASE}
+# The user has a number of its own, so that volumes still belong to it after the next build. /secrets is
+# for docker-compose.yml: a new volume takes over the owner of the folder that it is mounted on.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin switchboard \
+ && install --directory --owner switchboard --group switchboard --mode 0700 /data /secrets /secrets/database
+COPY --from=build /switchboard/target/release/switchboard /usr/local/bin/
+USER 10001:10001
+ENV DATA_DIR=/data LISTEN=0.0.0.0:8000
+VOLUME /data
+EXPOSE 8000
+ENTRYPOINT ["switchboard"]
+CMD ["serve"]

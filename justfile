@@ -1,0 +1,42 @@
+set dotenv-load
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Starts Switchboard as a developer has it: SQLite, everything that is missing made.
+run *arguments:
+    cargo run -- {{ arguments }}
+
+# What every change must pass; CI runs the same, and demands PostgreSQL.
+check: && test deny
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Runs the tests, which hold schema.graphql and docs/ equal to the code. On PostgreSQL too where it is installed.
+test *arguments:
+    cargo test --workspace {{ arguments }}
+
+# Holds the dependencies to deny.toml.
+deny:
+    cargo deny check bans licenses sources
+
+# Asks the public database of advisories about the dependencies. Needs the internet.
+audit:
+    cargo deny check advisories
+
+# Writes schema.graphql anew from the code.
+schema:
+    UPDATE_SCHEMA=1 cargo test --test it schema
+
+# Writes the answers in docs/ anew from what the code answers.
+docs-update:
+    UPDATE_DOCS=1 cargo test --test it docs
+
+# Builds the container image with Docker. Without it, see .ci/image.
+image:
+    docker build --tag localhost/switchboard .

@@ -1,0 +1,143 @@
+//! Access tokens: JWTs (RFC 7519) signed with EdDSA (RFC 8037), good for minutes.
+//!
+//! A verified token is remembered by its digest, since verifying costs more than the rest of a small
+//! request. Its time is checked at each use, by our clock and without leeway.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::signing_keys::SigningKeys;
+use crate::error::{Error, Result};
+use crate::ids::{self, SessionId, UserId};
+use crate::platform::clock::Instant;
+use crate::platform::vault::Hash;
+use crate::platform::{Platform, vault};
+
+/// Ours have some 400 bytes.
+const LONGEST: usize = 2048;
+const REMEMBERED: usize = 50_000;
+
+/// What a token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Whom it speaks for.
+    pub user: UserId,
+    /// By which session.
+    pub session: SessionId,
+    /// When it is over.
+    pub expires_at: Instant,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    iss: String,
+    sub: String,
+    sid: String,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+/// Issues and verifies them.
+pub struct AccessTokens {
+    issuer: String,
+    lifetime: Duration,
+    verified: Cache<Hash, Claims>,
+}
+
+impl AccessTokens {
+    /// For tokens of this issuer, good for `lifetime`.
+    pub fn new(issuer: &str, lifetime: Duration) -> Self {
+        Self {
+            issuer: issuer.trim_end_matches('/').to_owned(),
+            lifetime,
+            verified: Cache::new(REMEMBERED),
+        }
+    }
+
+    /// How long a token is good.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Writes a token for a session.
+    pub fn issue(
+        &self,
+        platform: &Platform,
+        keys: &SigningKeys,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<String> {
+        let now = platform.now();
+        let written = Written {
+            iss: self.issuer.clone(),
+            sub: user.to_string(),
+            sid: session.to_string(),
+            iat: now.timestamp(),
+            exp: (now + self.lifetime).timestamp(),
+            jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
+        };
+        let keys = keys.current();
+        let (id, key) = keys.signer();
+        let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &written, key).map_err(Error::internal)
+    }
+
+    /// Reads a token that is genuine and not over.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED for any other.
+    pub async fn verify(
+        &self,
+        platform: &Platform,
+        keys: &SigningKeys,
+        token: &str,
+    ) -> Result<Claims> {
+        if token.len() > LONGEST {
+            return Err(not_accepted());
+        }
+        let digest: Hash = vault::sha256(token.as_bytes());
+        let claims = match self.verified.get(&digest) {
+            Some(claims) => claims,
+            None => {
+                let claims = self.check(platform, keys, token).await?;
+                self.verified.insert(digest, claims);
+                claims
+            }
+        };
+        if platform.now() >= claims.expires_at {
+            self.verified.remove(&digest);
+            return Err(Error::unauthenticated("The access token is over. Refresh it."));
+        }
+        Ok(claims)
+    }
+
+    async fn check(&self, platform: &Platform, keys: &SigningKeys, token: &str) -> Result<Claims> {
+        let header = decode_header(token).map_err(|_| not_accepted())?;
+        let id = header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted)?;
+        let (now, mut set) = (platform.now(), keys.current());
+        if set.verifier(&id, now, self.lifetime).is_none() {
+            set = keys.reload_for_unknown(platform).await?;
+        }
+        let key = set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        // The library would read the system's clock and forgive a minute: `verify` checks the time.
+        validation.validate_exp = false;
+        let written =
+            decode::<Written>(token, key, &validation).map_err(|_| not_accepted())?.claims;
+        Ok(Claims {
+            user: ids::parse(&written.sub).ok_or_else(not_accepted)?,
+            session: ids::parse(&written.sid).ok_or_else(not_accepted)?,
+            expires_at: Instant::from_timestamp(written.exp, 0).ok_or_else(not_accepted)?,
+        })
+    }
+}
+
+fn not_accepted() -> Error {
+    Error::unauthenticated("The access token is not accepted.")
+}

@@ -1,0 +1,38 @@
+//! Who a bearer token speaks for, at this moment.
+
+use super::Accounts;
+use crate::error::{Error, Result};
+use crate::ids::{SessionId, UserId};
+use crate::people::Role;
+use crate::platform::Platform;
+
+/// Somebody whose token and session are good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// Who it is.
+    pub user: UserId,
+    /// By which session.
+    pub session: SessionId,
+    /// What they may do, as it stands now.
+    pub role: Role,
+}
+
+/// Checks an access token, and that its session is not over.
+///
+/// # Errors
+/// UNAUTHENTICATED when either is not good.
+pub async fn authenticate(
+    accounts: &Accounts,
+    platform: &Platform,
+    token: &str,
+) -> Result<Authenticated> {
+    let claims = accounts.access_tokens.verify(platform, &accounts.signing_keys, token).await?;
+    let may_remember = accounts.endings.are_heard(platform.now());
+    let standing = accounts.standings.of(platform, claims.session, may_remember).await?;
+    match standing.filter(|standing| standing.user == claims.user) {
+        Some(standing) => {
+            Ok(Authenticated { user: claims.user, session: claims.session, role: standing.role })
+        }
+        None => Err(Error::unauthenticated("The session has ended. Log in again.")),
+    }
+}

@@ -1,0 +1,112 @@
+//! Endings: a session, an account's sessions, a role, a signing key's time. Each is a row, written in the
+//! transaction of the deed. This instance forgets at once, the others when they read it, each second.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sea_orm::DatabaseTransaction;
+use uuid::Uuid;
+
+use super::Accounts;
+use super::entity::endings::{self, Kind};
+use crate::error::Result;
+use crate::ids::{Id, SessionId, UserId};
+use crate::platform::Platform;
+use crate::platform::clock::Instant;
+
+/// Within this time every instance has heard of an ending: what is remembered is trusted no longer
+/// after the last reading.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(2);
+/// Rows are read again for so long: a transaction may commit after one that began later, and the
+/// clocks of two instances differ a little.
+const OVERLAP: Duration = Duration::from_secs(15);
+const SWEPT_EACH: Duration = Duration::from_mins(10);
+
+/// Something that must be trusted no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user.
+    Account(UserId),
+    /// A user's role.
+    Role(UserId),
+    /// A signing key's time.
+    SigningKeys,
+}
+
+/// How far this instance has read.
+pub struct Endings(Mutex<Progress>);
+
+#[derive(Clone, Copy)]
+struct Progress {
+    caught_up: Instant,
+    swept: Instant,
+}
+
+impl Endings {
+    /// Nothing is remembered yet, so nothing was missed.
+    pub fn caught_up(now: Instant) -> Self {
+        Self(Mutex::new(Progress { caught_up: now, swept: now }))
+    }
+
+    /// Whether every ending of two seconds ago has been heard of.
+    pub fn are_heard(&self, now: Instant) -> bool {
+        now <= self.0.lock().caught_up + HEARD_WITHIN
+    }
+}
+
+/// Writes an ending in the deed's transaction. Call [`apply`] when that is committed.
+pub async fn record(tx: &DatabaseTransaction, platform: &Platform, ending: Ending) -> Result<()> {
+    let (kind, subject) = match ending {
+        Ending::Session(id) => (Kind::Session, Some(id.uuid())),
+        Ending::Account(id) => (Kind::Account, Some(id.uuid())),
+        Ending::Role(id) => (Kind::Role, Some(id.uuid())),
+        Ending::SigningKeys => (Kind::SigningKeys, None),
+    };
+    Ok(endings::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)
+}
+
+/// Forgets what ended, on this instance.
+pub async fn apply(accounts: &Accounts, platform: &Platform, ending: Ending) -> Result<()> {
+    match ending {
+        Ending::Session(id) => accounts.standings.forget(id),
+        Ending::Account(id) | Ending::Role(id) => accounts.standings.forget_user(id),
+        Ending::SigningKeys => {
+            accounts.signing_keys.reload(platform).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads what other instances wrote since the last time. After a gap everything is forgotten.
+pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
+    let now = platform.now();
+    let Progress { caught_up, swept } = *accounts.endings.0.lock();
+    let rows = endings::since(platform.database.reads(), caught_up - OVERLAP).await?;
+    if now > caught_up + HEARD_WITHIN {
+        accounts.standings.forget_all();
+    }
+    for row in rows {
+        if let Some(ending) = read(&row) {
+            apply(accounts, platform, ending).await?;
+        }
+    }
+    accounts.endings.0.lock().caught_up = now;
+    if now > swept + SWEPT_EACH {
+        let tx = platform.database.begin().await?;
+        endings::sweep(&tx, now).await?;
+        tx.commit().await?;
+        accounts.endings.0.lock().swept = now;
+    }
+    Ok(())
+}
+
+fn read(row: &endings::Model) -> Option<Ending> {
+    match row.kind {
+        Kind::Session => row.subject.map(|id| Ending::Session(id.into())),
+        Kind::Account => row.subject.map(|id| Ending::Account(id.into())),
+        Kind::Role => row.subject.map(|id| Ending::Role(id.into())),
+        Kind::SigningKeys => Some(Ending::SigningKeys),
+    }
+}

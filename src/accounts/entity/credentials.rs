@@ -1,0 +1,53 @@
+//! A person's password.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+
+use crate::ids::UserId;
+use crate::platform::clock::Instant;
+
+#[derive(Clone, Debug, DeriveEntityModel)]
+#[sea_orm(table_name = "credentials")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: UserId,
+    pub password_hash: PasswordHash,
+    pub updated_at: Instant,
+}
+
+/// An argon2id hash in the PHC string format. Does not print.
+#[derive(Clone, PartialEq, DeriveValueType)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The hash of a person's password. Nobody has the id `None`, and it costs the same statement.
+pub async fn hash_of(
+    db: &impl ConnectionTrait,
+    user: Option<UserId>,
+) -> Result<Option<PasswordHash>, DbErr> {
+    let user = user.unwrap_or_else(|| Uuid::nil().into());
+    Ok(Entity::find_by_id(user).one(db).await?.map(|row| row.password_hash))
+}
+
+/// Puts another hash in the place of a person's.
+pub async fn replace(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    hash: PasswordHash,
+    now: Instant,
+) -> Result<(), DbErr> {
+    let change =
+        ActiveModel { password_hash: Set(hash), updated_at: Set(now), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
+    Ok(())
+}

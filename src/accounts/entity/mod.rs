@@ -1,0 +1,6 @@
+//! The tables of accounts.
+
+pub mod credentials;
+pub mod endings;
+pub mod sessions;
+pub mod signing_keys;

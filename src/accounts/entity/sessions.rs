@@ -1,0 +1,131 @@
+//! Sessions: one login of one user, with the hash of its newest refresh token and of that one's parent.
+
+use std::time::Duration;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
+
+use crate::ids::{SessionId, UserId};
+use crate::platform::clock::Instant;
+use crate::platform::vault::Hash;
+
+/// A session that was not refreshed for so long is over.
+pub const IDLE: Duration = Duration::from_hours(30 * 24);
+/// No session lasts longer.
+pub const AT_MOST: Duration = Duration::from_hours(365 * 24);
+/// How many sessions are listed: the newest.
+const LISTED: u64 = 100;
+
+#[derive(Clone, Debug, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub user_agent: Option<String>,
+    pub ip_address: Option<String>,
+    pub refresh_hash: Vec<u8>,
+    pub parent_hash: Option<Vec<u8>>,
+    pub created_at: Instant,
+    /// When its refresh token was last used, or it was opened.
+    pub last_used_at: Instant,
+    pub ended_at: Option<Instant>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// When it is over, if nothing ends it before and it is not refreshed.
+    pub fn expires_at(&self) -> Instant {
+        (self.last_used_at + IDLE).min(self.created_at + AT_MOST)
+    }
+}
+
+fn live(now: Instant) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::LastUsedAt.gt(now - IDLE))
+        .filter(Column::CreatedAt.gt(now - AT_MOST))
+}
+
+/// A session that is not over.
+pub async fn by_id(
+    db: &impl ConnectionTrait,
+    id: SessionId,
+    now: Instant,
+) -> Result<Option<Model>, DbErr> {
+    live(now).filter(Column::Id.eq(id)).one(db).await
+}
+
+/// A user's sessions that are not over, the last used first.
+pub async fn owned_by(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    now: Instant,
+) -> Result<Vec<Model>, DbErr> {
+    live(now)
+        .filter(Column::UserId.eq(user))
+        .order_by_desc(Column::LastUsedAt)
+        .order_by_desc(Column::Id)
+        .limit(LISTED)
+        .all(db)
+        .await
+}
+
+/// Puts the successor in the token's place. False when somebody else did so first.
+pub async fn rotate(
+    tx: &DatabaseTransaction,
+    id: SessionId,
+    token: &Hash,
+    successor: &Hash,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel {
+        refresh_hash: Set(successor.to_vec()),
+        parent_hash: Set(Some(token.to_vec())),
+        last_used_at: Set(now),
+        ..Default::default()
+    };
+    let updated = Entity::update_many()
+        .set(change)
+        .filter(Column::Id.eq(id))
+        .filter(Column::RefreshHash.eq(token.to_vec()))
+        .filter(Column::EndedAt.is_null())
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// Ends one session of a user. False when there is no such session that is not over.
+pub async fn end(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    id: SessionId,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel { ended_at: Set(Some(now)), ..Default::default() };
+    let updated = Entity::update_many()
+        .set(change)
+        .filter(Column::Id.eq(id))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::LastUsedAt.gt(now - IDLE))
+        .filter(Column::CreatedAt.gt(now - AT_MOST))
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// Ends every session of a user.
+pub async fn end_all(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<(), DbErr> {
+    let change = ActiveModel { ended_at: Set(Some(now)), ..Default::default() };
+    let ended = Entity::update_many()
+        .set(change)
+        .filter(Column::UserId.eq(user))
+        .filter(Column::EndedAt.is_null());
+    ended.exec(tx).await?;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The keys that sign access tokens: the private half sealed, the public half in clear.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder};
+
+use crate::platform::clock::Instant;
+
+#[derive(Clone, Debug, DeriveEntityModel)]
+#[sea_orm(table_name = "signing_keys")]
+pub struct Model {
+    /// The key's JWK thumbprint (RFC 7638).
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// Ed25519, 32 bytes.
+    pub public_key: Vec<u8>,
+    /// PKCS #8, sealed for `signing_keys/<id>`.
+    pub sealed_private_key: Vec<u8>,
+    pub created_at: Instant,
+    /// Since when it signs no more.
+    pub retired_at: Option<Instant>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// All of them, the newest first.
+pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+    Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await
+}
+
+/// Ends the signing time of those that still sign.
+pub async fn retire_all(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+    let change = ActiveModel { retired_at: Set(Some(now)), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::RetiredAt.is_null()).exec(tx).await?;
+    Ok(())
+}
+
+/// Drops those whose tokens are all over.
+pub async fn forget_retired(tx: &DatabaseTransaction, before: Instant) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::RetiredAt.lt(before)).exec(tx).await?;
+    Ok(())
+}
+
+/// Seals one anew.
+pub async fn set_sealed(tx: &DatabaseTransaction, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
+    let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
+    Ok(())
+}

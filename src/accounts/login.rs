@@ -1,0 +1,68 @@
+//! Logging in by any identifier. An unknown account and a wrong password are one answer in one time.
+
+use super::Accounts;
+use super::entity::credentials;
+use super::password::{Password, Verdict};
+use super::session::{self, Client, SignedIn};
+use crate::error::{At, Checked, Error, ErrorCode, Result};
+use crate::people::{self, Identifier};
+use crate::platform::throttle::network_of;
+use crate::platform::{Platform, text};
+
+/// No identifier is longer.
+const LONGEST_IDENTIFIER: usize = 254;
+
+/// What somebody logs in with.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "explained by LoginInput in the schema")]
+pub struct LoginInput {
+    pub identifier: String,
+    pub password: String,
+}
+
+/// Opens a session.
+///
+/// # Errors
+/// INVALID_CREDENTIALS, whatever was wrong; BAD_USER_INPUT for what nobody can have; RATE_LIMITED.
+pub async fn login(
+    accounts: &Accounts,
+    platform: &Platform,
+    client: &Client,
+    input: LoginInput,
+) -> Result<SignedIn> {
+    let (identifier, password) = (
+        text::line(&input.identifier, LONGEST_IDENTIFIER).at("identifier"),
+        Password::given(&input.password).at("password"),
+    )
+        .all()?;
+    let identifier = Identifier::parse(&identifier, accounts.default_region.as_ref());
+    let address = network_of(client.address);
+    let attempt = (identifier, address);
+    accounts.failed_logins_per_address.attempt(platform.now(), &address)?;
+    accounts.failed_logins.attempt(platform.now(), &attempt)?;
+
+    let db = platform.database.reads();
+    let person = people::by_identifier(db, &attempt.0).await?;
+    let hash = credentials::hash_of(db, person.as_ref().map(|person| person.id)).await?;
+    let verdict = accounts.passwords.verify(&password, hash.as_ref()).await?;
+    let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
+        return Err(Error::new(
+            ErrorCode::InvalidCredentials,
+            "No account has this identifier and password.",
+        ));
+    };
+    accounts.failed_logins_per_address.forgive(&address);
+    accounts.failed_logins.forgive(&attempt);
+
+    let fresh_hash = match verdict {
+        Verdict::RightButOld => Some(accounts.passwords.hash(platform, &password).await?),
+        _ => None,
+    };
+    let tx = platform.database.begin().await?;
+    if let Some(hash) = fresh_hash {
+        credentials::replace(&tx, person.id, hash, platform.now()).await?;
+    }
+    let signed_in = session::open(accounts, platform, &tx, person, client).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}

@@ -1,0 +1,52 @@
+//! Ending sessions: this one, another of one's own, or all of them.
+
+use super::Accounts;
+use super::endings::{self, Ending};
+use super::entity::sessions;
+use crate::error::{Error, Result};
+use crate::ids::{SessionId, UserId};
+use crate::platform::Platform;
+
+/// Ends the session, or with `everywhere` every session of the user.
+///
+/// # Errors
+/// Those of the database.
+pub async fn logout(
+    accounts: &Accounts,
+    platform: &Platform,
+    user: UserId,
+    session: SessionId,
+    everywhere: bool,
+) -> Result<()> {
+    let tx = platform.database.begin().await?;
+    let ending = if everywhere {
+        sessions::end_all(&tx, user, platform.now()).await?;
+        Ending::Account(user)
+    } else {
+        sessions::end(&tx, user, session, platform.now()).await?;
+        Ending::Session(session)
+    };
+    endings::record(&tx, platform, ending).await?;
+    tx.commit().await?;
+    endings::apply(accounts, platform, ending).await
+}
+
+/// Ends one of the user's sessions.
+///
+/// # Errors
+/// NOT_FOUND for one that is over, unknown or somebody else's.
+pub async fn end_session(
+    accounts: &Accounts,
+    platform: &Platform,
+    user: UserId,
+    session: SessionId,
+) -> Result<()> {
+    let tx = platform.database.begin().await?;
+    if !sessions::end(&tx, user, session, platform.now()).await? {
+        return Err(Error::not_found("session"));
+    }
+    let ending = Ending::Session(session);
+    endings::record(&tx, platform, ending).await?;
+    tx.commit().await?;
+    endings::apply(accounts, platform, ending).await
+}

@@ -1,0 +1,104 @@
+//! Proving who one is, and the whole of one's own account: passwords, sessions, tokens, `User`.
+//!
+//! Access tokens are short and checked against their session at each request; refresh tokens are used
+//! once. What ends a session is a row, so that every instance hears of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use access_token::AccessTokens;
+use endings::Endings;
+use password::Hasher;
+use signing_keys::SigningKeys;
+use standing::Standings;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::people::Identifier;
+use crate::platform::Platform;
+use crate::platform::phone::Region;
+use crate::platform::throttle::{Limit, Throttle};
+
+mod access_token;
+mod authenticate;
+mod endings;
+mod entity;
+pub mod graphql;
+mod login;
+mod logout;
+mod password;
+mod refresh;
+mod refresh_token;
+mod reseal;
+mod role;
+mod session;
+mod signing_keys;
+mod signup;
+mod standing;
+
+pub use authenticate::{Authenticated, authenticate};
+pub use login::{LoginInput, login};
+pub use logout::{end_session, logout};
+pub use refresh::refresh;
+pub use reseal::reseal;
+pub use role::set_role;
+pub use session::{Client, SignedIn};
+pub use signing_keys::{ensure_signing_key, rotate_signing_keys};
+pub use signup::{SignupInput, signup};
+
+const FAILED_LOGINS_WINDOW: Duration = Duration::from_mins(15);
+const SIGNUPS_WINDOW: Duration = Duration::from_hours(1);
+
+/// What the room keeps as long as the process lives.
+pub struct Accounts {
+    passwords: Hasher,
+    signing_keys: SigningKeys,
+    access_tokens: AccessTokens,
+    standings: Standings,
+    endings: Endings,
+    signups: Throttle<IpAddr>,
+    failed_logins: Throttle<(Identifier, IpAddr)>,
+    failed_logins_per_address: Throttle<IpAddr>,
+    default_region: Option<Region>,
+}
+
+impl Accounts {
+    /// Reads the signing keys, of which there is at least one by now.
+    ///
+    /// # Errors
+    /// When they cannot be read or opened.
+    pub async fn new(platform: &Platform, config: &Config) -> Result<Self> {
+        let throttle = |attempts, window| Limit { attempts, window };
+        let limits = &config.limits;
+        Ok(Self {
+            passwords: Hasher::default(),
+            signing_keys: SigningKeys::load(platform).await?,
+            access_tokens: AccessTokens::new(config.public_url.as_str(), config.access_token),
+            standings: Standings::default(),
+            endings: Endings::caught_up(platform.now()),
+            signups: Throttle::new(throttle(limits.signups_per_address, SIGNUPS_WINDOW)),
+            failed_logins: Throttle::new(throttle(limits.failed_logins, FAILED_LOGINS_WINDOW)),
+            failed_logins_per_address: Throttle::new(throttle(
+                limits.failed_logins_per_address,
+                FAILED_LOGINS_WINDOW,
+            )),
+            default_region: config
+                .default_region
+                .as_deref()
+                .and_then(|region| Region::parse(region).ok()),
+        })
+    }
+
+    /// The public keys that verify access tokens, as a JWK set (RFC 7517).
+    pub fn jwks(&self, platform: &Platform) -> serde_json::Value {
+        self.signing_keys.jwks(platform.now(), self.access_tokens.lifetime())
+    }
+
+    /// Hears of what other instances ended. Called each second.
+    ///
+    /// # Errors
+    /// When the database cannot be read; until it can, nothing cached is trusted.
+    pub async fn catch_up(&self, platform: &Platform) -> Result<()> {
+        endings::catch_up(self, platform).await
+    }
+}

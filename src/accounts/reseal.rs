@@ -1,0 +1,16 @@
+//! Sealing this room's secrets anew after `SECRET_KEYS` has a new first key.
+
+use super::signing_keys;
+use crate::error::Result;
+use crate::platform::Platform;
+
+/// Moves every sealed row to the first key. Answers how many were moved.
+///
+/// # Errors
+/// When a row cannot be opened: the ring lacks its key.
+pub async fn reseal(platform: &Platform) -> Result<usize> {
+    let tx = platform.database.begin().await?;
+    let moved = signing_keys::reseal(&tx, platform).await?;
+    tx.commit().await?;
+    Ok(moved)
+}

@@ -1,0 +1,80 @@
+//! Opening a session: the one place where tokens are given out.
+
+use std::net::IpAddr;
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction};
+
+use super::Accounts;
+use super::entity::sessions::ActiveModel;
+use super::refresh_token::RefreshToken;
+use crate::error::Result;
+use crate::ids::SessionId;
+use crate::people::Person;
+use crate::platform::Platform;
+
+const LONGEST_USER_AGENT: usize = 256;
+
+/// Where a request comes from, for limits and for the list of sessions.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address.
+    pub address: IpAddr,
+    /// What the program says of itself.
+    pub user_agent: Option<String>,
+}
+
+/// Somebody who proved who they are, and the tokens that show it from now on.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who it is.
+    pub person: Person,
+    /// The session that was opened or goes on.
+    pub session: SessionId,
+    /// The JWT.
+    pub access_token: String,
+    /// How long the access token is good, in seconds.
+    pub expires_in: u64,
+    /// What buys the next pair.
+    pub refresh_token: RefreshToken,
+}
+
+/// Writes a session's row and its first tokens.
+pub async fn open(
+    accounts: &Accounts,
+    platform: &Platform,
+    tx: &DatabaseTransaction,
+    person: Person,
+    client: &Client,
+) -> Result<SignedIn> {
+    let id = platform.new_id();
+    let refresh_token = RefreshToken::first(platform, id);
+    let user_agent =
+        client.user_agent.as_ref().map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
+    let row = ActiveModel {
+        id: Set(id),
+        user_id: Set(person.id),
+        user_agent: Set(user_agent),
+        ip_address: Set(Some(client.address.to_string())),
+        refresh_hash: Set(refresh_token.hash().to_vec()),
+        parent_hash: Set(None),
+        created_at: Set(platform.now()),
+        last_used_at: Set(platform.now()),
+        ended_at: Set(None),
+    };
+    row.insert(tx).await?;
+    signed_in(accounts, platform, person, id, refresh_token)
+}
+
+/// A session's tokens: a new access token beside its newest refresh token.
+pub fn signed_in(
+    accounts: &Accounts,
+    platform: &Platform,
+    person: Person,
+    session: SessionId,
+    refresh_token: RefreshToken,
+) -> Result<SignedIn> {
+    let access_token =
+        accounts.access_tokens.issue(platform, &accounts.signing_keys, person.id, session)?;
+    let expires_in = accounts.access_tokens.lifetime().as_secs();
+    Ok(SignedIn { person, session, access_token, expires_in, refresh_token })
+}

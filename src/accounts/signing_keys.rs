@@ -1,0 +1,183 @@
+//! The keys that sign access tokens: Ed25519, shared by all instances, kept as sealed rows.
+//!
+//! The newest key that is not retired signs. A retired one verifies until its last token is over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use parking_lot::RwLock;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction};
+use serde_json::json;
+
+use super::endings::{self, Ending};
+use super::entity::signing_keys::{self, ActiveModel, Model};
+use crate::error::{Error, Result};
+use crate::platform::Platform;
+use crate::platform::clock::Instant;
+
+/// How long a retired key's row is kept: longer than any access token can be configured to last.
+const KEPT: Duration = Duration::from_hours(24);
+/// An unknown key is looked for at most so often, or forged tokens would have us read all the time.
+const REREAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// The keys as this instance last read them.
+pub struct SigningKeys(RwLock<Arc<KeySet>>);
+
+pub struct KeySet {
+    signer: (String, EncodingKey),
+    verifiers: HashMap<String, Verifier>,
+    read_at: Instant,
+}
+
+struct Verifier {
+    key: DecodingKey,
+    public_key: Vec<u8>,
+    retired_at: Option<Instant>,
+}
+
+impl KeySet {
+    /// The key that signs, with its id.
+    pub fn signer(&self) -> (&str, &EncodingKey) {
+        (&self.signer.0, &self.signer.1)
+    }
+
+    /// The key of an id, while a token that it signed can still be good.
+    pub fn verifier(&self, id: &str, now: Instant, lifetime: Duration) -> Option<&DecodingKey> {
+        self.verifiers
+            .get(id)
+            .filter(|verifier| verifier.is_good(now, lifetime))
+            .map(|verifier| &verifier.key)
+    }
+}
+
+impl Verifier {
+    fn is_good(&self, now: Instant, lifetime: Duration) -> bool {
+        // Another instance may sign with it for the moment until it hears of the retirement.
+        self.retired_at.is_none_or(|retired| now < retired + lifetime + endings::HEARD_WITHIN)
+    }
+}
+
+impl SigningKeys {
+    /// Reads them.
+    pub async fn load(platform: &Platform) -> Result<Self> {
+        Ok(Self(RwLock::new(Arc::new(read(platform).await?))))
+    }
+
+    /// As they were last read.
+    pub fn current(&self) -> Arc<KeySet> {
+        self.0.read().clone()
+    }
+
+    /// Reads them again.
+    pub async fn reload(&self, platform: &Platform) -> Result<Arc<KeySet>> {
+        let read = Arc::new(read(platform).await?);
+        *self.0.write() = read.clone();
+        Ok(read)
+    }
+
+    /// Reads them again because of a key that is not among them, unless that was done just now.
+    pub async fn reload_for_unknown(&self, platform: &Platform) -> Result<Arc<KeySet>> {
+        let current = self.current();
+        if platform.now() < current.read_at + REREAD_PAUSE {
+            Ok(current)
+        } else {
+            self.reload(platform).await
+        }
+    }
+
+    /// The public halves as a JWK set.
+    pub fn jwks(&self, now: Instant, lifetime: Duration) -> serde_json::Value {
+        let set = self.current();
+        let mut keys: Vec<_> =
+            set.verifiers.iter().filter(|(_, verifier)| verifier.is_good(now, lifetime)).collect();
+        keys.sort_by_key(|(id, _)| *id);
+        let keys = keys.into_iter().map(|(id, verifier)| {
+            let x = BASE64URL_NOPAD.encode(&verifier.public_key);
+            json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": id, "x": x })
+        });
+        json!({ "keys": keys.collect::<Vec<_>>() })
+    }
+}
+
+async fn read(platform: &Platform) -> Result<KeySet> {
+    let read_at = platform.now();
+    let rows = signing_keys::all(platform.database.reads()).await?;
+    let newest = rows
+        .iter()
+        .find(|row| row.retired_at.is_none())
+        .ok_or_else(|| Error::internal("there is no signing key: run `switchboard migrate`"))?;
+    let private_key = platform.vault.open(&place_of(&newest.id), &newest.sealed_private_key)?;
+    let signer = (newest.id.clone(), EncodingKey::from_ed_der(&private_key));
+    let verifiers = rows.into_iter().map(|row| {
+        let key = DecodingKey::from_ed_components(&BASE64URL_NOPAD.encode(&row.public_key));
+        let key = key.map_err(Error::internal)?;
+        Ok((row.id, Verifier { key, public_key: row.public_key, retired_at: row.retired_at }))
+    });
+    Ok(KeySet { signer, verifiers: verifiers.collect::<Result<_>>()?, read_at })
+}
+
+/// Makes the first key, if there is none. Call it under the migration lock.
+///
+/// # Errors
+/// Those of the database.
+pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
+    let tx = platform.database.begin().await?;
+    if signing_keys::all(&tx).await?.iter().all(|row| row.retired_at.is_some()) {
+        create(&tx, platform).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Makes a new key and retires those before it. Answers the new key's id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
+    let tx = platform.database.begin().await?;
+    signing_keys::retire_all(&tx, platform.now()).await?;
+    signing_keys::forget_retired(&tx, platform.now() - KEPT).await?;
+    let id = create(&tx, platform).await?;
+    endings::record(&tx, platform, Ending::SigningKeys).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// Seals every key under the first key of the ring. Answers how many were not.
+pub async fn reseal(tx: &DatabaseTransaction, platform: &Platform) -> Result<usize> {
+    let stale = signing_keys::all(tx).await?.into_iter();
+    let stale: Vec<Model> =
+        stale.filter(|row| !platform.vault.is_current(&row.sealed_private_key)).collect();
+    for row in &stale {
+        let place = place_of(&row.id);
+        let private_key = platform.vault.open(&place, &row.sealed_private_key)?;
+        signing_keys::set_sealed(tx, &row.id, platform.vault.seal(&place, &private_key)).await?;
+    }
+    Ok(stale.len())
+}
+
+async fn create(tx: &DatabaseTransaction, platform: &Platform) -> Result<String> {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&platform.random::<32>())
+        .map_err(|e| Error::internal(e.to_string()))?;
+    let private_key = pair.to_pkcs8v1().map_err(|e| Error::internal(e.to_string()))?;
+    let jwk =
+        Jwk::from_encoding_key(&EncodingKey::from_ed_der(private_key.as_ref()), Algorithm::EdDSA);
+    let id = jwk.and_then(|jwk| jwk.thumbprint(ThumbprintHash::SHA256)).map_err(Error::internal)?;
+    let row = ActiveModel {
+        id: Set(id.clone()),
+        public_key: Set(pair.public_key().as_ref().to_vec()),
+        sealed_private_key: Set(platform.vault.seal(&place_of(&id), private_key.as_ref())),
+        created_at: Set(platform.now()),
+        retired_at: Set(None),
+    };
+    row.insert(tx).await?;
+    Ok(id)
+}
+
+fn place_of(id: &str) -> String {
+    format!("signing_keys/{id}")
+}

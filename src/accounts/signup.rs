@@ -1,0 +1,71 @@
+//! Signing up: no confirmation needed, the tokens come at once.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+
+use super::Accounts;
+use super::entity::credentials;
+use super::password::Password;
+use super::session::{self, Client, SignedIn};
+use crate::error::{At, Checked, Failure, Result, optional};
+use crate::people::{self, Email, NewPerson, Nickname};
+use crate::platform::Platform;
+use crate::platform::phone::PhoneNumber;
+use crate::platform::throttle::network_of;
+
+/// What somebody signs up with.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "explained by SignupInput in the schema")]
+pub struct SignupInput {
+    pub nickname: Option<String>,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub password: String,
+}
+
+/// Makes the account and opens its first session.
+///
+/// # Errors
+/// BAD_USER_INPUT, INVALID_PHONE_NUMBER, WEAK_PASSWORD and IDENTIFIER_TAKEN with their fields; RATE_LIMITED.
+pub async fn signup(
+    accounts: &Accounts,
+    platform: &Platform,
+    client: &Client,
+    input: SignupInput,
+) -> Result<SignedIn> {
+    let (person, password) = check(accounts, &input)?;
+    accounts.signups.attempt(platform.now(), &network_of(client.address))?;
+    person.refuse_taken(platform.database.reads()).await?;
+    let password_hash = accounts.passwords.hash(platform, &password).await?;
+
+    let tx = platform.database.begin().await?;
+    let person = people::register(&tx, platform, person).await?;
+    let credential = credentials::ActiveModel {
+        user_id: Set(person.id),
+        password_hash: Set(password_hash),
+        updated_at: Set(platform.now()),
+    };
+    credential.insert(&tx).await?;
+    let signed_in = session::open(accounts, platform, &tx, person, client).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}
+
+fn check(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Password)> {
+    let region = accounts.default_region.as_ref();
+    let phone =
+        |text: &str| PhoneNumber::parse(text, region).and_then(PhoneNumber::reachable_by_sms);
+    let (nickname, name, email, phone, password) = (
+        optional(input.nickname.as_deref(), Nickname::parse).at("nickname"),
+        optional(input.name.as_deref(), people::person_name).at("name"),
+        optional(input.email.as_deref(), Email::parse).at("email"),
+        optional(input.phone.as_deref(), phone).at("phone"),
+        Password::choose(&input.password).at("password"),
+    )
+        .all()?;
+    if nickname.is_none() && email.is_none() && phone.is_none() {
+        let failure = Failure::bad_input("Give a phone number, an e-mail address or a nickname.");
+        return Err(failure.at("phone").into());
+    }
+    Ok((NewPerson { nickname, name, email, phone }, password))
+}

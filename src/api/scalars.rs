@@ -1,0 +1,58 @@
+//! Our scalars. As inputs they take any string: the deed judges the content and names the field.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::SecondsFormat;
+
+use crate::platform::clock::Instant;
+
+/// A moment in UTC, as RFC 3339 writes it, with microseconds at most: "2026-11-21T08:30:00.000001Z".
+pub struct DateTime(pub Instant);
+
+#[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Ok(Self(text.parse()?)),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true).into()
+    }
+}
+
+impl From<Instant> for DateTime {
+    fn from(at: Instant) -> Self {
+        Self(at)
+    }
+}
+
+macro_rules! text_scalars {
+    ($($(#[$doc:meta])+ $name:ident $specified_by:literal)*) => {$(
+        $(#[$doc])+
+        pub struct $name(pub String);
+
+        #[Scalar(specified_by_url = $specified_by)]
+        impl ScalarType for $name {
+            fn parse(value: Value) -> InputValueResult<Self> {
+                match value {
+                    Value::String(text) => Ok(Self(text)),
+                    _ => Err(InputValueError::expected_type(value)),
+                }
+            }
+
+            fn to_value(&self) -> Value {
+                self.0.clone().into()
+            }
+        }
+    )*};
+}
+
+text_scalars! {
+    /// A phone number. Answers are in E.164 ("+31612345678"); inputs may be written in any format, with the
+    /// country code unless the server has a default region.
+    PhoneNumber "https://www.itu.int/rec/T-REC-E.164"
+    /// An e-mail address of at most 254 characters. It is compared without regard to case.
+    EmailAddress "https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1"
+}

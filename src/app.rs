@@ -1,0 +1,107 @@
+//! Everything that lives as long as the process, put together once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::accounts::{Accounts, ensure_signing_key};
+use crate::config::Config;
+use crate::contacts::Lookups;
+use crate::error::{Error, Result};
+use crate::platform::Platform;
+use crate::platform::clock::SystemClock;
+use crate::platform::database::Database;
+use crate::platform::entropy::SystemEntropy;
+use crate::platform::outbound::Outbound;
+use crate::platform::private_files::read_or_make;
+use crate::platform::vault::Vault;
+use crate::schema::{self, Schema};
+
+/// How often endings of other instances are read.
+const CATCH_UP_EACH: Duration = Duration::from_secs(1);
+
+/// The running program.
+pub struct App {
+    /// How it is configured.
+    pub config: Config,
+    /// What deeds take.
+    pub platform: Arc<Platform>,
+    /// Accounts.
+    pub accounts: Arc<Accounts>,
+    /// The schema, with what its resolvers need.
+    pub schema: Schema,
+}
+
+/// The platform that a configuration describes. What had to be made for it is told in `config.assumed`.
+///
+/// # Errors
+/// When the key ring is bad or the database cannot be reached.
+pub async fn platform(config: &mut Config) -> Result<Platform> {
+    let clock = Arc::new(SystemClock);
+    let entropy = Arc::new(SystemEntropy);
+    let ring = match config.secret_keys.clone() {
+        Some(ring) => ring,
+        None => {
+            let file = config.data_dir.join("secret-keys");
+            let fresh =
+                || secrecy::ExposeSecret::expose_secret(&Vault::generate(&*entropy)).to_owned();
+            let (ring, made) = read_or_make(&file, fresh).map_err(Error::internal)?;
+            let verb = if made { "made" } else { "read" };
+            config.assumed.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
+            ring.trim().to_owned().into()
+        }
+    };
+    Ok(Platform {
+        database: Database::connect(&config.database).await?,
+        vault: Vault::parse(&ring).map_err(Error::internal)?,
+        outbound: Outbound::new(clock.clone()),
+        clock,
+        entropy,
+    })
+}
+
+/// Brings the tables up to date and makes what the first start needs, while other instances wait.
+///
+/// # Errors
+/// When the database cannot be reached or a change fails.
+pub async fn prepare(platform: &Platform) -> Result<()> {
+    let lock = platform.database.migration_lock().await?;
+    let migrated = lock.migrate().await?;
+    if migrated.applied > 0 {
+        tracing::info!(changes = migrated.applied, "the database is up to date");
+    }
+    if !migrated.unknown.is_empty() {
+        tracing::warn!(unknown = ?migrated.unknown, "the database is ahead of this binary; it is served as it is");
+    }
+    ensure_signing_key(platform).await?;
+    lock.release().await
+}
+
+impl App {
+    /// Puts the rooms together on a prepared platform.
+    ///
+    /// # Errors
+    /// When the signing keys cannot be read.
+    pub async fn new(config: Config, platform: Platform) -> Result<Self> {
+        let platform = Arc::new(platform);
+        let accounts = Arc::new(Accounts::new(&platform, &config).await?);
+        let lookups = Arc::new(Lookups::new(platform.clone(), &config));
+        let schema =
+            schema::builder().data(platform.clone()).data(accounts.clone()).data(lookups).finish();
+        Ok(Self { config, platform, accounts, schema })
+    }
+
+    /// Does once what is due in the background.
+    pub async fn run_due_jobs(&self) {
+        if let Err(error) = self.accounts.catch_up(&self.platform).await {
+            tracing::error!("endings were not read: {}", error.describe());
+        }
+    }
+
+    /// Does what is due in the background, for ever.
+    pub async fn work(self: Arc<Self>) {
+        loop {
+            self.run_due_jobs().await;
+            self.platform.clock.sleep_until(self.platform.now() + CATCH_UP_EACH).await;
+        }
+    }
+}

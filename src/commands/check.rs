@@ -1,0 +1,57 @@
+//! `switchboard check`
+
+use std::time::Duration;
+
+use reqwest::Method;
+use url::Url;
+
+use super::{Complaint, configured};
+use crate::app;
+use crate::config::{Config, LookupSource};
+use crate::platform::Platform;
+use crate::platform::outbound::{Bounds, Trouble};
+
+const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(5), bytes: 1 << 20 };
+
+#[expect(clippy::print_stdout, reason = "the answer to a command")]
+pub async fn run() -> Result<(), Complaint> {
+    let mut config = configured()?;
+    println!("configuration: good");
+    let platform = app::platform(&mut config).await?;
+    for assumed in &config.assumed {
+        println!("  {assumed}");
+    }
+    platform.database.ping().await?;
+    println!("database: {} answers", platform.database.name());
+    app::prepare(&platform).await?;
+    app::App::new(config.clone(), platform).await?;
+    println!("keys: the signing key opens with SECRET_KEYS");
+    let (config, platform) = (config.clone(), app::platform(&mut config).await?);
+    check_lookup(&config, &platform).await
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to a command")]
+async fn check_lookup(config: &Config, platform: &Platform) -> Result<(), Complaint> {
+    let (name, base_url): (_, &Url) = match &config.lookup {
+        LookupSource::Offline => {
+            println!("lookup: offline, nothing to reach");
+            return Ok(());
+        }
+        LookupSource::MessageBird { base_url, .. } => ("MessageBird", base_url),
+        LookupSource::Twilio { base_url, .. } => ("Twilio", base_url),
+    };
+    // Any answer will do: a lookup would cost money.
+    match platform
+        .outbound
+        .send(platform.outbound.request(Method::GET, base_url.clone()), BOUNDS)
+        .await
+    {
+        Ok(_) | Err(Trouble::TooLarge) => {
+            println!(
+                "lookup: {name} can be reached at {base_url}; its key is not tried, for that costs money"
+            );
+            Ok(())
+        }
+        Err(trouble) => Err(Complaint(vec![format!("lookup: {name} at {base_url}: {trouble}")])),
+    }
+}

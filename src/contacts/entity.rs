@@ -1,0 +1,133 @@
+//! The contacts table. Every finder carries the owner.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::LikeExpr;
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QuerySelect};
+
+use crate::ids::{ContactId, UserId};
+use crate::platform::clock::Instant;
+use crate::platform::phone::PhoneNumber;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "contacts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ContactId,
+    pub owner_id: UserId,
+    pub name: String,
+    /// The folded name, by which contacts are ordered and searched.
+    pub name_key: String,
+    pub phone: PhoneNumber,
+    pub created_at: Instant,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Where a contact stands in its owner's list.
+pub type Place = (String, Uuid);
+
+/// What a search looks for.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// A part of the folded name.
+    pub name: String,
+    /// A part of the number, in digits; none when the search has too few.
+    pub digits: Option<String>,
+}
+
+fn owned_by(owner: UserId, search: Option<&Search>) -> Select<Entity> {
+    let contacts = Entity::find().filter(Column::OwnerId.eq(owner));
+    let Some(search) = search else { return contacts };
+    let digits = search.digits.as_deref().map(|digits| Column::Phone.like(containing(digits)));
+    contacts.filter(
+        Condition::any().add(Column::NameKey.like(containing(&search.name))).add_option(digits),
+    )
+}
+
+fn containing(part: &str) -> LikeExpr {
+    let literal = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    LikeExpr::new(format!("%{literal}%")).escape('\\')
+}
+
+/// Some of somebody's contacts, by name, after a place in the list.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+    search: Option<&Search>,
+    after: Option<Place>,
+    rows: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let mut cursor = owned_by(owner, search).cursor_by((Column::NameKey, Column::Id));
+    if let Some(place) = after {
+        cursor.after(place);
+    }
+    cursor.first(rows).all(db).await
+}
+
+/// How many contacts somebody has.
+pub async fn count(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+    search: Option<&Search>,
+) -> Result<i64, DbErr> {
+    let counted = owned_by(owner, search)
+        .select_only()
+        .expr(Column::Id.count())
+        .into_tuple::<i64>()
+        .one(db)
+        .await?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// One of somebody's contacts.
+pub async fn by_id(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+    id: ContactId,
+) -> Result<Option<Model>, DbErr> {
+    owned_by(owner, None).filter(Column::Id.eq(id)).one(db).await
+}
+
+/// Whether somebody has the number among their contacts.
+pub async fn has_phone(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+    phone: &PhoneNumber,
+) -> Result<bool, DbErr> {
+    Ok(owned_by(owner, None).filter(Column::Phone.eq(phone.clone())).one(db).await?.is_some())
+}
+
+/// Gives one of somebody's contacts another name. False when it is not theirs.
+pub async fn set_name(
+    tx: &DatabaseTransaction,
+    owner: UserId,
+    id: ContactId,
+    name: &str,
+    name_key: &str,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel {
+        name: Set(name.to_owned()),
+        name_key: Set(name_key.to_owned()),
+        ..Default::default()
+    };
+    let updated = Entity::update_many()
+        .set(change)
+        .filter(Column::Id.eq(id))
+        .filter(Column::OwnerId.eq(owner))
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// Removes one of somebody's contacts. False when it is not theirs.
+pub async fn delete(tx: &DatabaseTransaction, owner: UserId, id: ContactId) -> Result<bool, DbErr> {
+    let deleted = Entity::delete_many()
+        .filter(Column::Id.eq(id))
+        .filter(Column::OwnerId.eq(owner))
+        .exec(tx)
+        .await?;
+    Ok(deleted.rows_affected == 1)
+}

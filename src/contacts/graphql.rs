@@ -1,0 +1,287 @@
+//! Contacts in the schema.
+
+use async_graphql::connection::Connection;
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use uuid::Uuid;
+
+use super::entity::{self, Model, Search};
+use super::loaders::LookupByPhone;
+use super::lookup::entity::Model as Lookup;
+use super::{Lookups, NewContact};
+use crate::api::scalars::{DateTime, PhoneNumber};
+use crate::api::{Answer, ApiError, Asks, Cursor, Page, answer};
+use crate::error::{At, Error, Result, optional};
+use crate::ids::{ContactId, Id, UserId, parse};
+use crate::people::graphql::{Profile, User};
+use crate::people::loaders::DiscoverableByPhone;
+use crate::platform::text;
+
+/// Fewer digits than this are not searched for in numbers: they are in all of them.
+const FEWEST_DIGITS: usize = 3;
+const LONGEST_SEARCH: usize = 100;
+
+/// A page of contacts.
+pub type Contacts = Connection<Cursor<(String, Uuid)>, Contact, ContactCount>;
+
+/// One of your contacts.
+pub struct Contact(Model);
+
+#[Object]
+impl Contact {
+    /// The contact's id.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// What you call them.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Their number.
+    async fn phone(&self) -> PhoneNumber {
+        PhoneNumber(self.0.phone.as_str().to_owned())
+    }
+
+    /// What was found out about the number before it was saved.
+    async fn lookup(&self, ctx: &Context<'_>) -> Result<PhoneLookup, ApiError> {
+        let found = ctx
+            .data_unchecked::<DataLoader<LookupByPhone>>()
+            .load_one(self.0.phone.clone())
+            .await?;
+        Ok(PhoneLookup(
+            found.ok_or_else(|| Error::internal("a contact's number was never looked up"))?,
+        ))
+    }
+
+    /// Their profile, when a discoverable user has proved to have the number.
+    async fn profile(&self, ctx: &Context<'_>) -> Answer<Profile> {
+        let people = ctx.data_unchecked::<DataLoader<DiscoverableByPhone>>();
+        match people.load_one(self.0.phone.clone()).await {
+            Ok(person) => person.map(|person| Ok(Profile(person))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// You.
+    async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
+        User::load(ctx, self.0.owner_id).await
+    }
+
+    /// When it was added.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
+
+/// What was found out about a phone number.
+pub struct PhoneLookup(Lookup);
+
+#[Object]
+impl PhoneLookup {
+    /// ISO 3166-1 alpha-2; "001" for numbers of no country.
+    async fn country_code(&self) -> &str {
+        &self.0.country_code
+    }
+
+    /// The calling code, without plus.
+    async fn country_prefix(&self) -> i32 {
+        self.0.country_prefix
+    }
+
+    /// What kind of line it is.
+    #[graphql(name = "type")]
+    async fn number_type(&self) -> PhoneNumberType {
+        self.0.number_type.into()
+    }
+
+    /// "+31 6 12345678"
+    async fn international(&self) -> &str {
+        &self.0.international
+    }
+
+    /// "06 12345678"
+    async fn national(&self) -> &str {
+        &self.0.national
+    }
+
+    /// "tel:+31-6-12345678" (RFC 3966)
+    async fn rfc3966(&self) -> &str {
+        &self.0.rfc3966
+    }
+
+    /// Who was asked: "messagebird", "twilio" or "offline".
+    async fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// When they were asked.
+    async fn checked_at(&self) -> DateTime {
+        self.0.checked_at.into()
+    }
+}
+
+/// What kind of line a phone number is.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "crate::platform::phone::LineType")]
+pub enum PhoneNumberType {
+    /// A landline.
+    FixedLine,
+    /// A mobile.
+    Mobile,
+    /// Either: the country's numbers do not tell.
+    FixedLineOrMobile,
+    /// Free for the caller.
+    TollFree,
+    /// Dear for the caller. Not accepted for contacts unless configured.
+    PremiumRate,
+    /// Paid by both. Not accepted for contacts unless configured.
+    SharedCost,
+    /// Over the internet.
+    Voip,
+    /// Follows a person.
+    PersonalNumber,
+    /// A pager.
+    Pager,
+    /// One number of a company for all its places.
+    UniversalAccessNumber,
+    /// A mailbox.
+    VoiceMail,
+    /// Not known.
+    Unknown,
+}
+
+/// How many contacts there are in all.
+pub struct ContactCount {
+    owner: UserId,
+    search: Option<Search>,
+}
+
+#[Object]
+impl ContactCount {
+    /// How many there are in all, on every page.
+    async fn total_count(&self, ctx: &Context<'_>) -> Answer<i32> {
+        answer(ctx, async {
+            let count =
+                entity::count(ctx.platform().database.reads(), self.owner, self.search.as_ref())
+                    .await?;
+            Ok(i32::try_from(count).unwrap_or(i32::MAX))
+        })
+        .await
+    }
+}
+
+/// A page of somebody's contacts, for the field of `User`.
+pub async fn contacts_of(
+    ctx: &Context<'_>,
+    owner: UserId,
+    first: Option<i32>,
+    after: Option<String>,
+    search: Option<String>,
+) -> Result<Contacts> {
+    let page = Page::<(String, Uuid)>::parse(first, after.as_deref())?;
+    let search = optional(search.as_deref(), |text| text::line(text, LONGEST_SEARCH))
+        .at("search")?
+        .map(|text| {
+            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+            let digits = digits.trim_start_matches('0');
+            let digits = (digits.len() >= FEWEST_DIGITS).then(|| digits.to_owned());
+            Search { name: text::fold(&text), digits }
+        });
+    let db = ctx.platform().database.reads();
+    let rows =
+        entity::page(db, owner, search.as_ref(), page.after.clone(), page.rows_to_read()).await?;
+    let place = |row: Model| ((row.name_key.clone(), row.id.uuid()), Contact(row));
+    Ok(page.connection(rows, ContactCount { owner, search }, place))
+}
+
+/// A new contact.
+#[derive(InputObject)]
+struct AddContactInput {
+    /// What you call them, 1 to 100 characters.
+    name: String,
+    /// Their number, in any format.
+    phone: String,
+    /// The country (ISO 3166-1 alpha-2) of a number that is written without its country code.
+    country_code: Option<String>,
+}
+
+/// A contact's new name.
+#[derive(InputObject)]
+struct UpdateContactInput {
+    /// The contact's id.
+    id: ID,
+    /// What you call them from now on, 1 to 100 characters.
+    name: String,
+}
+
+/// A contact that is no more.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct RemovedContact {
+    /// The id that the contact had.
+    id: ID,
+    #[graphql(skip)]
+    owner: UserId,
+}
+
+#[async_graphql::ComplexObject]
+impl RemovedContact {
+    /// You.
+    async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
+        User::load(ctx, self.owner).await
+    }
+}
+
+/// Changing contacts.
+#[derive(Default)]
+pub struct ContactMutation;
+
+#[Object]
+impl ContactMutation {
+    /// Adds a contact, if the number exists and can be called. It is looked up first.
+    async fn add_contact(&self, ctx: &Context<'_>, input: AddContactInput) -> Answer<Contact> {
+        answer(ctx, async {
+            let viewer = ctx.viewer()?;
+            let lookups = ctx.data_unchecked::<std::sync::Arc<Lookups>>();
+            let new = NewContact {
+                name: input.name,
+                phone: input.phone,
+                country_code: input.country_code,
+            };
+            Ok(Contact(super::add(ctx.platform(), lookups, viewer.user, new).await?))
+        })
+        .await
+    }
+
+    /// Renames a contact.
+    async fn update_contact(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateContactInput,
+    ) -> Answer<Contact> {
+        answer(ctx, async {
+            let viewer = ctx.viewer()?;
+            Ok(Contact(
+                super::rename(ctx.platform(), viewer.user, parse(&input.id), &input.name).await?,
+            ))
+        })
+        .await
+    }
+
+    /// Removes a contact.
+    async fn remove_contact(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The contact's id.")] id: ID,
+    ) -> Answer<RemovedContact> {
+        answer(ctx, async {
+            let viewer = ctx.viewer()?;
+            let removed =
+                super::remove(ctx.platform(), viewer.user, parse::<ContactId>(&id)).await?;
+            Ok(RemovedContact { id: removed.to_string().into(), owner: viewer.user })
+        })
+        .await
+    }
+}

@@ -1,0 +1,106 @@
+//! What is known about phone numbers, whoever has them among their contacts.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+
+use super::Finding;
+use crate::platform::clock::Instant;
+use crate::platform::database::padded;
+use crate::platform::phone::{LineType, PhoneNumber};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "phone_lookups")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub phone: PhoneNumber,
+    pub valid: bool,
+    /// Why it is not valid.
+    pub reason: Option<String>,
+    pub number_type: LineType,
+    pub country_code: String,
+    pub country_prefix: i32,
+    pub international: String,
+    pub national: String,
+    pub rfc3966: String,
+    pub source: String,
+    pub checked_at: Instant,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Why no contact may have the number; `None` when one may.
+    pub fn refusal(&self, refused_types: &[String]) -> Option<&'static str> {
+        if !self.valid {
+            let known =
+                ["TOO_SHORT", "TOO_LONG", "INVALID_LENGTH", "INVALID_COUNTRY_CODE", "NOT_A_NUMBER"];
+            let reason = known.into_iter().find(|known| self.reason.as_deref() == Some(*known));
+            return Some(reason.unwrap_or("NOT_IN_USE"));
+        }
+        refused_types.contains(&self.number_type.to_value()).then_some("NOT_CALLABLE")
+    }
+}
+
+/// What is known about a number.
+pub async fn of_phone(
+    db: &impl ConnectionTrait,
+    phone: &PhoneNumber,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::Phone.eq(phone.clone())).one(db).await
+}
+
+/// What is known about some numbers.
+pub async fn of_phones(
+    db: &impl ConnectionTrait,
+    phones: &[PhoneNumber],
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Phone.is_in(padded(phones))).all(db).await
+}
+
+/// Keeps what was found. A number that is found invalid keeps what was known of it before, since
+/// contacts that were saved in its better days still show it.
+pub async fn keep(
+    tx: &DatabaseTransaction,
+    phone: &PhoneNumber,
+    finding: Finding,
+    source: &str,
+    now: Instant,
+) -> Result<Model, DbErr> {
+    let (facts, reason) = match finding {
+        Finding::Valid(facts) => (facts, None),
+        Finding::Invalid(reason) => (phone.facts(), Some(reason)),
+    };
+    let verdict = [Column::Valid, Column::Reason, Column::CheckedAt];
+    let found = [
+        Column::NumberType,
+        Column::CountryCode,
+        Column::CountryPrefix,
+        Column::International,
+        Column::National,
+        Column::Rfc3966,
+        Column::Source,
+    ];
+    let updated = match reason {
+        None => [&verdict[..], &found[..]].concat(),
+        Some(_) => verdict.to_vec(),
+    };
+    let row = ActiveModel {
+        phone: Set(phone.clone()),
+        valid: Set(reason.is_none()),
+        reason: Set(reason.map(str::to_owned)),
+        number_type: Set(facts.kind),
+        country_code: Set(facts.country_code),
+        country_prefix: Set(facts.country_prefix),
+        international: Set(facts.international),
+        national: Set(facts.national),
+        rfc3966: Set(facts.rfc3966),
+        source: Set(source.to_owned()),
+        checked_at: Set(now),
+    };
+    let newest = OnConflict::column(Column::Phone).update_columns(updated).to_owned();
+    Entity::insert(row).on_conflict(newest).exec_with_returning(tx).await
+}

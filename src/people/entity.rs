@@ -1,0 +1,137 @@
+//! The users table and its finders. A deleted user is found by none of them.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, QuerySelect};
+
+use super::identity::Identifier;
+use crate::ids::UserId;
+use crate::platform::clock::Instant;
+use crate::platform::database::padded;
+use crate::platform::phone::PhoneNumber;
+
+/// One person.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+#[expect(missing_docs, reason = "the columns are explained by the fields of User in the schema")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: UserId,
+    pub nickname: Option<String>,
+    /// The nickname as it is compared.
+    pub nickname_key: Option<String>,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    /// The e-mail address as it is compared.
+    pub email_key: Option<String>,
+    pub phone: Option<PhoneNumber>,
+    pub phone_verified_at: Option<Instant>,
+    pub discoverable: bool,
+    pub two_factor_enabled: bool,
+    pub role: Role,
+    pub created_at: Instant,
+    pub updated_at: Instant,
+    pub deleted_at: Option<Instant>,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Plays.
+    Player,
+    /// Operates the installation.
+    Admin,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What others call them: the nickname, else the name, else "Player".
+    pub fn display_name(&self) -> &str {
+        self.nickname.as_deref().or(self.name.as_deref()).unwrap_or("Player")
+    }
+}
+
+fn living() -> Select<Entity> {
+    Entity::find().filter(Column::DeletedAt.is_null())
+}
+
+/// The person of an id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
+    living().filter(Column::Id.eq(id)).one(db).await
+}
+
+/// The person who logs in by this.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_identifier(
+    db: &impl ConnectionTrait,
+    identifier: &Identifier,
+) -> Result<Option<Model>, DbErr> {
+    let condition = match identifier {
+        Identifier::Nickname(key) => Column::NicknameKey.eq(key),
+        Identifier::Email(key) => Column::EmailKey.eq(key),
+        Identifier::Phone(phone) => Column::Phone.eq(phone.clone()),
+    };
+    living().filter(condition).one(db).await
+}
+
+/// Those among the owners of these numbers who proved the number and let others find them.
+pub(super) async fn discoverable(
+    db: &impl ConnectionTrait,
+    phones: &[PhoneNumber],
+) -> Result<Vec<Model>, DbErr> {
+    living()
+        .filter(Column::Phone.is_in(padded(phones)))
+        .filter(Column::PhoneVerifiedAt.is_not_null())
+        .filter(Column::Discoverable.eq(true))
+        .all(db)
+        .await
+}
+
+/// Which of these three are somebody's already.
+pub(super) async fn taken(
+    db: &impl ConnectionTrait,
+    nickname: Option<&str>,
+    email: Option<&str>,
+    phone: Option<&PhoneNumber>,
+) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneNumber>)>, DbErr> {
+    let mut condition = sea_orm::Condition::any();
+    condition = condition.add_option(nickname.map(|key| Column::NicknameKey.eq(key)));
+    condition = condition.add_option(email.map(|key| Column::EmailKey.eq(key)));
+    condition = condition.add_option(phone.map(|phone| Column::Phone.eq(phone.clone())));
+    Entity::find()
+        .select_only()
+        .columns([Column::NicknameKey, Column::EmailKey, Column::Phone])
+        .filter(condition)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Gives somebody a role. Answers whether there is such a person.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_role(
+    db: &sea_orm::DatabaseTransaction,
+    id: UserId,
+    role: Role,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel { role: Set(role), updated_at: Set(now), ..Default::default() };
+    let updated = Entity::update_many()
+        .set(change)
+        .filter(Column::Id.eq(id))
+        .filter(Column::DeletedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}

@@ -1,0 +1,24 @@
+//! Many people in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+
+use super::entity::{self, Model};
+use crate::error::Error;
+use crate::platform::Platform;
+use crate::platform::phone::PhoneNumber;
+
+/// The discoverable person who proved to have a number.
+pub struct DiscoverableByPhone(pub Arc<Platform>);
+
+impl Loader<PhoneNumber> for DiscoverableByPhone {
+    type Value = Model;
+    type Error = Error;
+
+    async fn load(&self, phones: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Model>, Error> {
+        let people = entity::discoverable(self.0.database.reads(), phones).await?;
+        Ok(people.into_iter().filter_map(|person| Some((person.phone.clone()?, person))).collect())
+    }
+}

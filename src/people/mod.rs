@@ -1,0 +1,13 @@
+//! Who someone is: the users row, its identifiers, and a person as others see them.
+//!
+//! It knows nothing of passwords, sessions or what people do: proving who one is belongs to `accounts`.
+
+mod entity;
+pub mod graphql;
+mod identity;
+pub mod loaders;
+mod register;
+
+pub use entity::{Model as Person, Role, by_id, by_identifier, set_role};
+pub use identity::{Email, Identifier, Nickname, person_name};
+pub use register::{NewPerson, register};

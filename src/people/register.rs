@@ -1,0 +1,93 @@
+//! A new person enters, once: what identifies them is unique in the database.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction, DbErr};
+
+use super::entity::{self, ActiveModel, Model, Role};
+use super::identity::{Email, Nickname};
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::platform::Platform;
+use crate::platform::database::is_taken;
+use crate::platform::phone::PhoneNumber;
+
+/// What a new person says of themselves. At least one of nickname, e-mail and phone is there.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NewPerson {
+    pub nickname: Option<Nickname>,
+    pub name: Option<String>,
+    pub email: Option<Email>,
+    pub phone: Option<PhoneNumber>,
+}
+
+impl NewPerson {
+    /// Refuses what somebody else has already, every field of it. The answer may be old by the time of
+    /// [`register`], which has the last word.
+    ///
+    /// # Errors
+    /// IDENTIFIER_TAKEN for each field.
+    pub async fn refuse_taken(&self, db: &impl sea_orm::ConnectionTrait) -> Result<()> {
+        let nickname = self.nickname.as_ref().map(|nickname| nickname.key.as_str());
+        let email = self.email.as_ref().map(|email| email.key.as_str());
+        let rows = entity::taken(db, nickname, email, self.phone.as_ref()).await?;
+        let mut failures = Vec::new();
+        if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
+            failures.push(taken("nickname"));
+        }
+        if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
+            failures.push(taken("email"));
+        }
+        if self.phone.is_some() && rows.iter().any(|(.., phone)| *phone == self.phone) {
+            failures.push(taken("phone"));
+        }
+        Error::all(failures)
+    }
+}
+
+/// Writes the new person's row.
+///
+/// # Errors
+/// IDENTIFIER_TAKEN with the field.
+pub async fn register(
+    tx: &DatabaseTransaction,
+    platform: &Platform,
+    person: NewPerson,
+) -> Result<Model> {
+    let now = platform.now();
+    let (nickname, nickname_key) =
+        person.nickname.map(|nickname| (nickname.shown, nickname.key)).unzip();
+    let (email, email_key) = person.email.map(|email| (email.shown, email.key)).unzip();
+    let row = ActiveModel {
+        id: Set(platform.new_id()),
+        nickname: Set(nickname),
+        nickname_key: Set(nickname_key),
+        name: Set(person.name),
+        email: Set(email),
+        email_key: Set(email_key),
+        phone: Set(person.phone),
+        phone_verified_at: Set(None),
+        discoverable: Set(true),
+        two_factor_enabled: Set(false),
+        role: Set(Role::Player),
+        created_at: Set(now),
+        updated_at: Set(now),
+        deleted_at: Set(None),
+    };
+    row.insert(tx).await.map_err(which_is_taken)
+}
+
+fn which_is_taken(error: DbErr) -> Error {
+    let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone")];
+    match columns.iter().find(|(_, column)| is_taken(&error, "users", &[column])) {
+        Some((field, _)) => taken(field).into(),
+        None => error.into(),
+    }
+}
+
+fn taken(field: &'static str) -> Failure {
+    let message = match field {
+        "nickname" => "This nickname is taken.",
+        "email" => "There is an account with this e-mail address.",
+        _ => "There is an account with this phone number.",
+    };
+    Failure::new(ErrorCode::IdentifierTaken, message).at(field)
+}

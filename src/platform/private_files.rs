@@ -1,0 +1,68 @@
+//! Files that nobody but us may read.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Makes a folder, and those above it, for us alone. One that exists is left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Reads a file, or makes it with what `content` gives, readable by us alone. When two processes do so
+/// at once, both read what the first one made. Answers the content, and whether it was made now.
+///
+/// # Errors
+/// Those of the file system.
+pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result<(String, bool)> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => return other.map(|content| (content, false)),
+    }
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished)?;
+    file.write_all(content().as_bytes())?;
+    file.sync_all()?;
+    // A link, unlike a renaming, does not replace what another process has put there meanwhile.
+    let made = match fs::hard_link(&unfinished, path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    fs::remove_file(&unfinished)?;
+    Ok((fs::read_to_string(path)?, made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_content_stays_and_is_ours_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deep/er/secret");
+        assert_eq!(read_or_make(&path, || "one".into()).expect("made"), ("one".into(), true));
+        assert_eq!(read_or_make(&path, || "two".into()).expect("read"), ("one".into(), false));
+        assert_eq!(fs::read_dir(path.parent().expect("a folder")).expect("listed").count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
