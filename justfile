@@ -25,7 +25,7 @@ test *arguments:
 deny:
     cargo deny check bans licenses sources
 
-# Asks the public database of advisories about the dependencies. Needs the internet.
+# Asks the public database of advisories about the dependencies, which CI does without.
 audit:
     cargo deny check advisories
 

@@ -1,6 +1,7 @@
 //! The whole public vocabulary of failure: every code a client can meet, and the one error type that
 //! deeds return. What went wrong inside is kept for the log and never told.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -213,7 +214,7 @@ impl Error {
         let mut line = told.collect::<Vec<_>>().join(" ");
         let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
         while let Some(inner) = cause {
-            line.push_str(&format!(" ({inner})"));
+            let _ = write!(line, " ({inner})");
             cause = inner.source();
         }
         line
@@ -258,20 +259,26 @@ impl From<sea_orm::DbErr> for Error {
 /// Names the field that a checked value came from.
 pub trait At<T> {
     /// The value, or its failure with the field's path.
-    fn at(self, field: &'static str) -> std::result::Result<T, Failure>;
+    ///
+    /// # Errors
+    /// The same failure.
+    fn at(self, field: &'static str) -> Result<T, Failure>;
 }
 
-impl<T> At<T> for std::result::Result<T, Failure> {
+impl<T> At<T> for Result<T, Failure> {
     fn at(self, field: &'static str) -> Self {
         self.map_err(|failure| failure.at(field))
     }
 }
 
 /// Checks a value that may be absent.
+///
+/// # Errors
+/// Those of the check.
 pub fn optional<V: ?Sized, T>(
     value: Option<&V>,
-    check: impl FnOnce(&V) -> std::result::Result<T, Failure>,
-) -> std::result::Result<Option<T>, Failure> {
+    check: impl FnOnce(&V) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
     value.map(check).transpose()
 }
 
@@ -280,12 +287,15 @@ pub trait Checked {
     /// The tuple of values.
     type Values;
     /// Reports every bad one, not only the first.
+    ///
+    /// # Errors
+    /// The failures, in order.
     fn all(self) -> Result<Self::Values>;
 }
 
 macro_rules! checked_tuples {
     ($(($($value:ident $T:ident),+))*) => {$(
-        impl<$($T),+> Checked for ($(std::result::Result<$T, Failure>,)+) {
+        impl<$($T),+> Checked for ($(Result<$T, Failure>,)+) {
             type Values = ($($T,)+);
 
             fn all(self) -> Result<Self::Values> {
@@ -314,7 +324,7 @@ mod tests {
 
     #[test]
     fn every_bad_field_is_reported_in_order() {
-        let good: std::result::Result<u8, Failure> = Ok(1);
+        let good: Result<u8, Failure> = Ok(1);
         let bad = |field| Err::<u8, _>(Failure::bad_input("no").at(field));
         let error = (bad("a"), good, bad("c")).all().expect_err("two are bad");
         assert_eq!(

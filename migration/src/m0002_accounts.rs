@@ -7,7 +7,7 @@ use crate::m0001_people::Users;
 pub struct Migration;
 
 impl MigrationName for Migration {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "m0002_accounts"
     }
 }

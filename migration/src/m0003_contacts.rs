@@ -8,7 +8,7 @@ use crate::ordered_text;
 pub struct Migration;
 
 impl MigrationName for Migration {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "m0003_contacts"
     }
 }

@@ -30,7 +30,7 @@ pub enum Keys {
 pub async fn run(what: Keys) -> Result<(), Complaint> {
     match what {
         Keys::Generate { to: None } => {
-            println!("{}", Vault::generate(&SystemEntropy).expose_secret())
+            println!("{}", Vault::generate(&SystemEntropy).expose_secret());
         }
         Keys::Generate { to: Some(path) } => {
             let (_, made) =

@@ -81,6 +81,7 @@ async fn dispatch(command: Command) -> Result<(), Complaint> {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "for the person who typed the command")]
 fn complain(complaint: &Complaint) -> ExitCode {
     for line in &complaint.0 {
         eprintln!("switchboard: {line}");
@@ -98,9 +99,9 @@ fn configured() -> Result<Config, Complaint> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if config.log_json {
-        log.json().init()
+        log.json().init();
     } else {
-        log.init()
+        log.init();
     }
     Ok(config)
 }

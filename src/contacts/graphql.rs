@@ -173,6 +173,9 @@ impl ContactCount {
 }
 
 /// A page of somebody's contacts, for the field of `User`.
+///
+/// # Errors
+/// BAD_USER_INPUT on `first`, `after` and `search`.
 pub async fn contacts_of(
     ctx: &Context<'_>,
     owner: UserId,

@@ -15,6 +15,10 @@ pub trait Entropy: Send + Sync {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for randomness"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         rand::fill(bytes).expect("the system has randomness");
     }

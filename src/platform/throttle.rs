@@ -77,7 +77,7 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_window_counts_refuses_and_starts_anew() {
-        let throttle = Throttle::new(Limit { attempts: 2, window: Duration::from_secs(60) });
+        let throttle = Throttle::new(Limit { attempts: 2, window: Duration::from_mins(1) });
         let start = DateTime::UNIX_EPOCH;
         let second = |n| start + Duration::from_secs(n);
         assert!(throttle.attempt(start, &"a").is_ok());

@@ -37,8 +37,7 @@ struct Asked {
     operation_name: Option<String>,
     variables: Option<Map<String, Value>>,
     /// Must be an object, if it is there; nothing in it is used.
-    #[serde(rename = "extensions")]
-    _extensions: Option<Map<String, Value>>,
+    extensions: Option<Map<String, Value>>,
 }
 
 /// A request that is refused before it is GraphQL.
@@ -138,7 +137,7 @@ fn from_query(query: &str) -> Result<Asked, Refusal> {
             "query" => asked.query = Some(value),
             "operationName" => asked.operation_name = Some(value),
             "variables" => asked.variables = object()?,
-            "extensions" => asked._extensions = object()?,
+            "extensions" => asked.extensions = object()?,
             _ => {}
         }
     }
@@ -150,15 +149,15 @@ async fn execute(app: &App, parts: &Parts, asked: Asked) -> Result<Executed, Ref
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "There is no query."));
     };
     if let Err(failure) = guard::check(&document) {
-        return Ok(request_error(failure, None));
+        return Ok(request_error(&failure, None));
     }
     let mut request = async_graphql::Request::new(document);
     let kind = match request.parsed_query() {
         Err(error) => {
-            return Ok(request_error(parse_failed(&error), error.locations.first().copied()));
+            return Ok(request_error(&parse_failed(&error), error.locations.first().copied()));
         }
         Ok(document) => match operation_type(document, asked.operation_name.as_deref()) {
-            Err(failure) => return Ok(request_error(failure, None)),
+            Err(failure) => return Ok(request_error(&failure, None)),
             Ok(kind) => kind,
         },
     };
@@ -169,7 +168,7 @@ async fn execute(app: &App, parts: &Parts, asked: Asked) -> Result<Executed, Ref
         OperationType::Subscription => {
             let failure =
                 Failure::new(ErrorCode::BadRequest, "Subscriptions are not sent over plain HTTP.");
-            return Ok(request_error(failure, None));
+            return Ok(request_error(&failure, None));
         }
         _ => {}
     }
@@ -220,9 +219,9 @@ struct Unexecuted<'a> {
 }
 
 /// An answer to a document that is not executed.
-fn request_error(failure: Failure, at: Option<Pos>) -> Executed {
+fn request_error(failure: &Failure, at: Option<Pos>) -> Executed {
     let mut error = ServerError::new(failure.message.clone(), at);
-    error.extensions = Some(extensions_of(&failure));
+    error.extensions = Some(extensions_of(failure));
     Executed::from_errors(vec![error])
 }
 

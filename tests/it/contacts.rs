@@ -1,0 +1,263 @@
+//! Contacts.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp, on_each_database, on_each_shared_database, query};
+
+async fn names(caller: &Caller, variables: Value) -> Vec<String> {
+    let page = caller.send(query!("contacts"), variables).await;
+    let nodes = page.data("/me/contacts/nodes").as_array().expect("a list");
+    nodes.iter().map(|node| node["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_contact_is_saved_with_what_is_known_of_its_number() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let added = ann.add_contact(" Bob ", "+31 (0)6 8765-4321").await;
+        assert_eq!(
+            added.data("/addContact"),
+            &json!({
+                "id": added.data("/addContact/id"),
+                "name": "Bob",
+                "phone": "+31687654321",
+                "lookup": {
+                    "countryCode": "NL", "countryPrefix": 31, "type": "MOBILE", "international": "+31 6 87654321",
+                    "national": "06 87654321", "rfc3966": "tel:+31-6-87654321", "source": "offline",
+                    "checkedAt": "2026-01-02T03:04:05Z",
+                },
+                "profile": null,
+                "createdAt": "2026-01-02T03:04:05Z",
+            })
+        );
+        let national = json!({ "input": { "name": "Cid", "phone": "020 794 0800", "countryCode": "nl" } });
+        let landline = ann.send(query!("add_contact"), national).await;
+        assert_eq!(landline.text("/addContact/lookup/type"), "FIXED_LINE", "a contact need not receive SMS");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_input_is_told_by_field_and_saves_nothing() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        for (input, errors) in [
+            (
+                json!({ "name": "", "phone": "" }),
+                &["BAD_USER_INPUT name", "INVALID_PHONE_NUMBER phone"][..],
+            ),
+            (json!({ "name": "a\u{7}", "phone": "+31687654321" }), &["BAD_USER_INPUT name"]),
+            (json!({ "name": "x".repeat(101), "phone": "+31687654321" }), &["BAD_USER_INPUT name"]),
+            (
+                json!({ "name": "Bob", "phone": "0687654321", "countryCode": "XX" }),
+                &["INVALID_PHONE_NUMBER phone", "BAD_USER_INPUT countryCode"],
+            ),
+            (json!({ "name": "Bob", "phone": "0687654321" }), &["INVALID_PHONE_NUMBER phone"]),
+        ] {
+            assert_eq!(
+                ann.send(query!("add_contact"), json!({ "input": input })).await.errors(),
+                errors,
+                "{input}"
+            );
+        }
+        for (phone, reason) in [
+            ("0687654321", "INVALID_COUNTRY_CODE"),
+            ("+316876543210000000", "TOO_LONG"),
+            ("+31 6 1", "NOT_IN_USE"),
+            ("hello", "NOT_A_NUMBER"),
+            ("+31 900 1234567", "NOT_CALLABLE"),
+        ] {
+            let refused = ann.add_contact("Bob", phone).await;
+            assert_eq!(refused.extension("code"), "INVALID_PHONE_NUMBER", "{phone}");
+            assert_eq!(refused.extension("reason"), reason, "{phone}");
+        }
+        assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
+        assert_eq!(app.anonymous().add_contact("Bob", "").await.errors(), ["UNAUTHENTICATED"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_among_somebodys_contacts_once() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let ann = app.signed_in("ann").await;
+        let all = (0..10).map(|_| {
+            let ann = ann.clone();
+            tokio::spawn(async move { ann.add_contact("Bob", "+31687654321").await.errors() })
+        });
+        let answers: Vec<_> =
+            join_all(all).await.into_iter().map(|errors| errors.expect("no panic")).collect();
+        assert_eq!(answers.iter().filter(|errors| errors.is_empty()).count(), 1);
+        assert_eq!(answers.iter().filter(|errors| errors[..] == ["CONFLICT phone"]).count(), 9);
+        app.signed_in("eve").await.add_contact("Bob", "+31687654321").await.data("/addContact");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn contacts_are_changed_by_their_owner_alone() {
+    on_each_database(async |app| {
+        let (ann, eve) = (app.signed_in("ann").await, app.signed_in("eve").await);
+        let added = ann.add_contact("Bob", "+31687654321").await;
+        let id = added.text("/addContact/id");
+        let unknown = "cnt_00000000000000000000000000";
+        for (caller, id) in [(&eve, id), (&ann, unknown), (&ann, "cnt_x"), (&ann, "")] {
+            let rename = caller
+                .send(query!("update_contact"), json!({ "input": { "id": id, "name": "X" } }))
+                .await;
+            assert_eq!(rename.errors(), ["NOT_FOUND"], "{id}");
+            assert_eq!(
+                caller.send(query!("remove_contact"), json!({ "id": id })).await.errors(),
+                ["NOT_FOUND"],
+                "{id}"
+            );
+        }
+        let bad =
+            ann.send(query!("update_contact"), json!({ "input": { "id": id, "name": "" } })).await;
+        assert_eq!(bad.errors(), ["BAD_USER_INPUT name"]);
+        let renamed = ann
+            .send(query!("update_contact"), json!({ "input": { "id": id, "name": "Robert" } }))
+            .await;
+        assert_eq!(renamed.text("/updateContact/name"), "Robert");
+        assert_eq!(names(&ann, json!({})).await, ["Robert"]);
+        let removed = ann.send(query!("remove_contact"), json!({ "id": id })).await;
+        assert_eq!(
+            removed.data("/removeContact"),
+            &json!({ "id": id, "owner": { "contacts": { "totalCount": 0 } } })
+        );
+        assert_eq!(
+            ann.send(query!("remove_contact"), json!({ "id": id })).await.errors(),
+            ["NOT_FOUND"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_follow_the_folded_name_and_stay_when_rows_come_and_go() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let (mut all, mut ids) = (Vec::new(), Vec::new());
+        for (number, name) in
+            ["bob", "Ann", "cid", "anna", "\u{c9}ve", "Zed", "bob"].into_iter().enumerate()
+        {
+            let added = ann.add_contact(name, &format!("+3168765432{number}")).await;
+            ids.push((name, added.text("/addContact/id").to_owned()));
+            all.push(name);
+        }
+        assert_eq!(
+            names(&ann, json!({})).await,
+            ["Ann", "anna", "bob", "bob", "cid", "Zed", "\u{c9}ve"]
+        );
+
+        let first = ann.send(query!("contacts"), json!({ "first": 3 })).await;
+        let info = first.data("/me/contacts/pageInfo");
+        assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(true), &json!(false)));
+        assert_eq!(first.data("/me/contacts/totalCount"), 7);
+        assert_eq!(info["endCursor"], *first.data("/me/contacts/edges/2/cursor"));
+        // What stands before the cursor goes; the next page is the same.
+        ann.send(query!("remove_contact"), json!({ "id": first.data("/me/contacts/nodes/0/id") }))
+            .await
+            .data("");
+        let after = json!({ "first": 100, "after": info["endCursor"] });
+        assert_eq!(names(&ann, after.clone()).await, ["bob", "cid", "Zed", "\u{c9}ve"]);
+        let last = ann.send(query!("contacts"), after).await;
+        assert_eq!(last.data("/me/contacts/pageInfo/hasNextPage"), false);
+        assert_eq!(last.data("/me/contacts/pageInfo/hasPreviousPage"), true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        for (variables, errors) in [
+            (json!({ "first": 0 }), &["BAD_USER_INPUT first"][..]),
+            (json!({ "first": 101 }), &["BAD_USER_INPUT first"]),
+            (
+                json!({ "first": -1, "after": "x" }),
+                &["BAD_USER_INPUT first", "BAD_USER_INPUT after"],
+            ),
+            (json!({ "after": "" }), &["BAD_USER_INPUT after"]),
+            (json!({ "search": "" }), &["BAD_USER_INPUT search"]),
+            (json!({ "search": "x".repeat(101) }), &["BAD_USER_INPUT search"]),
+        ] {
+            let answer = ann.send(query!("contacts"), variables.clone()).await;
+            assert_eq!(answer.errors(), errors, "{variables}");
+            assert_eq!(
+                answer.body["data"],
+                json!({ "me": { "contacts": null } }),
+                "the parent stays"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_finds_parts_of_names_and_numbers_literally() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        for (name, phone) in [
+            ("Stra\u{df}er", "+31687654321"),
+            ("100%", "+31687654322"),
+            ("a_b\\c", "+447400123456"),
+        ] {
+            ann.add_contact(name, phone).await.data("/addContact");
+        }
+        for (search, found) in [
+            ("STRASS", &["Stra\u{df}er"][..]),
+            ("%", &["100%"]),
+            ("_", &["a_b\\c"]),
+            ("\\", &["a_b\\c"]),
+            ("06 8765432", &["100%", "Stra\u{df}er"]),
+            ("+44 7400", &["a_b\\c"]),
+            ("nobody", &[]),
+            ("'; DROP TABLE contacts; --", &[]),
+        ] {
+            assert_eq!(names(&ann, json!({ "search": search })).await, found, "{search}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_profile_shows_for_a_verified_number_of_a_discoverable_user_only() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let bob =
+            app.anonymous().sign_up(json!({ "nickname": "bob", "phone": "+31687654321" })).await;
+        ann.add_contact("Robert", "+31687654321").await.data("/addContact");
+        let seen = async || {
+            ann.send(query!("contacts"), json!({}))
+                .await
+                .data("/me/contacts/nodes/0/profile")
+                .clone()
+        };
+        assert_eq!(seen().await, json!(null), "an unproved number shows nobody");
+        app.sql("UPDATE users SET phone_verified_at = created_at WHERE nickname = 'bob'")
+            .await
+            .expect("proved");
+        assert_eq!(seen().await, json!({ "displayName": "bob" }));
+
+        let profile = json!({ "id": bob.data("/signup/user/id") });
+        assert_eq!(
+            ann.send(query!("profile"), profile.clone()).await.text("/profile/displayName"),
+            "bob"
+        );
+        app.sql("UPDATE users SET discoverable = false WHERE nickname = 'bob'")
+            .await
+            .expect("hidden");
+        assert_eq!(seen().await, json!(null));
+        assert_eq!(ann.send(query!("profile"), profile.clone()).await.errors(), ["NOT_FOUND"]);
+        let himself = app.bearing(bob.text("/signup/accessToken"));
+        assert_eq!(
+            himself.send(query!("profile"), profile).await.text("/profile/displayName"),
+            "bob"
+        );
+    })
+    .await;
+}

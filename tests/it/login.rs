@@ -1,0 +1,149 @@
+//! Logging in.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database};
+
+#[tokio::test]
+async fn any_identifier_logs_in_however_it_is_written() {
+    on_each_database(async |app| {
+        let ann =
+            json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
+        let signup = app.anonymous().sign_up(ann).await;
+        for identifier in [
+            "zo\u{eb}",
+            "ZOE\u{308}",
+            " Zo\u{eb} ",
+            "Ann@EXAMPLE.org",
+            "+31612345678",
+            "+31 (0)6 1234 5678",
+        ] {
+            let answer = app.anonymous().log_in(identifier, PASSWORD).await;
+            assert_eq!(
+                answer.data("/login/user/id"),
+                signup.data("/signup/user/id"),
+                "{identifier}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_default_region_reads_national_numbers() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::with(place, &[("DEFAULT_REGION", "NL")]).await;
+        let signup = app.anonymous().sign_up(json!({ "phone": "06 12345678" })).await;
+        assert_eq!(signup.text("/signup/user/phone"), "+31612345678");
+        app.anonymous().log_in("0612345678", PASSWORD).await.data("/login/user");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unknown_account_and_a_wrong_password_are_one_answer() {
+    on_each_database(async |app| {
+        app.signed_in("ann").await;
+        let wrong = app.anonymous().log_in("ann", "wrong horse battery").await;
+        assert_eq!(wrong.errors(), ["INVALID_CREDENTIALS"]);
+        for identifier in
+            ["nobody", "nobody@example.org", "+31612345678", "@", "+", "\u{1F600}", "' OR 1=1 --"]
+        {
+            let mut unknown = app.anonymous().log_in(identifier, PASSWORD).await;
+            let id = wrong.body["errors"][0]["extensions"]["requestId"].clone();
+            unknown.body["errors"][0]["extensions"]["requestId"] = id;
+            assert_eq!(unknown.body, wrong.body, "{identifier}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_have_is_bad_input() {
+    on_each_database(async |app| {
+        let both = app.anonymous().log_in("", "").await;
+        assert_eq!(both.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
+        let long = app.anonymous().log_in(&"x".repeat(255), &"x".repeat(129)).await;
+        assert_eq!(long.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_are_limited_by_identifier_and_address_and_good_logins_are_free() {
+    on_each_database(async |app| {
+        app.signed_in("ann").await;
+        let thief = app.anonymous().from_address("198.51.100.1");
+        for _ in 0..20 {
+            thief.log_in("ann", PASSWORD).await.data("/login/user");
+        }
+        for _ in 0..10 {
+            assert_eq!(
+                thief.log_in("ann", "wrong horse battery").await.errors(),
+                ["INVALID_CREDENTIALS"]
+            );
+        }
+        let refused = thief.log_in("ann", PASSWORD).await;
+        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
+        assert_eq!(refused.extension("retryAfter"), 900);
+        app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
+        app.advance(Duration::from_mins(15)).await;
+        thief.log_in("ann", PASSWORD).await.data("/login/user");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_at_once_are_counted_one_by_one() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        app.signed_in("ann").await;
+        let guesses = (0..40).map(|guess| {
+            let caller = app.anonymous();
+            tokio::spawn(async move {
+                caller.log_in("ann", &format!("wrong horse {guess}")).await.errors()
+            })
+        });
+        let answers: Vec<_> =
+            join_all(guesses).await.into_iter().map(|answer| answer.expect("no panic")).collect();
+        let of = |code: &str| answers.iter().filter(|errors| errors[..] == [code]).count();
+        assert_eq!((of("INVALID_CREDENTIALS"), of("RATE_LIMITED")), (10, 30));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hundred_aliases_are_a_hundred_attempts() {
+    on_each_database(async |app| {
+        app.signed_in("ann").await;
+        let logins: String = (0..15)
+            .map(|n| format!("a{n}: login(input: {{ identifier: \"ann\", password: \"wrong {n}\" }}) {{ __typename }} "))
+            .collect();
+        let answer = app.anonymous().send(&format!("mutation {{ {logins} }}"), json!({})).await;
+        let refused = answer.errors().iter().filter(|error| *error == "RATE_LIMITED").count();
+        assert_eq!(refused, 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hash_of_other_parameters_is_replaced_at_the_next_login() {
+    on_each_database(async |app| {
+        app.signed_in("ann").await;
+        // argon2id of the password with m=8, t=1, as an earlier time might have chosen.
+        let old = {
+            use argon2::{Argon2, Params, PasswordHasher};
+            let argon2 = Argon2::from(Params::new(8, 1, 1, None).expect("good parameters"));
+            argon2.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).expect("hashes").to_string()
+        };
+        app.sql(&format!("UPDATE credentials SET password_hash = '{old}'")).await.expect("written");
+        app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
+        let current = "SELECT COUNT(*) FROM credentials WHERE password_hash LIKE '$argon2id$v=19$m=19456,t=2,p=1$%'";
+        assert_eq!(app.count(current).await, 1);
+        app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
+    })
+    .await;
+}

@@ -1,0 +1,14 @@
+//! The tests of the whole program, through its public doors.
+
+mod support;
+
+mod contacts;
+mod database;
+mod edge;
+mod login;
+mod lookup;
+mod schema;
+mod sessions;
+mod signup;
+mod tokens;
+mod walls;

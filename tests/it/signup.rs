@@ -1,0 +1,174 @@
+//! Signing up.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::{TestApp, on_each_database, on_each_shared_database};
+
+#[tokio::test]
+async fn any_identifier_makes_an_account_and_signs_in() {
+    on_each_database(async |app| {
+        for (input, display_name) in [
+            (json!({ "phone": "+31 6 12345678" }), "Player"),
+            (json!({ "email": "Ann@Example.org", "name": " Ann  Lee " }), "Ann  Lee"),
+            (json!({ "nickname": "Zoe\u{308}" }), "Zo\u{eb}"),
+        ] {
+            let answer = app.anonymous().sign_up(input).await;
+            assert_eq!(answer.text("/signup/tokenType"), "Bearer");
+            assert_eq!(answer.data("/signup/expiresIn"), 600);
+            assert_eq!(answer.text("/signup/user/profile/displayName"), display_name);
+            assert_eq!(answer.data("/signup/challenge"), &json!(null));
+            let token = answer.text("/signup/accessToken");
+            let me = app.bearing(token).send(crate::support::query!("me"), json!({})).await;
+            assert_eq!(me.data("/me/id"), answer.data("/signup/user/id"));
+            assert_eq!(me.data("/authenticated"), true);
+        }
+        let answer = app.anonymous().sign_up(json!({ "phone": "+447400123456", "nickname": "bob" })).await;
+        let user = answer.data("/signup/user");
+        assert_eq!(
+            user,
+            &json!({
+                "id": user["id"], "nickname": "bob", "name": null, "email": null, "phone": "+447400123456",
+                "phoneVerified": false, "twoFactorEnabled": false, "discoverable": true, "role": "PLAYER",
+                "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z",
+                "profile": { "id": user["id"], "displayName": "bob" },
+            })
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_bad_field_is_its_own_error_and_nothing_is_saved() {
+    on_each_database(async |app| {
+        let long = "x".repeat(101);
+        for (input, errors) in [
+            (json!({}), &["BAD_USER_INPUT phone"][..]),
+            (
+                json!({ "nickname": "1", "name": long, "email": "ann", "phone": "+31", "password": "short" }),
+                &[
+                    "BAD_USER_INPUT nickname",
+                    "BAD_USER_INPUT name",
+                    "BAD_USER_INPUT email",
+                    "INVALID_PHONE_NUMBER phone",
+                    "BAD_USER_INPUT password",
+                ],
+            ),
+            (json!({ "nickname": "" }), &["BAD_USER_INPUT nickname"]),
+            (json!({ "nickname": "ann", "name": "" }), &["BAD_USER_INPUT name"]),
+            (json!({ "nickname": "ann", "name": "a\u{0}b" }), &["BAD_USER_INPUT name"]),
+            (json!({ "nickname": "ann\n" , "name": "a\nb" }), &["BAD_USER_INPUT name"]),
+            (json!({ "nickname": "ann", "password": "" }), &["BAD_USER_INPUT password"]),
+            (json!({ "nickname": "ann", "password": "1234567" }), &["BAD_USER_INPUT password"]),
+            (json!({ "nickname": "ann", "password": "x".repeat(129) }), &["BAD_USER_INPUT password"]),
+            (json!({ "nickname": "ann", "password": "Password" }), &["WEAK_PASSWORD password"]),
+            (json!({ "phone": "0612345678" }), &["INVALID_PHONE_NUMBER phone"]),
+            (json!({ "phone": "+31207940800" }), &["INVALID_PHONE_NUMBER phone"]),
+            (json!({ "phone": "" }), &["INVALID_PHONE_NUMBER phone"]),
+        ] {
+            let answer = app.anonymous().sign_up(input.clone()).await;
+            assert_eq!(answer.errors(), errors, "{input}");
+            assert_eq!(answer.body["data"]["signup"], json!(null));
+        }
+        let no_sms = app.anonymous().sign_up(json!({ "phone": "+31207940800" })).await;
+        assert_eq!(no_sms.extension("reason"), "NO_SMS");
+        assert_eq!(no_sms.extension("status"), "fail");
+        assert_eq!(no_sms.extension("retryable"), false);
+        assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_taken_identifier_is_named_however_it_is_written() {
+    on_each_database(async |app| {
+        let ann = json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
+        app.anonymous().sign_up(ann).await.data("/signup/user");
+        for (input, errors) in [
+            (json!({ "nickname": "ZOE\u{308}" }), &["IDENTIFIER_TAKEN nickname"][..]),
+            (json!({ "email": "ANN@EXAMPLE.ORG" }), &["IDENTIFIER_TAKEN email"]),
+            (json!({ "phone": "+31 (0)6 1234-5678" }), &["IDENTIFIER_TAKEN phone"]),
+            (
+                json!({ "nickname": "zo\u{eb}", "email": "Ann@example.org", "phone": "+31612345678" }),
+                &["IDENTIFIER_TAKEN nickname", "IDENTIFIER_TAKEN email", "IDENTIFIER_TAKEN phone"],
+            ),
+        ] {
+            assert_eq!(app.anonymous().sign_up(input.clone()).await.errors(), errors, "{input}");
+        }
+        assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_at_once_make_one_account() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let all = (0..30).map(|_| {
+            let caller = app.anonymous();
+            tokio::spawn(async move { caller.sign_up(json!({ "phone": "+31612345678" })).await })
+        });
+        let answers = join_all(all).await.into_iter().map(|answer| answer.expect("no panic"));
+        let (made, refused): (Vec<_>, Vec<_>) =
+            answers.partition(|answer| answer.errors().is_empty());
+        assert_eq!(made.len(), 1);
+        assert!(refused.iter().all(|answer| answer.errors() == ["IDENTIFIER_TAKEN phone"]));
+        for table in ["users", "credentials", "sessions"] {
+            assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {table}")).await, 1, "{table}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a hash takes real time")]
+async fn a_password_that_cannot_be_is_refused_before_it_is_hashed() {
+    on_each_database(async |app| {
+        let hash = Instant::now();
+        app.anonymous().sign_up(json!({ "nickname": "ann" })).await.data("/signup");
+        let hash = hash.elapsed();
+        let refusals = Instant::now();
+        for _ in 0..20 {
+            let answer =
+                app.anonymous().sign_up(json!({ "nickname": "bob", "password": "password" })).await;
+            assert_eq!(answer.errors(), ["WEAK_PASSWORD password"]);
+        }
+        assert!(refusals.elapsed() < hash * 20, "twenty refusals cost twenty hashes");
+        let million = app
+            .anonymous()
+            .sign_up(json!({ "nickname": "bob", "password": "x".repeat(1_000_000) }))
+            .await;
+        assert_eq!(million.errors(), ["BAD_USER_INPUT password"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sign_ups_are_limited_by_address() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::with(
+            place,
+            &[
+                ("ENVIRONMENT", "production"),
+                ("PUBLIC_URL", "https://x.example"),
+                ("DATABASE_TLS", "off"),
+                ("LIMIT_SIGNUPS_PER_ADDRESS", "3"),
+            ],
+        )
+        .await;
+        let one = app.anonymous();
+        for nickname in ["ann", "bob", "cid"] {
+            one.sign_up(json!({ "nickname": nickname })).await.data("/signup");
+        }
+        let refused = one.sign_up(json!({ "nickname": "dan" })).await;
+        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
+        assert_eq!(refused.extension("retryAfter"), 3600);
+        assert_eq!(refused.extension("retryable"), true);
+        one.from_address("192.0.2.99").sign_up(json!({ "nickname": "dan" })).await.data("/signup");
+        app.advance(Duration::from_hours(1)).await;
+        one.sign_up(json!({ "nickname": "eve" })).await.data("/signup");
+    })
+    .await;
+}

@@ -1,0 +1,24 @@
+# Runs a PostgreSQL server of our own until standard input closes, then removes it. Prints the folder of
+# its socket when it answers. $1: the folder of its programs.
+set -eu
+programs=$1
+folder=$(mktemp -d)
+as=""
+if [ "$(id -u)" = 0 ]; then
+    # PostgreSQL refuses to run as root.
+    user=$(id -u postgres >/dev/null 2>&1 && echo postgres || echo nobody)
+    chown "$user" "$folder"
+    as="setpriv --reuid=$user --regid=$(id -g "$user") --clear-groups"
+fi
+cd "$folder"
+$as "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --no-sync >"$folder/log" 2>&1
+$as "$programs/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off \
+    -c full_page_writes=off -c max_connections=300 >>"$folder/log" 2>&1 &
+server=$!
+trap 'kill -INT $server 2>/dev/null || true; wait $server || true; rm -rf "$folder"' EXIT
+until $as "$programs/pg_isready" -q -h "$folder" -U postgres; do
+    kill -0 $server
+    sleep 0.05
+done
+echo "$folder"
+cat >/dev/null
