@@ -3,7 +3,7 @@
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, SchemaBuilder};
 
 use crate::accounts::graphql::{AccountMutation, AccountQuery};
-use crate::contacts::graphql::ContactMutation;
+use crate::contacts::graphql::{ContactMutation, Contacts};
 use crate::people::graphql::PeopleQuery;
 
 /// Reading. A field that fails is null beside its error; the others answer all the same.
@@ -20,6 +20,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 /// The schema without what its resolvers need.
 pub fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .override_output_type_description::<Contacts>("A page of contacts, by name.")
 }
 
 /// The schema as text, as in `schema.graphql`.

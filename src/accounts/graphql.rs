@@ -104,12 +104,13 @@ impl User {
     }
 }
 
-/// One place where somebody is signed in.
+/// A session's row in the schema.
 pub struct Session {
     session: Model,
     current: bool,
 }
 
+/// One place where somebody is signed in.
 #[Object]
 impl Session {
     /// The session's id.
@@ -288,9 +289,10 @@ impl AccountQuery {
     }
 }
 
-/// What an error code means.
+/// An error code in the schema.
 pub struct ErrorInfo(ErrorCode);
 
+/// What an error code means.
 #[Object]
 impl ErrorInfo {
     /// The code, as in `extensions.code`.
@@ -321,7 +323,11 @@ pub struct AccountMutation;
 #[Object]
 impl AccountMutation {
     /// Makes an account by phone, e-mail or nickname, and signs in. No confirmation is needed.
-    async fn signup(&self, ctx: &Context<'_>, input: SignupInput) -> Answer<AuthResult> {
+    async fn signup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new account.")] input: SignupInput,
+    ) -> Answer<AuthResult> {
         answer(ctx, async {
             Ok(super::signup(accounts(ctx), ctx.platform(), client(ctx), input.into())
                 .await?
@@ -331,7 +337,11 @@ impl AccountMutation {
     }
 
     /// Signs in by nickname, e-mail address or phone number.
-    async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> Answer<AuthResult> {
+    async fn login(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who signs in.")] input: LoginInput,
+    ) -> Answer<AuthResult> {
         let input = super::LoginInput { identifier: input.identifier, password: input.password };
         answer(ctx, async {
             Ok(super::login(accounts(ctx), ctx.platform(), client(ctx), input).await?.into())

@@ -5,9 +5,10 @@ use chrono::SecondsFormat;
 
 use crate::platform::clock::Instant;
 
-/// A moment in UTC, as RFC 3339 writes it, with microseconds at most: "2026-11-21T08:30:00.000001Z".
+/// A moment in the schema.
 pub struct DateTime(pub Instant);
 
+/// A moment in UTC, as RFC 3339 writes it, with microseconds at most: "2026-11-21T08:30:00.000001Z".
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -33,6 +34,7 @@ macro_rules! text_scalars {
         $(#[$doc])+
         pub struct $name(pub String);
 
+        $(#[$doc])+
         #[Scalar(specified_by_url = $specified_by)]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {

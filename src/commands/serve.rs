@@ -1,5 +1,6 @@
 //! `switchboard serve`
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::{Complaint, assembled};
+use crate::config::Config;
 use crate::server;
 
 /// How long requests that are running may take after the signal to stop.
@@ -41,20 +43,19 @@ pub async fn run() -> Result<(), Complaint> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "for the person who started it")]
-fn greet(config: &crate::config::Config, address: SocketAddr) {
-    for assumed in &config.assumed {
-        println!("  {assumed}");
-    }
-    let reached = if address.ip().is_unspecified() {
-        SocketAddr::from(([127, 0, 0, 1], address.port()))
-    } else {
-        address
+/// Tells the person who started it, if there is one: nobody may be reading.
+fn greet(config: &Config, address: SocketAddr) {
+    let reached = match address.ip().is_unspecified() {
+        true => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        false => address,
     };
-    println!("Switchboard listens on http://{reached}");
+    let mut lines: Vec<String> =
+        config.assumed.iter().map(|assumed| format!("  {assumed}")).collect();
+    lines.push(format!("Switchboard listens on http://{reached}"));
     if config.graphiql {
-        println!("GraphiQL is at http://{reached}/");
+        lines.push(format!("GraphiQL is at http://{reached}/"));
     }
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
 /// Ctrl-C, or what a supervisor sends.

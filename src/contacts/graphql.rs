@@ -24,9 +24,10 @@ const LONGEST_SEARCH: usize = 100;
 /// A page of contacts.
 pub type Contacts = Connection<Cursor<(String, Uuid)>, Contact, ContactCount>;
 
-/// One of your contacts.
+/// A contact's row in the schema.
 pub struct Contact(Model);
 
+/// One of your contacts.
 #[Object]
 impl Contact {
     /// The contact's id.
@@ -75,9 +76,10 @@ impl Contact {
     }
 }
 
-/// What was found out about a phone number.
+/// A lookup's row in the schema.
 pub struct PhoneLookup(Lookup);
 
+/// What was found out about a phone number.
 #[Object]
 impl PhoneLookup {
     /// ISO 3166-1 alpha-2; "001" for numbers of no country.
@@ -244,7 +246,11 @@ pub struct ContactMutation;
 #[Object]
 impl ContactMutation {
     /// Adds a contact, if the number exists and can be called. It is looked up first.
-    async fn add_contact(&self, ctx: &Context<'_>, input: AddContactInput) -> Answer<Contact> {
+    async fn add_contact(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new contact.")] input: AddContactInput,
+    ) -> Answer<Contact> {
         answer(ctx, async {
             let viewer = ctx.viewer()?;
             let lookups = ctx.data_unchecked::<std::sync::Arc<Lookups>>();
@@ -262,7 +268,7 @@ impl ContactMutation {
     async fn update_contact(
         &self,
         ctx: &Context<'_>,
-        input: UpdateContactInput,
+        #[graphql(desc = "The contact, and its new name.")] input: UpdateContactInput,
     ) -> Answer<Contact> {
         answer(ctx, async {
             let viewer = ctx.viewer()?;

@@ -17,10 +17,11 @@ pub enum Role {
     Admin,
 }
 
-/// What others may see of a user.
+/// A person in the schema, as others see them.
 #[derive(Clone)]
 pub struct Profile(pub Model);
 
+/// What others may see of a user.
 #[Object]
 impl Profile {
     /// The user's id.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod commands;
 mod contacts;
 mod database;
 mod edge;

@@ -23,6 +23,7 @@ use switchboard::platform::vault::Vault;
 use tower::ServiceExt;
 
 pub mod databases;
+pub mod upstream;
 
 pub use databases::{Place, on_each_database, on_each_shared_database};
 
@@ -112,6 +113,12 @@ impl TestApp {
         self.bearing(answer.text("/signup/accessToken"))
     }
 
+    /// Logs in by nickname, for those whose token is over.
+    pub async fn logged_in(&self, nickname: &str) -> Caller {
+        let answer = self.anonymous().log_in(nickname, PASSWORD).await;
+        self.bearing(answer.text("/login/accessToken"))
+    }
+
     /// Sends a request as it is.
     pub async fn request(&self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1234))));
@@ -180,11 +187,10 @@ impl Caller {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.address, 1234)));
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("test"));
         let response = self.app.router.clone().oneshot(request).await.expect("the router answers");
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("text");
         let body = serde_json::from_str(&text).expect("JSON");
-        Answer { status: parts.status, headers: parts.headers, body, text }
+        Answer { body, text }
     }
 
     /// Signs up with an input to which the password is added.
@@ -214,8 +220,6 @@ impl Caller {
 /// What came back.
 #[derive(Debug)]
 pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
     pub body: Value,
     /// The body as it was sent.
     pub text: String,

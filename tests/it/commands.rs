@@ -1,0 +1,279 @@
+//! The command line: the real binary, in a folder of its own, with an environment of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{PASSWORD, Place, TestApp, on_each_shared_database, query};
+
+/// The binary, with nothing set.
+fn switchboard(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.current_dir(folder).env_clear().envs(settings.iter().copied()).args(arguments);
+    command
+}
+
+fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    switchboard(folder, settings, arguments).output().expect("it runs")
+}
+
+#[track_caller]
+fn good(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[track_caller]
+fn bad(output: Output) -> String {
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).expect("text")
+}
+
+/// The binary, serving, until it is dropped.
+struct Serving {
+    child: Child,
+    url: String,
+    said: Vec<String>,
+}
+
+impl Serving {
+    fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let settings = [settings, &[("LISTEN", "127.0.0.1:0")]].concat();
+        let mut child = switchboard(folder, &settings, &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut said = Vec::new();
+        for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
+            said.push(line.expect("text"));
+            if let Some(url) =
+                said.last().and_then(|line| line.strip_prefix("Switchboard listens on "))
+            {
+                return Self { url: url.to_owned(), child, said };
+            }
+        }
+        panic!("it ended: {said:?}");
+    }
+
+    async fn send(&self, query: &str, variables: Value, token: Option<&str>) -> Value {
+        let mut request = client()
+            .post(format!("{}/graphql", self.url))
+            .json(&json!({ "query": query, "variables": variables }));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test is the client")]
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[tokio::test]
+async fn with_nothing_set_it_serves_says_what_it_assumed_and_stops_when_told() {
+    let folder = folder();
+    let mut serving = Serving::start(folder.path(), &[]);
+    let said = serving.said.join("\n");
+    for assumed in ["ENVIRONMENT", "DATABASE_URL", "SECRET_KEYS", "LOOKUP"] {
+        assert!(said.contains(&format!("{assumed} is not set")), "{said}");
+    }
+    let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
+    let signup = serving.send(query!("signup"), input, None).await;
+    let token = signup["data"]["signup"]["accessToken"].as_str().expect("a token").to_owned();
+    serving.signal("-TERM");
+    assert!(serving.child.wait().expect("it ends").success());
+    drop(serving);
+
+    // The same folder has the same keys and the same people.
+    let again = Serving::start(folder.path(), &[("PUBLIC_URL", &signup_issuer(&token))]);
+    let me = again.send(query!("me"), json!({}), Some(&token)).await;
+    assert_eq!(me["data"]["me"]["nickname"], "ann", "{me}");
+}
+
+/// Whom a token names as its issuer: a port that is free differs at each start.
+fn signup_issuer(token: &str) -> String {
+    let claims = token.split('.').nth(1).expect("three parts");
+    let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).expect("base64");
+    let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["iss"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn production_does_not_start_without_its_secrets_and_names_each() {
+    let folder = folder();
+    let settings = [("ENVIRONMENT", "production"), ("LOOKUP", "twilio")];
+    let said = bad(run(folder.path(), &settings, &[]));
+    for key in ["PUBLIC_URL", "SECRET_KEYS", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"] {
+        assert!(said.contains(&format!("switchboard: {key}: ")), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "it made nothing");
+}
+
+#[test]
+fn a_bad_setting_is_named_and_a_secret_is_not_repeated() {
+    let folder = folder();
+    let said = bad(run(
+        folder.path(),
+        &[("SECRET_KEYS", "s3cret"), ("DATABASE_TLS", "maybe")],
+        &["migrate"],
+    ));
+    assert!(said.contains("DATABASE_TLS: must be one of verify, prefer, off"), "{said}");
+    let said = bad(run(folder.path(), &[("SECRET_KEYS", "s3cret")], &["migrate"]));
+    assert!(said.contains("SECRET_KEYS") && !said.contains("s3cret"), "{said}");
+    std::fs::write(folder.path().join("switchboard.toml"), "lisen = 1").expect("written");
+    let said = bad(run(folder.path(), &[], &["migrate"]));
+    assert!(said.contains("there is no setting lisen"), "{said}");
+}
+
+#[test]
+fn the_schema_is_printed_without_touching_anything() {
+    let folder = folder();
+    assert_eq!(good(run(folder.path(), &[], &["schema"])), switchboard::schema::sdl());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0);
+}
+
+#[test]
+fn keys_are_generated_once_for_a_file() {
+    let folder = folder();
+    let one = good(run(folder.path(), &[], &["keys", "generate"]));
+    assert_ne!(one, good(run(folder.path(), &[], &["keys", "generate"])));
+    good(run(folder.path(), &[], &["keys", "generate", "--to", "ring"]));
+    let ring = std::fs::read_to_string(folder.path().join("ring")).expect("made");
+    good(run(folder.path(), &[], &["keys", "generate", "--to", "ring"]));
+    assert_eq!(std::fs::read_to_string(folder.path().join("ring")).expect("there"), ring);
+    let production = [
+        ("ENVIRONMENT", "production"),
+        ("PUBLIC_URL", "https://x.example"),
+        ("SECRET_KEYS_FILE", "ring"),
+    ];
+    good(run(folder.path(), &production, &["migrate"]));
+}
+
+#[tokio::test]
+async fn an_administrator_is_made_and_unmade_while_it_serves() {
+    on_each_shared_database(async |place| {
+        let folder = folder();
+        let url = place.url();
+        let settings = [("DATABASE_URL", url.as_str()), ("DATA_DIR", "data")];
+        let serving = Serving::start(folder.path(), &settings);
+        let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
+        let signup = serving.send(query!("signup"), input, None).await;
+        let token = signup["data"]["signup"]["accessToken"].as_str().expect("a token").to_owned();
+        for (verb, role) in [("grant", "ADMIN"), ("revoke", "PLAYER")] {
+            let said = good(run(folder.path(), &settings, &["admin", verb, "ANN"]));
+            assert!(said.starts_with("ann (usr_"), "{said}");
+            let heard = async {
+                loop {
+                    let me = serving.send(query!("me"), json!({}), Some(&token)).await;
+                    if me["data"]["me"]["role"] == role {
+                        return;
+                    }
+                }
+            };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "another process hears by the system's clock"
+            )]
+            tokio::time::timeout(std::time::Duration::from_secs(10), heard)
+                .await
+                .expect("it hears of it");
+        }
+        let said = bad(run(folder.path(), &settings, &["admin", "grant", "nobody"]));
+        assert!(said.contains("nobody has the identifier nobody"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_are_rotated_and_sealed_anew() {
+    on_each_shared_database(async |place| {
+        let folder = folder();
+        let url = place.url();
+        let old = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let ring = format!("new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,{old}");
+        let with = |ring| [("DATABASE_URL", url.clone()), ("SECRET_KEYS", ring)];
+        let with = |ring: &str| with(ring.to_owned());
+        let run_with = |ring: &str, arguments: &[&str]| {
+            let settings = with(ring);
+            let settings: Vec<_> =
+                settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            run(folder.path(), &settings, arguments)
+        };
+        let app = TestApp::new(place).await;
+        good(run_with(old, &["keys", "rotate-signing"]));
+        assert_eq!(app.count("SELECT COUNT(*) FROM signing_keys").await, 2);
+        assert_eq!(
+            app.count("SELECT COUNT(*) FROM signing_keys WHERE retired_at IS NULL").await,
+            1
+        );
+        assert_eq!(good(run_with(&ring, &["keys", "reseal"])), "Sealed anew: 2.\n");
+        let said = bad(run_with(old, &["check"]));
+        assert!(said.contains("SECRET_KEYS lacks the key that sealed it"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn check_tries_every_dependency() {
+    let folder = folder();
+    let said = good(run(folder.path(), &[], &["check"]));
+    assert!(
+        said.contains("database: SQLite answers") && said.contains("lookup: offline"),
+        "{said}"
+    );
+    let unreachable =
+        [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("DATABASE_ACQUIRE_SECONDS", "1")];
+    let said = bad(run(folder.path(), &unreachable, &["check"]));
+    assert!(said.contains("The database is out of reach"), "{said}");
+    let lookup =
+        [("MESSAGEBIRD_ACCESS_KEY", "live_key"), ("MESSAGEBIRD_BASE_URL", "http://127.0.0.1:1")];
+    let said = bad(run(folder.path(), &lookup, &["check"]));
+    assert!(
+        said.contains("lookup: MessageBird at http://127.0.0.1:1/") && !said.contains("live_key"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn processes_that_start_together_on_one_database_all_serve() {
+    on_each_shared_database(async |place: &Place| {
+        let folder = folder();
+        let url = place.url();
+        let settings = [("DATABASE_URL", url.as_str())];
+        let start = || {
+            let mut command = switchboard(folder.path(), &settings, &["migrate"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+        };
+        let started: Vec<Child> = (0..4).map(|_| start()).collect();
+        for child in started {
+            good(child.wait_with_output().expect("it ends"));
+        }
+        let ring =
+            std::fs::read_to_string(folder.path().join("data/secret-keys")).expect("one ring");
+        let app = TestApp::with(place, &[("SECRET_KEYS", ring.trim())]).await;
+        assert_eq!(app.count("SELECT COUNT(*) FROM signing_keys").await, 1);
+    })
+    .await;
+}
