@@ -227,35 +227,6 @@ impl From<Failure> for Error {
     }
 }
 
-impl From<sea_orm::DbErr> for Error {
-    fn from(cause: sea_orm::DbErr) -> Self {
-        use sea_orm::{DbErr, RuntimeErr, sqlx};
-        let out_of_reach = match &cause {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-            DbErr::Exec(RuntimeErr::SqlxError(inner))
-            | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
-                matches!(
-                    &**inner,
-                    sqlx::Error::Io(_)
-                        | sqlx::Error::PoolTimedOut
-                        | sqlx::Error::PoolClosed
-                        | sqlx::Error::WorkerCrashed
-                )
-            }
-            _ => false,
-        };
-        if out_of_reach {
-            Self::ours(
-                ErrorCode::ServiceUnavailable,
-                "The database is out of reach. Try again.",
-                cause,
-            )
-        } else {
-            Self::internal(cause)
-        }
-    }
-}
-
 /// Names the field that a checked value came from.
 pub trait At<T> {
     /// The value, or its failure with the field's path.
@@ -335,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_described_but_not_told() {
-        let error = Error::from(sea_orm::DbErr::Custom("SELECT secret".into()));
+        let error = Error::internal("SELECT secret");
         assert_eq!(error.code(), ErrorCode::InternalServerError);
         assert!(error.describe().contains("SELECT secret"));
         assert!(!error.failures()[0].message.contains("SELECT"));

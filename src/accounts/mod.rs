@@ -82,10 +82,7 @@ impl Accounts {
                 limits.failed_logins_per_address,
                 FAILED_LOGINS_WINDOW,
             )),
-            default_region: config
-                .default_region
-                .as_deref()
-                .and_then(|region| Region::parse(region).ok()),
+            default_region: config.default_region.map(Region::from),
         })
     }
 

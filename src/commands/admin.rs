@@ -30,7 +30,7 @@ pub async fn run(what: Admin) -> Result<(), Complaint> {
         Admin::Revoke { identifier } => (identifier, Role::Player, "is no administrator now"),
     };
     let (config, platform) = prepared().await?;
-    let region = config.default_region.as_deref().and_then(|region| Region::parse(region).ok());
+    let region = config.default_region.map(Region::from);
     match set_role(&platform, &Identifier::parse(&identifier, region.as_ref()), role).await {
         Ok(person) => println!("{} ({}) {now_is}.", person.display_name(), person.id),
         Err(error) if error.code() == ErrorCode::NotFound => {

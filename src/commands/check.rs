@@ -6,7 +6,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::{Complaint, configured};
-use crate::app;
+use crate::app::{self, App};
 use crate::config::{Config, LookupSource};
 use crate::platform::Platform;
 use crate::platform::outbound::{Bounds, Trouble};
@@ -24,10 +24,9 @@ pub async fn run() -> Result<(), Complaint> {
     platform.database.ping().await?;
     println!("database: {} answers", platform.database.name());
     app::prepare(&platform).await?;
-    app::App::new(config.clone(), platform).await?;
+    let app = App::new(config, platform).await?;
     println!("keys: the signing key opens with SECRET_KEYS");
-    let (config, platform) = (config.clone(), app::platform(&mut config).await?);
-    check_lookup(&config, &platform).await
+    check_lookup(&app.config, &app.platform).await
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to a command")]

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use phonenumber::country;
 use reader::Reader;
 use secrecy::SecretString;
 use url::Url;
@@ -101,7 +102,7 @@ pub struct Config {
     /// The key ring of the vault. Development makes one when it is absent.
     pub secret_keys: Option<SecretString>,
     /// The region (ISO 3166-1 alpha-2) of numbers without a country code. Without it they are refused.
-    pub default_region: Option<String>,
+    pub default_region: Option<country::Id>,
     /// Who is asked about phone numbers.
     pub lookup: LookupSource,
     /// The kinds of numbers that no contact may have ("PREMIUM_RATE").

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use phonenumber::country;
 use secrecy::SecretString;
 use url::Url;
 
@@ -123,13 +124,12 @@ impl Reader {
         ring.map(SecretString::from)
     }
 
-    fn region(&mut self) -> Option<String> {
-        let region = self.text("DEFAULT_REGION")?.to_uppercase();
-        if phonenumber::country::Id::from_str(&region).is_err() {
-            self.problems
-                .push(format!("DEFAULT_REGION: {region} is not an ISO 3166-1 alpha-2 code"));
+    fn region(&mut self) -> Option<country::Id> {
+        let known = country::Id::from_str(&self.text("DEFAULT_REGION")?.trim().to_uppercase());
+        if known.is_err() {
+            self.problems.push("DEFAULT_REGION: is not an ISO 3166-1 alpha-2 code".into());
         }
-        Some(region)
+        known.ok()
     }
 
     fn lookup(&mut self) -> LookupSource {

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 
 use super::private_files::make_folder;
 use crate::config::{self, DatabaseTls};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 
 /// How long SQLite's writer waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -225,6 +225,44 @@ pub fn is_taken(error: &DbErr, table: &str, columns: &[&str]) -> bool {
             error.message().ends_with(&named.join(", "))
         }
     }
+}
+
+impl From<DbErr> for Error {
+    /// Out of reach or busy is SERVICE_UNAVAILABLE, everything else is ours to mend.
+    fn from(error: DbErr) -> Self {
+        let is_passing = match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+            DbErr::Exec(RuntimeErr::SqlxError(inner))
+            | DbErr::Query(RuntimeErr::SqlxError(inner)) => match &**inner {
+                sqlx::Error::Database(inner) => inner.code().is_some_and(|code| is_passing(&code)),
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                _ => false,
+            },
+            _ => false,
+        };
+        match is_passing {
+            true => Self::ours(
+                ErrorCode::ServiceUnavailable,
+                "The database is out of reach. Try again.",
+                error,
+            ),
+            false => Self::internal(error),
+        }
+    }
+}
+
+/// Whether a database's own error code says that the same may succeed later.
+fn is_passing(code: &str) -> bool {
+    // SQLite: busy, locked.
+    const SQLITE: [&str; 2] = ["5", "6"];
+    // PostgreSQL, by the classes of its appendix A: connection, transaction rollback (serialization,
+    // deadlock), insufficient resources, operator intervention (shutdown, timeout).
+    const POSTGRES: [&str; 4] = ["08", "40", "53", "57"];
+    SQLITE.contains(&code)
+        || (code.len() == 5 && POSTGRES.iter().any(|class| code.starts_with(class)))
 }
 
 fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {

@@ -38,6 +38,12 @@ impl Region {
     }
 }
 
+impl From<country::Id> for Region {
+    fn from(id: country::Id) -> Self {
+        Self(id)
+    }
+}
+
 /// What the metadata knows of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {

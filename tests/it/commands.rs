@@ -40,6 +40,7 @@ struct Serving {
 }
 
 impl Serving {
+    #[expect(clippy::zombie_processes, reason = "it is waited for when this is dropped")]
     fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let settings = [settings, &[("LISTEN", "127.0.0.1:0")]].concat();
         let mut child = switchboard(folder, &settings, &[])

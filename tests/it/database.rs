@@ -1,5 +1,6 @@
 //! The two databases: preparing them, and what they refuse by themselves.
 
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use switchboard::app::prepare;
 
@@ -8,10 +9,8 @@ use crate::support::{TestApp, on_each_database, on_each_shared_database, query};
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_start_together_make_the_tables_and_the_key_once() {
     on_each_shared_database(async |place| {
-        let first = TestApp::new(place);
-        let second = TestApp::new(place);
-        let third = TestApp::new(place);
-        let (one, two, three) = tokio::join!(first, second, third);
+        let start = || Box::pin(TestApp::new(place));
+        let (one, two, three) = tokio::join!(start(), start(), start());
         assert_eq!(one.count("SELECT COUNT(*) FROM signing_keys").await, 1);
         let ann = one.signed_in("ann").await;
         for app in [&two, &three] {
@@ -93,7 +92,6 @@ async fn sqlite_in_a_file_keeps_its_promises() {
         app.count("SELECT COUNT(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'").await,
         1
     );
-    use sea_orm::ConnectionTrait;
     let write = app.app.platform.database.reads().execute_unprepared("DELETE FROM users").await;
     assert!(write.is_err(), "the readers only read");
 }

@@ -76,7 +76,7 @@ async fn what_nobody_can_have_is_bad_input() {
 async fn failures_are_limited_by_identifier_and_address_and_good_logins_are_free() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let thief = app.anonymous().from_address("198.51.100.1");
+        let thief = app.anonymous().at_address("198.51.100.1");
         for _ in 0..20 {
             thief.log_in("ann", PASSWORD).await.data("/login/user");
         }
@@ -119,9 +119,8 @@ async fn failures_at_once_are_counted_one_by_one() {
 async fn a_hundred_aliases_are_a_hundred_attempts() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let logins: String = (0..15)
-            .map(|n| format!("a{n}: login(input: {{ identifier: \"ann\", password: \"wrong {n}\" }}) {{ __typename }} "))
-            .collect();
+        let login = |n: u32| format!(r#"a{n}: login(input: {{ identifier: "ann", password: "wrong {n}" }}) {{ __typename }}"#);
+        let logins = (0..15).map(login).collect::<Vec<_>>().join(" ");
         let answer = app.anonymous().send(&format!("mutation {{ {logins} }}"), json!({})).await;
         let refused = answer.errors().iter().filter(|error| *error == "RATE_LIMITED").count();
         assert_eq!(refused, 5);

@@ -29,7 +29,7 @@ fn with(mut body: Value, member: &str, value: Value) -> Value {
     body
 }
 
-fn refusal(code: i64, parameter: Value) -> Value {
+fn refusal(code: i64, parameter: &Value) -> Value {
     json!({ "errors": [{ "code": code, "description": "as documented", "parameter": parameter }] })
 }
 
@@ -83,11 +83,11 @@ async fn a_refusal_is_told_by_its_code_whatever_the_status() {
         let app = messagebird(place, &upstream).await;
         app.signed_in("ann").await;
         for (status, body) in [
-            (400, refusal(21, json!("phone_number"))),
-            (422, refusal(21, json!(null))),
-            (422, refusal(9, json!("recipients"))),
-            (404, refusal(20, json!("phoneNumber"))),
-            (200, refusal(10, json!("msisdn"))),
+            (400, refusal(21, &json!("phone_number"))),
+            (422, refusal(21, &json!(null))),
+            (422, refusal(9, &json!("recipients"))),
+            (404, refusal(20, &json!("phoneNumber"))),
+            (200, refusal(10, &json!("msisdn"))),
         ] {
             let ann = app.logged_in("ann").await;
             upstream.will([Reply::Json(status, body.clone())]);
@@ -100,7 +100,7 @@ async fn a_refusal_is_told_by_its_code_whatever_the_status() {
         let asked = upstream.requests().len();
         // Our key is wrong, our account is empty: asking again would not help.
         for (status, body) in
-            [(401, refusal(2, json!("access_key"))), (402, refusal(25, json!(null)))]
+            [(401, refusal(2, &json!("access_key"))), (402, refusal(25, &json!(null)))]
         {
             upstream.will([Reply::Json(status, body)]);
             is_unavailable(&ann).await;
@@ -121,7 +121,7 @@ async fn trouble_is_tried_once_more_and_then_told_with_nothing_saved() {
         let bad: Vec<Box<dyn Fn() -> Reply>> = vec![
             Box::new(|| Reply::Reset),
             Box::new(|| Reply::Json(500, json!("down"))),
-            Box::new(|| Reply::Json(404, refusal(20, json!(null)))),
+            Box::new(|| Reply::Json(404, refusal(20, &json!(null)))),
             Box::new(|| Reply::Json(429, json!({}))),
             Box::new(|| Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n<html>hi!".into())),
             Box::new(|| {
@@ -205,7 +205,7 @@ async fn a_good_answer_holds_thirty_days_and_a_bad_one_a_day() {
     on_each_shared_database(async |place| {
         let upstream = Upstream::start().await;
         let app = messagebird(place, &upstream).await;
-        let refused = || Reply::Json(400, refusal(21, json!("phone_number")));
+        let refused = || Reply::Json(400, refusal(21, &json!("phone_number")));
         let asked = || upstream.requests().len();
         let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
 

@@ -160,7 +160,7 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         app.advance(Duration::from_secs(1)).await;
-        let login = app.anonymous().from_address("198.51.100.7").log_in("ann", PASSWORD).await;
+        let login = app.anonymous().at_address("198.51.100.7").log_in("ann", PASSWORD).await;
         let phone = app.bearing(login.text("/login/accessToken"));
         let bob = app.signed_in("bob").await;
 

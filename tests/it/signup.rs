@@ -166,7 +166,7 @@ async fn sign_ups_are_limited_by_address() {
         assert_eq!(refused.errors(), ["RATE_LIMITED"]);
         assert_eq!(refused.extension("retryAfter"), 3600);
         assert_eq!(refused.extension("retryable"), true);
-        one.from_address("192.0.2.99").sign_up(json!({ "nickname": "dan" })).await.data("/signup");
+        one.at_address("192.0.2.99").sign_up(json!({ "nickname": "dan" })).await.data("/signup");
         app.advance(Duration::from_hours(1)).await;
         one.sign_up(json!({ "nickname": "eve" })).await.data("/signup");
     })

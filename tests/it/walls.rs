@@ -90,7 +90,7 @@ impl Paths {
             syn::UseTree::Rename(name) => drop(self.0.insert(with(name.ident.to_string()))),
             syn::UseTree::Glob(_) => drop(self.0.insert(with("*".into()))),
             syn::UseTree::Group(group) => {
-                group.items.iter().for_each(|item| self.tree(before, item))
+                group.items.iter().for_each(|item| self.tree(before, item));
             }
         }
     }

@@ -102,10 +102,7 @@ impl Lookups {
             service,
             calls: Arc::default(),
             refused: config.refused_line_types.clone(),
-            default_region: config
-                .default_region
-                .as_deref()
-                .and_then(|region| Region::parse(region).ok()),
+            default_region: config.default_region.map(Region::from),
             limit: Throttle::new(Limit { attempts: config.limits.lookups, window: LIMIT_WINDOW }),
         }
     }

@@ -66,6 +66,7 @@ pub async fn on_each_shared_database(test: impl AsyncFn(&Place)) {
     on_each(Place::file(), test).await;
 }
 
+#[expect(clippy::print_stdout, reason = "a failure shows where it was")]
 async fn on_each(sqlite: Place, test: impl AsyncFn(&Place)) {
     println!("on SQLite");
     test(&sqlite).await;
@@ -104,6 +105,7 @@ fn server() -> Option<&'static Server> {
 }
 
 impl Server {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
     fn given() -> Option<Self> {
         let url = std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty())?;
         Some(Self { url, _alive: None })

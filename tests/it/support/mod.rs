@@ -164,7 +164,7 @@ pub struct Caller {
 
 impl Caller {
     /// The same person elsewhere.
-    pub fn from_address(&self, address: &str) -> Self {
+    pub fn at_address(&self, address: &str) -> Self {
         Self { address: address.parse().expect("an address"), ..self.clone() }
     }
 
