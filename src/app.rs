@@ -92,8 +92,8 @@ impl App {
 
     /// Does once what is due in the background.
     pub async fn run_due_jobs(&self) {
-        if let Err(error) = self.accounts.catch_up(&self.platform).await {
-            tracing::error!("endings were not read: {}", error.describe());
+        if let Err(error) = self.accounts.run_due(&self.platform).await {
+            tracing::error!("accounts: {}", error.describe());
         }
     }
 

@@ -107,6 +107,15 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager
+            .create_index(
+                Index::create()
+                    .name("sessions_last_used_at")
+                    .table(Sessions::Table)
+                    .col(Sessions::LastUsedAt)
+                    .to_owned(),
+            )
+            .await?;
+        manager
             .create_table(
                 Table::create()
                     .table(Endings::Table)

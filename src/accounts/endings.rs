@@ -20,7 +20,6 @@ pub const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// Rows are read again for so long: a transaction may commit after one that began later, and the
 /// clocks of two instances differ a little.
 const OVERLAP: Duration = Duration::from_secs(15);
-const SWEPT_EACH: Duration = Duration::from_mins(10);
 
 /// Something that must be trusted no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,24 +34,18 @@ pub enum Ending {
     SigningKeys,
 }
 
-/// How far this instance has read.
-pub struct Endings(Mutex<Progress>);
-
-#[derive(Clone, Copy)]
-struct Progress {
-    caught_up: Instant,
-    swept: Instant,
-}
+/// Until when this instance has heard of every ending.
+pub struct Endings(Mutex<Instant>);
 
 impl Endings {
     /// Nothing is remembered yet, so nothing was missed.
     pub fn caught_up(now: Instant) -> Self {
-        Self(Mutex::new(Progress { caught_up: now, swept: now }))
+        Self(Mutex::new(now))
     }
 
     /// Whether every ending of two seconds ago has been heard of.
     pub fn are_heard(&self, now: Instant) -> bool {
-        now <= self.0.lock().caught_up + HEARD_WITHIN
+        now <= *self.0.lock() + HEARD_WITHIN
     }
 }
 
@@ -82,7 +75,7 @@ pub async fn apply(accounts: &Accounts, platform: &Platform, ending: Ending) -> 
 /// Reads what other instances wrote since the last time. After a gap everything is forgotten.
 pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
     let now = platform.now();
-    let Progress { caught_up, swept } = *accounts.endings.0.lock();
+    let caught_up = *accounts.endings.0.lock();
     let rows = endings::since(platform.database.reads(), caught_up - OVERLAP).await?;
     if now > caught_up + HEARD_WITHIN {
         accounts.standings.forget_all();
@@ -92,13 +85,7 @@ pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
             apply(accounts, platform, ending).await?;
         }
     }
-    accounts.endings.0.lock().caught_up = now;
-    if now > swept + SWEPT_EACH {
-        let tx = platform.database.begin().await?;
-        endings::sweep(&tx, now).await?;
-        tx.commit().await?;
-        accounts.endings.0.lock().swept = now;
-    }
+    *accounts.endings.0.lock() = now;
     Ok(())
 }
 

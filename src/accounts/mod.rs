@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use access_token::AccessTokens;
 use endings::Endings;
+use parking_lot::Mutex;
 use password::Hasher;
 use signing_keys::SigningKeys;
 use standing::Standings;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::people::Identifier;
 use crate::platform::Platform;
+use crate::platform::clock::Instant;
 use crate::platform::phone::Region;
 use crate::platform::throttle::{Limit, Throttle};
 
@@ -35,6 +37,7 @@ mod session;
 mod signing_keys;
 mod signup;
 mod standing;
+mod sweep;
 
 pub use authenticate::{Authenticated, authenticate};
 pub use login::{LoginInput, login};
@@ -56,6 +59,7 @@ pub struct Accounts {
     access_tokens: AccessTokens,
     standings: Standings,
     endings: Endings,
+    swept: Mutex<Instant>,
     signups: Throttle<IpAddr>,
     failed_logins: Throttle<(Identifier, IpAddr)>,
     failed_logins_per_address: Throttle<IpAddr>,
@@ -76,6 +80,7 @@ impl Accounts {
             access_tokens: AccessTokens::new(config.public_url.as_str(), config.access_token),
             standings: Standings::default(),
             endings: Endings::caught_up(platform.now()),
+            swept: Mutex::new(platform.now()),
             signups: Throttle::new(throttle(limits.signups_per_address, SIGNUPS_WINDOW)),
             failed_logins: Throttle::new(throttle(limits.failed_logins, FAILED_LOGINS_WINDOW)),
             failed_logins_per_address: Throttle::new(throttle(
@@ -91,11 +96,13 @@ impl Accounts {
         self.signing_keys.jwks(platform.now(), self.access_tokens.lifetime())
     }
 
-    /// Hears of what other instances ended. Called each second.
+    /// Does what is due in the background: hears of what other instances ended, drops old rows. Called
+    /// each second.
     ///
     /// # Errors
-    /// When the database cannot be read; until it can, nothing cached is trusted.
-    pub async fn catch_up(&self, platform: &Platform) -> Result<()> {
-        endings::catch_up(self, platform).await
+    /// When the database is out of reach; until it is back, nothing remembered is trusted.
+    pub async fn run_due(&self, platform: &Platform) -> Result<()> {
+        endings::catch_up(self, platform).await?;
+        sweep::if_due(self, platform).await
     }
 }

@@ -5,7 +5,7 @@ use async_graphql::connection::{Connection, CursorType, Edge, EmptyFields, Opaqu
 use async_graphql::{ObjectType, OutputType};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{At, Checked, Failure, Result};
+use crate::error::{At, Checked, Failure, Result, optional};
 
 /// Where a row stands in its list: opaque to clients.
 pub type Cursor<K> = OpaqueCursor<K>;
@@ -31,11 +31,7 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
             size @ 1..=LARGEST => Ok(u64::from(size.unsigned_abs())),
             _ => Err(Failure::bad_input(format!("Must be 1 to {LARGEST}."))),
         };
-        let after = match after.map(Cursor::<K>::decode_cursor) {
-            None => Ok(None),
-            Some(Ok(cursor)) => Ok(Some(cursor.0)),
-            Some(Err(_)) => Err(Failure::bad_input("This is not a cursor of this list.")),
-        };
+        let after = optional(after, read_cursor);
         let (size, after) = (size.at("first"), after.at("after")).all()?;
         Ok(Self { size, after })
     }
@@ -71,4 +67,11 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
         }));
         connection
     }
+}
+
+fn read_cursor<K: Serialize + DeserializeOwned>(text: &str) -> Result<K, Failure> {
+    let key = Cursor::<K>::decode_cursor(text).ok().map(|cursor| cursor.0);
+    // No row's text has a NUL, which PostgreSQL does not take.
+    let is_plain = |key: &K| serde_json::to_string(key).is_ok_and(|json| !json.contains("\\u0000"));
+    key.filter(is_plain).ok_or_else(|| Failure::bad_input("This is not a cursor of this list."))
 }

@@ -170,6 +170,11 @@ async fn pages_follow_the_folded_name_and_stay_when_rows_come_and_go() {
     .await;
 }
 
+/// A cursor that somebody made up.
+fn cursor(key: &Value) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(key.to_string().as_bytes())
+}
+
 #[tokio::test]
 async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
     on_each_database(async |app| {
@@ -182,6 +187,8 @@ async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
                 &["BAD_USER_INPUT first", "BAD_USER_INPUT after"],
             ),
             (json!({ "after": "" }), &["BAD_USER_INPUT after"]),
+            (json!({ "after": cursor(&json!(["a\u{0}", "00000000-0000-0000-0000-000000000000"])) }), &["BAD_USER_INPUT after"]),
+            (json!({ "after": cursor(&json!(["a"])) }), &["BAD_USER_INPUT after"]),
             (json!({ "search": "" }), &["BAD_USER_INPUT search"]),
             (json!({ "search": "x".repeat(101) }), &["BAD_USER_INPUT search"]),
         ] {

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use switchboard::app::prepare;
 
-use crate::support::{TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{Place, TestApp, on_each_database, on_each_shared_database, query};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_start_together_make_the_tables_and_the_key_once() {
@@ -83,7 +83,7 @@ async fn a_deleted_user_is_nobody() {
 
 #[tokio::test]
 async fn sqlite_in_a_file_keeps_its_promises() {
-    let place = crate::support::Place::file();
+    let place = Place::file();
     let app = TestApp::new(&place).await;
     assert_eq!(app.count("PRAGMA foreign_keys").await, 1);
     assert_eq!(app.count("PRAGMA synchronous").await, 2);
@@ -94,6 +94,18 @@ async fn sqlite_in_a_file_keeps_its_promises() {
     );
     let write = app.app.platform.database.reads().execute_unprepared("DELETE FROM users").await;
     assert!(write.is_err(), "the readers only read");
+}
+
+#[tokio::test]
+async fn postgresql_is_told_the_statement_timeout() {
+    on_each_shared_database(async |place| {
+        if matches!(place, Place::Postgres { .. }) {
+            let app = TestApp::with(place, &[("DATABASE_STATEMENT_SECONDS", "7")]).await;
+            let told = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '7000'";
+            assert_eq!(app.count(told).await, 1);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

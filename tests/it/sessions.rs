@@ -156,6 +156,27 @@ async fn a_session_is_over_after_thirty_idle_days_and_after_a_year() {
 }
 
 #[tokio::test]
+async fn rows_of_what_has_long_been_over_are_dropped() {
+    on_each_database(async |app| {
+        let day = Duration::from_hours(24);
+        first_refresh_token(&app, "ann").await;
+        let mut busy = first_refresh_token(&app, "bob").await;
+        app.signed_in("cid").await.send(query!("logout"), json!({})).await.data("/logout");
+        let rows = async |table: &str| app.count(&format!("SELECT COUNT(*) FROM {table}")).await;
+        assert_eq!((rows("sessions").await, rows("endings").await), (3, 1));
+        for _ in 0..2 {
+            app.advance(day * 29).await;
+            busy = next(&app.anonymous().refresh(&busy).await);
+        }
+        assert_eq!((rows("sessions").await, rows("endings").await), (3, 0));
+        app.advance(day * 3).await;
+        assert_eq!(rows("sessions").await, 1);
+        app.anonymous().refresh(&busy).await.data("/refreshSession");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;

@@ -13,6 +13,8 @@ use crate::platform::vault::Hash;
 pub const IDLE: Duration = Duration::from_hours(30 * 24);
 /// No session lasts longer.
 pub const AT_MOST: Duration = Duration::from_hours(365 * 24);
+/// How long the row of a session stays after it must have been over.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 /// How many sessions are listed: the newest.
 const LISTED: u64 = 100;
 
@@ -127,5 +129,11 @@ pub async fn end_all(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Re
         .filter(Column::UserId.eq(user))
         .filter(Column::EndedAt.is_null());
     ended.exec(tx).await?;
+    Ok(())
+}
+
+/// Drops those that have been over for long, whatever ended them.
+pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::LastUsedAt.lt(now - IDLE - KEPT)).exec(tx).await?;
     Ok(())
 }
