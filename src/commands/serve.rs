@@ -21,6 +21,7 @@ pub async fn run() -> Result<(), Complaint> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| Complaint(vec![format!("LISTEN: {listen}: {error}")]))?;
+    let stop = stop_signal()?;
     greet(&app.config, listener.local_addr()?);
 
     let worker = tokio::spawn(app.clone().work());
@@ -28,7 +29,7 @@ pub async fn run() -> Result<(), Complaint> {
     let service = server::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let told = stopping.clone();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop_signal().await;
+        stop.await;
         tracing::info!("stopping: no new requests, the running ones are answered");
         told.notify_one();
     });
@@ -58,18 +59,24 @@ fn greet(config: &Config, address: SocketAddr) {
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
-/// Ctrl-C, or what a supervisor sends.
-async fn stop_signal() {
-    let interrupt = async { tokio::signal::ctrl_c().await.expect("signals can be listened to") };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).expect("signals can be listened to").recv().await;
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+/// Ctrl-C, or what a supervisor sends. From now on either is heard and no longer ends the process at once.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
