@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::accounts::{Accounts, ensure_signing_key};
 use crate::config::Config;
 use crate::contacts::Lookups;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::platform::Platform;
 use crate::platform::clock::SystemClock;
 use crate::platform::database::Database;
@@ -52,7 +52,8 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
     };
     Ok(Platform {
         database: Database::connect(&config.database).await?,
-        vault: Vault::parse(&ring).map_err(Error::internal)?,
+        vault: Vault::parse(&ring)
+            .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         outbound: Outbound::new(clock.clone()),
         clock,
         entropy,

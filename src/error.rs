@@ -214,7 +214,11 @@ impl Error {
         let mut line = told.collect::<Vec<_>>().join(" ");
         let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
         while let Some(inner) = cause {
-            let _ = write!(line, " ({inner})");
+            // Many a cause repeats its own source.
+            let said = inner.to_string();
+            if !line.contains(&said) {
+                let _ = write!(line, " ({said})");
+            }
             cause = inner.source();
         }
         line

@@ -24,6 +24,10 @@ impl MigratorTrait for Migrator {
     }
 }
 
+/// Each change is one transaction on SQLite too, where the migrator would do without: a process that is
+/// killed in the middle would leave half of a change behind, and no start could go on from there.
+const WHOLE_OR_NOT_AT_ALL: Option<bool> = Some(true);
+
 /// The text type whose order is by bytes on both databases, for keys that are walked in order:
 /// PostgreSQL would otherwise sort by the locale that its server happens to have.
 fn ordered_text(manager: &SchemaManager<'_>) -> Alias {

@@ -2,6 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::WHOLE_OR_NOT_AT_ALL;
 use crate::m0001_people::Users;
 
 pub struct Migration;
@@ -55,6 +56,10 @@ enum SigningKeys {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        WHOLE_OR_NOT_AT_ALL
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(

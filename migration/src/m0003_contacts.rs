@@ -3,7 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 use crate::m0001_people::Users;
-use crate::ordered_text;
+use crate::{WHOLE_OR_NOT_AT_ALL, ordered_text};
 
 pub struct Migration;
 
@@ -42,6 +42,10 @@ enum Contacts {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        WHOLE_OR_NOT_AT_ALL
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(

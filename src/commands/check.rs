@@ -23,10 +23,17 @@ pub async fn run() -> Result<(), Complaint> {
     }
     platform.database.ping().await?;
     println!("database: {} answers", platform.database.name());
-    app::prepare(&platform).await?;
-    let app = App::new(config, platform).await?;
-    println!("keys: the signing key opens with SECRET_KEYS");
-    check_lookup(&app.config, &app.platform).await
+    check_lookup(&config, &platform).await?;
+    match platform.database.missing_changes().await? {
+        0 => {
+            App::new(config, platform).await?;
+            println!("keys: the signing key opens with SECRET_KEYS");
+        }
+        missing => {
+            println!("tables: {missing} changes to apply; `switchboard migrate` or a start does");
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to a command")]

@@ -96,6 +96,8 @@ fn configured() -> Result<Config, Complaint> {
         .map_err(|error| Complaint(vec![format!("LOG: {error}")]))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that nobody reads any more must not end the process.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if config.log_json {

@@ -187,6 +187,22 @@ pub const KEYS: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// The kinds of numbers, as the schema's PhoneNumberType names them.
+pub const LINE_TYPES: &[&str] = &[
+    "FIXED_LINE",
+    "MOBILE",
+    "FIXED_LINE_OR_MOBILE",
+    "TOLL_FREE",
+    "PREMIUM_RATE",
+    "SHARED_COST",
+    "VOIP",
+    "PERSONAL_NUMBER",
+    "PAGER",
+    "UNIVERSAL_ACCESS_NUMBER",
+    "VOICE_MAIL",
+    "UNKNOWN",
+];
+
 fn from_toml(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> {
     let table: toml::Table =
         text.parse().map_err(|error| vec![format!("switchboard.toml: {error}")])?;
@@ -253,6 +269,18 @@ mod tests {
         assert!(
             problems.iter().filter(|problem| problem.contains("s3cret")).count() == 0,
             "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_line_type_is_told_and_none_is_none() {
+        let refused =
+            |types| read(&[("REFUSED_LINE_TYPES", types)]).map(|config| config.refused_line_types);
+        assert_eq!(refused("premium_rate, PAGER").expect("good"), ["PREMIUM_RATE", "PAGER"]);
+        assert_eq!(refused("none").expect("good"), ["NONE"]);
+        assert_eq!(
+            refused("PREMIUM").expect_err("refused"),
+            ["REFUSED_LINE_TYPES: there is no type PREMIUM"]
         );
     }
 

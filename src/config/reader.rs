@@ -10,7 +10,7 @@ use phonenumber::country;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Config, Database, DatabaseTls, Environment, KEYS, Limits, LookupSource};
+use super::{Config, Database, DatabaseTls, Environment, KEYS, LINE_TYPES, Limits, LookupSource};
 
 /// Development is one person behind one address.
 const DEVELOPMENT_ADDRESS_FACTOR: f64 = 100.0;
@@ -33,8 +33,6 @@ impl Reader {
         let production = environment == Environment::Production;
         let listen = self.parsed("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8000)));
         let data_dir = self.text("DATA_DIR").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
-        let refused =
-            self.text("REFUSED_LINE_TYPES").unwrap_or_else(|| "PREMIUM_RATE,SHARED_COST".into());
         Config {
             environment,
             listen,
@@ -43,7 +41,7 @@ impl Reader {
             secret_keys: self.secret_keys(production),
             default_region: self.region(),
             lookup: self.lookup(),
-            refused_line_types: refused.split(',').map(|kind| kind.trim().to_uppercase()).collect(),
+            refused_line_types: self.refused_line_types(),
             access_token: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),
             graphiql: self.choice("GRAPHIQL", &[("on", true), ("off", false)], !production),
             limits: self.limits(production),
@@ -158,6 +156,18 @@ impl Reader {
             },
             _ => LookupSource::Offline,
         }
+    }
+
+    fn refused_line_types(&mut self) -> Vec<String> {
+        let listed =
+            self.text("REFUSED_LINE_TYPES").unwrap_or_else(|| "PREMIUM_RATE,SHARED_COST".into());
+        let types: Vec<String> = listed.split(',').map(|name| name.trim().to_uppercase()).collect();
+        if let Some(unknown) =
+            types.iter().find(|name| !LINE_TYPES.contains(&name.as_str()) && *name != "NONE")
+        {
+            self.problems.push(format!("REFUSED_LINE_TYPES: there is no type {unknown}"));
+        }
+        types
     }
 
     fn limits(&mut self, production: bool) -> Limits {

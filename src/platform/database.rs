@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
-use super::private_files::make_folder;
+use super::private_files::make_file;
 use crate::config::{self, DatabaseTls};
 use crate::error::{Error, ErrorCode};
 
@@ -69,9 +69,8 @@ impl Database {
                 (only.clone(), only)
             }
             Kind::SqliteFile(path) => {
-                if let Some(folder) = path.parent() {
-                    make_folder(folder).map_err(Error::internal)?;
-                }
+                // SQLite gives the files beside it the same permissions.
+                make_file(path).map_err(Error::internal)?;
                 let url = format!("sqlite://{}?mode=rwc", path.display());
                 let writes = sea_orm::Database::connect(sqlite(&url, 1, settings)).await?;
                 let mut readers = sqlite(&url, settings.connections, settings);
@@ -107,6 +106,14 @@ impl Database {
     pub async fn ping(&self) -> Result<(), Error> {
         self.reads.execute_unprepared("SELECT 1").await?;
         Ok(())
+    }
+
+    /// How many changes of the tables are to be applied still.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE when the database cannot be reached.
+    pub async fn missing_changes(&self) -> Result<usize, Error> {
+        Ok(Migrator::get_pending_migrations_read_only(&self.reads).await?.len())
     }
 
     /// "SQLite in memory", "SQLite" or "PostgreSQL", for people.

@@ -16,6 +16,17 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Makes an empty file, and the folders above it, for us alone. One that exists is left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_file(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    private(OpenOptions::new().append(true).create(true)).open(path).map(drop)
+}
+
 /// Reads a file, or makes it with what `content` gives, readable by us alone. When two processes do so
 /// at once, both read what the first one made. Answers the content, and whether it was made now.
 ///
@@ -31,11 +42,8 @@ pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result
     }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&unfinished)?;
+    let mut file =
+        private(OpenOptions::new().write(true).create(true).truncate(true)).open(&unfinished)?;
     file.write_all(content().as_bytes())?;
     file.sync_all()?;
     // A link, unlike a renaming, does not replace what another process has put there meanwhile.
@@ -46,6 +54,13 @@ pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result
     };
     fs::remove_file(&unfinished)?;
     Ok((fs::read_to_string(path)?, made))
+}
+
+/// A file that these options make is ours alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::problem;
+use super::jsend;
 use crate::app::App;
 
 /// Names a request in answers and in the log (`X-Request-Id`).
@@ -36,7 +36,7 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
             .copied()
             .or(panic.downcast_ref::<String>().map(String::as_str));
         span.in_scope(|| tracing::error!("panicked: {}", said.unwrap_or("?")));
-        problem::internal(&path)
+        jsend::internal(&path)
     });
 
     let millis = (app.platform.now() - began).num_milliseconds();

@@ -2,31 +2,27 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
+use serde_json::{Value, json};
 
-use super::problem;
+use super::jsend;
 use crate::app::App;
 
 /// The process answers.
 pub async fn live() -> Response {
-    Json(json!({ "status": "success", "data": null })).into_response()
+    jsend::success(Value::Null)
 }
 
 /// The database answers, so requests can be served.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
     match app.platform.database.ping().await {
-        Ok(()) => {
-            Json(json!({ "status": "success", "data": { "database": database, "degraded": [] } }))
-                .into_response()
-        }
+        Ok(()) => jsend::success(json!({ "database": database, "degraded": [] })),
         Err(error) => {
             tracing::error!("not ready: {}", error.describe());
-            problem::error(
+            jsend::error(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVICE_UNAVAILABLE",
                 "The database is out of reach.",

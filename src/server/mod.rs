@@ -14,8 +14,8 @@ mod edge;
 mod graphql;
 mod guard;
 mod health;
+mod jsend;
 mod negotiation;
-mod problem;
 mod well_known;
 
 /// Every route.
@@ -29,8 +29,8 @@ pub fn router(app: Arc<App>) -> Router {
         router = router.route("/", get(console::page));
     }
     router
-        .fallback(problem::no_such_page)
-        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(jsend::no_such_page)
+        .method_not_allowed_fallback(jsend::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), edge::around))
         .with_state(app)
 }

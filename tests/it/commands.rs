@@ -107,6 +107,16 @@ async fn with_nothing_set_it_serves_says_what_it_assumed_and_stops_when_told() {
     assert!(serving.child.wait().expect("it ends").success());
     drop(serving);
 
+    #[cfg(unix)]
+    for file in ["secret-keys", "switchboard.db"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("data").join(file))
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{file} is ours alone");
+    }
+
     // The same folder has the same keys and the same people.
     let again = Serving::start(folder.path(), &[("PUBLIC_URL", &signup_issuer(&token))]);
     let me = again.send(query!("me"), json!({}), Some(&token)).await;
@@ -237,13 +247,17 @@ async fn keys_are_rotated_and_sealed_anew() {
 }
 
 #[tokio::test]
-async fn check_tries_every_dependency() {
+async fn check_tries_every_dependency_and_changes_nothing() {
     let folder = folder();
     let said = good(run(folder.path(), &[], &["check"]));
     assert!(
         said.contains("database: SQLite answers") && said.contains("lookup: offline"),
         "{said}"
     );
+    assert!(said.contains("tables: 3 changes to apply"), "{said}");
+    good(run(folder.path(), &[], &["migrate"]));
+    let said = good(run(folder.path(), &[], &["check"]));
+    assert!(said.contains("keys: the signing key opens"), "{said}");
     let unreachable =
         [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("DATABASE_ACQUIRE_SECONDS", "1")];
     let said = bad(run(folder.path(), &unreachable, &["check"]));

@@ -41,6 +41,28 @@ async fn a_database_ahead_of_this_binary_is_served() {
 }
 
 #[tokio::test]
+async fn a_change_that_fails_leaves_nothing_behind() {
+    on_each_shared_database(async |place| {
+        let connection = sea_orm::Database::connect(place.url().replace(".db", ".db?mode=rwc"))
+            .await
+            .expect("connected");
+        connection
+            .execute_unprepared("CREATE TABLE signing_keys (in_the_way integer)")
+            .await
+            .expect("made");
+        let start = std::panic::AssertUnwindSafe(TestApp::new(place));
+        assert!(
+            futures_util::FutureExt::catch_unwind(start).await.is_err(),
+            "it cannot make the table"
+        );
+        connection.execute_unprepared("DROP TABLE signing_keys").await.expect("out of the way");
+        connection.close().await.expect("closed");
+        TestApp::new(place).await.signed_in("ann").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn preparing_twice_changes_nothing() {
     on_each_database(async |app| {
         prepare(&app.app.platform).await.expect("prepared");

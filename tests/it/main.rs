@@ -5,6 +5,7 @@ mod support;
 mod commands;
 mod contacts;
 mod database;
+mod docs;
 mod edge;
 mod login;
 mod lookup;

@@ -177,3 +177,16 @@ async fn look_up_and_keep(
 fn holds(lookup: &Model) -> Duration {
     if lookup.valid { VALID_HOLDS } else { INVALID_HOLDS }
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ActiveEnum, Iterable};
+
+    use crate::config::LINE_TYPES;
+    use crate::platform::phone::LineType;
+
+    #[test]
+    fn every_line_type_can_be_refused_by_its_name() {
+        assert_eq!(LineType::iter().map(|kind| kind.to_value()).collect::<Vec<_>>(), LINE_TYPES);
+    }
+}

@@ -1,20 +1,39 @@
-//! Answers of routes that are not GraphQL when something is wrong, in JSend's form.
+//! JSend: the form of answers of routes that are not GraphQL.
 
 use axum::Json;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::ErrorCode;
 
-/// JSend: the caller can mend it.
-pub fn fail(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "status": "fail", "data": { "message": message } }))).into_response()
+#[derive(Serialize)]
+struct Jsend<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
 }
 
-/// JSend: it is ours to mend.
+/// All is well.
+pub fn success(data: Value) -> Response {
+    Json(Jsend { status: "success", code: None, message: None, data: Some(data) }).into_response()
+}
+
+/// The caller can mend it.
+pub fn fail(status: StatusCode, message: &str) -> Response {
+    let data = Some(json!({ "message": message }));
+    (status, Json(Jsend { status: "fail", code: None, message: None, data })).into_response()
+}
+
+/// It is ours to mend.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!({ "status": "error", "code": code, "message": message }))).into_response()
+    let body = Jsend { status: "error", code: Some(code), message: Some(message), data: None };
+    (status, Json(body)).into_response()
 }
 
 /// No route has this path.

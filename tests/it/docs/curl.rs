@@ -1,0 +1,75 @@
+//! As much of curl, jq and a shell as the transcripts need.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use axum::http::request::Builder;
+use axum::http::{Request, header};
+
+use super::play::Outcome;
+
+/// Where the transcripts say that the program listens.
+const ADDRESS: &str = "http://127.0.0.1:8000";
+
+/// A command of curl.
+pub struct Curl {
+    pub request: Builder,
+    pub body: String,
+    /// It prints the status after the body.
+    pub with_status: bool,
+    /// What it prints goes through jq.
+    pub with_jq: bool,
+}
+
+impl Curl {
+    /// Reads a command, with the values of the shell's variables.
+    pub fn parse(command: &str, variables: &BTreeMap<String, String>) -> Outcome<Self> {
+        let mut command = command.replace("\\\n", " ");
+        for (name, value) in variables {
+            command = command.replace(&format!("${name}"), value);
+        }
+        let request = Request::builder();
+        let mut curl = Self { request, body: String::new(), with_status: false, with_jq: false };
+        let mut words = words(&command).into_iter();
+        while let Some(word) = words.next() {
+            let mut next = || words.next().ok_or("the command ends too early");
+            match word.as_str() {
+                "curl" | "-s" => {}
+                "-H" => {
+                    let line = next()?;
+                    let (name, value) = line.split_once(": ").ok_or("a header has a name")?;
+                    curl.request = curl.request.header(name, value);
+                }
+                "--json" => {
+                    curl.body = next()?;
+                    curl.request = curl.request.method("POST");
+                    for name in [header::CONTENT_TYPE, header::ACCEPT] {
+                        curl.request = curl.request.header(name, "application/json");
+                    }
+                }
+                "-w" => curl.with_status = next()? == r"\n%{http_code}\n",
+                "|" => curl.with_jq = next()? == "jq",
+                url => {
+                    let path = url.strip_prefix(ADDRESS).ok_or("this is not known of curl")?;
+                    curl.request = curl.request.uri(path);
+                }
+            }
+        }
+        Ok(curl)
+    }
+}
+
+/// The words of a command, as a shell sees them.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in command.chars().chain([' ']) {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (c, None) if c.is_whitespace() => words.push(mem::take(&mut word)),
+            (c, _) => word.push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}

@@ -1,0 +1,295 @@
+//! Playing a page: its examples are executed from top to bottom against an app of its own.
+//!
+//! An example is a block `graphql`, a block `json variables` if it has any, and a block `json answer`; or
+//! a block `console` with commands of curl and what they print. Comments on lines of their own direct the
+//! play:
+//!
+//! | comment | meaning |
+//! |---|---|
+//! | `as ann` | Asks with this kept token from here on. Who is not kept signs up by that nickname; `nobody` has no token. |
+//! | `by MyGame/1.4` | Asks by this program (`User-Agent`) from here on. |
+//! | `keep contact = /addContact/id` | Names a value of the last answer's data, for `as`, `send` and the shell. |
+//! | `send contact at /input/id` | Puts a kept value into the variables that follow. |
+//! | `later 600 s` | Moves the clock. |
+//! | `start LIMIT_LOOKUPS=1` | Goes on with a new app, configured so. |
+//! | `error codes` | Is followed by their table, up to the comment `end`. |
+//!
+//! Long values without spaces (tokens, cursors) show their beginning and end only, wherever they stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::Write;
+use std::mem;
+use std::time::Duration;
+
+use async_graphql::Value as Ordered;
+use async_graphql::resolver_utils::EnumType;
+use axum::body::Body;
+use axum::http::request::Builder;
+use axum::http::{Request, header};
+use serde_json::{Value, json};
+use switchboard::error::ErrorCode;
+
+use super::curl::Curl;
+use crate::support::{Place, TestApp};
+
+/// Values without a space that are longer than this show only their beginning and their end.
+const LONGEST: usize = 40;
+const BEGINNING: usize = 8;
+const END: usize = 4;
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Executes a page's examples. Answers the page as it should be, and where it is not; adds to `shown`
+/// which fields of the roots it shows with which outcome.
+pub async fn page(
+    name: &str,
+    text: &str,
+    shown: &mut BTreeSet<(String, &str)>,
+) -> (String, Vec<String>) {
+    let (mut stage, mut played, mut differences) =
+        (Stage::new(&[]).await, String::new(), Vec::new());
+    let mut table: Option<String> = None;
+    for (line, piece) in pieces(text) {
+        let at = format!("{name}:{line}");
+        let mut compare = |old: &str, new: &str| {
+            if old != new {
+                differences.push(format!("{at}:\n{}", difference(old, new)));
+            }
+        };
+        match piece {
+            Piece::Line(text) => table.as_mut().unwrap_or(&mut played).push_str(text),
+            Piece::Comment(comment) => {
+                match comment {
+                    "error codes" => table = Some(String::new()),
+                    "end" => {
+                        compare(&table.take().unwrap_or_default(), &error_codes());
+                        played += &error_codes();
+                    }
+                    _ => {
+                        let followed = stage.follow(comment).await;
+                        followed.unwrap_or_else(|error| panic!("{at}: {error}"));
+                    }
+                }
+                let _ = writeln!(played, "<!-- {comment} -->");
+            }
+            Piece::Code { info, body } => {
+                let performed = stage.perform(info, &body).await;
+                let new = performed.unwrap_or_else(|error| panic!("{at}: {error}"));
+                compare(&body, &new);
+                let _ = writeln!(played, "```{info}\n{new}```");
+            }
+        }
+        for (field, value) in stage.answer["data"].as_object().into_iter().flatten() {
+            let outcome = if value.is_null() { "failing" } else { "good" };
+            shown.insert((field.clone(), outcome));
+        }
+    }
+    assert!(stage.query.is_empty(), "{name}: this has no answer:\n{}", stage.query);
+    (played, differences)
+}
+
+/// A part of a page: a line, a comment on a line of its own, or a block of code.
+enum Piece<'p> {
+    Line(&'p str),
+    Comment(&'p str),
+    Code { info: &'p str, body: String },
+}
+
+/// The parts of a page, each with the number of its first line.
+fn pieces(page: &str) -> Vec<(usize, Piece<'_>)> {
+    let (mut pieces, mut lines) = (Vec::new(), (1..).zip(page.split_inclusive('\n')));
+    while let Some((number, line)) = lines.next() {
+        let comment = line.trim().strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        let piece = match (line.strip_prefix("```"), comment) {
+            (Some(info), _) => {
+                let body =
+                    lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```");
+                Piece::Code { info: info.trim(), body: body.collect() }
+            }
+            (_, Some(comment)) => Piece::Comment(comment),
+            _ => Piece::Line(line),
+        };
+        pieces.push((number, piece));
+    }
+    pieces
+}
+
+fn error_codes() -> String {
+    let rows = ErrorCode::items().iter().map(|item| {
+        let (code, retryable) = (item.value, if item.value.retryable() { "yes" } else { "no" });
+        let status = code.status().as_str();
+        format!("| `{}` | {status} | {retryable} | {} |\n", item.name, code.description())
+    });
+    let rows: String = rows.collect();
+    format!("\n| code | status | retryable | meaning |\n|---|---|---|---|\n{rows}\n")
+}
+
+/// The lines between the first and the last in which two texts differ.
+fn difference(old: &str, new: &str) -> String {
+    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+    let before = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let (old, new) = (&old[before..], &new[before..]);
+    let after = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
+    let shown = old[..old.len() - after].iter().map(|line| format!("-{line}\n"));
+    shown.chain(new[..new.len() - after].iter().map(|line| format!("+{line}\n"))).collect()
+}
+
+/// The app that a page is played against, and where the play stands.
+struct Stage {
+    app: TestApp,
+    kept: BTreeMap<String, String>,
+    /// Whose token is sent.
+    asks: Option<String>,
+    program: String,
+    /// Kept values for the variables that follow, and where they belong.
+    sends: Vec<(String, String)>,
+    /// The operation that waits for its answer.
+    query: String,
+    variables: Value,
+    answer: Value,
+}
+
+impl Stage {
+    async fn new(settings: &[(&str, &str)]) -> Self {
+        Self {
+            app: TestApp::with(&Place::Memory, settings).await,
+            kept: BTreeMap::new(),
+            asks: None,
+            program: "Mozilla/5.0".into(),
+            sends: Vec::new(),
+            query: String::new(),
+            variables: json!({}),
+            answer: Value::Null,
+        }
+    }
+
+    /// Follows the direction of a comment.
+    async fn follow(&mut self, comment: &str) -> Outcome<()> {
+        match comment.split(' ').collect::<Vec<_>>()[..] {
+            ["as", "nobody"] => self.asks = None,
+            ["as", name] => {
+                if !self.kept.contains_key(name) {
+                    let token = self.app.signed_in(name).await.token.expect("signed in");
+                    self.kept.insert(name.into(), token);
+                }
+                self.asks = Some(name.into());
+            }
+            ["by", ..] => self.program = comment["by ".len()..].into(),
+            ["keep", name, "=", pointer] => {
+                let value = self.answer["data"].pointer(pointer).and_then(Value::as_str);
+                self.kept.insert(name.into(), value.ok_or("the answer has no such text")?.into());
+            }
+            ["send", name, "at", pointer] => self.sends.push((name.into(), pointer.into())),
+            ["later", seconds, "s"] => {
+                self.app.advance(Duration::from_secs(seconds.parse()?)).await;
+            }
+            ["start", ref settings @ ..] => {
+                let settings: Vec<_> =
+                    settings.iter().filter_map(|one| one.split_once('=')).collect();
+                *self = Self::new(&settings).await;
+            }
+            _ => return Err("this comment directs nothing".into()),
+        }
+        Ok(())
+    }
+
+    /// Performs what a block of code asks for, and answers the block's body as it should be.
+    async fn perform(&mut self, info: &str, body: &str) -> Outcome<String> {
+        match info {
+            "graphql" if !self.query.is_empty() => Err("the example before has no answer".into()),
+            "graphql" => {
+                self.query = body.to_owned();
+                Ok(body.to_owned())
+            }
+            "json variables" => self.fill(body),
+            "json answer" if self.query.is_empty() => Err("an answer to no question".into()),
+            "json answer" => {
+                let (query, variables) =
+                    (mem::take(&mut self.query), mem::replace(&mut self.variables, json!({})));
+                let mut request =
+                    Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
+                if let Some(name) = &self.asks {
+                    let token = format!("Bearer {}", self.kept[name]);
+                    request = request.header(header::AUTHORIZATION, token);
+                }
+                let body = json!({ "query": query, "variables": variables }).to_string();
+                Ok(pretty(&self.send(request, body).await?.1)? + "\n")
+            }
+            "console" => self.console(body).await,
+            "json" => Err("say `json variables` or `json answer`".into()),
+            _ => Ok(body.to_owned()),
+        }
+    }
+
+    /// Takes variables, with the kept values in their places.
+    fn fill(&mut self, body: &str) -> Outcome<String> {
+        let mut body = body.to_owned();
+        self.variables = serde_json::from_str(&body)?;
+        for (name, pointer) in mem::take(&mut self.sends) {
+            let value = self.kept.get(&name).ok_or("nothing was kept by this name")?;
+            let place =
+                self.variables.pointer_mut(&pointer).ok_or("no such place in the variables")?;
+            body = body.replacen(&place.to_string(), &json!(short(value)).to_string(), 1);
+            *place = json!(value);
+        }
+        Ok(body)
+    }
+
+    async fn send(&mut self, request: Builder, body: String) -> Outcome<(u16, String)> {
+        let request = request.header(header::USER_AGENT, &self.program).body(Body::from(body))?;
+        let (status, _, body) = self.app.request(request).await;
+        self.answer = serde_json::from_slice(&body)?;
+        Ok((status.as_u16(), String::from_utf8(body)?))
+    }
+
+    /// Runs the commands of a transcript, and answers it with what they print.
+    async fn console(&mut self, transcript: &str) -> Outcome<String> {
+        let (mut played, mut lines) = (String::new(), transcript.lines());
+        while let Some(line) = lines.next() {
+            if !line.starts_with("$ ") {
+                continue;
+            }
+            let mut command = line.to_owned();
+            while command.ends_with('\\') || command.matches('\'').count() % 2 == 1 {
+                command = command + "\n" + lines.next().ok_or("the command has no end")?;
+            }
+            let called = Curl::parse(&command[2..], &self.kept)?;
+            let (status, body) = self.send(called.request, called.body).await?;
+            let printed = if called.with_jq { pretty(&body)? } else { body };
+            writeln!(played, "{command}\n{printed}")?;
+            if called.with_status {
+                writeln!(played, "{status}")?;
+            }
+        }
+        Ok(played)
+    }
+}
+
+/// JSON as GraphiQL and jq show it: indented, its members in the order in which they were sent.
+fn pretty(json: &str) -> Outcome<String> {
+    let mut value: Ordered = serde_json::from_str(json)?;
+    shorten(&mut value);
+    Ok(serde_json::to_string_pretty(&value)?)
+}
+
+fn shorten(value: &mut Ordered) {
+    match value {
+        Ordered::String(text) => *text = short(text),
+        Ordered::List(items) => items.iter_mut().for_each(shorten),
+        Ordered::Object(members) => members.values_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
+fn short(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    match characters.len() > LONGEST && !text.contains(' ') {
+        true => characters[..BEGINNING]
+            .iter()
+            .chain(&['…'])
+            .chain(&characters[characters.len() - END..])
+            .collect(),
+        false => text.to_owned(),
+    }
+}
