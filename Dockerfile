@@ -25,7 +25,8 @@ RUN apt-get update \
  && install --directory --owner switchboard --group switchboard --mode 0700 /data /secrets /secrets/database
 COPY --from=build /switchboard/target/release/switchboard /usr/local/bin/
 USER 10001:10001
-ENV DATA_DIR=/data LISTEN=0.0.0.0:8000
+# Production, so that an image that is run with nothing set names what it needs instead of serving.
+ENV ENVIRONMENT=production DATA_DIR=/data LISTEN=0.0.0.0:8000
 VOLUME /data
 EXPOSE 8000
 ENTRYPOINT ["switchboard"]

@@ -1,7 +1,11 @@
 //! Everything that lives as long as the process, put together once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use crate::accounts::{Accounts, ensure_signing_key};
 use crate::config::Config;
@@ -16,8 +20,8 @@ use crate::platform::private_files::read_or_make;
 use crate::platform::vault::Vault;
 use crate::schema::{self, Schema};
 
-/// How often endings of other instances are read.
-const CATCH_UP_EACH: Duration = Duration::from_secs(1);
+/// How often it is looked whether something is due.
+const JOBS_EACH: Duration = Duration::from_secs(1);
 
 /// The running program.
 pub struct App {
@@ -92,17 +96,29 @@ impl App {
     }
 
     /// Does once what is due in the background.
-    pub async fn run_due_jobs(&self) {
-        if let Err(error) = self.accounts.run_due(&self.platform).await {
-            tracing::error!("accounts: {}", error.describe());
-        }
+    ///
+    /// # Errors
+    /// What went wrong, when something did.
+    pub async fn run_due_jobs(&self) -> Result<()> {
+        self.accounts.catch_up(&self.platform).await?;
+        self.accounts.sweep(&self.platform).await
     }
 
-    /// Does what is due in the background, for ever.
+    /// Does what is due in the background, for ever. What goes wrong is logged, and tried again.
     pub async fn work(self: Arc<Self>) {
+        let catching_up = self.forever(|app| app.accounts.catch_up(&app.platform).boxed());
+        let sweeping = self.forever(|app| app.accounts.sweep(&app.platform).boxed());
+        tokio::join!(catching_up, sweeping);
+    }
+
+    async fn forever(&self, job: impl for<'a> Fn(&'a Self) -> BoxFuture<'a, Result<()>>) {
         loop {
-            self.run_due_jobs().await;
-            self.platform.clock.sleep_until(self.platform.now() + CATCH_UP_EACH).await;
+            match AssertUnwindSafe(job(self)).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error.log(),
+                Err(_) => tracing::error!("a job in the background panicked"),
+            }
+            self.platform.clock.sleep_until(self.platform.now() + JOBS_EACH).await;
         }
     }
 }

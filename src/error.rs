@@ -1,8 +1,10 @@
 //! The whole public vocabulary of failure: every code a client can meet, and the one error type that
 //! deeds return. What went wrong inside is kept for the log and never told.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What a deed answers.
@@ -105,7 +107,7 @@ pub struct Failure {
     /// What went wrong, for people. Never holds anything internal.
     pub message: String,
     /// The camelCase path inside `input` ("verification.code"), else the argument's name.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// A finer distinction within the code, in capitals.
     pub reason: Option<&'static str>,
     /// How long to wait before the same request can succeed.
@@ -132,8 +134,8 @@ impl Failure {
 
     /// Names the field that it concerns.
     #[must_use]
-    pub fn at(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 }
@@ -143,7 +145,14 @@ impl Failure {
 #[derive(Clone, Debug)]
 pub struct Error {
     failures: Vec<Failure>,
-    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Arc<Cause>>,
+}
+
+/// What went wrong inside. A failure that many fields meet is one cause, and one line in the log.
+#[derive(Debug)]
+struct Cause {
+    error: Box<dyn std::error::Error + Send + Sync>,
+    is_logged: AtomicBool,
 }
 
 impl Error {
@@ -163,7 +172,8 @@ impl Error {
         message: &'static str,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { failures: vec![Failure::new(code, message)], cause: Some(Arc::from(cause.into())) }
+        let cause = Cause { error: cause.into(), is_logged: AtomicBool::new(false) };
+        Self { failures: vec![Failure::new(code, message)], cause: Some(Arc::new(cause)) }
     }
 
     /// Nobody is signed in, or not in a way that counts.
@@ -200,19 +210,23 @@ impl Error {
         self.failures[0].code
     }
 
-    /// What went wrong inside, for the log.
-    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
-        self.cause.as_deref()
+    /// Logs what went wrong inside, if it is ours and was not logged yet.
+    pub fn log(&self) {
+        if let Some(cause) = &self.cause
+            && !cause.is_logged.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(code = ?self.code(), "{}", self.describe());
+        }
     }
 
     /// For the log and the command line: messages, codes and the cause in one line.
     pub fn describe(&self) -> String {
-        let told = self.failures.iter().map(|failure| match failure.field {
+        let told = self.failures.iter().map(|failure| match &failure.field {
             Some(field) => format!("{field}: {}", failure.message),
             None => failure.message.clone(),
         });
         let mut line = told.collect::<Vec<_>>().join(" ");
-        let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
+        let mut cause = self.cause.as_ref().map(|cause| &*cause.error as &dyn std::error::Error);
         while let Some(inner) = cause {
             // Many a cause repeats its own source.
             let said = inner.to_string();
@@ -290,7 +304,7 @@ checked_tuples! {
     (a A, b B)
     (a A, b B, c C)
     (a A, b B, c C, d D)
-    (a A, b B, c C, d D, e E)
+    (a A, b B, c C, d D, e E, f F)
 }
 
 #[cfg(test)]
@@ -303,7 +317,7 @@ mod tests {
         let bad = |field| Err::<u8, _>(Failure::bad_input("no").at(field));
         let error = (bad("a"), good, bad("c")).all().expect_err("two are bad");
         assert_eq!(
-            error.failures().iter().map(|f| f.field).collect::<Vec<_>>(),
+            error.failures().iter().map(|f| f.field.as_deref()).collect::<Vec<_>>(),
             [Some("a"), Some("c")]
         );
     }

@@ -4,6 +4,8 @@
 //! A released file never changes; the next change is the next file.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm_migration::seaql_migrations;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -22,6 +24,18 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_contacts::Migration),
         ]
     }
+}
+
+/// The names of the changes that a database has, known here or not. Changes nothing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let rows = seaql_migrations::Entity::find().all(db).await?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
 /// Each change is one transaction on SQLite too, where the migrator would do without: a process that is

@@ -79,6 +79,7 @@ pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
     let rows = endings::since(platform.database.reads(), caught_up - OVERLAP).await?;
     if now > caught_up + HEARD_WITHIN {
         accounts.standings.forget_all();
+        accounts.signing_keys.reload(platform).await?;
     }
     for row in rows {
         if let Some(ending) = read(&row) {

@@ -13,7 +13,7 @@ use crate::platform::{Platform, text};
 const LONGEST_IDENTIFIER: usize = 254;
 
 /// What somebody logs in with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[expect(missing_docs, reason = "explained by LoginInput in the schema")]
 pub struct LoginInput {
     pub identifier: String,
@@ -37,30 +37,32 @@ pub async fn login(
         .all()?;
     let identifier = Identifier::parse(&identifier, accounts.default_region.as_ref());
     let address = network_of(client.address);
-    let attempt = (identifier, address);
-    accounts.failed_logins_per_address.attempt(platform.now(), &address)?;
-    accounts.failed_logins.attempt(platform.now(), &attempt)?;
+    let by_address = accounts.failed_logins_per_address.reserve(platform.now(), address)?;
+    let by_identifier =
+        accounts.failed_logins.reserve(platform.now(), (identifier.clone(), address))?;
 
     let db = platform.database.reads();
-    let person = people::by_identifier(db, &attempt.0).await?;
+    let person = people::by_identifier(db, &identifier).await?;
     let hash = credentials::hash_of(db, person.as_ref().map(|person| person.id)).await?;
     let verdict = accounts.passwords.verify(&password, hash.as_ref()).await?;
     let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
+        by_address.keep();
+        by_identifier.keep();
         return Err(Error::new(
             ErrorCode::InvalidCredentials,
             "No account has this identifier and password.",
         ));
     };
-    accounts.failed_logins_per_address.forgive(&address);
-    accounts.failed_logins.forgive(&attempt);
 
-    let fresh_hash = match verdict {
-        Verdict::RightButOld => Some(accounts.passwords.hash(platform, &password).await?),
+    let fresh_hash = match (verdict, hash) {
+        (Verdict::RightButOld, Some(old)) => {
+            Some((old, accounts.passwords.hash(platform, &password).await?))
+        }
         _ => None,
     };
     let tx = platform.database.begin().await?;
-    if let Some(hash) = fresh_hash {
-        credentials::replace(&tx, person.id, hash, platform.now()).await?;
+    if let Some((old, fresh)) = fresh_hash {
+        credentials::replace(&tx, person.id, &old, fresh, platform.now()).await?;
     }
     let signed_in = session::open(accounts, platform, &tx, person, client).await?;
     tx.commit().await?;

@@ -96,13 +96,24 @@ impl Accounts {
         self.signing_keys.jwks(platform.now(), self.access_tokens.lifetime())
     }
 
-    /// Does what is due in the background: hears of what other instances ended, drops old rows. Called
-    /// each second.
+    /// Hears of what other instances ended. Called each second.
     ///
     /// # Errors
     /// When the database is out of reach; until it is back, nothing remembered is trusted.
-    pub async fn run_due(&self, platform: &Platform) -> Result<()> {
-        endings::catch_up(self, platform).await?;
+    pub async fn catch_up(&self, platform: &Platform) -> Result<()> {
+        endings::catch_up(self, platform).await
+    }
+
+    /// Drops rows that nobody needs any more, now and then.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sweep(&self, platform: &Platform) -> Result<()> {
         sweep::if_due(self, platform).await
+    }
+
+    /// How many passwords were hashed or compared so far.
+    pub fn passwords_hashed(&self) -> u64 {
+        self.passwords.done()
     }
 }

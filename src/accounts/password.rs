@@ -1,6 +1,7 @@
 //! Passwords: what may be one, and argon2id on a bounded pool off the async threads.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::phc::{ParamsString, PasswordHash as Phc};
@@ -88,6 +89,7 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     free: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    done: AtomicU64,
 }
 
 impl Default for Hasher {
@@ -98,6 +100,7 @@ impl Default for Hasher {
             argon2: Argon2::default(),
             free: Arc::new(Semaphore::new(cores)),
             queue: Arc::new(Semaphore::new(cores + MOST_WAITING)),
+            done: AtomicU64::new(0),
         }
     }
 }
@@ -139,6 +142,11 @@ impl Hasher {
         .await
     }
 
+    /// How many were hashed or compared so far.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -147,6 +155,7 @@ impl Hasher {
             Error::ours(ErrorCode::ServiceUnavailable, "Too many are logging in. Try again.", cause)
         };
         let _place = self.queue.clone().try_acquire_owned().map_err(busy)?;
+        self.done.fetch_add(1, Ordering::Relaxed);
         let turn = self.free.clone().acquire_owned().await.map_err(Error::internal)?;
         // The turn goes along: a caller who leaves does not free a core that is still hashing.
         let done = tokio::task::spawn_blocking(move || {

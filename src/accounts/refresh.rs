@@ -25,8 +25,8 @@ enum Worth {
     Repeated(RefreshToken),
     /// Somebody else used it first, in this moment. Look again.
     Raced,
-    /// It is an old one: a copy is in other hands.
-    Reused,
+    /// It is an old one, so that a copy is in other hands; or it was never one.
+    Spent,
 }
 
 /// Answers the session's next tokens.
@@ -34,7 +34,7 @@ enum Worth {
 /// # Errors
 /// UNAUTHENTICATED. An old token used again ends the session too.
 pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> Result<SignedIn> {
-    let token = RefreshToken::parse(&platform.vault, token).ok_or_else(not_accepted)?;
+    let token = RefreshToken::parse(token).ok_or_else(not_accepted)?;
     let tx = platform.database.begin().await?;
     let session =
         sessions::by_id(&tx, token.session(), platform.now()).await?.ok_or_else(not_accepted)?;
@@ -44,6 +44,8 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
             tx.commit().await?;
             signed_in(accounts, platform, person, session.id, next)
         }
+        // What anybody can invent ends nobody's session.
+        None if !token.is_genuine(&platform.vault) => Err(not_accepted()),
         None => {
             let ending = Ending::Session(session.id);
             sessions::end(&tx, session.user_id, session.id, platform.now()).await?;
@@ -56,7 +58,7 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
     }
 }
 
-/// The next refresh token, or none when this one was spent long ago.
+/// The next refresh token, or none when this one is not the newest, nor was it a moment ago.
 async fn spend(
     tx: &DatabaseTransaction,
     platform: &Platform,
@@ -65,13 +67,13 @@ async fn spend(
 ) -> Result<Option<RefreshToken>> {
     match worth(tx, platform, session, token).await? {
         Worth::Rotated(next) | Worth::Repeated(next) => Ok(Some(next)),
-        Worth::Reused => Ok(None),
+        Worth::Spent => Ok(None),
         Worth::Raced => {
             let session =
                 sessions::by_id(tx, session.id, platform.now()).await?.ok_or_else(not_accepted)?;
             match worth(tx, platform, &session, token).await? {
                 Worth::Rotated(next) | Worth::Repeated(next) => Ok(Some(next)),
-                Worth::Raced | Worth::Reused => Ok(None),
+                Worth::Raced | Worth::Spent => Ok(None),
             }
         }
     }
@@ -91,10 +93,10 @@ async fn worth(
     }
     let is_parent = session.parent_hash.as_ref().is_some_and(|parent| same(parent, &hash));
     if !is_parent || now > session.last_used_at + SECOND_CHANCE {
-        return Ok(Worth::Reused);
+        return Ok(Worth::Spent);
     }
     let next = token.successor_with(&platform.vault, &session.refresh_hash);
-    Ok(next.map_or(Worth::Reused, Worth::Repeated))
+    Ok(next.map_or(Worth::Spent, Worth::Repeated))
 }
 
 fn not_accepted() -> Error {

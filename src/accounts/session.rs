@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction};
+use sea_orm::DatabaseTransaction;
 
 use super::Accounts;
-use super::entity::sessions::ActiveModel;
+use super::entity::sessions::{self, Model};
 use super::refresh_token::RefreshToken;
 use crate::error::Result;
 use crate::ids::SessionId;
@@ -24,7 +24,6 @@ pub struct Client {
 }
 
 /// Somebody who proved who they are, and the tokens that show it from now on.
-#[derive(Clone, Debug)]
 pub struct SignedIn {
     /// Who it is.
     pub person: Person,
@@ -50,18 +49,18 @@ pub async fn open(
     let refresh_token = RefreshToken::first(platform, id);
     let user_agent =
         client.user_agent.as_ref().map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
-    let row = ActiveModel {
-        id: Set(id),
-        user_id: Set(person.id),
-        user_agent: Set(user_agent),
-        ip_address: Set(Some(client.address.to_string())),
-        refresh_hash: Set(refresh_token.hash().to_vec()),
-        parent_hash: Set(None),
-        created_at: Set(platform.now()),
-        last_used_at: Set(platform.now()),
-        ended_at: Set(None),
+    let row = Model {
+        id,
+        user_id: person.id,
+        user_agent,
+        ip_address: Some(client.address.to_string()),
+        refresh_hash: refresh_token.hash().to_vec(),
+        parent_hash: None,
+        created_at: platform.now(),
+        last_used_at: platform.now(),
+        ended_at: None,
     };
-    row.insert(tx).await?;
+    sessions::insert(tx, row).await?;
     signed_in(accounts, platform, person, id, refresh_token)
 }
 

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use chrono::TimeDelta;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
-use parking_lot::RwLock;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction};
+use parking_lot::{Mutex, RwLock};
+use sea_orm::DatabaseTransaction;
 use serde_json::json;
 
 use super::endings::{self, Ending};
-use super::entity::signing_keys::{self, ActiveModel, Model};
+use super::entity::signing_keys::{self, Model};
 use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
@@ -23,15 +24,18 @@ use crate::platform::clock::Instant;
 /// How long a retired key's row is kept: longer than any access token can be configured to last.
 const KEPT: Duration = Duration::from_hours(24);
 /// An unknown key is looked for at most so often, or forged tokens would have us read all the time.
-const REREAD_PAUSE: Duration = Duration::from_secs(1);
+const REREAD_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 /// The keys as this instance last read them.
-pub struct SigningKeys(RwLock<Arc<KeySet>>);
+pub struct SigningKeys {
+    set: RwLock<Arc<KeySet>>,
+    /// When they were last read because of a key that was not among them.
+    looked_for_unknown: Mutex<Instant>,
+}
 
 pub struct KeySet {
     signer: (String, EncodingKey),
     verifiers: HashMap<String, Verifier>,
-    read_at: Instant,
 }
 
 struct Verifier {
@@ -65,29 +69,33 @@ impl Verifier {
 impl SigningKeys {
     /// Reads them.
     pub async fn load(platform: &Platform) -> Result<Self> {
-        Ok(Self(RwLock::new(Arc::new(read(platform).await?))))
+        let set = RwLock::new(Arc::new(read(platform).await?));
+        Ok(Self { set, looked_for_unknown: Mutex::new(Instant::MIN_UTC) })
     }
 
     /// As they were last read.
     pub fn current(&self) -> Arc<KeySet> {
-        self.0.read().clone()
+        self.set.read().clone()
     }
 
     /// Reads them again.
     pub async fn reload(&self, platform: &Platform) -> Result<Arc<KeySet>> {
         let read = Arc::new(read(platform).await?);
-        *self.0.write() = read.clone();
+        *self.set.write() = read.clone();
         Ok(read)
     }
 
     /// Reads them again because of a key that is not among them, unless that was done just now.
     pub async fn reload_for_unknown(&self, platform: &Platform) -> Result<Arc<KeySet>> {
-        let current = self.current();
-        if platform.now() < current.read_at + REREAD_PAUSE {
-            Ok(current)
-        } else {
-            self.reload(platform).await
+        let now = platform.now();
+        {
+            let mut last = self.looked_for_unknown.lock();
+            if now < last.checked_add_signed(REREAD_PAUSE).unwrap_or(now) {
+                return Ok(self.current());
+            }
+            *last = now;
         }
+        self.reload(platform).await
     }
 
     /// The public halves as a JWK set.
@@ -105,7 +113,6 @@ impl SigningKeys {
 }
 
 async fn read(platform: &Platform) -> Result<KeySet> {
-    let read_at = platform.now();
     let rows = signing_keys::all(platform.database.reads()).await?;
     let newest = rows
         .iter()
@@ -118,7 +125,7 @@ async fn read(platform: &Platform) -> Result<KeySet> {
         let key = key.map_err(Error::internal)?;
         Ok((row.id, Verifier { key, public_key: row.public_key, retired_at: row.retired_at }))
     });
-    Ok(KeySet { signer, verifiers: verifiers.collect::<Result<_>>()?, read_at })
+    Ok(KeySet { signer, verifiers: verifiers.collect::<Result<_>>()? })
 }
 
 /// Makes the first key, if there is none. Call it under the migration lock.
@@ -167,14 +174,14 @@ async fn create(tx: &DatabaseTransaction, platform: &Platform) -> Result<String>
     let jwk =
         Jwk::from_encoding_key(&EncodingKey::from_ed_der(private_key.as_ref()), Algorithm::EdDSA);
     let id = jwk.and_then(|jwk| jwk.thumbprint(ThumbprintHash::SHA256)).map_err(Error::internal)?;
-    let row = ActiveModel {
-        id: Set(id.clone()),
-        public_key: Set(pair.public_key().as_ref().to_vec()),
-        sealed_private_key: Set(platform.vault.seal(&place_of(&id), private_key.as_ref())),
-        created_at: Set(platform.now()),
-        retired_at: Set(None),
+    let row = Model {
+        id: id.clone(),
+        public_key: pair.public_key().as_ref().to_vec(),
+        sealed_private_key: platform.vault.seal(&place_of(&id), private_key.as_ref()),
+        created_at: platform.now(),
+        retired_at: None,
     };
-    row.insert(tx).await?;
+    signing_keys::insert(tx, row).await?;
     Ok(id)
 }
 

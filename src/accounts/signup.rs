@@ -1,7 +1,5 @@
 //! Signing up: no confirmation needed, the tokens come at once.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set};
-
 use super::Accounts;
 use super::entity::credentials;
 use super::password::Password;
@@ -13,7 +11,7 @@ use crate::platform::phone::PhoneNumber;
 use crate::platform::throttle::network_of;
 
 /// What somebody signs up with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[expect(missing_docs, reason = "explained by SignupInput in the schema")]
 pub struct SignupInput {
     pub nickname: Option<String>,
@@ -40,12 +38,9 @@ pub async fn signup(
 
     let tx = platform.database.begin().await?;
     let person = people::register(&tx, platform, person).await?;
-    let credential = credentials::ActiveModel {
-        user_id: Set(person.id),
-        password_hash: Set(password_hash),
-        updated_at: Set(platform.now()),
-    };
-    credential.insert(&tx).await?;
+    let credential =
+        credentials::Model { user_id: person.id, password_hash, updated_at: platform.now() };
+    credentials::insert(&tx, credential).await?;
     let signed_in = session::open(accounts, platform, &tx, person, client).await?;
     tx.commit().await?;
     Ok(signed_in)
@@ -55,17 +50,19 @@ fn check(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Passwor
     let region = accounts.default_region.as_ref();
     let phone =
         |text: &str| PhoneNumber::parse(text, region).and_then(PhoneNumber::reachable_by_sms);
-    let (nickname, name, email, phone, password) = (
+    let has_identifier = input.nickname.is_some() || input.email.is_some() || input.phone.is_some();
+    let some_identifier = match has_identifier {
+        true => Ok(()),
+        false => Err(Failure::bad_input("Give a phone number, an e-mail address or a nickname.")),
+    };
+    let (nickname, name, email, phone, (), password) = (
         optional(input.nickname.as_deref(), Nickname::parse).at("nickname"),
         optional(input.name.as_deref(), people::person_name).at("name"),
         optional(input.email.as_deref(), Email::parse).at("email"),
         optional(input.phone.as_deref(), phone).at("phone"),
+        some_identifier.at("phone"),
         Password::choose(&input.password).at("password"),
     )
         .all()?;
-    if nickname.is_none() && email.is_none() && phone.is_none() {
-        let failure = Failure::bad_input("Give a phone number, an e-mail address or a nickname.");
-        return Err(failure.at("phone").into());
-    }
     Ok((NewPerson { nickname, name, email, phone }, password))
 }

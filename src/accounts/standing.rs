@@ -1,6 +1,7 @@
 //! Where sessions stand, remembered: the check that every request needs, without a statement each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
@@ -12,6 +13,8 @@ use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
 const REMEMBERED: usize = 100_000;
+/// Nothing is remembered for longer, heard or not.
+const HOLDS: Duration = Duration::from_mins(1);
 
 /// A session that was not over when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +23,8 @@ pub struct Standing {
     pub user: UserId,
     /// What they may do.
     pub role: Role,
-    /// When it is over if it is not refreshed.
-    pub expires_at: Instant,
+    /// When it must be read again: soon, and by the session's end at the latest.
+    pub holds_until: Instant,
 }
 
 /// The sessions that were read.
@@ -48,7 +51,7 @@ impl Standings {
     ) -> Result<Option<Standing>> {
         let now = platform.now();
         if may_remember
-            && let Some(standing) = self.remembered.get(&session).filter(|s| now < s.expires_at)
+            && let Some(standing) = self.remembered.get(&session).filter(|s| now < s.holds_until)
         {
             return Ok(Some(standing));
         }
@@ -56,9 +59,12 @@ impl Standings {
         let standing = read(platform, session, now).await?;
         if let Some(standing) = standing
             && may_remember
-            && heard == self.endings.load(Ordering::Acquire)
         {
             self.remembered.insert(session, standing);
+            // Something ended while it was read: what was read may be from before.
+            if heard != self.endings.load(Ordering::Acquire) {
+                self.remembered.remove(&session);
+            }
         }
         Ok(standing)
     }
@@ -86,6 +92,6 @@ async fn read(platform: &Platform, session: SessionId, now: Instant) -> Result<O
     let db = platform.database.reads();
     let Some(session) = sessions::by_id(db, session, now).await? else { return Ok(None) };
     let person = people::by_id(db, session.user_id).await?;
-    let expires_at = session.expires_at();
-    Ok(person.map(|person| Standing { user: person.id, role: person.role, expires_at }))
+    let holds_until = session.expires_at().min(now + HOLDS);
+    Ok(person.map(|person| Standing { user: person.id, role: person.role, holds_until }))
 }

@@ -16,10 +16,11 @@ pub async fn if_due(accounts: &Accounts, platform: &Platform) -> Result<()> {
     if now < *accounts.swept.lock() + EACH {
         return Ok(());
     }
+    // Before it is done: what fails is tried again next time, not at once.
+    *accounts.swept.lock() = now;
     let tx = platform.database.begin().await?;
     endings::sweep(&tx, now).await?;
     sessions::sweep(&tx, now).await?;
     tx.commit().await?;
-    *accounts.swept.lock() = now;
     Ok(())
 }

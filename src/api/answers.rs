@@ -19,7 +19,7 @@ pub struct ApiError(Failure);
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        log(&error);
+        error.log();
         Self(error.failures()[0].clone())
     }
 }
@@ -46,7 +46,7 @@ pub fn reply<T>(ctx: &Context<'_>, outcome: Result<T, Error>) -> Answer<T> {
         Ok(value) => return Some(Ok(value)),
         Err(error) => error,
     };
-    log(&error);
+    error.log();
     let (last, others) = error.failures().split_last()?;
     for failure in others {
         let error: async_graphql::Error = ApiError(failure.clone()).into();
@@ -60,8 +60,8 @@ pub fn extensions_of(failure: &Failure) -> ErrorExtensionValues {
     let mut values = ErrorExtensionValues::default();
     values.set("code", name_of(failure.code));
     values.set("status", failure.code.status().as_str());
-    if let Some(field) = failure.field {
-        values.set("field", field);
+    if let Some(field) = &failure.field {
+        values.set("field", &**field);
     }
     if let Some(reason) = failure.reason {
         values.set("reason", reason);
@@ -80,10 +80,4 @@ fn name_of(code: ErrorCode) -> Value {
 
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-fn log(error: &Error) {
-    if error.cause().is_some() {
-        tracing::error!(code = ?error.code(), "{}", error.describe());
-    }
 }

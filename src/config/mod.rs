@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use phonenumber::country;
 use reader::Reader;
+use rlibphonenumber::Region;
 use secrecy::SecretString;
 use url::Url;
 
@@ -102,7 +102,7 @@ pub struct Config {
     /// The key ring of the vault. Development makes one when it is absent.
     pub secret_keys: Option<SecretString>,
     /// The region (ISO 3166-1 alpha-2) of numbers without a country code. Without it they are refused.
-    pub default_region: Option<country::Id>,
+    pub default_region: Option<Region>,
     /// Who is asked about phone numbers.
     pub lookup: LookupSource,
     /// The kinds of numbers that no contact may have ("PREMIUM_RATE").
@@ -204,8 +204,11 @@ pub const LINE_TYPES: &[&str] = &[
 ];
 
 fn from_toml(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> {
-    let table: toml::Table =
-        text.parse().map_err(|error| vec![format!("switchboard.toml: {error}")])?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        // Its own text shows the line, which may hold a secret.
+        let line = error.span().map_or(0, |span| text[..span.start].lines().count());
+        vec![format!("switchboard.toml, line {line}: {}", error.message())]
+    })?;
     let known: BTreeSet<&str> = KEYS.iter().copied().collect();
     let mut values = BTreeMap::new();
     let mut problems = Vec::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use phonenumber::country;
+use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 use secrecy::SecretString;
 use url::Url;
 
@@ -45,7 +45,7 @@ impl Reader {
             access_token: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),
             graphiql: self.choice("GRAPHIQL", &[("on", true), ("off", false)], !production),
             limits: self.limits(production),
-            log: self.text("LOG").unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
+            log: self.text("LOG").unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx=warn".into()),
             log_json: self.choice("LOG_FORMAT", &[("json", true), ("text", false)], production),
             data_dir,
             assumed: std::mem::take(&mut self.assumed),
@@ -84,6 +84,9 @@ impl Reader {
         });
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
             self.problems.push("DATABASE_URL: must start with sqlite: or postgres:".into());
+        } else if !url.starts_with("sqlite:") && Url::parse(&url).is_err() {
+            // What the driver says of a URL that it cannot read repeats the password.
+            self.problems.push("DATABASE_URL: cannot be read".into());
         }
         let tls = [
             ("verify", DatabaseTls::Verify),
@@ -122,12 +125,14 @@ impl Reader {
         ring.map(SecretString::from)
     }
 
-    fn region(&mut self) -> Option<country::Id> {
-        let known = country::Id::from_str(&self.text("DEFAULT_REGION")?.trim().to_uppercase());
-        if known.is_err() {
+    fn region(&mut self) -> Option<Region> {
+        let code = self.text("DEFAULT_REGION")?.trim().to_uppercase();
+        let region =
+            PHONE_NUMBER_UTIL.get_supported_regions().find(|region| region.to_string() == code);
+        if region.is_none() {
             self.problems.push("DEFAULT_REGION: is not an ISO 3166-1 alpha-2 code".into());
         }
-        known.ok()
+        region
     }
 
     fn lookup(&mut self) -> LookupSource {

@@ -1,13 +1,10 @@
 //! Adding a contact: its number is looked up first, and nothing is saved unless it can be called.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set};
-
 use super::Lookups;
-use super::entity::{self, ActiveModel, Model};
-use crate::error::{At, Checked, ErrorCode, Failure, Result, optional};
+use super::entity::{self, Model};
+use crate::error::{At, Checked, Error, ErrorCode, Failure, Result, optional};
 use crate::ids::UserId;
 use crate::people::person_name;
-use crate::platform::database::is_taken;
 use crate::platform::phone::{PhoneNumber, Region};
 use crate::platform::{Platform, text};
 
@@ -46,20 +43,19 @@ pub async fn add(
     lookups.check(owner, &phone).await?;
 
     let tx = platform.database.begin().await?;
-    let row = ActiveModel {
-        id: Set(platform.new_id()),
-        owner_id: Set(owner),
-        name_key: Set(text::fold(&name)),
-        name: Set(name),
-        phone: Set(phone),
-        created_at: Set(platform.now()),
+    let contact = Model {
+        id: platform.new_id(),
+        owner_id: owner,
+        name_key: text::fold(&name),
+        name,
+        phone,
+        created_at: platform.now(),
     };
-    let contact = row.insert(&tx).await.map_err(|error| {
-        match is_taken(&error, "contacts", &["owner_id", "phone"]) {
+    let contact =
+        entity::insert(&tx, contact).await.map_err(|error| match entity::is_there(&error) {
             true => there_already().into(),
-            false => crate::error::Error::from(error),
-        }
-    })?;
+            false => Error::from(error),
+        })?;
     tx.commit().await?;
     Ok(contact)
 }

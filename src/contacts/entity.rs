@@ -1,11 +1,13 @@
 //! The contacts table. Every finder carries the owner.
 
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LikeExpr;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QuerySelect};
 
 use crate::ids::{ContactId, UserId};
 use crate::platform::clock::Instant;
+use crate::platform::database::is_taken;
 use crate::platform::phone::PhoneNumber;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -130,4 +132,14 @@ pub async fn delete(tx: &DatabaseTransaction, owner: UserId, id: ContactId) -> R
         .exec(tx)
         .await?;
     Ok(deleted.rows_affected == 1)
+}
+
+/// Writes a new one.
+pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+    row.into_active_model().reset_all().insert(tx).await
+}
+
+/// Whether a new one was refused because its owner has the number already.
+pub fn is_there(error: &DbErr) -> bool {
+    is_taken(error, "contacts", &["owner_id", "phone"])
 }

@@ -45,7 +45,7 @@ impl Contact {
         PhoneNumber(self.0.phone.as_str().to_owned())
     }
 
-    /// What was found out about the number before it was saved.
+    /// What is known about the number. It was looked up before the contact was saved.
     async fn lookup(&self, ctx: &Context<'_>) -> Result<PhoneLookup, ApiError> {
         let found = ctx
             .data_unchecked::<DataLoader<LookupByPhone>>()
@@ -67,7 +67,7 @@ impl Contact {
 
     /// You.
     async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
-        User::load(ctx, self.0.owner_id).await
+        User::shared(ctx, self.0.owner_id).await
     }
 
     /// When it was added.
@@ -186,14 +186,9 @@ pub async fn contacts_of(
     search: Option<String>,
 ) -> Result<Contacts> {
     let page = Page::<(String, Uuid)>::parse(first, after.as_deref())?;
-    let search = optional(search.as_deref(), |text| text::line(text, LONGEST_SEARCH))
-        .at("search")?
-        .map(|text| {
-            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-            let digits = digits.trim_start_matches('0');
-            let digits = (digits.len() >= FEWEST_DIGITS).then(|| digits.to_owned());
-            Search { name: text::fold(&text), digits }
-        });
+    let search =
+        optional(search.as_deref(), |text| text::line(text, LONGEST_SEARCH)).at("search")?;
+    let search = search.map(|text| Search { name: text::fold(&text), digits: digits_of(&text) });
     let db = ctx.platform().database.reads();
     let rows =
         entity::page(db, owner, search.as_ref(), page.after.clone(), page.rows_to_read()).await?;
@@ -201,12 +196,21 @@ pub async fn contacts_of(
     Ok(page.connection(rows, ContactCount { owner, search }, place))
 }
 
+/// The digits of what looks like a part of a phone number, without the zero that only calls within its
+/// country have.
+fn digits_of(text: &str) -> Option<String> {
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-()./".contains(c));
+    let digits: String = text.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    (is_number && digits.len() >= FEWEST_DIGITS).then(|| digits.to_owned())
+}
+
 /// A new contact.
 #[derive(InputObject)]
 struct AddContactInput {
     /// What you call them, 1 to 100 characters.
     name: String,
-    /// Their number, in any format.
+    /// Their number: with + and the country code, or as it is written in `countryCode`.
     phone: String,
     /// The country (ISO 3166-1 alpha-2) of a number that is written without its country code.
     country_code: Option<String>,

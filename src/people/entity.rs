@@ -1,5 +1,6 @@
 //! The users table and its finders. A deleted user is found by none of them.
 
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QuerySelect};
 
@@ -65,6 +66,11 @@ fn living() -> Select<Entity> {
 /// Those of the database.
 pub async fn by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
     living().filter(Column::Id.eq(id)).one(db).await
+}
+
+/// The people of some ids.
+pub(super) async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
+    living().filter(Column::Id.is_in(padded(ids))).all(db).await
 }
 
 /// The person who logs in by this.
@@ -134,4 +140,9 @@ pub async fn set_role(
         .exec(db)
         .await?;
     Ok(updated.rows_affected == 1)
+}
+
+/// Writes a new person's row.
+pub(super) async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+    row.into_active_model().reset_all().insert(tx).await
 }

@@ -1,8 +1,10 @@
 //! People in the schema: a profile as others see it, and the shell of one's own record.
 
+use async_graphql::dataloader::{DataLoader, HashMapCache};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
 use super::entity::{self, Model};
+use super::loaders::PersonById;
 use crate::api::{Answer, Asks, answer};
 use crate::error::Error;
 use crate::ids::{self, UserId};
@@ -35,8 +37,9 @@ impl Profile {
     }
 }
 
-/// The signed-in person's own record. Its fields are resolved in `accounts`, which sees every room that
-/// they lead into; it stands here so that each of those rooms can answer with it.
+// The fields of `User` are resolved in `accounts`, which sees every room that they lead into. The type
+// stands here, so that each of those rooms can answer with it.
+/// Your own account, which only you see.
 #[derive(SimpleObject, Clone)]
 #[graphql(complex)]
 pub struct User {
@@ -58,6 +61,18 @@ impl User {
     pub async fn load(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
         answer(ctx, async {
             let person = entity::by_id(ctx.platform().database.reads(), id).await?;
+            person.map(Self::from).ok_or_else(|| Error::not_found("user"))
+        })
+        .await
+    }
+}
+
+impl User {
+    /// One's own record for a field that stands in many places of one answer: read once.
+    pub async fn shared(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
+        let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
+        answer(ctx, async {
+            let person = people.load_one(id).await?;
             person.map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
         .await

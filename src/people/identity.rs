@@ -31,10 +31,11 @@ impl Nickname {
         if !shown.starts_with(char::is_alphabetic) {
             return Err(Failure::bad_input("A nickname starts with a letter."));
         }
-        if !shown
-            .chars()
-            .all(|c| c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'))
-        {
+        let fits = |c: char| match c {
+            '.' | '_' | '-' | '0'..='9' => true,
+            letter => letter.is_alphabetic() && !text::is_invisible(letter),
+        };
+        if !shown.chars().all(fits) {
             return Err(Failure::bad_input(
                 "A nickname has letters, digits, '.', '_' and '-' only.",
             ));
@@ -114,9 +115,18 @@ mod tests {
         for good in ["ann", "Ann_1", "a.b-c", "Zoë", "Łukasz", &"x".repeat(32)] {
             assert!(Nickname::parse(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "an", "1ann", "_ann", "an n", "ann@home", "ann!", "ann\u{202e}x", &"x".repeat(33)]
-        {
+        for bad in [
+            "",
+            "an",
+            "1ann",
+            "_ann",
+            "an n",
+            "ann@home",
+            "ann!",
+            "ann\u{202e}x",
+            "\u{3164}\u{3164}\u{3164}",
+            &"x".repeat(33),
+        ] {
             assert!(Nickname::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(

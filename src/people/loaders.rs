@@ -7,6 +7,7 @@ use async_graphql::dataloader::Loader;
 
 use super::entity::{self, Model};
 use crate::error::Error;
+use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
 
@@ -20,5 +21,18 @@ impl Loader<PhoneNumber> for DiscoverableByPhone {
     async fn load(&self, phones: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Model>, Error> {
         let people = entity::discoverable(self.0.database.reads(), phones).await?;
         Ok(people.into_iter().filter_map(|person| Some((person.phone.clone()?, person))).collect())
+    }
+}
+
+/// A person by id.
+pub struct PersonById(pub Arc<Platform>);
+
+impl Loader<UserId> for PersonById {
+    type Value = Model;
+    type Error = Error;
+
+    async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, Model>, Error> {
+        let people = entity::by_ids(self.0.database.reads(), ids).await?;
+        Ok(people.into_iter().map(|person| (person.id, person)).collect())
     }
 }

@@ -1,8 +1,8 @@
 //! A new person enters, once: what identifies them is unique in the database.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseTransaction, DbErr};
 
-use super::entity::{self, ActiveModel, Model, Role};
+use super::entity::{self, Model, Role};
 use super::identity::{Email, Nickname};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::platform::Platform;
@@ -56,23 +56,23 @@ pub async fn register(
     let (nickname, nickname_key) =
         person.nickname.map(|nickname| (nickname.shown, nickname.key)).unzip();
     let (email, email_key) = person.email.map(|email| (email.shown, email.key)).unzip();
-    let row = ActiveModel {
-        id: Set(platform.new_id()),
-        nickname: Set(nickname),
-        nickname_key: Set(nickname_key),
-        name: Set(person.name),
-        email: Set(email),
-        email_key: Set(email_key),
-        phone: Set(person.phone),
-        phone_verified_at: Set(None),
-        discoverable: Set(true),
-        two_factor_enabled: Set(false),
-        role: Set(Role::Player),
-        created_at: Set(now),
-        updated_at: Set(now),
-        deleted_at: Set(None),
+    let row = Model {
+        id: platform.new_id(),
+        nickname,
+        nickname_key,
+        name: person.name,
+        email,
+        email_key,
+        phone: person.phone,
+        phone_verified_at: None,
+        discoverable: true,
+        two_factor_enabled: false,
+        role: Role::Player,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
     };
-    row.insert(tx).await.map_err(which_is_taken)
+    entity::insert(tx, row).await.map_err(which_is_taken)
 }
 
 fn which_is_taken(error: DbErr) -> Error {

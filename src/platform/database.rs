@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::PgSslMode;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
@@ -52,9 +53,9 @@ impl Database {
         let kind = match url.strip_prefix("sqlite:") {
             None => Kind::Postgres,
             Some(rest) if rest.contains(":memory:") => Kind::SqliteMemory,
-            Some(rest) => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                Kind::SqliteFile(path.split('?').next().unwrap_or(path).into())
+            Some(_) => {
+                let options: SqliteConnectOptions = url.parse().map_err(Error::internal)?;
+                Kind::SqliteFile(options.get_filename().to_owned())
             }
         };
         let (reads, writes) = match &kind {
@@ -71,9 +72,8 @@ impl Database {
             Kind::SqliteFile(path) => {
                 // SQLite gives the files beside it the same permissions.
                 make_file(path).map_err(Error::internal)?;
-                let url = format!("sqlite://{}?mode=rwc", path.display());
-                let writes = sea_orm::Database::connect(sqlite(&url, 1, settings)).await?;
-                let mut readers = sqlite(&url, settings.connections, settings);
+                let writes = sea_orm::Database::connect(sqlite(url, 1, settings)).await?;
+                let mut readers = sqlite(url, settings.connections, settings);
                 readers.map_sqlx_sqlite_opts(|options| options.pragma("query_only", "on"));
                 (sea_orm::Database::connect(readers).await?, writes)
             }
@@ -113,7 +113,11 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn missing_changes(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.reads).await?.len())
+        let applied = migration::applied(&self.reads).await?;
+        Ok(Migrator::migrations()
+            .iter()
+            .filter(|change| !applied.iter().any(|name| name == change.name()))
+            .count())
     }
 
     /// "SQLite in memory", "SQLite" or "PostgreSQL", for people.
@@ -263,13 +267,15 @@ impl From<DbErr> for Error {
 
 /// Whether a database's own error code says that the same may succeed later.
 fn is_passing(code: &str) -> bool {
-    // SQLite: busy, locked.
-    const SQLITE: [&str; 2] = ["5", "6"];
+    // SQLite: busy, locked; the upper bits of the number tell more of the same.
+    const SQLITE: [u32; 2] = [5, 6];
     // PostgreSQL, by the classes of its appendix A: connection, transaction rollback (serialization,
     // deadlock), insufficient resources, operator intervention (shutdown, timeout).
     const POSTGRES: [&str; 4] = ["08", "40", "53", "57"];
-    SQLITE.contains(&code)
-        || (code.len() == 5 && POSTGRES.iter().any(|class| code.starts_with(class)))
+    match code.len() {
+        5 => POSTGRES.iter().any(|class| code.starts_with(class)),
+        _ => code.parse().is_ok_and(|code: u32| SQLITE.contains(&(code & 0xff))),
+    }
 }
 
 fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {
@@ -282,10 +288,11 @@ fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {
         DatabaseTls::Prefer => PgSslMode::Prefer,
         DatabaseTls::Off => PgSslMode::Disable,
     };
-    options
-        .set_application_name("switchboard")
-        .test_before_acquire_if_idle_for(TRIED_AFTER_IDLE)
-        .map_sqlx_postgres_opts(move |options| options.ssl_mode(tls));
+    options.set_application_name("switchboard").test_before_acquire_if_idle_for(TRIED_AFTER_IDLE);
+    // What the URL says of it is the more particular word.
+    if !settings.url.expose_secret().contains("sslmode=") {
+        options.map_sqlx_postgres_opts(move |options| options.ssl_mode(tls));
+    }
     options
 }
 

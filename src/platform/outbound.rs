@@ -59,6 +59,8 @@ impl Outbound {
         let client = Client::builder()
             .user_agent(concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
+            // The configuration alone says where calls go, not a proxy variable that happens to be set.
+            .no_proxy()
             .connect_timeout(Duration::from_secs(10))
             .referer(false)
             .build()

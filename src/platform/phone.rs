@@ -1,17 +1,18 @@
 //! Phone numbers by the metadata of libphonenumber: reading, writing, and what kind a number is.
 
-use std::str::FromStr;
-
-use phonenumber::metadata::DATABASE;
-use phonenumber::{Mode, ParseError, Type, country};
+use rlibphonenumber::{
+    self as lib, PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, PhoneNumberType, ValidationError,
+};
 
 use crate::error::{ErrorCode, Failure};
 
 /// What people may type at most: E.164 has 15 digits, the rest is for spaces, brackets and prefixes.
 const LONGEST_INPUT: usize = 64;
+/// A plus and 15 digits.
+const LONGEST_E164: usize = 16;
 
-/// A phone number that parses, and so can be written in E.164 ("+31612345678"). Whether somebody
-/// can be reached there is another question.
+/// A phone number that a country's number plan has room for, in E.164 ("+31612345678"). Whether
+/// somebody can be reached there is another question.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sea_orm::DeriveValueType)]
 pub struct PhoneNumber(String);
 
@@ -23,7 +24,7 @@ impl sea_orm::TryFromU64 for PhoneNumber {
 
 /// A region with a number plan: an ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region(country::Id);
+pub struct Region(lib::Region);
 
 impl Region {
     /// Reads a code, in either case.
@@ -31,16 +32,18 @@ impl Region {
     /// # Errors
     /// BAD_USER_INPUT
     pub fn parse(code: &str) -> Result<Self, Failure> {
-        let known = country::Id::from_str(&code.trim().to_ascii_uppercase());
-        known
-            .map(Self)
-            .map_err(|_| Failure::bad_input("This is not an ISO 3166-1 alpha-2 country code."))
+        let region = lib::Region::from_code(&code.trim().to_ascii_uppercase()).ok();
+        let has_plan = |region: &lib::Region| {
+            PHONE_NUMBER_UTIL.get_supported_regions().any(|known| known == *region)
+        };
+        let unknown = || Failure::bad_input("This is not an ISO 3166-1 alpha-2 country code.");
+        region.filter(has_plan).map(Self).ok_or_else(unknown)
     }
 }
 
-impl From<country::Id> for Region {
-    fn from(id: country::Id) -> Self {
-        Self(id)
+impl From<lib::Region> for Region {
+    fn from(region: lib::Region) -> Self {
+        Self(region)
     }
 }
 
@@ -82,25 +85,52 @@ pub enum LineType {
     Unknown,
 }
 
+/// Why a phone number is refused: `extensions.reason` of INVALID_PHONE_NUMBER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sea_orm::EnumIter, sea_orm::DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "each has its sentence below")]
+pub enum Reason {
+    TooShort,
+    TooLong,
+    InvalidLength,
+    InvalidCountryCode,
+    NotANumber,
+    NotInUse,
+    NotCallable,
+    NoSms,
+}
+
 impl PhoneNumber {
-    /// Reads a number in E.164 or, with a region, in that region's formats.
+    /// Reads a number in international form or, with a region, in that region's forms.
     ///
     /// # Errors
     /// INVALID_PHONE_NUMBER with the reason.
     pub fn parse(text: &str, region: Option<&Region>) -> Result<Self, Failure> {
         let text = text.trim();
         if text.len() > LONGEST_INPUT {
-            return Err(invalid("TOO_LONG"));
+            return Err(Reason::TooLong.into());
         }
-        let number = phonenumber::parse(region.map(|region| region.0), text)
-            .map_err(|error| invalid(reason(&error)))?;
-        if number.extension().is_some() {
-            return Err(invalid("NOT_A_NUMBER"));
+        let number = lib::PhoneNumber::parse(text, region.map(|region| region.0))
+            .map_err(|error| reason(&error))?;
+        if number.extension.is_some() {
+            return Err(Reason::NotANumber.into());
         }
-        let e164 = number.format().mode(Mode::E164).to_string();
-        // E.164 allows 15 digits in all; the metadata's parser lets a few more through.
-        if e164.len() > 16 {
-            return Err(invalid("TOO_LONG"));
+        match number.is_possible_with_reason() {
+            Ok(lib::NumberLengthType::IsPossible) => {}
+            Ok(lib::NumberLengthType::IsPossibleLocalOnly) | Err(ValidationError::TooShort) => {
+                return Err(Reason::TooShort.into());
+            }
+            Err(ValidationError::TooLong) => return Err(Reason::TooLong.into()),
+            Err(ValidationError::InvalidLength) => return Err(Reason::InvalidLength.into()),
+            Err(ValidationError::InvalidCountryCode) => {
+                return Err(Reason::InvalidCountryCode.into());
+            }
+        }
+        let e164 = number.format_as(PhoneNumberFormat::E164).into_owned();
+        // What is kept must mean the same when it is read again.
+        let reads_back = lib::PhoneNumber::parse(&e164, None).is_ok_and(|again| again == number);
+        if e164.len() > LONGEST_E164 || !reads_back {
+            return Err(Reason::NotANumber.into());
         }
         Ok(Self(e164))
     }
@@ -117,19 +147,17 @@ impl PhoneNumber {
 
     /// What the metadata knows of it.
     pub fn facts(&self) -> Facts {
-        let number =
-            phonenumber::parse(None, &self.0).expect("what was written in E.164 reads back");
+        let number = lib::PhoneNumber::parse(&self.0, None).unwrap_or_default();
+        let region = number.get_region_code().map(|region| region.to_string());
+        let written = |format| number.format_as(format).into_owned();
         Facts {
             valid: number.is_valid(),
-            kind: line_type(number.number_type(&DATABASE)),
-            country_code: number
-                .country()
-                .id()
-                .map_or_else(|| "001".into(), |id| id.as_ref().to_owned()),
-            country_prefix: i32::from(number.country().code()),
-            international: number.format().mode(Mode::International).to_string(),
-            national: number.format().mode(Mode::National).to_string(),
-            rfc3966: number.format().mode(Mode::Rfc3966).to_string(),
+            kind: number.get_type().into(),
+            country_code: region.filter(|code| code.len() == 2).unwrap_or_else(|| "001".into()),
+            country_prefix: number.country_code,
+            international: written(PhoneNumberFormat::International),
+            national: written(PhoneNumberFormat::National),
+            rfc3966: written(PhoneNumberFormat::RFC3966),
         }
     }
 
@@ -139,56 +167,82 @@ impl PhoneNumber {
     /// INVALID_PHONE_NUMBER: NOT_IN_USE outside of the number plan, NO_SMS for other lines.
     pub fn reachable_by_sms(self) -> Result<Self, Failure> {
         let facts = self.facts();
-        if !facts.valid {
-            return Err(invalid("NOT_IN_USE"));
-        }
         match facts.kind {
+            _ if !facts.valid => Err(Reason::NotInUse.into()),
             LineType::Mobile | LineType::FixedLineOrMobile => Ok(self),
-            _ => Err(invalid("NO_SMS")),
+            _ => Err(Reason::NoSms.into()),
         }
     }
 }
 
-/// INVALID_PHONE_NUMBER, with a sentence for each reason.
-pub fn invalid(reason: &'static str) -> Failure {
-    let message = match reason {
-        "TOO_SHORT" => "The phone number has too few digits.",
-        "TOO_LONG" => "The phone number has too many digits.",
-        "INVALID_LENGTH" => "The phone number does not have the right number of digits.",
-        "INVALID_COUNTRY_CODE" => {
-            "The country of the phone number is not known. Write it with + and the country code."
+impl Reason {
+    /// The reason of this name ("TOO_SHORT").
+    pub fn of(name: &str) -> Option<Self> {
+        use sea_orm::{ActiveEnum, Iterable};
+        Self::iter().find(|reason| reason.to_value() == name)
+    }
+
+    /// As `extensions.reason` says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "TOO_SHORT",
+            Self::TooLong => "TOO_LONG",
+            Self::InvalidLength => "INVALID_LENGTH",
+            Self::InvalidCountryCode => "INVALID_COUNTRY_CODE",
+            Self::NotANumber => "NOT_A_NUMBER",
+            Self::NotInUse => "NOT_IN_USE",
+            Self::NotCallable => "NOT_CALLABLE",
+            Self::NoSms => "NO_SMS",
         }
-        "NOT_IN_USE" => "No phone has this number.",
-        "NOT_CALLABLE" => "Numbers of this kind are not accepted.",
-        "NO_SMS" => "This phone number cannot receive SMS.",
-        _ => "This is not a phone number.",
-    };
-    Failure::new(ErrorCode::InvalidPhoneNumber, message).because(reason)
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::TooShort => "The phone number has too few digits.",
+            Self::TooLong => "The phone number has too many digits.",
+            Self::InvalidLength => "The phone number does not have the right number of digits.",
+            Self::InvalidCountryCode => {
+                "The country of the phone number is not known. Write it with + and the country code."
+            }
+            Self::NotANumber => "This is not a phone number.",
+            Self::NotInUse => "No phone has this number.",
+            Self::NotCallable => "Numbers of this kind are not accepted.",
+            Self::NoSms => "This phone number cannot receive SMS.",
+        }
+    }
 }
 
-fn reason(error: &ParseError) -> &'static str {
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self::new(ErrorCode::InvalidPhoneNumber, reason.sentence()).because(reason.as_str())
+    }
+}
+
+fn reason(error: &ParseError) -> Reason {
     match error {
-        ParseError::InvalidCountryCode => "INVALID_COUNTRY_CODE",
-        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => "TOO_SHORT",
-        ParseError::TooLong => "TOO_LONG",
-        _ => "NOT_A_NUMBER",
+        ParseError::InvalidCountryCode => Reason::InvalidCountryCode,
+        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => Reason::TooShort,
+        ParseError::TooLongNsn => Reason::TooLong,
+        ParseError::NotANumber(_) => Reason::NotANumber,
     }
 }
 
-fn line_type(kind: Type) -> LineType {
-    match kind {
-        Type::FixedLine => LineType::FixedLine,
-        Type::Mobile => LineType::Mobile,
-        Type::FixedLineOrMobile => LineType::FixedLineOrMobile,
-        Type::TollFree => LineType::TollFree,
-        Type::PremiumRate => LineType::PremiumRate,
-        Type::SharedCost => LineType::SharedCost,
-        Type::Voip => LineType::Voip,
-        Type::PersonalNumber => LineType::PersonalNumber,
-        Type::Pager => LineType::Pager,
-        Type::Uan => LineType::UniversalAccessNumber,
-        Type::Voicemail => LineType::VoiceMail,
-        _ => LineType::Unknown,
+impl From<PhoneNumberType> for LineType {
+    fn from(kind: PhoneNumberType) -> Self {
+        match kind {
+            PhoneNumberType::FixedLine => Self::FixedLine,
+            PhoneNumberType::Mobile => Self::Mobile,
+            PhoneNumberType::FixedLineOrMobile => Self::FixedLineOrMobile,
+            PhoneNumberType::TollFree => Self::TollFree,
+            PhoneNumberType::PremiumRate => Self::PremiumRate,
+            PhoneNumberType::SharedCost => Self::SharedCost,
+            PhoneNumberType::VoIP => Self::Voip,
+            PhoneNumberType::PersonalNumber => Self::PersonalNumber,
+            PhoneNumberType::Pager => Self::Pager,
+            PhoneNumberType::UAN => Self::UniversalAccessNumber,
+            PhoneNumberType::VoiceMail => Self::VoiceMail,
+            PhoneNumberType::Unknown => Self::Unknown,
+        }
     }
 }
 
@@ -214,6 +268,8 @@ mod tests {
             ("+31612345678", None),
             (" +31 6 12345678 ", None),
             ("+31 (0)6-1234 5678", None),
+            ("\u{ff0b}31 6 12345678", None),
+            ("+31612345678", Some("US")),
             ("06 12345678", Some("NL")),
             ("0031612345678", Some("NL")),
             ("tel:+31-6-12345678", None),
@@ -224,15 +280,33 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_says_why() {
-        assert_eq!(reason_of("", None), "NOT_A_NUMBER");
-        assert_eq!(reason_of("hello", None), "NOT_A_NUMBER");
-        assert_eq!(reason_of("0612345678", None), "INVALID_COUNTRY_CODE");
-        assert!(Region::parse("XX").is_err());
-        assert_eq!(reason_of("+31", None), "NOT_A_NUMBER");
-        assert_eq!(reason_of("+3161234567812345678", None), "TOO_LONG");
+        for (text, region, reason) in [
+            ("", None, "NOT_A_NUMBER"),
+            ("hello", None, "NOT_A_NUMBER"),
+            ("0612345678", None, "INVALID_COUNTRY_CODE"),
+            ("+999123456789", None, "INVALID_COUNTRY_CODE"),
+            ("+31 6 1", None, "TOO_SHORT"),
+            ("+3161234567", None, "NOT_IN_USE"),
+            ("+31612345678901", None, "TOO_LONG"),
+            ("+31 20 794 0800", None, "NO_SMS"),
+            ("+1 000 000 0000", None, "NOT_IN_USE"),
+            ("+31612345678 ext. 5", None, "NOT_A_NUMBER"),
+            ("+78888", None, "TOO_SHORT"),
+        ] {
+            assert_eq!(reason_of(text, region), reason, "{text}");
+        }
         assert_eq!(reason_of(&"1".repeat(1_000_000), None), "TOO_LONG");
-        assert_eq!(reason_of("+31 20 794 0800", None), "NO_SMS");
-        assert_eq!(reason_of("+31 6 1", None), "NOT_IN_USE");
+        assert!(
+            Region::parse("XX").is_err()
+                && Region::parse("").is_err()
+                && Region::parse("001").is_err()
+        );
+    }
+
+    #[test]
+    fn reasons_are_written_as_they_are_kept() {
+        use sea_orm::{ActiveEnum, Iterable};
+        assert!(Reason::iter().all(|reason| reason.to_value() == reason.as_str()));
     }
 
     #[test]
@@ -252,12 +326,59 @@ mod tests {
         );
     }
 
+    #[test]
+    fn plans_with_leading_zeros_and_numbers_of_no_country_are_told_right() {
+        for (text, kind, country) in [
+            ("+2250701234567", LineType::Mobile, "CI"),
+            ("+242061234567", LineType::Mobile, "CG"),
+            ("+390612345678", LineType::FixedLine, "IT"),
+            ("+78001234567", LineType::TollFree, "RU"),
+            ("+80012345678", LineType::TollFree, "001"),
+        ] {
+            for region in [None, Some("US"), Some("NL"), Some("RU")] {
+                let number = parse(text, region).expect(text);
+                assert_eq!(number.as_str(), text, "with {region:?}");
+                let facts = number.facts();
+                assert_eq!(
+                    (facts.valid, facts.kind, facts.country_code.as_str()),
+                    (true, kind, country),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    /// Each region's example of a mobile number is that number, wherever it is typed from.
+    #[test]
+    fn every_countrys_mobiles_are_read_from_everywhere() {
+        let regions: Vec<_> = PHONE_NUMBER_UTIL.get_supported_regions().collect();
+        assert!(regions.len() > 200);
+        for home in &regions {
+            let example = PHONE_NUMBER_UTIL
+                .get_example_number_for_type_and_region(*home, PhoneNumberType::Mobile);
+            let Ok(example) = example else { continue };
+            let e164 = example.format_as(PhoneNumberFormat::E164).into_owned();
+            let national = example.format_as(PhoneNumberFormat::National).into_owned();
+            let at_home =
+                PhoneNumber::parse(&national, Some(&Region(*home))).expect("a national number");
+            assert_eq!(at_home.as_str(), e164, "{home} {national}");
+            assert!(at_home.clone().reachable_by_sms().is_ok(), "{home} {e164}");
+            for abroad in ["US", "RU", "IT", "CN", "AG"] {
+                assert_eq!(
+                    parse(&e164, Some(abroad)).expect("international"),
+                    at_home,
+                    "from {abroad}"
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn nothing_typed_panics_and_what_parses_reads_back(text in "[+0-9 ()a-z.;=-]{0,24}") {
-            for region in [None, Some("NL"), Some("US"), Some("IT")] {
+        fn nothing_typed_panics_and_what_parses_reads_back(text in "\\+?(1|7|31|39|44|55|86|375)?[0-9 ()a-z.;=-]{0,16}") {
+            for region in [None, Some("NL"), Some("US"), Some("IT"), Some("RU"), Some("AG")] {
                 if let Ok(number) = parse(&text, region) {
-                    prop_assert_eq!(parse(number.as_str(), None).expect("reads back"), number.clone());
+                    prop_assert_eq!(parse(number.as_str(), region).expect("reads back"), number.clone());
                     number.facts();
                 }
             }

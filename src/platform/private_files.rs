@@ -1,8 +1,8 @@
 //! Files that nobody but us may read.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder, and those above it, for us alone. One that exists is left as it is.
 ///
@@ -40,10 +40,7 @@ pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    let mut file =
-        private(OpenOptions::new().write(true).create(true).truncate(true)).open(&unfinished)?;
+    let (unfinished, mut file) = make_beside(path)?;
     file.write_all(content().as_bytes())?;
     file.sync_all()?;
     // A link, unlike a renaming, does not replace what another process has put there meanwhile.
@@ -54,6 +51,19 @@ pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result
     };
     fs::remove_file(&unfinished)?;
     Ok((fs::read_to_string(path)?, made))
+}
+
+/// A new file beside `path`, under a name that nothing has.
+fn make_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    for number in 0.. {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        match private(OpenOptions::new().write(true).create_new(true)).open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (name.into(), file)),
+        }
+    }
+    unreachable!("some number is free")
 }
 
 /// A file that these options make is ours alone.

@@ -2,8 +2,13 @@
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizer;
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 
 use crate::error::Failure;
+
+/// A letter with all the marks that a language puts on it, before they are composed.
+const MOST_BYTES_A_CHARACTER: usize = 16;
 
 /// Unicode's canonical composition (NFC), so that the same letters are the same bytes.
 pub fn nfc(text: &str) -> String {
@@ -21,17 +26,27 @@ pub fn fold(text: &str) -> String {
 /// # Errors
 /// BAD_USER_INPUT; name the field with `at`.
 pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
-    let text = nfc(text.trim());
-    if text.is_empty() {
-        return Err(Failure::bad_input("Must not be empty."));
+    let too_long = || Failure::bad_input(format!("Must have at most {longest} characters."));
+    // Composing takes time, so that what is much too long is refused before.
+    if text.len() > longest * MOST_BYTES_A_CHARACTER {
+        return Err(too_long());
     }
+    let text = nfc(text.trim());
     if text.chars().nth(longest).is_some() {
-        return Err(Failure::bad_input(format!("Must have at most {longest} characters.")));
+        return Err(too_long());
+    }
+    if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
+        return Err(Failure::bad_input("Must not be empty."));
     }
     if text.chars().any(breaks_a_line) {
         return Err(Failure::bad_input("Must not have control characters."));
     }
     Ok(text)
+}
+
+/// Whether nothing is seen of it, by itself (Unicode's Default_Ignorable_Code_Point).
+pub fn is_invisible(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 fn breaks_a_line(c: char) -> bool {
@@ -44,6 +59,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_empty() {
+        for invisible in ["\u{200b}", "\u{3164}\u{3164}", "\u{115f} \u{ad}"] {
+            assert!(line(invisible, 100).is_err(), "{invisible:?}");
+        }
+        assert!(line("\u{1f469}\u{200d}\u{1f680}", 100).is_ok(), "joined emoji are seen");
+    }
 
     #[test]
     fn lines_are_trimmed_composed_and_bounded() {

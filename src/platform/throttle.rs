@@ -65,9 +65,35 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         Ok(())
     }
 
-    /// Takes one attempt back, because it turned out to be a good one.
-    pub fn forgive(&self, key: &K) {
-        if let Some(window) = self.windows.lock().get_mut(key) {
+    /// Counts one attempt that is taken back unless it is kept: it counts while its outcome is unknown.
+    ///
+    /// # Errors
+    /// RATE_LIMITED until the window is over.
+    pub fn reserve(&self, now: Instant, key: K) -> Result<Reserved<'_, K>, Error> {
+        self.attempt(now, &key)?;
+        Ok(Reserved { throttle: self, key: Some(key) })
+    }
+}
+
+/// An attempt whose outcome is unknown still.
+#[must_use = "it is taken back when it is dropped"]
+pub struct Reserved<'t, K: Hash + Eq + Clone> {
+    throttle: &'t Throttle<K>,
+    key: Option<K>,
+}
+
+impl<K: Hash + Eq + Clone> Reserved<'_, K> {
+    /// The attempt counts.
+    pub fn keep(mut self) {
+        self.key = None;
+    }
+}
+
+impl<K: Hash + Eq + Clone> Drop for Reserved<'_, K> {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key
+            && let Some(window) = self.throttle.windows.lock().get_mut(key)
+        {
             window.attempts = window.attempts.saturating_sub(1);
         }
     }
@@ -108,8 +134,17 @@ mod tests {
         assert_eq!(refused.code(), ErrorCode::RateLimited);
         assert_eq!(refused.failures()[0].retry_after, Some(Duration::from_secs(40)));
         assert!(throttle.attempt(second(20), &"b").is_ok(), "another key has its own count");
-        throttle.forgive(&"a");
-        assert!(throttle.attempt(second(20), &"a").is_ok(), "a good one is given back");
         assert!(throttle.attempt(second(60), &"a").is_ok(), "the window is over");
+    }
+
+    #[test]
+    fn a_reserved_attempt_counts_until_it_is_dropped_and_for_good_when_kept() {
+        let throttle = Throttle::new(Limit { attempts: 1, window: Duration::from_mins(1) });
+        let now = DateTime::UNIX_EPOCH;
+        let reserved = throttle.reserve(now, "a").expect("the first");
+        assert!(throttle.reserve(now, "a").is_err());
+        drop(reserved);
+        throttle.reserve(now, "a").expect("free again").keep();
+        assert!(throttle.reserve(now, "a").is_err());
     }
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::graphql::Told;
 use super::jsend;
 use crate::app::App;
 
@@ -19,6 +20,7 @@ pub struct RequestId(pub Arc<str>);
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 64;
+const LONGEST_NAME: usize = 64;
 
 /// Wraps a request.
 pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
@@ -36,12 +38,15 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
             .copied()
             .or(panic.downcast_ref::<String>().map(String::as_str));
         span.in_scope(|| tracing::error!("panicked: {}", said.unwrap_or("?")));
-        jsend::internal(&path)
+        jsend::internal(&path, &id)
     });
 
     let millis = (app.platform.now() - began).num_milliseconds();
     let status = response.status().as_u16();
-    span.in_scope(|| tracing::info!(%method, path, status, millis, "answered"));
+    let told = response.extensions().get::<Told>().and_then(|told| told.operation.clone());
+    let (kind, name) = told.map_or((None, None), |(kind, name)| (Some(kind.to_string()), name));
+    let name = name.map(|name| name.chars().take(LONGEST_NAME).collect::<String>());
+    span.in_scope(|| tracing::info!(%method, path, status, millis, kind, name, "answered"));
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(&X_REQUEST_ID, id);

@@ -4,10 +4,16 @@
 //! content type, have no limits, answer 200 to everything, and tell no codes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, VariableDefinition,
+};
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
-use async_graphql::{Pos, Response as Executed, ServerError, Variables, dataloader::DataLoader};
+use async_graphql::{
+    Pos, Response as Executed, ServerError, Variables,
+    dataloader::{DataLoader, HashMapCache},
+};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -24,13 +30,13 @@ use crate::api::extensions_of;
 use crate::app::App;
 use crate::contacts::loaders::LookupByPhone;
 use crate::error::{ErrorCode, Failure};
-use crate::people::loaders::DiscoverableByPhone;
+use crate::people::loaders::{DiscoverableByPhone, PersonById};
 
 /// The longest body: the longest document, and variables beside it.
 const MOST_BYTES: usize = 1 << 20;
 
 /// What a request asks for. Members that we do not know are ignored.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Asked {
     query: Option<String>,
@@ -38,6 +44,13 @@ struct Asked {
     variables: Option<Map<String, Value>>,
     /// Must be an object, if it is there; nothing in it is used.
     extensions: Option<Map<String, Value>>,
+}
+
+/// What the log tells of an operation: never its variables.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Its kind and, if it has one, its name.
+    pub operation: Option<(OperationType, Option<String>)>,
 }
 
 /// A request that is refused before it is GraphQL.
@@ -73,7 +86,11 @@ pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(refusal) => refuse(refusal, &id),
         Ok(asked) => match execute(&app, &parts, asked).await {
             Err(refusal) => refuse(refusal, &id),
-            Ok(executed) => answer(executed, media_type, &id),
+            Ok((executed, told)) => {
+                let mut response = answer(executed, media_type, &id);
+                response.extensions_mut().insert(told);
+                response
+            }
         },
     }
 }
@@ -144,63 +161,92 @@ fn from_query(query: &str) -> Result<Asked, Refusal> {
     Ok(asked)
 }
 
-async fn execute(app: &App, parts: &Parts, asked: Asked) -> Result<Executed, Refusal> {
+async fn execute(app: &App, parts: &Parts, asked: Asked) -> Result<(Executed, Told), Refusal> {
     let Some(document) = asked.query else {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "There is no query."));
     };
+    let refused = |failures: &[Failure], at| Ok((request_errors(failures, at), Told::default()));
     if let Err(failure) = guard::check(&document) {
-        return Ok(request_error(&failure, None));
+        return refused(&[failure], None);
     }
+    let variables = Variables::from_json(Value::Object(asked.variables.unwrap_or_default()));
     let mut request = async_graphql::Request::new(document);
-    let kind = match request.parsed_query() {
-        Err(error) => {
-            return Ok(request_error(&parse_failed(&error), error.locations.first().copied()));
-        }
-        Ok(document) => match operation_type(document, asked.operation_name.as_deref()) {
-            Err(failure) => return Ok(request_error(&failure, None)),
-            Ok(kind) => kind,
-        },
+    let operation = match request.parsed_query() {
+        Err(error) => return refused(&[parse_failed(&error)], error.locations.first().copied()),
+        Ok(document) => operation_of(document, asked.operation_name.as_deref()),
     };
-    match kind {
+    let operation = match operation {
+        Ok(operation) => operation,
+        Err(failure) => return refused(&[failure], None),
+    };
+    match operation.ty {
         OperationType::Mutation if parts.method == Method::GET => {
             return Err(Refusal::not_allowed("Send mutations by POST.", "POST"));
         }
         OperationType::Subscription => {
             let failure =
                 Failure::new(ErrorCode::BadRequest, "Subscriptions are not sent over plain HTTP.");
-            return Ok(request_error(&failure, None));
+            return refused(&[failure], None);
         }
         _ => {}
     }
+    let missing = missing_variables(operation, &variables);
+    if !missing.is_empty() {
+        return refused(&missing, None);
+    }
+    let told = Told { operation: Some((operation.ty, asked.operation_name.clone())) };
     let platform = &app.platform;
     request = request
-        .variables(Variables::from_json(Value::Object(asked.variables.unwrap_or_default())))
+        .variables(variables)
         .data(caller(app, &parts.headers).await)
         .data(client(parts))
         .data(loader(LookupByPhone(platform.clone())))
-        .data(loader(DiscoverableByPhone(platform.clone())));
+        .data(loader(DiscoverableByPhone(platform.clone())))
+        .data(remembering(PersonById(platform.clone())));
     if let Some(name) = asked.operation_name {
         request = request.operation_name(name);
     }
-    Ok(app.schema.execute(request).await)
+    Ok((app.schema.execute(request).await, told))
+}
+
+/// A variable that must be there and is not would fail within its field, after the fields before it ran.
+fn missing_variables(operation: &OperationDefinition, variables: &Variables) -> Vec<Failure> {
+    let must_be_given = |definition: &VariableDefinition| {
+        !definition.var_type.node.nullable && definition.default_value.is_none()
+    };
+    let definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
+    let missing = definitions.filter(|definition| {
+        let given = variables.get(&definition.name.node);
+        must_be_given(definition) && given.is_none_or(|value| *value == async_graphql::Value::Null)
+    });
+    let failures = missing.map(|definition| {
+        let name = definition.name.node.to_string();
+        Failure::bad_input(format!("The variable ${name} is missing.")).at(name)
+    });
+    failures.collect()
 }
 
 /// A loader for one request: it waits for nobody, and remembers nothing longer.
 fn loader<T>(loader: T) -> DataLoader<T> {
-    DataLoader::new(loader, TokioSpawner::current(), TokioTimer::default())
-        .delay(std::time::Duration::ZERO)
+    DataLoader::new(loader, TokioSpawner::current(), TokioTimer::default()).delay(Duration::ZERO)
 }
 
-fn operation_type(
-    document: &ExecutableDocument,
+/// The same, for what stands in many places of one answer.
+fn remembering<T>(loader: T) -> DataLoader<T, HashMapCache> {
+    let (spawner, timer) = (TokioSpawner::current(), TokioTimer::default());
+    DataLoader::with_cache(loader, spawner, timer, HashMapCache::default()).delay(Duration::ZERO)
+}
+
+fn operation_of<'d>(
+    document: &'d ExecutableDocument,
     name: Option<&str>,
-) -> Result<OperationType, Failure> {
+) -> Result<&'d OperationDefinition, Failure> {
     let mut operations = document.operations.iter();
     let chosen = match name.filter(|name| !name.is_empty()) {
         Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
         None => operations.next().filter(|_| document.operations.iter().count() == 1),
     };
-    chosen.map(|(_, operation)| operation.node.ty).ok_or_else(|| {
+    chosen.map(|(_, operation)| &operation.node).ok_or_else(|| {
         let message = "Name one of the document's operations with operationName.";
         Failure::new(ErrorCode::OperationResolutionFailure, message)
     })
@@ -219,10 +265,13 @@ struct Unexecuted<'a> {
 }
 
 /// An answer to a document that is not executed.
-fn request_error(failure: &Failure, at: Option<Pos>) -> Executed {
-    let mut error = ServerError::new(failure.message.clone(), at);
-    error.extensions = Some(extensions_of(failure));
-    Executed::from_errors(vec![error])
+fn request_errors(failures: &[Failure], at: Option<Pos>) -> Executed {
+    let errors = failures.iter().map(|failure| {
+        let mut error = ServerError::new(failure.message.clone(), at);
+        error.extensions = Some(extensions_of(failure));
+        error
+    });
+    Executed::from_errors(errors.collect())
 }
 
 fn answer(mut executed: Executed, media_type: MediaType, id: &RequestId) -> Response {

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::ErrorCode;
+use super::edge::RequestId;
+use crate::api::extensions_of;
+use crate::error::{ErrorCode, Failure};
 
 #[derive(Serialize)]
 struct Jsend<'a> {
@@ -50,17 +52,13 @@ pub async fn method_not_allowed() -> Response {
 }
 
 /// A handler panicked. A GraphQL client is told in its own form.
-pub fn internal(path: &str) -> Response {
-    let (status, message) =
-        (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError.description());
-    if path == "/graphql" {
-        let extensions =
-            json!({ "code": "INTERNAL_SERVER_ERROR", "status": "error", "retryable": false });
-        return (
-            status,
-            Json(json!({ "errors": [{ "message": message, "extensions": extensions }] })),
-        )
-            .into_response();
+pub fn internal(path: &str, id: &RequestId) -> Response {
+    let (status, message) = (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.");
+    if path != "/graphql" {
+        return error(status, "INTERNAL_SERVER_ERROR", message);
     }
-    error(status, "INTERNAL_SERVER_ERROR", message)
+    let mut extensions = extensions_of(&Failure::new(ErrorCode::InternalServerError, message));
+    extensions.set("requestId", &*id.0);
+    (status, Json(json!({ "errors": [{ "message": message, "extensions": extensions }] })))
+        .into_response()
 }

@@ -40,14 +40,14 @@ struct Serving {
 }
 
 impl Serving {
-    #[expect(clippy::zombie_processes, reason = "it is waited for when this is dropped")]
     fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let settings = [settings, &[("LISTEN", "127.0.0.1:0")]].concat();
-        let mut child = switchboard(folder, &settings, &[])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
+        Self::of(switchboard(folder, &settings, &[]).stderr(Stdio::null()))
+    }
+
+    #[expect(clippy::zombie_processes, reason = "it is waited for when this is dropped")]
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut said = Vec::new();
         for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
             said.push(line.expect("text"));
@@ -153,6 +153,9 @@ fn a_bad_setting_is_named_and_a_secret_is_not_repeated() {
     assert!(said.contains("DATABASE_TLS: must be one of verify, prefer, off"), "{said}");
     let said = bad(run(folder.path(), &[("SECRET_KEYS", "s3cret")], &["migrate"]));
     assert!(said.contains("SECRET_KEYS") && !said.contains("s3cret"), "{said}");
+    let url = "postgres://joe:hunter2/se@cret@h/db";
+    let said = bad(run(folder.path(), &[("DATABASE_URL", url)], &["migrate"]));
+    assert!(said.contains("DATABASE_URL: cannot be read") && !said.contains("hunter2"), "{said}");
     std::fs::write(folder.path().join("switchboard.toml"), "lisen = 1").expect("written");
     let said = bad(run(folder.path(), &[], &["migrate"]));
     assert!(said.contains("there is no setting lisen"), "{said}");
@@ -180,6 +183,41 @@ fn keys_are_generated_once_for_a_file() {
         ("SECRET_KEYS_FILE", "ring"),
     ];
     good(run(folder.path(), &production, &["migrate"]));
+}
+
+#[tokio::test]
+async fn the_log_tells_operations_and_no_secrets() {
+    let folder = folder();
+    let log = folder.path().join("log");
+    let settings = [("LOG", "trace"), ("LOG_FORMAT", "json"), ("LISTEN", "127.0.0.1:0")];
+    let stderr = std::fs::File::create(&log).expect("made");
+    let mut command = switchboard(folder.path(), &settings, &[]);
+    let serving = Serving::of(command.stderr(stderr));
+    let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
+    let signup = serving.send(query!("signup"), input, None).await;
+    let tokens = &signup["data"]["signup"];
+    let of = |name: &str| tokens[name].as_str().expect("a token").to_owned();
+    serving.send(query!("me"), json!({}), Some(&of("accessToken"))).await;
+    serving
+        .send(query!("refresh_session"), json!({ "refreshToken": of("refreshToken") }), None)
+        .await;
+    let wrong = json!({ "input": { "identifier": "ann", "password": "wrong horse battery" } });
+    serving.send(query!("login"), wrong, None).await;
+    drop(serving);
+    let log = std::fs::read_to_string(log).expect("a log");
+    let ring = std::fs::read_to_string(folder.path().join("data/secret-keys")).expect("a ring");
+    let (_, key) = ring.split_once(':').expect("a key");
+    for secret in [
+        PASSWORD,
+        "wrong horse battery",
+        &of("accessToken"),
+        &of("refreshToken"),
+        key,
+        "$argon2id$",
+    ] {
+        assert!(!log.contains(secret), "{secret}");
+    }
+    assert!(log.contains(r#""kind":"mutation""#), "{log}");
 }
 
 #[tokio::test]
@@ -247,7 +285,7 @@ async fn keys_are_rotated_and_sealed_anew() {
 }
 
 #[tokio::test]
-async fn check_tries_every_dependency_and_changes_nothing() {
+async fn check_tries_every_dependency_and_changes_no_table() {
     let folder = folder();
     let said = good(run(folder.path(), &[], &["check"]));
     assert!(

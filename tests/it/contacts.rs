@@ -64,7 +64,8 @@ async fn bad_input_is_told_by_field_and_saves_nothing() {
         for (phone, reason) in [
             ("0687654321", "INVALID_COUNTRY_CODE"),
             ("+316876543210000000", "TOO_LONG"),
-            ("+31 6 1", "NOT_IN_USE"),
+            ("+31 6 1", "TOO_SHORT"),
+            ("+1 000 000 0000", "NOT_IN_USE"),
             ("hello", "NOT_A_NUMBER"),
             ("+31 900 1234567", "NOT_CALLABLE"),
         ] {
@@ -221,6 +222,8 @@ async fn a_search_finds_parts_of_names_and_numbers_literally() {
             ("_", &["a_b\\c"]),
             ("\\", &["a_b\\c"]),
             ("06 8765432", &["100%", "Stra\u{df}er"]),
+            ("+31 (0)6 8765", &["100%", "Stra\u{df}er"]),
+            ("Room 876", &[]),
             ("+44 7400", &["a_b\\c"]),
             ("nobody", &[]),
             ("'; DROP TABLE contacts; --", &[]),

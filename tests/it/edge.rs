@@ -133,6 +133,25 @@ async fn one_field_that_fails_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn a_missing_variable_is_told_before_anything_runs() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let both = r#"mutation ($second: AddContactInput!, $third: ID! = "x", $fourth: ID) {
+            a: addContact(input: { name: "Bob", phone: "+31687654321" }) { id }
+            b: addContact(input: $second) { id }
+            c: removeContact(id: $third) { id }
+        }"#;
+        for variables in [json!({}), json!({ "second": null })] {
+            let answer = ann.send(both, variables).await;
+            assert_eq!(answer.errors(), ["BAD_USER_INPUT second"]);
+            assert!(answer.body.get("data").is_none());
+        }
+        assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_answer_has_a_request_id_and_takes_a_modest_one_from_the_caller() {
     on_each_database(async |app| {
         let with_id = |id: &str| {

@@ -62,6 +62,46 @@ async fn an_unknown_account_and_a_wrong_password_are_one_answer() {
 }
 
 #[tokio::test]
+async fn an_unknown_account_costs_the_same_work() {
+    on_each_database(async |app| {
+        app.signed_in("ann").await;
+        let hashed = async |identifier: &str, password: &str| {
+            let before = app.app.accounts.passwords_hashed();
+            app.anonymous().log_in(identifier, password).await;
+            app.app.accounts.passwords_hashed() - before
+        };
+        assert_eq!(hashed("ann", PASSWORD).await, 1);
+        assert_eq!(hashed("ann", "wrong horse battery").await, 1);
+        assert_eq!(hashed("nobody", PASSWORD).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_are_limited_by_address_whomever_they_are_for() {
+    on_each_shared_database(async |place| {
+        let settings = [("LIMIT_FAILED_LOGINS_PER_ADDRESS", "3"), ("LIMITS_SCALE", "0.01")];
+        let app =
+            TestApp::with(place, &[&settings[..], &[("LIMIT_FAILED_LOGINS", "100000")]].concat())
+                .await;
+        app.signed_in("ann").await;
+        let thief = app.anonymous().at_address("2001:db8::1");
+        for identifier in ["bob", "cid", "dan"] {
+            assert_eq!(thief.log_in(identifier, PASSWORD).await.errors(), ["INVALID_CREDENTIALS"]);
+        }
+        assert_eq!(thief.log_in("ann", PASSWORD).await.errors(), ["RATE_LIMITED"]);
+        let neighbour = thief.at_address("2001:db8::2");
+        assert_eq!(
+            neighbour.log_in("ann", PASSWORD).await.errors(),
+            ["RATE_LIMITED"],
+            "the same network"
+        );
+        thief.at_address("2001:db8:1::1").log_in("ann", PASSWORD).await.data("/login/user");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_nobody_can_have_is_bad_input() {
     on_each_database(async |app| {
         let both = app.anonymous().log_in("", "").await;
@@ -116,7 +156,7 @@ async fn failures_at_once_are_counted_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_hundred_aliases_are_a_hundred_attempts() {
+async fn fifteen_aliases_are_fifteen_attempts() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         let login = |n: u32| format!(r#"a{n}: login(input: {{ identifier: "ann", password: "wrong {n}" }}) {{ __typename }}"#);

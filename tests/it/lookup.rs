@@ -240,6 +240,24 @@ async fn a_good_answer_holds_thirty_days_and_a_bad_one_a_day() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_configured_later_is_asked_again() {
+    on_each_shared_database(async |place| {
+        let offline = TestApp::new(place).await;
+        let ann = offline.signed_in("ann").await;
+        assert_eq!(
+            ann.add_contact("Bob", PHONE).await.text("/addContact/lookup/source"),
+            "offline"
+        );
+        let upstream = Upstream::start().await;
+        let app = messagebird(place, &upstream).await;
+        upstream.will([Reply::Json(200, found())]);
+        let added = app.signed_in("cid").await.add_contact("Bob", PHONE).await;
+        assert_eq!(added.text("/addContact/lookup/source"), "messagebird");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn kinds_that_cannot_be_called_are_refused_as_configured() {
     on_each_shared_database(async |place| {
         let upstream = Upstream::start().await;

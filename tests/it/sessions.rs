@@ -131,6 +131,14 @@ async fn a_key_ring_with_a_new_first_key_keeps_sessions_and_repeats() {
         assert_eq!(next(&new.anonymous().refresh(&first).await), second);
         let third = next(&new.anonymous().refresh(&second).await);
         new.anonymous().refresh(&third).await.data("/refreshSession");
+
+        // The old key goes: what is in hand still works, for it is known by its hash.
+        let in_hand = first_refresh_token(&old, "bob").await;
+        let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        switchboard::accounts::reseal(&new.app.platform).await.expect("sealed anew");
+        let only_new = old.beside(place, &[("SECRET_KEYS", ring)]).await;
+        let after = next(&only_new.anonymous().refresh(&in_hand).await);
+        only_new.anonymous().refresh(&after).await.data("/refreshSession");
     })
     .await;
 }

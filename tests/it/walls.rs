@@ -53,14 +53,14 @@ impl Source {
         let text = std::fs::read_to_string(path).expect("a source file");
         let file =
             syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut paths = Paths::default();
-        paths.visit_file(&file);
         let within = path.strip_prefix(sources()).expect("below src");
+        let mut paths = Paths { module: module_of(within), found: BTreeSet::new() };
+        paths.visit_file(&file);
         let room = within.components().next().expect("a component").as_os_str().to_string_lossy();
         Self {
             path: within.to_owned(),
             room: room.trim_end_matches(".rs").to_owned(),
-            paths: paths.0,
+            paths: paths.found,
         }
     }
 
@@ -78,20 +78,55 @@ impl Source {
     }
 }
 
-#[derive(Default)]
-struct Paths(BTreeSet<Vec<String>>);
+/// The module that a file is, from the crate's root.
+fn module_of(file: &Path) -> Vec<String> {
+    let mut module: Vec<String> =
+        file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    module.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
+    module
+}
+
+/// Finds the paths of a file. Those that start with `super` are told from the crate's root.
+struct Paths {
+    module: Vec<String>,
+    found: BTreeSet<Vec<String>>,
+}
 
 impl Paths {
+    fn add(&mut self, path: &[String]) {
+        let above = path.iter().take_while(|part| *part == "super").count();
+        let whole = match above {
+            0 => path.to_vec(),
+            // One more `super` than there are modules is a module of tests within the file.
+            _ => {
+                let base = &self.module[..self.module.len().saturating_sub(above)];
+                [&["crate".to_owned()], base, &path[above..]].concat()
+            }
+        };
+        self.found.insert(whole);
+    }
+
     fn tree(&mut self, before: &[String], tree: &syn::UseTree) {
         let with = |name: String| [before, &[name]].concat();
         match tree {
             syn::UseTree::Path(path) => self.tree(&with(path.ident.to_string()), &path.tree),
-            syn::UseTree::Name(name) => drop(self.0.insert(with(name.ident.to_string()))),
-            syn::UseTree::Rename(name) => drop(self.0.insert(with(name.ident.to_string()))),
-            syn::UseTree::Glob(_) => drop(self.0.insert(with("*".into()))),
+            syn::UseTree::Name(name) => self.add(&with(name.ident.to_string())),
+            syn::UseTree::Rename(name) => self.add(&with(name.ident.to_string())),
+            syn::UseTree::Glob(_) => self.add(&with("*".into())),
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|item| self.tree(before, item));
             }
+        }
+    }
+
+    /// Paths in what is not parsed: attributes and macros.
+    fn tokens(&mut self, tokens: &str) {
+        for part in tokens.replace(' ', "").split("crate::").skip(1) {
+            let end = part
+                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                .unwrap_or(part.len());
+            let names = part[..end].split("::").filter(|name| !name.is_empty()).map(str::to_owned);
+            self.found.insert(std::iter::once("crate".to_owned()).chain(names).collect());
         }
     }
 }
@@ -102,18 +137,26 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.0.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        let path_names: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.add(&path_names);
         visit::visit_path(self, path);
     }
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
-        // #[graphql(remote = "crate::…")] names a path in a string.
-        let text = match &attribute.meta {
-            syn::Meta::List(list) => list.tokens.to_string(),
-            _ => return,
-        };
-        for part in text.split('"').filter(|part| part.starts_with("crate::")) {
-            self.0.insert(part.split("::").map(str::to_owned).collect());
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.tokens(&list.tokens.to_string());
+        }
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        self.tokens(&item.tokens.to_string());
+    }
+
+    /// Unit tests may look over the walls.
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if module.ident != "tests" {
+            visit::visit_item_mod(self, module);
         }
     }
 }
@@ -186,6 +229,13 @@ fn deeds_and_entities_speak_no_graphql_and_resolvers_build_no_query() {
         }
         if speaks_graphql && source.uses_crate("sea_orm") {
             broken.push(format!("{place}: a query outside of an entity"));
+        }
+        let is_entity = source.path.iter().any(|part| part == "entity" || part == "entity.rs");
+        let builds_rows = |path: &Vec<String>| {
+            path.iter().any(|part| part == "ActiveModel" || part == "ActiveModelTrait")
+        };
+        if !is_entity && source.paths.iter().any(builds_rows) {
+            broken.push(format!("{place}: a row written outside of an entity"));
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");

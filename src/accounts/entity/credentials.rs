@@ -1,7 +1,7 @@
 //! A person's password.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel};
 
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
@@ -39,15 +39,26 @@ pub async fn hash_of(
     Ok(Entity::find_by_id(user).one(db).await?.map(|row| row.password_hash))
 }
 
-/// Puts another hash in the place of a person's.
+/// Puts another hash in the place of a person's, unless that has changed meanwhile.
 pub async fn replace(
     tx: &DatabaseTransaction,
     user: UserId,
-    hash: PasswordHash,
+    old: &PasswordHash,
+    fresh: PasswordHash,
     now: Instant,
 ) -> Result<(), DbErr> {
     let change =
-        ActiveModel { password_hash: Set(hash), updated_at: Set(now), ..Default::default() };
-    Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
+        ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
+    Entity::update_many()
+        .set(change)
+        .filter(Column::UserId.eq(user))
+        .filter(Column::PasswordHash.eq(old.clone()))
+        .exec(tx)
+        .await?;
     Ok(())
+}
+
+/// Writes a new person's.
+pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+    row.into_active_model().reset_all().insert(tx).await
 }

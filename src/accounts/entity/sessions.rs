@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder, QuerySelect};
 
 use crate::ids::{SessionId, UserId};
 use crate::platform::clock::Instant;
@@ -46,11 +47,12 @@ impl Model {
     }
 }
 
-fn live(now: Instant) -> Select<Entity> {
-    Entity::find()
-        .filter(Column::EndedAt.is_null())
-        .filter(Column::LastUsedAt.gt(now - IDLE))
-        .filter(Column::CreatedAt.gt(now - AT_MOST))
+/// The session is not over.
+fn is_live(now: Instant) -> Condition {
+    Condition::all()
+        .add(Column::EndedAt.is_null())
+        .add(Column::LastUsedAt.gt(now - IDLE))
+        .add(Column::CreatedAt.gt(now - AT_MOST))
 }
 
 /// A session that is not over.
@@ -59,7 +61,7 @@ pub async fn by_id(
     id: SessionId,
     now: Instant,
 ) -> Result<Option<Model>, DbErr> {
-    live(now).filter(Column::Id.eq(id)).one(db).await
+    Entity::find().filter(is_live(now)).filter(Column::Id.eq(id)).one(db).await
 }
 
 /// A user's sessions that are not over, the last used first.
@@ -68,7 +70,8 @@ pub async fn owned_by(
     user: UserId,
     now: Instant,
 ) -> Result<Vec<Model>, DbErr> {
-    live(now)
+    Entity::find()
+        .filter(is_live(now))
         .filter(Column::UserId.eq(user))
         .order_by_desc(Column::LastUsedAt)
         .order_by_desc(Column::Id)
@@ -113,9 +116,7 @@ pub async fn end(
         .set(change)
         .filter(Column::Id.eq(id))
         .filter(Column::UserId.eq(user))
-        .filter(Column::EndedAt.is_null())
-        .filter(Column::LastUsedAt.gt(now - IDLE))
-        .filter(Column::CreatedAt.gt(now - AT_MOST))
+        .filter(is_live(now))
         .exec(tx)
         .await?;
     Ok(updated.rows_affected == 1)
@@ -136,4 +137,9 @@ pub async fn end_all(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Re
 pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::LastUsedAt.lt(now - IDLE - KEPT)).exec(tx).await?;
     Ok(())
+}
+
+/// Writes a new one.
+pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+    row.into_active_model().reset_all().insert(tx).await
 }

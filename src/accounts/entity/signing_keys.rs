@@ -1,5 +1,6 @@
 //! The keys that sign access tokens: the private half sealed, the public half in clear.
 
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder};
 
@@ -48,4 +49,9 @@ pub async fn set_sealed(tx: &DatabaseTransaction, id: &str, sealed: Vec<u8>) -> 
     let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
     Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
+}
+
+/// Writes a new one.
+pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+    row.into_active_model().reset_all().insert(tx).await
 }

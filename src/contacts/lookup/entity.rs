@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 use super::Finding;
 use crate::platform::clock::Instant;
 use crate::platform::database::padded;
-use crate::platform::phone::{LineType, PhoneNumber};
+use crate::platform::phone::{LineType, PhoneNumber, Reason};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "phone_lookups")]
@@ -16,7 +16,7 @@ pub struct Model {
     pub phone: PhoneNumber,
     pub valid: bool,
     /// Why it is not valid.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     pub number_type: LineType,
     pub country_code: String,
     pub country_prefix: i32,
@@ -34,14 +34,11 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     /// Why no contact may have the number; `None` when one may.
-    pub fn refusal(&self, refused_types: &[String]) -> Option<&'static str> {
+    pub fn refusal(&self, refused_types: &[String]) -> Option<Reason> {
         if !self.valid {
-            let known =
-                ["TOO_SHORT", "TOO_LONG", "INVALID_LENGTH", "INVALID_COUNTRY_CODE", "NOT_A_NUMBER"];
-            let reason = known.into_iter().find(|known| self.reason.as_deref() == Some(*known));
-            return Some(reason.unwrap_or("NOT_IN_USE"));
+            return Some(self.reason.unwrap_or(Reason::NotInUse));
         }
-        refused_types.contains(&self.number_type.to_value()).then_some("NOT_CALLABLE")
+        refused_types.contains(&self.number_type.to_value()).then_some(Reason::NotCallable)
     }
 }
 
@@ -74,7 +71,7 @@ pub async fn keep(
         Finding::Valid(facts) => (facts, None),
         Finding::Invalid(reason) => (phone.facts(), Some(reason)),
     };
-    let verdict = [Column::Valid, Column::Reason, Column::CheckedAt];
+    let verdict = [Column::Valid, Column::Reason, Column::Source, Column::CheckedAt];
     let found = [
         Column::NumberType,
         Column::CountryCode,
@@ -82,7 +79,6 @@ pub async fn keep(
         Column::International,
         Column::National,
         Column::Rfc3966,
-        Column::Source,
     ];
     let updated = match reason {
         None => [&verdict[..], &found[..]].concat(),
@@ -91,7 +87,7 @@ pub async fn keep(
     let row = ActiveModel {
         phone: Set(phone.clone()),
         valid: Set(reason.is_none()),
-        reason: Set(reason.map(str::to_owned)),
+        reason: Set(reason),
         number_type: Set(facts.kind),
         country_code: Set(facts.country_code),
         country_prefix: Set(facts.country_prefix),

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{BOUNDS, Finding, Lookup, Trouble};
 use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber};
+use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason};
 
 /// Asks MessageBird.
 pub struct MessageBird {
@@ -97,7 +97,7 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
         return match () {
             () if codes.contains(&2) || codes.contains(&25) => Err(Trouble::Lasting(said)),
             () if errors.iter().any(RefusedFor::is_about_the_number) => {
-                Ok(Finding::Invalid("NOT_IN_USE"))
+                Ok(Finding::Invalid(Reason::NotInUse))
             }
             () => Err(Trouble::Passing(said)),
         };

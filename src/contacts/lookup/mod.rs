@@ -17,11 +17,11 @@ use self::messagebird::MessageBird;
 use self::offline::Offline;
 use self::twilio::Twilio;
 use crate::config::{Config, LookupSource};
-use crate::error::{At, Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::outbound::{Bounds, Outbound};
-use crate::platform::phone::{self, Facts, PhoneNumber, Region};
+use crate::platform::phone::{Facts, PhoneNumber, Reason, Region};
 use crate::platform::throttle::{Limit, Throttle};
 
 pub mod entity;
@@ -42,8 +42,8 @@ const LIMIT_WINDOW: Duration = Duration::from_hours(1);
 pub enum Finding {
     /// It exists.
     Valid(Facts),
-    /// It does not; the reason is one of INVALID_PHONE_NUMBER's.
-    Invalid(&'static str),
+    /// It does not.
+    Invalid(Reason),
 }
 
 /// Why a lookup service gave no usable answer.
@@ -120,7 +120,9 @@ impl Lookups {
     pub async fn check(&self, user: UserId, phone: &PhoneNumber) -> Result<()> {
         let now = self.platform.now();
         let kept = entity::of_phone(self.platform.database.reads(), phone).await?;
-        let lookup = match kept.filter(|lookup| now < lookup.checked_at + holds(lookup)) {
+        let lookup = match kept.filter(|lookup| {
+            lookup.source == self.service.name() && now < lookup.checked_at + holds(lookup)
+        }) {
             Some(lookup) => lookup,
             None => {
                 self.limit.attempt(now, &user)?;
@@ -128,7 +130,7 @@ impl Lookups {
             }
         };
         match lookup.refusal(&self.refused) {
-            Some(reason) => Ok(Err(phone::invalid(reason)).at("phone")?),
+            Some(reason) => Err(Failure::from(reason).at("phone").into()),
             None => Ok(()),
         }
     }
@@ -144,14 +146,25 @@ impl Lookups {
 
     /// A call of its own: whoever started it may leave, the others still get their answer.
     fn call(&self, phone: PhoneNumber) -> Call {
-        let (platform, service, calls) =
-            (self.platform.clone(), self.service.clone(), self.calls.clone());
-        let asked = tokio::spawn(async move {
-            let outcome = look_up_and_keep(&platform, &*service, &phone).await;
-            calls.lock().remove(&phone);
-            outcome
-        });
+        let (platform, service) = (self.platform.clone(), self.service.clone());
+        let under_way = UnderWay { calls: self.calls.clone(), phone };
+        let asked =
+            tokio::spawn(
+                async move { look_up_and_keep(&platform, &*service, &under_way.phone).await },
+            );
         async move { asked.await.map_err(Error::internal)? }.boxed().shared()
+    }
+}
+
+/// A call's place among those under way, which it leaves however it ends.
+struct UnderWay {
+    calls: Arc<Mutex<HashMap<PhoneNumber, Call>>>,
+    phone: PhoneNumber,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.calls.lock().remove(&self.phone);
     }
 }
 

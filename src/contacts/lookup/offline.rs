@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Finding, Lookup, Trouble};
 use crate::platform::outbound::Outbound;
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::{PhoneNumber, Reason};
 
 /// Asks nobody.
 pub struct Offline;
@@ -17,6 +17,6 @@ impl Lookup for Offline {
 
     async fn look_up(&self, _: &Outbound, phone: &PhoneNumber) -> Result<Finding, Trouble> {
         let facts = phone.facts();
-        Ok(if facts.valid { Finding::Valid(facts) } else { Finding::Invalid("NOT_IN_USE") })
+        Ok(if facts.valid { Finding::Valid(facts) } else { Finding::Invalid(Reason::NotInUse) })
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{BOUNDS, Finding, Lookup, Trouble};
 use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber};
+use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason};
 
 /// The code for "no such resource", which some numbers get.
 const NOT_FOUND: i64 = 20404;
@@ -75,7 +75,9 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
         let code = serde_json::from_slice::<Refused>(&reply.body).ok().map(|refused| refused.code);
         let said = format!("status {}, error code {code:?}", reply.status);
         return match reply.status {
-            StatusCode::NOT_FOUND if code == Some(NOT_FOUND) => Ok(Finding::Invalid("NOT_IN_USE")),
+            StatusCode::NOT_FOUND if code == Some(NOT_FOUND) => {
+                Ok(Finding::Invalid(Reason::NotInUse))
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Trouble::Lasting(said)),
             _ => Err(Trouble::Passing(said)),
         };
@@ -86,10 +88,10 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
         return Err(Trouble::Passing("it answered for another number".into()));
     }
     if !found.valid {
+        // Its names are ours, but for INVALID_BUT_POSSIBLE.
         let reasons = found.validation_errors.unwrap_or_default();
-        return Ok(Finding::Invalid(
-            reasons.first().map_or("NOT_IN_USE", |reason| our_reason(reason)),
-        ));
+        let reason = reasons.first().and_then(|name| Reason::of(name));
+        return Ok(Finding::Invalid(reason.unwrap_or(Reason::NotInUse)));
     }
     let metadata = phone.facts();
     let kind = found.line_type_intelligence.and_then(|line| line.kind);
@@ -105,17 +107,6 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
         national: national.unwrap_or(metadata.national),
         ..metadata
     }))
-}
-
-fn our_reason(reason: &str) -> &'static str {
-    match reason {
-        "TOO_SHORT" => "TOO_SHORT",
-        "TOO_LONG" => "TOO_LONG",
-        "INVALID_LENGTH" => "INVALID_LENGTH",
-        "INVALID_COUNTRY_CODE" => "INVALID_COUNTRY_CODE",
-        "NOT_A_NUMBER" => "NOT_A_NUMBER",
-        _ => "NOT_IN_USE",
-    }
 }
 
 fn line_type(kind: &str) -> LineType {

@@ -94,7 +94,7 @@ impl TestApp {
     /// Moves the clock, and does what is due by then.
     pub async fn advance(&self, by: Duration) {
         self.clock.advance(by);
-        self.app.run_due_jobs().await;
+        self.app.run_due_jobs().await.expect("no job fails");
     }
 
     /// Somebody without a token.
