@@ -48,7 +48,8 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
             let file = config.data_dir.join("secret-keys");
             let fresh =
                 || secrecy::ExposeSecret::expose_secret(&Vault::generate(&*entropy)).to_owned();
-            let (ring, made) = read_or_make(&file, fresh).map_err(Error::internal)?;
+            let (ring, made) = read_or_make(&file, fresh)
+                .map_err(|error| Error::internal(format!("{}: {error}", file.display())))?;
             let verb = if made { "made" } else { "read" };
             config.assumed.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
             ring.trim().to_owned().into()

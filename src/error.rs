@@ -219,23 +219,32 @@ impl Error {
         }
     }
 
-    /// For the log and the command line: messages, codes and the cause in one line.
+    /// For the log: messages and the cause in one line.
     pub fn describe(&self) -> String {
         let told = self.failures.iter().map(|failure| match &failure.field {
             Some(field) => format!("{field}: {}", failure.message),
             None => failure.message.clone(),
         });
-        let mut line = told.collect::<Vec<_>>().join(" ");
-        let mut cause = self.cause.as_ref().map(|cause| &*cause.error as &dyn std::error::Error);
-        while let Some(inner) = cause {
-            // Many a cause repeats its own source.
-            let said = inner.to_string();
-            if !line.contains(&said) {
-                let _ = write!(line, " ({said})");
-            }
-            cause = inner.source();
+        let told = told.collect::<Vec<_>>().join(" ");
+        match self.cause() {
+            Some(cause) => format!("{told} ({cause})"),
+            None => told,
         }
-        line
+    }
+
+    /// What went wrong inside, if it is ours: never for a client.
+    pub fn cause(&self) -> Option<String> {
+        let mut error: Option<&dyn std::error::Error> = Some(&*self.cause.as_ref()?.error);
+        let mut line = String::new();
+        while let Some(cause) = error {
+            // Many a cause repeats its own source.
+            let said = cause.to_string();
+            if !line.contains(&said) {
+                let _ = write!(line, "{}{said}", if line.is_empty() { "" } else { ": " });
+            }
+            error = cause.source();
+        }
+        Some(line)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,8 @@ impl AccessTokens {
             sub: user.to_string(),
             sid: session.to_string(),
             iat: now.timestamp(),
-            exp: (now + self.lifetime).timestamp(),
+            // The claim has whole seconds: up, so that it is good for as long as it was said to be.
+            exp: (now + self.lifetime + TimeDelta::microseconds(999_999)).timestamp(),
             jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
         };
         let keys = keys.current();

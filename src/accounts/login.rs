@@ -37,9 +37,9 @@ pub async fn login(
         .all()?;
     let identifier = Identifier::parse(&identifier, accounts.default_region.as_ref());
     let address = network_of(client.address);
-    let by_address = accounts.failed_logins_per_address.reserve(platform.now(), address)?;
+    let by_address = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
     let by_identifier =
-        accounts.failed_logins.reserve(platform.now(), (identifier.clone(), address))?;
+        accounts.failed_logins.reserve(platform.now(), (identifier.clone(), address)).await?;
 
     let db = platform.database.reads();
     let person = people::by_identifier(db, &identifier).await?;

@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use argon2::password_hash::phc::{ParamsString, PasswordHash as Phc};
-use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 pub use super::entity::credentials::PasswordHash;
 use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::platform::vault::same;
 use crate::platform::{Platform, text};
 
 const SHORTEST: usize = 8;
@@ -89,8 +91,12 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     free: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    /// The 19 MiB that each hash works in, used again: as many as there are cores, however many threads.
+    memory: Arc<Mutex<Vec<Memory>>>,
     done: AtomicU64,
 }
+
+type Memory = Vec<Block>;
 
 impl Default for Hasher {
     /// argon2id with m=19456, t=2, p=1, which OWASP recommends.
@@ -100,6 +106,7 @@ impl Default for Hasher {
             argon2: Argon2::default(),
             free: Arc::new(Semaphore::new(cores)),
             queue: Arc::new(Semaphore::new(cores + MOST_WAITING)),
+            memory: Arc::default(),
             done: AtomicU64::new(0),
         }
     }
@@ -113,11 +120,20 @@ impl Hasher {
     pub async fn hash(&self, platform: &Platform, password: &Password) -> Result<PasswordHash> {
         let (argon2, password, salt) =
             (self.argon2.clone(), password.clone(), platform.random::<16>());
-        let hash = self.work(move || {
-            argon2.hash_password_with_salt(password.0.expose_secret().as_bytes(), &salt)
+        let hash = self.work(move |memory| {
+            let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+            derive(&argon2, &password, &salt, &mut output, memory)?;
+            let written = Phc {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(argon2.params())?,
+                salt: Some(Salt::new(&salt)?),
+                hash: Some(Output::new(&output)?),
+            };
+            Ok::<_, argon2::password_hash::Error>(written.to_string())
         });
         let hash = hash.await?.map_err(|error| Error::internal(error.to_string()))?;
-        Ok(PasswordHash(hash.to_string()))
+        Ok(PasswordHash(hash))
     }
 
     /// Compares a password with an account's hash. Without an account it takes the same time.
@@ -129,15 +145,10 @@ impl Hasher {
         password: &Password,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict> {
-        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let (current, password) = (self.argon2.clone(), password.clone());
         let known = hash.map_or(NOBODYS, |hash| hash.0.as_str()).to_owned();
-        self.work(move || {
-            let Ok(known) = Phc::new(&known) else { return Verdict::Wrong };
-            match argon2.verify_password(password.0.expose_secret().as_bytes(), &known) {
-                Err(_) => Verdict::Wrong,
-                Ok(()) if is_current(&known, argon2.params()) => Verdict::Right,
-                Ok(()) => Verdict::RightButOld,
-            }
+        self.work(move |memory| {
+            verdict(&current, &password, &known, memory).unwrap_or(Verdict::Wrong)
         })
         .await
     }
@@ -149,7 +160,7 @@ impl Hasher {
 
     async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T> {
         let busy = |cause: tokio::sync::TryAcquireError| {
             Error::ours(ErrorCode::ServiceUnavailable, "Too many are logging in. Try again.", cause)
@@ -157,9 +168,12 @@ impl Hasher {
         let _place = self.queue.clone().try_acquire_owned().map_err(busy)?;
         self.done.fetch_add(1, Ordering::Relaxed);
         let turn = self.free.clone().acquire_owned().await.map_err(Error::internal)?;
+        let memories = self.memory.clone();
         // The turn goes along: a caller who leaves does not free a core that is still hashing.
         let done = tokio::task::spawn_blocking(move || {
-            let outcome = work();
+            let mut memory = memories.lock().pop().unwrap_or_default();
+            let outcome = work(&mut memory);
+            memories.lock().push(memory);
             drop(turn);
             outcome
         });
@@ -167,12 +181,51 @@ impl Hasher {
     }
 }
 
-fn is_current(hash: &Phc, params: &Params) -> bool {
-    ParamsString::try_from(params).is_ok_and(|current| hash.params == current)
+fn derive(
+    argon2: &Argon2<'_>,
+    password: &Password,
+    salt: &[u8],
+    output: &mut [u8],
+    memory: &mut Memory,
+) -> argon2::Result<()> {
+    let blocks = argon2.params().block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    argon2.hash_password_into_with_memory(
+        password.0.expose_secret().as_bytes(),
+        salt,
+        output,
+        &mut memory[..blocks],
+    )
+}
+
+/// Compares by the parameters that the hash was made with. `None` when it is no hash that we make.
+fn verdict(
+    current: &Argon2<'_>,
+    password: &Password,
+    known: &str,
+    memory: &mut Memory,
+) -> Option<Verdict> {
+    let known = Phc::new(known).ok()?;
+    let params =
+        Params::try_from(&known).ok().filter(|_| known.algorithm == Algorithm::Argon2id.ident())?;
+    let is_current =
+        ParamsString::try_from(current.params()).is_ok_and(|params| known.params == params);
+    let (salt, expected) = (known.salt?, known.hash?);
+    let mut output = vec![0; expected.as_ref().len()];
+    derive(&params.into(), password, &salt, &mut output, memory).ok()?;
+    Some(match (same(&output, expected.as_ref()), is_current) {
+        (false, _) => Verdict::Wrong,
+        (true, true) => Verdict::Right,
+        (true, false) => Verdict::RightButOld,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordHasher;
+
     use super::*;
 
     fn refused(text: &str) -> ErrorCode {

@@ -46,6 +46,8 @@ async fn check_lookup(config: &Config, platform: &Platform) -> Result<(), Compla
         LookupSource::MessageBird { base_url, .. } => ("MessageBird", base_url),
         LookupSource::Twilio { base_url, .. } => ("Twilio", base_url),
     };
+    // Without what else a URL may hold.
+    let host = base_url.origin().ascii_serialization();
     // Any answer will do: a lookup would cost money.
     match platform
         .outbound
@@ -54,10 +56,10 @@ async fn check_lookup(config: &Config, platform: &Platform) -> Result<(), Compla
     {
         Ok(_) | Err(Trouble::TooLarge) => {
             println!(
-                "lookup: {name} can be reached at {base_url}; its key is not tried, for that costs money"
+                "lookup: {name} can be reached at {host}; its key is not tried, for that costs money"
             );
             Ok(())
         }
-        Err(trouble) => Err(Complaint(vec![format!("lookup: {name} at {base_url}: {trouble}")])),
+        Err(trouble) => Err(Complaint(vec![format!("lookup: {name} at {host}: {trouble}")])),
     }
 }

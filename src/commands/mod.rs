@@ -47,7 +47,8 @@ struct Complaint(Vec<String>);
 
 impl From<Error> for Complaint {
     fn from(error: Error) -> Self {
-        Self(vec![error.describe()])
+        // To the person who typed a command, the cause says more than what a client would be told.
+        Self(vec![error.cause().unwrap_or_else(|| error.describe())])
     }
 }
 
@@ -105,6 +106,8 @@ fn configured() -> Result<Config, Complaint> {
     } else {
         log.init();
     }
+    // A panic is a line of the log like any other, with its request's id.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     Ok(config)
 }
 

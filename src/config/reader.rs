@@ -45,7 +45,9 @@ impl Reader {
             access_token: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),
             graphiql: self.choice("GRAPHIQL", &[("on", true), ("off", false)], !production),
             limits: self.limits(production),
-            log: self.text("LOG").unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx=warn".into()),
+            log: self
+                .text("LOG")
+                .unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx=error".into()),
             log_json: self.choice("LOG_FORMAT", &[("json", true), ("text", false)], production),
             data_dir,
             assumed: std::mem::take(&mut self.assumed),
@@ -80,7 +82,14 @@ impl Reader {
         let url = self.text("DATABASE_URL").unwrap_or_else(|| {
             let file = data_dir.join("switchboard.db");
             self.assumed.push(format!("DATABASE_URL is not set: SQLite in {}", file.display()));
-            format!("sqlite://{}", file.display())
+            // What means something in a URL is only a letter in the name of a folder.
+            let path = file
+                .display()
+                .to_string()
+                .replace('%', "%25")
+                .replace('?', "%3F")
+                .replace('#', "%23");
+            format!("sqlite://{path}")
         });
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
             self.problems.push("DATABASE_URL: must start with sqlite: or postgres:".into());

@@ -33,7 +33,9 @@ impl Nickname {
         }
         let fits = |c: char| match c {
             '.' | '_' | '-' | '0'..='9' => true,
-            letter => letter.is_alphabetic() && !text::is_invisible(letter),
+            letter => {
+                (letter.is_alphabetic() || text::is_mark(letter)) && !text::is_invisible(letter)
+            }
         };
         if !shown.chars().all(fits) {
             return Err(Failure::bad_input(
@@ -112,7 +114,8 @@ mod tests {
 
     #[test]
     fn nicknames_are_bounded_and_compared_folded() {
-        for good in ["ann", "Ann_1", "a.b-c", "Zoë", "Łukasz", &"x".repeat(32)] {
+        for good in ["ann", "Ann_1", "a.b-c", "Zoë", "Łukasz", "हिन्दी", &"x".repeat(32)]
+        {
             assert!(Nickname::parse(good).is_ok(), "{good}");
         }
         for bad in [

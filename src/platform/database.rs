@@ -52,7 +52,7 @@ impl Database {
         let url = settings.url.expose_secret();
         let kind = match url.strip_prefix("sqlite:") {
             None => Kind::Postgres,
-            Some(rest) if rest.contains(":memory:") => Kind::SqliteMemory,
+            Some(":memory:" | "//:memory:") => Kind::SqliteMemory,
             Some(_) => {
                 let options: SqliteConnectOptions = url.parse().map_err(Error::internal)?;
                 Kind::SqliteFile(options.get_filename().to_owned())
@@ -71,7 +71,8 @@ impl Database {
             }
             Kind::SqliteFile(path) => {
                 // SQLite gives the files beside it the same permissions.
-                make_file(path).map_err(Error::internal)?;
+                make_file(path)
+                    .map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
                 let writes = sea_orm::Database::connect(sqlite(url, 1, settings)).await?;
                 let mut readers = sqlite(url, settings.connections, settings);
                 readers.map_sqlx_sqlite_opts(|options| options.pragma("query_only", "on"));
@@ -267,8 +268,8 @@ impl From<DbErr> for Error {
 
 /// Whether a database's own error code says that the same may succeed later.
 fn is_passing(code: &str) -> bool {
-    // SQLite: busy, locked; the upper bits of the number tell more of the same.
-    const SQLITE: [u32; 2] = [5, 6];
+    // SQLite: busy, locked, disk full; the upper bits of the number tell more of the same.
+    const SQLITE: [u32; 3] = [5, 6, 13];
     // PostgreSQL, by the classes of its appendix A: connection, transaction rollback (serialization,
     // deadlock), insufficient resources, operator intervention (shutdown, timeout).
     const POSTGRES: [&str; 4] = ["08", "40", "53", "57"];

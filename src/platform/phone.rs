@@ -110,6 +110,10 @@ impl PhoneNumber {
         if text.len() > LONGEST_INPUT {
             return Err(Reason::TooLong.into());
         }
+        // Letters would be read as the digits of a keypad, and an O for a zero as a six.
+        if text.contains(char::is_alphabetic) {
+            return Err(Reason::NotANumber.into());
+        }
         let number = lib::PhoneNumber::parse(text, region.map(|region| region.0))
             .map_err(|error| reason(&error))?;
         if number.extension.is_some() {
@@ -218,6 +222,12 @@ impl From<Reason> for Failure {
     }
 }
 
+/// Whether a text has only what phone numbers are written with, as in `Facts::international`.
+pub fn is_written_number(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_digit() || b" +-()./".contains(&b))
+}
+
 fn reason(error: &ParseError) -> Reason {
     match error {
         ParseError::InvalidCountryCode => Reason::InvalidCountryCode,
@@ -272,7 +282,14 @@ mod tests {
             ("+31612345678", Some("US")),
             ("06 12345678", Some("NL")),
             ("0031612345678", Some("NL")),
-            ("tel:+31-6-12345678", None),
+            (
+                "\u{ff0b}\u{ff13}\u{ff11}\u{ff16}\u{ff11}\u{ff12}\u{ff13}\u{ff14}\u{ff15}\u{ff16}\u{ff17}\u{ff18}",
+                None,
+            ),
+            (
+                "+\u{663}\u{661}\u{666}\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}\u{667}\u{668}",
+                None,
+            ),
         ] {
             assert_eq!(parse(text, region).expect(text).as_str(), "+31612345678", "{text}");
         }
@@ -292,6 +309,8 @@ mod tests {
             ("+1 000 000 0000", None, "NOT_IN_USE"),
             ("+31612345678 ext. 5", None, "NOT_A_NUMBER"),
             ("+78888", None, "TOO_SHORT"),
+            ("+31 6 1234567O", None, "NOT_A_NUMBER"),
+            ("tel:+31-6-12345678", None, "NOT_A_NUMBER"),
         ] {
             assert_eq!(reason_of(text, region), reason, "{text}");
         }

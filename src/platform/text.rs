@@ -2,8 +2,8 @@
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizer;
-use icu_properties::CodePointSetData;
-use icu_properties::props::DefaultIgnorableCodePoint;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 use crate::error::Failure;
 
@@ -47,6 +47,11 @@ pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
 /// Whether nothing is seen of it, by itself (Unicode's Default_Ignorable_Code_Point).
 pub fn is_invisible(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+/// Whether it is put on the letter before it, as vowel signs are (Unicode's General_Category M).
+pub fn is_mark(c: char) -> bool {
+    GeneralCategoryGroup::Mark.contains(CodePointMapData::<GeneralCategory>::new().get(c))
 }
 
 fn breaks_a_line(c: char) -> bool {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::clock::Instant;
 use crate::error::Error;
@@ -28,50 +29,90 @@ pub struct Limit {
 pub struct Throttle<K> {
     limit: Limit,
     windows: Mutex<HashMap<K, Window>>,
+    settled: Notify,
 }
 
 #[derive(Debug)]
 struct Window {
     ends: Instant,
     attempts: u32,
+    /// Attempts whose outcome is unknown.
+    reserved: u32,
 }
 
 impl<K: Hash + Eq + Clone> Throttle<K> {
     /// Nothing counted yet.
     pub fn new(limit: Limit) -> Self {
-        Self { limit, windows: Mutex::new(HashMap::new()) }
+        Self { limit, windows: Mutex::new(HashMap::new()), settled: Notify::new() }
     }
 
-    /// Counts one attempt. It counts before its outcome is known, so that a hundred at once are a hundred.
+    /// Counts one attempt.
     ///
     /// # Errors
     /// RATE_LIMITED until the window is over.
     pub fn attempt(&self, now: Instant, key: &K) -> Result<(), Error> {
         let mut windows = self.windows.lock();
+        let window = self.window(&mut windows, now, key);
+        if window.attempts >= self.limit.attempts {
+            return Err(window.refusal(now));
+        }
+        window.attempts += 1;
+        Ok(())
+    }
+
+    /// The key's window that is running.
+    fn window<'w>(
+        &self,
+        windows: &'w mut HashMap<K, Window>,
+        now: Instant,
+        key: &K,
+    ) -> &'w mut Window {
         if windows.len() >= MOST_KEYS && !windows.contains_key(key) {
             windows.retain(|_, window| window.ends > now);
             if windows.len() >= MOST_KEYS {
                 windows.clear();
             }
         }
-        let window = windows.entry(key.clone()).or_insert(Window { ends: now, attempts: 0 });
+        let window =
+            windows.entry(key.clone()).or_insert(Window { ends: now, attempts: 0, reserved: 0 });
         if window.ends <= now {
-            *window = Window { ends: now + self.limit.window, attempts: 0 };
+            window.ends = now + self.limit.window;
+            window.attempts = 0;
         }
-        if window.attempts >= self.limit.attempts {
-            return Err(Error::rate_limited((window.ends - now).to_std().unwrap_or_default()));
-        }
-        window.attempts += 1;
-        Ok(())
+        window
     }
 
-    /// Counts one attempt that is taken back unless it is kept: it counts while its outcome is unknown.
+    /// Counts one attempt that is taken back unless it is kept. While those whose outcome is unknown fill
+    /// the window it waits for them, so that good attempts are free however many come at once.
     ///
     /// # Errors
     /// RATE_LIMITED until the window is over.
-    pub fn reserve(&self, now: Instant, key: K) -> Result<Reserved<'_, K>, Error> {
-        self.attempt(now, &key)?;
-        Ok(Reserved { throttle: self, key: Some(key) })
+    pub async fn reserve(&self, now: Instant, key: K) -> Result<Reserved<'_, K>, Error> {
+        loop {
+            let settled = self.settled.notified();
+            if self.try_reserve(now, &key)? {
+                return Ok(Reserved { throttle: self, key, is_kept: false });
+            }
+            settled.await;
+        }
+    }
+
+    /// Whether there is room. False while it depends on attempts whose outcome is unknown.
+    fn try_reserve(&self, now: Instant, key: &K) -> Result<bool, Error> {
+        let mut windows = self.windows.lock();
+        let window = self.window(&mut windows, now, key);
+        if window.attempts >= self.limit.attempts {
+            return Err(window.refusal(now));
+        }
+        let has_room = window.attempts + window.reserved < self.limit.attempts;
+        window.reserved += u32::from(has_room);
+        Ok(has_room)
+    }
+}
+
+impl Window {
+    fn refusal(&self, now: Instant) -> Error {
+        Error::rate_limited((self.ends - now).to_std().unwrap_or_default())
     }
 }
 
@@ -79,23 +120,24 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
 #[must_use = "it is taken back when it is dropped"]
 pub struct Reserved<'t, K: Hash + Eq + Clone> {
     throttle: &'t Throttle<K>,
-    key: Option<K>,
+    key: K,
+    is_kept: bool,
 }
 
 impl<K: Hash + Eq + Clone> Reserved<'_, K> {
     /// The attempt counts.
     pub fn keep(mut self) {
-        self.key = None;
+        self.is_kept = true;
     }
 }
 
 impl<K: Hash + Eq + Clone> Drop for Reserved<'_, K> {
     fn drop(&mut self) {
-        if let Some(key) = &self.key
-            && let Some(window) = self.throttle.windows.lock().get_mut(key)
-        {
-            window.attempts = window.attempts.saturating_sub(1);
+        if let Some(window) = self.throttle.windows.lock().get_mut(&self.key) {
+            window.reserved = window.reserved.saturating_sub(1);
+            window.attempts += u32::from(self.is_kept);
         }
+        self.throttle.settled.notify_waiters();
     }
 }
 
@@ -137,14 +179,16 @@ mod tests {
         assert!(throttle.attempt(second(60), &"a").is_ok(), "the window is over");
     }
 
-    #[test]
-    fn a_reserved_attempt_counts_until_it_is_dropped_and_for_good_when_kept() {
+    #[tokio::test]
+    async fn a_reserved_attempt_is_waited_for_and_counts_when_kept() {
         let throttle = Throttle::new(Limit { attempts: 1, window: Duration::from_mins(1) });
         let now = DateTime::UNIX_EPOCH;
-        let reserved = throttle.reserve(now, "a").expect("the first");
-        assert!(throttle.reserve(now, "a").is_err());
-        drop(reserved);
-        throttle.reserve(now, "a").expect("free again").keep();
-        assert!(throttle.reserve(now, "a").is_err());
+        let first = throttle.reserve(now, "a").await.expect("the first");
+        let second = throttle.reserve(now, "a");
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending(), "it depends on the first");
+        drop(first);
+        second.await.expect("the first was good").keep();
+        assert!(throttle.reserve(now, "a").await.is_err());
     }
 }

@@ -32,14 +32,8 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
 
     let answered =
         AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let mut response = answered.unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or(panic.downcast_ref::<String>().map(String::as_str));
-        span.in_scope(|| tracing::error!("panicked: {}", said.unwrap_or("?")));
-        jsend::internal(&path, &id)
-    });
+    // The panic itself was logged where it happened.
+    let mut response = answered.unwrap_or_else(|_| jsend::internal(&path, &id));
 
     let millis = (app.platform.now() - began).num_milliseconds();
     let status = response.status().as_u16();

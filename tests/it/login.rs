@@ -155,6 +155,21 @@ async fn failures_at_once_are_counted_one_by_one() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn good_logins_are_free_however_many_come_at_once() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        app.signed_in("ann").await;
+        let logins = (0..25).map(|_| {
+            let caller = app.anonymous();
+            tokio::spawn(async move { caller.log_in("ann", PASSWORD).await.errors() })
+        });
+        let answers = join_all(logins).await;
+        assert!(answers.into_iter().all(|errors| errors.expect("no panic").is_empty()));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn fifteen_aliases_are_fifteen_attempts() {
     on_each_database(async |app| {

@@ -139,8 +139,12 @@ async fn trouble_is_tried_once_more_and_then_told_with_nothing_saved() {
             Box::new(move || lie("phoneNumber", json!("31624971134"))),
             Box::new(move || lie("countryCode", json!("<b>"))),
             Box::new(move || lie("countryPrefix", json!(-31))),
+            Box::new(move || lie("countryPrefix", json!(999))),
             Box::new(move || {
-                lie("formats", json!({ "international": "", "national": "x", "rfc3966": "x" }))
+                lie("formats", json!({ "international": "<script>", "national": "06", "rfc3966": "tel:+31" }))
+            }),
+            Box::new(move || {
+                lie("formats", json!({ "international": "+31", "national": "06", "rfc3966": "javascript:alert(1)" }))
             }),
         ];
         let mut asked = 0;
@@ -274,7 +278,7 @@ async fn kinds_that_cannot_be_called_are_refused_as_configured() {
         assert_eq!(ann.add_contact("Bob", PHONE).await.text("/addContact/lookup/type"), "PREMIUM_RATE");
         upstream.will([Reply::Json(200, json!({
             "countryCode": "NL", "countryPrefix": 31, "phoneNumber": 31_624_971_135_u64, "type": "brain implant",
-            "formats": { "international": "x", "national": "x", "rfc3966": "x" },
+            "formats": { "international": "+31 6", "national": "06", "rfc3966": "tel:+31-6" },
         }))]);
         assert_eq!(ann.add_contact("Cid", "+31624971135").await.text("/addContact/lookup/type"), "UNKNOWN");
     })

@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{BOUNDS, Finding, Lookup, Trouble};
+use super::{BOUNDS, Finding, Lookup, Trouble, read_json};
 use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason};
+use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason, is_written_number};
 
 /// Asks MessageBird.
 pub struct MessageBird {
@@ -105,18 +105,17 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
     if !reply.status.is_success() {
         return Err(Trouble::Passing(format!("status {}", reply.status)));
     }
-    let found: Found = serde_json::from_slice(&reply.body)
-        .map_err(|error| Trouble::Passing(format!("unreadable: {error}")))?;
+    let found: Found = read_json(&reply.body)?;
     if found.phone_number.to_string() != phone.digits() {
         return Err(Trouble::Passing("it answered for another number".into()));
     }
-    let texts = [&found.formats.international, &found.formats.national, &found.formats.rfc3966];
+    let Formats { international, national, rfc3966 } = &found.formats;
     let is_plausible = found.country_code.len() == 2
         && found.country_code.bytes().all(|b| b.is_ascii_uppercase())
-        && (1..=999).contains(&found.country_prefix)
-        && texts
-            .iter()
-            .all(|text| (1..=64).contains(&text.len()) && !text.contains(char::is_control));
+        && phone.digits().starts_with(&found.country_prefix.to_string())
+        && is_written_number(international)
+        && is_written_number(national)
+        && rfc3966.strip_prefix("tel:").is_some_and(is_written_number);
     if !is_plausible {
         return Err(Trouble::Passing("an answer that cannot be right".into()));
     }

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{BOUNDS, Finding, Lookup, Trouble};
+use super::{BOUNDS, Finding, Lookup, Trouble, read_json};
 use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason};
+use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason, is_written_number};
 
 /// The code for "no such resource", which some numbers get.
 const NOT_FOUND: i64 = 20404;
@@ -82,8 +82,7 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
             _ => Err(Trouble::Passing(said)),
         };
     }
-    let found: Found = serde_json::from_slice(&reply.body)
-        .map_err(|error| Trouble::Passing(format!("unreadable: {error}")))?;
+    let found: Found = read_json(&reply.body)?;
     if found.phone_number != phone.as_str() {
         return Err(Trouble::Passing("it answered for another number".into()));
     }
@@ -95,8 +94,7 @@ fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
     }
     let metadata = phone.facts();
     let kind = found.line_type_intelligence.and_then(|line| line.kind);
-    let national =
-        found.national_format.filter(|text| text.len() <= 64 && !text.contains(char::is_control));
+    let national = found.national_format.filter(|text| is_written_number(text));
     let country = found
         .country_code
         .filter(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()));
