@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::caller::{caller, client};
+use super::cost;
 use super::edge::RequestId;
 use super::guard;
 use super::negotiation::{MediaType, preferred};
@@ -173,7 +174,8 @@ async fn execute(app: &App, parts: &Parts, asked: Asked) -> Result<(Executed, To
     let mut request = async_graphql::Request::new(document);
     let operation = match request.parsed_query() {
         Err(error) => return refused(&[parse_failed(&error)], error.locations.first().copied()),
-        Ok(document) => operation_of(document, asked.operation_name.as_deref()),
+        Ok(document) => operation_of(document, asked.operation_name.as_deref())
+            .and_then(|operation| cost::check(document, operation).map(|()| operation)),
     };
     let operation = match operation {
         Ok(operation) => operation,

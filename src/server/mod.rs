@@ -10,6 +10,7 @@ use crate::app::App;
 
 mod caller;
 mod console;
+mod cost;
 mod edge;
 mod graphql;
 mod guard;

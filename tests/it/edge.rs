@@ -65,6 +65,14 @@ async fn what_is_no_graphql_request_is_refused_with_its_status() {
     .await;
 }
 
+/// A dozen kilobytes that would be 60^30 fields.
+fn fragment_bomb() -> String {
+    let fragments = (0..30)
+        .map(|n| format!("fragment F{n} on Query {{ {} }}", format!("...F{} ", n + 1).repeat(60)));
+    let fragments = fragments.collect::<Vec<_>>().join(" ");
+    format!("{{ ...F0 }} {fragments} fragment F30 on Query {{ authenticated }}")
+}
+
 #[tokio::test]
 async fn request_errors_have_their_code_no_data_and_400_under_the_new_media_type() {
     on_each_database(async |app| {
@@ -78,6 +86,9 @@ async fn request_errors_have_their_code_no_data_and_400_under_the_new_media_type
             (&format!("{{ a(b: {} }}", "[".repeat(10_000)), "QUERY_TOO_COMPLEX"),
             (&format!("{{ a(b: {} }}", "{a:".repeat(10_000)), "QUERY_TOO_COMPLEX"),
             (&format!("{{ {} }}", " authenticated".repeat(3000)), "QUERY_TOO_COMPLEX"),
+            (&format!("{{ {} }}", "a: __typename ".repeat(60)), "QUERY_TOO_COMPLEX"),
+            (&fragment_bomb(), "QUERY_TOO_COMPLEX"),
+            ("{ ...A } fragment A on Query { ...A }", "GRAPHQL_VALIDATION_FAILED"),
         ] {
             let body = json!({ "query": query }).to_string();
             for (accept, status) in [(NEW, 400), (JSON, 200)] {
@@ -97,6 +108,21 @@ async fn request_errors_have_their_code_no_data_and_400_under_the_new_media_type
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn tools_can_read_the_schema() {
+    let app = TestApp::new(&Place::Memory).await;
+    let type_of = format!("kind name {}{}", "ofType { kind name ".repeat(9), "}".repeat(9));
+    let document = format!(
+        "{{ __schema {{ queryType {{ name }} types {{ ...Type }} directives {{ name args {{ ...Value }} }} }} }}
+         fragment Type on __Type {{ kind name description fields(includeDeprecated: true) {{ name args {{ ...Value }}
+           type {{ ...Ref }} }} inputFields {{ ...Value }} enumValues {{ name }} possibleTypes {{ ...Ref }} }}
+         fragment Value on __InputValue {{ name type {{ ...Ref }} defaultValue }}
+         fragment Ref on __Type {{ {type_of} }}"
+    );
+    let answer = app.anonymous().send(&document, json!({})).await;
+    assert_eq!(answer.data("/__schema/queryType/name"), "Query");
 }
 
 #[tokio::test]
