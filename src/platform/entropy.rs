@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 
 /// Where random bytes come from.
 pub trait Entropy: Send + Sync {
@@ -10,7 +10,8 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The system's randomness.
+/// The system's randomness, asked directly: the cryptography's own generator takes 30 ms of work to get
+/// going, in each thread anew.
 #[derive(Debug, Default)]
 pub struct SystemEntropy;
 
@@ -20,7 +21,7 @@ impl Entropy for SystemEntropy {
         reason = "the one place that asks the system for randomness"
     )]
     fn fill(&self, bytes: &mut [u8]) {
-        rand::fill(bytes).expect("the system has randomness");
+        getrandom::fill(bytes).expect("the system has randomness");
     }
 }
 
