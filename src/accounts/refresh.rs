@@ -17,7 +17,7 @@ use crate::platform::vault::same;
 /// For so long the newest parent may be used again: a phone that lost the answer asks once more.
 const SECOND_CHANCE: Duration = Duration::from_secs(10);
 
-/// What a genuine refresh token is worth.
+/// What a refresh token is worth.
 enum Worth {
     /// It was the newest; its successor now is.
     Rotated(RefreshToken),
