@@ -1,18 +1,31 @@
-# Any Debian with Rust and a C compiler, and any Debian: `.ci/image` passes bases of its own.
+# Any system with npm, any Debian with Rust and a C compiler, and any Debian: `.ci/image` passes bases of its
+# own.
+ARG CONSOLE_BASE=node:24-bookworm-slim
 ARG BUILD_BASE=rust:1.95-bookworm
 ARG RUN_BASE=debian:bookworm-slim
+
+FROM ${CONSOLE_BASE} AS console
+WORKDIR /switchboard/console
+COPY console/package.json console/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+# Its build holds what the server's pages pin to npm's packages.
+COPY src/server/console ../src/server/console
+COPY console .
+RUN npm run build
 
 FROM ${BUILD_BASE} AS build
 WORKDIR /switchboard
 # The dependencies first, under empty crates of our own: this layer holds until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
+COPY bench/Cargo.toml bench/
 COPY migration/Cargo.toml migration/
-RUN mkdir src migration/src \
- && echo 'fn main() {}' > src/main.rs \
+RUN mkdir src bench/src migration/src \
+ && echo 'fn main() {}' | tee src/main.rs > bench/src/main.rs \
  && touch src/lib.rs migration/src/lib.rs \
  && cargo build --release --locked \
  && cargo clean --release --package switchboard --package migration
 COPY . .
+COPY --from=console /switchboard/console/dist console/dist
 RUN cargo build --release --locked
 
 FROM ${RUN_BASE}

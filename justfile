@@ -8,6 +8,11 @@ default:
 run *arguments:
     cargo run -- {{ arguments }}
 
+# Builds the console, which the program then carries. Needs Node.js 20.19 or newer.
+console:
+    npm --prefix console ci
+    npm --prefix console run build
+
 # What every change must pass; CI runs the same, and demands PostgreSQL.
 check: && test deny
     cargo fmt --all --check
@@ -20,6 +25,18 @@ fmt:
 # Runs the tests, which hold schema.graphql and docs/ equal to the code. On PostgreSQL too where it is installed.
 test *arguments:
     cargo test --workspace {{ arguments }}
+
+# Runs other people's clients against the server. Needs Node.js 20 or newer.
+clients:
+    cargo build --example live
+    npm --prefix tests/clients ci
+    npm --prefix tests/clients test
+
+# Opens the console in Chromium (CHROMIUM says where it is) and makes the pictures of docs/evidence anew.
+evidence:
+    cargo build --example live
+    npm --prefix tests/clients ci
+    npm --prefix tests/clients run evidence
 
 # Holds the dependencies to deny.toml.
 deny:

@@ -1,27 +1,27 @@
 //! Everything that lives as long as the process, put together once.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use async_graphql::SchemaBuilder;
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, TryFutureExt};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::accounts::{Accounts, ensure_signing_key};
+use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::config::Config;
 use crate::contacts::Lookups;
 use crate::error::{Error, ErrorCode, Result};
+use crate::messages::{self, Messages};
 use crate::platform::Platform;
-use crate::platform::clock::SystemClock;
+use crate::platform::clock::{Instant, SystemClock};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
+use crate::platform::events::Events;
+use crate::platform::jobs::{self, Wake};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_make;
 use crate::platform::vault::Vault;
-use crate::schema::{self, Schema};
-
-/// How often it is looked whether something is due.
-const JOBS_EACH: Duration = Duration::from_secs(1);
 
 /// The running program.
 pub struct App {
@@ -31,8 +31,14 @@ pub struct App {
     pub platform: Arc<Platform>,
     /// Accounts.
     pub accounts: Arc<Accounts>,
-    /// The schema, with what its resolvers need.
-    pub schema: Schema,
+    /// The queue of SMS.
+    pub messages: Arc<Messages>,
+    /// Who is asked about phone numbers.
+    lookups: Arc<Lookups>,
+    /// Cancelled when the process is about to end: no new requests, sockets close.
+    pub stopping: CancellationToken,
+    /// What outlives the request that began it, like sockets: the end of the process waits for these tasks.
+    pub tasks: TaskTracker,
 }
 
 /// The platform that a configuration describes. What had to be made for it is told in `config.assumed`.
@@ -60,6 +66,7 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
         vault: Vault::parse(&ring)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         outbound: Outbound::new(clock.clone()),
+        events: Events::default(),
         clock,
         entropy,
     })
@@ -86,14 +93,30 @@ impl App {
     /// Puts the rooms together on a prepared platform.
     ///
     /// # Errors
-    /// When the signing keys cannot be read.
+    /// When the signing keys cannot be read, or the SMS gateway's settings are wrong.
     pub async fn new(config: Config, platform: Platform) -> Result<Self> {
         let platform = Arc::new(platform);
-        let accounts = Arc::new(Accounts::new(&platform, &config).await?);
+        let messages = Messages::new(&platform, &config)
+            .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
+        let messages = Arc::new(messages);
+        let accounts = Arc::new(Accounts::new(&platform, &config, messages.clone()).await?);
         let lookups = Arc::new(Lookups::new(platform.clone(), &config));
-        let schema =
-            schema::builder().data(platform.clone()).data(accounts.clone()).data(lookups).finish();
-        Ok(Self { config, platform, accounts, schema })
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        Ok(Self { config, platform, accounts, messages, lookups, stopping, tasks })
+    }
+
+    /// Gives a schema what the rooms' resolvers ask for.
+    pub fn equip<Q, M, S>(&self, schema: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S> {
+        // Guesses at what was meant tell the schema, name by name.
+        let schema = match self.config.graphql.introspection {
+            true => schema,
+            false => schema.disable_suggestions(),
+        };
+        schema
+            .data(self.platform.clone())
+            .data(self.accounts.clone())
+            .data(self.messages.clone())
+            .data(self.lookups.clone())
     }
 
     /// Does once what is due in the background.
@@ -101,25 +124,47 @@ impl App {
     /// # Errors
     /// What went wrong, when something did.
     pub async fn run_due_jobs(&self) -> Result<()> {
-        self.accounts.catch_up(&self.platform).await?;
-        self.accounts.sweep(&self.platform).await
-    }
-
-    /// Does what is due in the background, for ever. What goes wrong is logged, and tried again.
-    pub async fn work(self: Arc<Self>) {
-        let catching_up = self.forever(|app| app.accounts.catch_up(&app.platform).boxed());
-        let sweeping = self.forever(|app| app.accounts.sweep(&app.platform).boxed());
-        tokio::join!(catching_up, sweeping);
-    }
-
-    async fn forever(&self, job: impl for<'a> Fn(&'a Self) -> BoxFuture<'a, Result<()>>) {
-        loop {
-            match AssertUnwindSafe(job(self)).catch_unwind().await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => error.log(),
-                Err(_) => tracing::error!("a job in the background panicked"),
-            }
-            self.platform.clock.sleep_until(self.platform.now() + JOBS_EACH).await;
+        for job in &JOBS {
+            (job.run)(self).await?;
         }
+        Ok(())
+    }
+
+    /// Does what is due in the background, until the process stops.
+    pub async fn work(self: Arc<Self>) {
+        let app = &*self;
+        let forever = JOBS.iter().map(|job| {
+            let wake = job.woken_by.map(|wake| wake(app));
+            jobs::forever(&app.platform, &app.stopping, wake, move || (job.run)(app)).boxed()
+        });
+        join_all(forever).await;
     }
 }
+
+/// Something done in the background.
+struct Job {
+    /// What tells it that there is something to do; else it looks for itself.
+    woken_by: Option<fn(&App) -> &Wake>,
+    /// Does what is due. Answers when it is due again, where it knows.
+    run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Instant>>>,
+}
+
+/// Everything done in the background.
+const JOBS: [Job; 7] = [
+    Job {
+        woken_by: None,
+        run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
+    },
+    Job { woken_by: None, run: |app| accounts::sweep(&app.platform).boxed() },
+    Job { woken_by: None, run: |app| messages::give_up(&app.messages, &app.platform).boxed() },
+    Job {
+        woken_by: Some(|app| &app.messages.wake),
+        run: |app| messages::send_due(&app.messages, &app.platform, &app.stopping).boxed(),
+    },
+    Job {
+        woken_by: None,
+        run: |app| messages::settle_unknown(&app.messages, &app.platform).boxed(),
+    },
+    Job { woken_by: None, run: |app| messages::tell(&app.messages, &app.platform).boxed() },
+    Job { woken_by: None, run: |app| messages::tidy(&app.messages, &app.platform).boxed() },
+];

@@ -53,6 +53,8 @@ typed_ids! {
     SessionId "ses"
     /// An entry of somebody's contact list.
     ContactId "cnt"
+    /// An SMS.
+    MessageId "msg"
 }
 
 /// Reads an id of the kind asked for. A wrong prefix and rubbish are both `None`: whoever asks

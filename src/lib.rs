@@ -8,6 +8,7 @@ pub mod config;
 pub mod contacts;
 pub mod error;
 pub mod ids;
+pub mod messages;
 pub mod people;
 pub mod platform;
 pub mod schema;

@@ -1,26 +1,33 @@
 //! The schema: the rooms' roots merged, and its text.
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, SchemaBuilder};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
 use crate::accounts::graphql::{AccountMutation, AccountQuery};
+use crate::api::UploadRule;
 use crate::contacts::graphql::{ContactMutation, Contacts};
+use crate::messages::graphql::{MessageMutation, MessagePage, MessageQuery, MessageSubscription};
 use crate::people::graphql::PeopleQuery;
 
 /// Reading. A field that fails is null beside its error; the others answer all the same.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, PeopleQuery);
+pub struct Query(AccountQuery, PeopleQuery, MessageQuery);
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, ContactMutation);
+pub struct Mutation(AccountMutation, ContactMutation, MessageMutation);
 
-/// The schema, made once.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+/// Listening. The first event is the state now, each later one the new state.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(MessageSubscription);
+
+/// The mutations that take files.
+pub const UPLOADS: &[UploadRule] = &[];
 
 /// The schema without what its resolvers need.
-pub fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .override_output_type_description::<Contacts>("A page of contacts, by name.")
+        .override_output_type_description::<MessagePage>("A page of messages, the newest first.")
 }
 
 /// The schema as text, as in `schema.graphql`.

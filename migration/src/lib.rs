@@ -12,6 +12,9 @@ pub use sea_orm_migration::MigratorTrait;
 mod m0001_people;
 mod m0002_accounts;
 mod m0003_contacts;
+mod m0004_jobs;
+mod m0005_messages;
+mod m0006_challenges;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -22,6 +25,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_people::Migration),
             Box::new(m0002_accounts::Migration),
             Box::new(m0003_contacts::Migration),
+            Box::new(m0004_jobs::Migration),
+            Box::new(m0005_messages::Migration),
+            Box::new(m0006_challenges::Migration),
         ]
     }
 }

@@ -27,12 +27,23 @@ pub async fn authenticate(
     token: &str,
 ) -> Result<Authenticated> {
     let claims = accounts.access_tokens.verify(platform, &accounts.signing_keys, token).await?;
+    still_signed_in(accounts, platform, claims.user, claims.session).await
+}
+
+/// Checks that a session is not over, for one whose token was checked when its socket was opened.
+///
+/// # Errors
+/// UNAUTHENTICATED when it is.
+pub async fn still_signed_in(
+    accounts: &Accounts,
+    platform: &Platform,
+    user: UserId,
+    session: SessionId,
+) -> Result<Authenticated> {
     let may_remember = accounts.endings.are_heard(platform.now());
-    let standing = accounts.standings.of(platform, claims.session, may_remember).await?;
-    match standing.filter(|standing| standing.user == claims.user) {
-        Some(standing) => {
-            Ok(Authenticated { user: claims.user, session: claims.session, role: standing.role })
-        }
+    let standing = accounts.standings.of(platform, session, may_remember).await?;
+    match standing.filter(|standing| standing.user == user) {
+        Some(standing) => Ok(Authenticated { user, session, role: standing.role }),
         None => Err(Error::unauthenticated("The session has ended. Log in again.")),
     }
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Accounts;
 use super::entity::endings::{self, Kind};
+use super::over;
 use crate::error::Result;
 use crate::ids::{Id, SessionId, UserId};
 use crate::platform::Platform;
@@ -60,11 +61,17 @@ pub async fn record(tx: &DatabaseTransaction, platform: &Platform, ending: Endin
     Ok(endings::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)
 }
 
-/// Forgets what ended, on this instance.
+/// Forgets what ended, on this instance, and tells who has a socket open on it.
 pub async fn apply(accounts: &Accounts, platform: &Platform, ending: Ending) -> Result<()> {
     match ending {
-        Ending::Session(id) => accounts.standings.forget(id),
-        Ending::Account(id) | Ending::Role(id) => accounts.standings.forget_user(id),
+        Ending::Session(id) => {
+            accounts.standings.forget(id);
+            platform.events.publish(&over::session_topic(id));
+        }
+        Ending::Account(id) | Ending::Role(id) => {
+            accounts.standings.forget_user(id);
+            platform.events.publish(&over::user_topic(id));
+        }
         Ending::SigningKeys => {
             accounts.signing_keys.reload(platform).await?;
         }
@@ -79,6 +86,7 @@ pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
     let rows = endings::since(platform.database.reads(), caught_up - OVERLAP).await?;
     if now > caught_up + HEARD_WITHIN {
         accounts.standings.forget_all();
+        platform.events.publish_all();
         accounts.signing_keys.reload(platform).await?;
     }
     for row in rows {

@@ -4,30 +4,32 @@
 //! once. What ends a session is a row, so that every instance hears of it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use access_token::AccessTokens;
 use endings::Endings;
-use parking_lot::Mutex;
 use password::Hasher;
 use signing_keys::SigningKeys;
 use standing::Standings;
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::messages::Messages;
 use crate::people::Identifier;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
 use crate::platform::phone::Region;
 use crate::platform::throttle::{Limit, Throttle};
 
 mod access_token;
 mod authenticate;
+mod challenge;
 mod endings;
 mod entity;
 pub mod graphql;
 mod login;
 mod logout;
+mod over;
 mod password;
 mod refresh;
 mod refresh_token;
@@ -39,27 +41,30 @@ mod signup;
 mod standing;
 mod sweep;
 
-pub use authenticate::{Authenticated, authenticate};
+pub use authenticate::{Authenticated, authenticate, still_signed_in};
+pub use challenge::Challenge;
 pub use login::{LoginInput, login};
 pub use logout::{end_session, logout};
+pub use over::{Over, demoted, session_over};
 pub use refresh::refresh;
 pub use reseal::reseal;
 pub use role::set_role;
 pub use session::{Client, SignedIn};
 pub use signing_keys::{ensure_signing_key, rotate_signing_keys};
 pub use signup::{SignupInput, signup};
+pub use sweep::sweep;
 
 const FAILED_LOGINS_WINDOW: Duration = Duration::from_mins(15);
 const SIGNUPS_WINDOW: Duration = Duration::from_hours(1);
 
 /// What the room keeps as long as the process lives.
 pub struct Accounts {
+    messages: Arc<Messages>,
     passwords: Hasher,
     signing_keys: SigningKeys,
     access_tokens: AccessTokens,
     standings: Standings,
     endings: Endings,
-    swept: Mutex<Instant>,
     signups: Throttle<IpAddr>,
     failed_logins: Throttle<(Identifier, IpAddr)>,
     failed_logins_per_address: Throttle<IpAddr>,
@@ -71,16 +76,20 @@ impl Accounts {
     ///
     /// # Errors
     /// When they cannot be read or opened.
-    pub async fn new(platform: &Platform, config: &Config) -> Result<Self> {
+    pub async fn new(
+        platform: &Platform,
+        config: &Config,
+        messages: Arc<Messages>,
+    ) -> Result<Self> {
         let throttle = |attempts, window| Limit { attempts, window };
         let limits = &config.limits;
         Ok(Self {
+            messages,
             passwords: Hasher::default(),
             signing_keys: SigningKeys::load(platform).await?,
             access_tokens: AccessTokens::new(config.public_url.as_str(), config.access_token),
             standings: Standings::default(),
             endings: Endings::caught_up(platform.now()),
-            swept: Mutex::new(platform.now()),
             signups: Throttle::new(throttle(limits.signups_per_address, SIGNUPS_WINDOW)),
             failed_logins: Throttle::new(throttle(limits.failed_logins, FAILED_LOGINS_WINDOW)),
             failed_logins_per_address: Throttle::new(throttle(
@@ -102,14 +111,6 @@ impl Accounts {
     /// When the database is out of reach; until it is back, nothing remembered is trusted.
     pub async fn catch_up(&self, platform: &Platform) -> Result<()> {
         endings::catch_up(self, platform).await
-    }
-
-    /// Drops rows that nobody needs any more, now and then.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn sweep(&self, platform: &Platform) -> Result<()> {
-        sweep::if_due(self, platform).await
     }
 
     /// How many passwords were hashed or compared so far.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sea_orm::DatabaseTransaction;
 
 use super::Accounts;
+use super::challenge::Challenge;
 use super::entity::sessions::{self, Model};
 use super::refresh_token::RefreshToken;
 use crate::error::Result;
@@ -35,6 +36,8 @@ pub struct SignedIn {
     pub expires_in: u64,
     /// What buys the next pair.
     pub refresh_token: RefreshToken,
+    /// The code that was sent with it.
+    pub challenge: Option<Challenge>,
 }
 
 /// Writes a session's row and its first tokens.
@@ -75,5 +78,5 @@ pub fn signed_in(
     let access_token =
         accounts.access_tokens.issue(platform, &accounts.signing_keys, person.id, session)?;
     let expires_in = accounts.access_tokens.lifetime().as_secs();
-    Ok(SignedIn { person, session, access_token, expires_in, refresh_token })
+    Ok(SignedIn { person, session, access_token, expires_in, refresh_token, challenge: None })
 }

@@ -1,6 +1,10 @@
-//! Signing up: no confirmation needed, the tokens come at once.
+//! Signing up: no confirmation needed, the tokens come at once. A phone gets a code that shows whose it is.
+
+use sea_orm::DatabaseTransaction;
 
 use super::Accounts;
+use super::challenge::{self, Challenge};
+use super::entity::challenges::Purpose;
 use super::entity::credentials;
 use super::password::Password;
 use super::session::{self, Client, SignedIn};
@@ -21,7 +25,7 @@ pub struct SignupInput {
     pub password: String,
 }
 
-/// Makes the account and opens its first session.
+/// Makes the account, opens its first session, and sends its phone a code.
 ///
 /// # Errors
 /// BAD_USER_INPUT, INVALID_PHONE_NUMBER, WEAK_PASSWORD and IDENTIFIER_TAKEN with their fields; RATE_LIMITED.
@@ -41,9 +45,26 @@ pub async fn signup(
     let credential =
         credentials::Model { user_id: person.id, password_hash, updated_at: platform.now() };
     credentials::insert(&tx, credential).await?;
-    let signed_in = session::open(accounts, platform, &tx, person, client).await?;
+    let mut signed_in = session::open(accounts, platform, &tx, person, client).await?;
+    signed_in.challenge = send_code(accounts, platform, &tx, &signed_in).await?;
     tx.commit().await?;
+    accounts.messages.wake.wake();
     Ok(signed_in)
+}
+
+/// A phone is asked to show whose it is.
+async fn send_code(
+    accounts: &Accounts,
+    platform: &Platform,
+    tx: &DatabaseTransaction,
+    signed_in: &SignedIn,
+) -> Result<Option<Challenge>> {
+    let SignedIn { person, session, .. } = signed_in;
+    let Some(phone) = &person.phone else { return Ok(None) };
+    let purpose = Purpose::VerifyPhone;
+    let sent =
+        challenge::open(accounts, platform, tx, person, phone, Some(*session), purpose).await?;
+    Ok(Some(sent))
 }
 
 fn check(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Password)> {

@@ -1,26 +1,29 @@
 //! Dropping rows that nobody needs any more: endings that every instance has heard of, sessions that have
-//! long been over.
+//! long been over, codes that were never answered.
 
 use std::time::Duration;
 
-use super::Accounts;
-use super::entity::{endings, sessions};
+use super::entity::{challenges, endings, sessions};
 use crate::error::Result;
 use crate::platform::Platform;
+use crate::platform::clock::Instant;
+use crate::platform::jobs::take_turn;
 
+const NAME: &str = "accounts.sweep";
 const EACH: Duration = Duration::from_mins(10);
 
-/// Sweeps, unless this instance has done so just now.
-pub async fn if_due(accounts: &Accounts, platform: &Platform) -> Result<()> {
+/// Takes the turn, when it is due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
+    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
     let now = platform.now();
-    if now < *accounts.swept.lock() + EACH {
-        return Ok(());
-    }
-    // Before it is done: what fails is tried again next time, not at once.
-    *accounts.swept.lock() = now;
     let tx = platform.database.begin().await?;
     endings::sweep(&tx, now).await?;
     sessions::sweep(&tx, now).await?;
+    challenges::sweep(&tx, now).await?;
+    turn.end(&tx, None, now + EACH).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(None)
 }

@@ -7,7 +7,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_graphql::{Context, ErrorExtensionValues, Name, Value, resolver_utils::EnumType};
+use futures_util::stream::once;
+use futures_util::{Stream, StreamExt};
 
+use super::Demoted;
 use crate::error::{Error, ErrorCode, Failure};
 
 /// The value of a nullable field: null beside an error when it fails.
@@ -80,4 +83,25 @@ fn name_of(code: ErrorCode) -> Value {
 
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// Answers a subscription with states as they come. One that cannot be read, or no longer may be, is its
+/// last answer.
+pub fn live<T>(
+    states: impl Stream<Item = Result<T, Error>>,
+) -> impl Stream<Item = Result<T, ApiError>> {
+    states.map(|state| state.map_err(ApiError::from))
+}
+
+/// The same for what only administrators may see: who is no longer one is told NOT_FOUND, and no more.
+pub fn live_for_admins<T, S>(
+    ctx: &Context<'_>,
+    states: S,
+) -> impl Stream<Item = Result<T, ApiError>> + use<T, S>
+where
+    S: Stream<Item = Result<T, Error>>,
+{
+    let Demoted(demoted) = ctx.data_unchecked::<Demoted>().clone();
+    let lost = once(async { Err(Error::not_found("subscription")) });
+    live(states.take_until(demoted).chain(lost))
 }

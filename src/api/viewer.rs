@@ -1,5 +1,7 @@
 //! Who asks.
 
+use futures_util::future::{BoxFuture, Shared};
+
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 
@@ -38,3 +40,7 @@ impl Caller {
         }
     }
 }
+
+/// Ends when somebody who operates the installation does so no longer.
+#[derive(Clone)]
+pub struct Demoted(pub Shared<BoxFuture<'static, ()>>);

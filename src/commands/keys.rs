@@ -6,7 +6,8 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 
 use super::{Complaint, prepared};
-use crate::accounts::{reseal, rotate_signing_keys};
+use crate::accounts::{self, rotate_signing_keys};
+use crate::messages;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::private_files::read_or_make;
 use crate::platform::vault::Vault;
@@ -46,7 +47,8 @@ pub async fn run(what: Keys) -> Result<(), Complaint> {
         }
         Keys::Reseal => {
             let (_, platform) = prepared().await?;
-            println!("Sealed anew: {}.", reseal(&platform).await?);
+            let moved = accounts::reseal(&platform).await? + messages::reseal(&platform).await?;
+            println!("Sealed anew: {moved}.");
         }
     }
     Ok(())

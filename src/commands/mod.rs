@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::app::{self, App};
 use crate::config::Config;
 use crate::error::Error;
+use crate::server::{self, graphql::Engine};
 
 mod admin;
 mod check;
@@ -60,12 +61,20 @@ impl From<std::io::Error> for Complaint {
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    let command = CommandLine::parse().command.unwrap_or(Command::Serve);
+    run_to_end(dispatch(CommandLine::parse().command.unwrap_or(Command::Serve)))
+}
+
+/// Serves another engine than the product's own, for who builds on it and for tests.
+pub fn serve_engine(engine: fn(&App) -> Result<Engine, String>) -> ExitCode {
+    run_to_end(serve::run(engine))
+}
+
+fn run_to_end(command: impl Future<Output = Result<(), Complaint>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Complaint::from(error)),
     };
-    match runtime.block_on(dispatch(command)) {
+    match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => complain(&complaint),
     }
@@ -73,7 +82,7 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<(), Complaint> {
     match command {
-        Command::Serve => serve::run().await,
+        Command::Serve => serve::run(server::engine).await,
         Command::Migrate => migrate::run().await,
         Command::Schema => schema::run(),
         Command::Admin(what) => admin::run(what).await,

@@ -6,41 +6,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
 use super::{Complaint, assembled};
+use crate::app::App;
 use crate::config::Config;
-use crate::server;
+use crate::server::{self, graphql::Engine};
 
-/// How long requests that are running may take after the signal to stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(25);
+/// How long jobs may take to come to an end: longer than an SMS gateway is waited for, and than requests are.
+const LAST_JOBS: Duration = Duration::from_secs(28);
 
-pub async fn run() -> Result<(), Complaint> {
+pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Complaint> {
     let app = Arc::new(assembled().await?);
     let listen = app.config.listen;
+    let engine = engine(&app).map_err(|problem| Complaint(vec![problem]))?;
+    let router = server::router(app.clone(), engine);
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| Complaint(vec![format!("LISTEN: {listen}: {error}")]))?;
     let stop = stop_signal()?;
     greet(&app.config, listener.local_addr()?);
 
-    let worker = tokio::spawn(app.clone().work());
-    let stopping = Arc::new(Notify::new());
-    let service = server::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let told = stopping.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    let mut worker = tokio::spawn(app.clone().work());
+    server::raise_file_limit(app.config.connections.most);
+    let told = async {
         stop.await;
         tracing::info!("stopping: no new requests, the running ones are answered");
-        told.notify_one();
-    });
+        app.stopping.cancel();
+        app.platform.now()
+    };
+    let (told_at, ()) = tokio::join!(told, server::serve(listener, router, app.clone()));
+    // What is being sent is written down. A message that is cut off would be of unknown fate.
+    let patience = app.platform.clock.sleep_until(told_at + LAST_JOBS);
     tokio::select! {
-        served = serving.into_future() => served?,
-        () = async {
-            stopping.notified().await;
-            app.platform.clock.sleep_until(app.platform.now() + LAST_ANSWERS).await;
-        } => tracing::warn!("some requests were still running"),
+        _ = &mut worker => {}
+        () = patience => worker.abort(),
     }
-    worker.abort();
     Ok(())
 }
 
@@ -54,7 +54,11 @@ fn greet(config: &Config, address: SocketAddr) {
         config.assumed.iter().map(|assumed| format!("  {assumed}")).collect();
     lines.push(format!("Switchboard listens on http://{reached}"));
     if config.graphiql {
-        lines.push(format!("GraphiQL is at http://{reached}/"));
+        let from = match server::console_is_built() {
+            true => "",
+            false => ", loaded from a CDN: the console was not built",
+        };
+        lines.push(format!("GraphiQL is at http://{reached}/{from}"));
     }
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }

@@ -8,12 +8,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use graphql::Graphql;
+use ipnet::IpNet;
 use reader::Reader;
 use rlibphonenumber::Region;
 use secrecy::SecretString;
+use sms::Sms;
 use url::Url;
 
+pub mod graphql;
 mod reader;
+pub mod sms;
 
 /// Where it runs: development fills in what is missing, production refuses to start without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,32 @@ pub enum LookupSource {
     },
 }
 
+/// The pages that may talk to us, beside those of our own origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// All.
+    Any,
+    /// Those of this machine, on any port.
+    Loopback,
+    /// Those of these origins, written as browsers do ("https://game.example.com").
+    Listed(Vec<String>),
+}
+
+/// What a connection may take of us.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    /// How many there are at once.
+    pub most: usize,
+    /// How long the head of a request may take.
+    pub head: Duration,
+    /// How long a connection may be open between two requests.
+    pub idle: Duration,
+    /// How long the body of a request may pause.
+    pub body_pause: Duration,
+    /// How long the body of a request may take altogether, when it carries no files.
+    pub body: Duration,
+}
+
 /// How many attempts are allowed, scaled already.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -95,6 +126,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where clients find it: the issuer of tokens, the base of links.
     pub public_url: Url,
+    /// The proxies whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The pages that may talk to us.
+    pub cors_origins: CorsOrigins,
+    /// What a connection may take of us.
+    pub connections: Connections,
     /// What it keeps in files.
     pub data_dir: PathBuf,
     /// The database.
@@ -107,10 +144,16 @@ pub struct Config {
     pub lookup: LookupSource,
     /// The kinds of numbers that no contact may have ("PREMIUM_RATE").
     pub refused_line_types: Vec<String>,
+    /// How SMS leave.
+    pub sms: Sms,
     /// How long an access token is good.
     pub access_token: Duration,
+    /// What a scraper of `/metrics` shows. None: open in development, closed in production.
+    pub metrics_token: Option<SecretString>,
     /// Whether GraphiQL is served at `/`.
     pub graphiql: bool,
+    /// Which documents run, and what they may ask for.
+    pub graphql: Graphql,
     /// The rate limits.
     pub limits: Limits,
     /// What is logged, in the words of tracing's `EnvFilter`.
@@ -160,6 +203,13 @@ pub const KEYS: &[&str] = &[
     "ENVIRONMENT",
     "LISTEN",
     "PUBLIC_URL",
+    "TRUSTED_PROXIES",
+    "CORS_ORIGINS",
+    "MAX_CONNECTIONS",
+    "HEAD_SECONDS",
+    "IDLE_SECONDS",
+    "BODY_PAUSE_SECONDS",
+    "BODY_SECONDS",
     "DATA_DIR",
     "DATABASE_URL",
     "DATABASE_CONNECTIONS",
@@ -176,8 +226,47 @@ pub const KEYS: &[&str] = &[
     "TWILIO_AUTH_TOKEN",
     "TWILIO_BASE_URL",
     "REFUSED_LINE_TYPES",
+    "SMS_GATEWAY",
+    "SMS_FALLBACK",
+    "SMS_RATE_PER_SECOND",
+    "SMS_PARALLEL",
+    "SMS_ATTEMPTS",
+    "SMS_WAIT_DAYS",
+    "SMS_BODIES_DAYS",
+    "SMS_LANGUAGE",
+    "SERVICE_NAME",
+    "TWILIO_FROM",
+    "TWILIO_MESSAGING_SERVICE_SID",
+    "MESSAGEBIRD_ORIGINATOR",
+    "MESSAGEBIRD_SIGNING_KEY",
+    "SMS_HTTP_URL",
+    "SMS_HTTP_METHOD",
+    "SMS_HTTP_HEADERS",
+    "SMS_HTTP_BODY",
+    "SMS_HTTP_ID_PATH",
+    "SMS_HTTP_IDEMPOTENT",
+    "SMS_HTTP_RECEIPT_ID",
+    "SMS_HTTP_RECEIPT_STATUS",
+    "SMS_HTTP_RECEIPT_STATUS_MAP",
+    "SMS_HTTP_RECEIPT_HEADER",
+    "SMS_HTTP_RECEIPT_SECRET",
+    "METRICS_TOKEN",
     "ACCESS_TOKEN_SECONDS",
     "GRAPHIQL",
+    "GRAPHQL_MAX_BYTES",
+    "GRAPHQL_MAX_TOKENS",
+    "GRAPHQL_MAX_NESTING",
+    "GRAPHQL_MAX_SELECTIONS",
+    "GRAPHQL_MAX_COST",
+    "GRAPHQL_MAX_DEPTH",
+    "GRAPHQL_MAX_ROOT_FIELDS",
+    "GRAPHQL_MAX_ALIASES",
+    "GRAPHQL_MAX_DIRECTIVES",
+    "PERSISTED_QUERIES",
+    "TRUSTED_DOCUMENTS",
+    "STREAMS_PER_USER",
+    "OPERATIONS_PER_SOCKET",
+    "UPLOAD_MAX_BYTES",
     "LIMITS_SCALE",
     "LIMIT_FAILED_LOGINS",
     "LIMIT_FAILED_LOGINS_PER_ADDRESS",
@@ -245,7 +334,7 @@ mod tests {
         assert!(matches!(config.lookup, LookupSource::Offline));
         assert_eq!(config.limits.signups_per_address, 6000);
         assert_eq!(config.limits.failed_logins, 10);
-        assert_eq!(config.assumed.len(), 3);
+        assert_eq!(config.assumed.len(), 4);
     }
 
     #[test]
@@ -273,6 +362,29 @@ mod tests {
             problems.iter().filter(|problem| problem.contains("s3cret")).count() == 0,
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn origins_and_proxies_are_read_as_lists() {
+        let origins = |text| read(&[("CORS_ORIGINS", text)]).map(|config| config.cors_origins);
+        assert_eq!(
+            origins("https://Game.example.com:443/, http://localhost:3000").expect("good"),
+            CorsOrigins::Listed(vec![
+                "https://game.example.com".into(),
+                "http://localhost:3000".into()
+            ])
+        );
+        assert_eq!(origins("*").expect("good"), CorsOrigins::Any);
+        assert_eq!(origins("").expect("good"), CorsOrigins::Loopback);
+        for bad in ["game.example.com", "https://x.example/path", "*, https://x.example", "null"] {
+            assert_eq!(origins(bad).expect_err(bad).len(), 1);
+        }
+        let proxies =
+            |text| read(&[("TRUSTED_PROXIES", text)]).map(|config| config.trusted_proxies);
+        assert_eq!(proxies("10.0.0.0/8, ::1").expect("good").len(), 2);
+        for bad in ["10.0.0.0/33", "proxy.example.com", "10.0.0.1:80"] {
+            assert_eq!(proxies(bad).expect_err(bad).len(), 1);
+        }
     }
 
     #[test]

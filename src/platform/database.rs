@@ -1,14 +1,14 @@
 //! The database, and everything in which SQLite and PostgreSQL differ.
 //!
 //! SQLite has one writer: `begin` opens an IMMEDIATE transaction on the one writing connection, reads go
-//! to connections of their own. PostgreSQL has one pool for both.
+//! to connections of their own, and so do PostgreSQL's.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::postgres::PgSslMode;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
@@ -17,13 +17,14 @@ use sea_orm::{
 use secrecy::ExposeSecret;
 
 use super::private_files::make_file;
+use super::reads::{Reads, TRIED_AFTER_IDLE};
 use crate::config::{self, DatabaseTls};
 use crate::error::{Error, ErrorCode};
 
 /// How long SQLite's writer waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that has been idle for so long is tried before it is used.
-const TRIED_AFTER_IDLE: Duration = Duration::from_secs(30);
+/// What the server knows us by.
+const NAME: &str = "switchboard";
 /// The advisory lock that migrating instances queue for; any constant of our own.
 const MIGRATION_LOCK: i64 = 0x5377_6974_6368;
 
@@ -31,7 +32,7 @@ const MIGRATION_LOCK: i64 = 0x5377_6974_6368;
 #[derive(Clone, Debug)]
 pub struct Database {
     kind: Kind,
-    reads: DatabaseConnection,
+    reads: Reads,
     writes: DatabaseConnection,
     settings: config::Database,
 }
@@ -60,30 +61,36 @@ impl Database {
         };
         let (reads, writes) = match &kind {
             Kind::Postgres => {
-                let pool =
-                    sea_orm::Database::connect(postgres(settings, settings.connections)).await?;
-                (pool.clone(), pool)
+                // Most requests read only, and a read is over sooner than a transaction.
+                let writing = (settings.connections / 2).max(1);
+                let reading = settings.connections - writing;
+                let writes = sea_orm::Database::connect(postgres(settings, writing)).await?;
+                let most = usize::try_from(reading).unwrap_or(usize::MAX);
+                let options = postgres_reads(settings)?;
+                (Reads::postgres(options, most, settings.acquire_timeout), writes)
             }
             Kind::SqliteMemory => {
                 let only =
                     sea_orm::Database::connect(sqlite("sqlite::memory:", 1, settings)).await?;
-                (only.clone(), only)
+                (Reads::Sqlite(only.clone()), only)
             }
             Kind::SqliteFile(path) => {
                 // SQLite gives the files beside it the same permissions.
                 make_file(path)
                     .map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
+                // SQLite does not wait for another process that turns the same file to WAL.
+                let _opening = lock_beside(path, ".opening").await?;
                 let writes = sea_orm::Database::connect(sqlite(url, 1, settings)).await?;
                 let mut readers = sqlite(url, settings.connections, settings);
                 readers.map_sqlx_sqlite_opts(|options| options.pragma("query_only", "on"));
-                (sea_orm::Database::connect(readers).await?, writes)
+                (Reads::Sqlite(sea_orm::Database::connect(readers).await?), writes)
             }
         };
         Ok(Self { kind, reads, writes, settings: settings.clone() })
     }
 
     /// For reads outside of a transaction.
-    pub fn reads(&self) -> &DatabaseConnection {
+    pub fn reads(&self) -> &Reads {
         &self.reads
     }
 
@@ -114,7 +121,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn missing_changes(&self) -> Result<usize, Error> {
-        let applied = migration::applied(&self.reads).await?;
+        let applied = migration::applied(&self.writes).await?;
         Ok(Migrator::migrations()
             .iter()
             .filter(|change| !applied.iter().any(|name| name == change.name()))
@@ -138,14 +145,7 @@ impl Database {
         match &self.kind {
             Kind::SqliteMemory => Ok(MigrationLock { connection: self.writes.clone(), file: None }),
             Kind::SqliteFile(path) => {
-                let mut name = path.clone().into_os_string();
-                name.push(".migrating");
-                let locked = tokio::task::spawn_blocking(move || {
-                    let file = File::create(name)?;
-                    file.lock()?;
-                    Ok::<_, std::io::Error>(file)
-                });
-                let file = locked.await.map_err(Error::internal)?.map_err(Error::internal)?;
+                let file = lock_beside(path, ".migrating").await?;
                 Ok(MigrationLock { connection: self.writes.clone(), file: Some(file) })
             }
             Kind::Postgres => {
@@ -217,6 +217,18 @@ impl MigrationLock {
     }
 }
 
+/// Waits for a lock among the processes of this machine, held until the file is closed.
+async fn lock_beside(path: &Path, suffix: &str) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(name)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    locked.await.map_err(Error::internal)?.map_err(Error::internal)
+}
+
 /// Whether a statement failed because another row has the same values in these columns. The unique
 /// index is named `<table>_<columns>`, which is how PostgreSQL tells it; SQLite names the columns.
 pub fn is_taken(error: &DbErr, table: &str, columns: &[&str]) -> bool {
@@ -284,17 +296,34 @@ fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {
     if !settings.statement_timeout.is_zero() {
         options.statement_timeout(settings.statement_timeout);
     }
-    let tls = match settings.tls {
-        DatabaseTls::Verify => PgSslMode::VerifyFull,
-        DatabaseTls::Prefer => PgSslMode::Prefer,
-        DatabaseTls::Off => PgSslMode::Disable,
-    };
-    options.set_application_name("switchboard").test_before_acquire_if_idle_for(TRIED_AFTER_IDLE);
-    // What the URL says of it is the more particular word.
-    if !settings.url.expose_secret().contains("sslmode=") {
+    options.set_application_name(NAME).test_before_acquire_if_idle_for(TRIED_AFTER_IDLE);
+    if let Some(tls) = tls_of(settings) {
         options.map_sqlx_postgres_opts(move |options| options.ssl_mode(tls));
     }
     options
+}
+
+fn postgres_reads(settings: &config::Database) -> Result<PgConnectOptions, Error> {
+    let url = settings.url.expose_secret();
+    let mut options: PgConnectOptions = url.parse().map_err(Error::internal)?;
+    if !settings.statement_timeout.is_zero() {
+        let millis = settings.statement_timeout.as_millis().to_string();
+        options = options.options([("statement_timeout", millis)]);
+    }
+    if let Some(tls) = tls_of(settings) {
+        options = options.ssl_mode(tls);
+    }
+    Ok(options.application_name(NAME))
+}
+
+/// None where the URL says it itself: that is the more particular word.
+fn tls_of(settings: &config::Database) -> Option<PgSslMode> {
+    let says_itself = settings.url.expose_secret().contains("sslmode=");
+    (!says_itself).then_some(match settings.tls {
+        DatabaseTls::Verify => PgSslMode::VerifyFull,
+        DatabaseTls::Prefer => PgSslMode::Prefer,
+        DatabaseTls::Off => PgSslMode::Disable,
+    })
 }
 
 fn sqlite(url: &str, connections: u32, settings: &config::Database) -> ConnectOptions {

@@ -1,11 +1,12 @@
 //! What every room stands on and no room's words are in: clock, randomness, database, secrets at rest,
-//! calls to other services, limits, text and phone numbers. It would compile with every feature deleted.
+//! calls to other services, events, limits, text and phone numbers. It would compile with every feature deleted.
 
 use std::sync::Arc;
 
 use clock::{Clock, Instant};
 use database::Database;
 use entropy::Entropy;
+use events::Events;
 use outbound::Outbound;
 use uuid::{Builder, Uuid};
 use vault::Vault;
@@ -13,9 +14,12 @@ use vault::Vault;
 pub mod clock;
 pub mod database;
 pub mod entropy;
+pub mod events;
+pub mod jobs;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;
+pub mod reads;
 pub mod text;
 pub mod throttle;
 pub mod vault;
@@ -32,6 +36,8 @@ pub struct Platform {
     pub vault: Vault,
     /// Calls to other services.
     pub outbound: Outbound,
+    /// What changed, for those who listen.
+    pub events: Events,
 }
 
 impl Platform {

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 
 use super::clock::Clock;
+
+/// As HTTP writes a moment: "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7).
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 /// Calls other services.
 #[derive(Clone)]
@@ -32,7 +35,7 @@ pub struct Bounds {
 pub struct Reply {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// The headers, with a date in any case.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Vec<u8>,
@@ -41,9 +44,12 @@ pub struct Reply {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// It could not be reached, or broke off.
+    /// There was no connection, so it got nothing of the request.
     #[error("not reached: {0}")]
-    Unreachable(#[source] reqwest::Error),
+    NotConnected(#[source] reqwest::Error),
+    /// The connection broke off, after any part of the request.
+    #[error("broken off: {0}")]
+    BrokenOff(#[source] reqwest::Error),
     /// It did not answer in time.
     #[error("no answer in time")]
     Timeout,
@@ -79,18 +85,26 @@ impl Outbound {
     /// When there is no whole answer within the bounds.
     pub async fn send(&self, request: RequestBuilder, bounds: Bounds) -> Result<Reply, Trouble> {
         let deadline = self.clock.now() + bounds.timeout;
-        tokio::select! {
-            reply = receive(request, bounds.bytes) => reply,
-            () = self.clock.sleep_until(deadline) => Err(Trouble::Timeout),
+        let mut reply = tokio::select! {
+            reply = receive(request, bounds.bytes) => reply?,
+            () = self.clock.sleep_until(deadline) => return Err(Trouble::Timeout),
+        };
+        // Whoever gets an answer without a date notes when it came (RFC 9110, section 6.6.1).
+        if let Ok(now) = HeaderValue::try_from(self.clock.now().format(HTTP_DATE).to_string()) {
+            reply.headers.entry(DATE).or_insert(now);
         }
+        Ok(reply)
     }
 }
 
 async fn receive(request: RequestBuilder, most: usize) -> Result<Reply, Trouble> {
-    let unreachable = |error: reqwest::Error| Trouble::Unreachable(error.without_url());
-    let mut response = request.send().await.map_err(unreachable)?;
+    let trouble = |error: reqwest::Error| match error.is_connect() {
+        true => Trouble::NotConnected(error.without_url()),
+        false => Trouble::BrokenOff(error.without_url()),
+    };
+    let mut response = request.send().await.map_err(trouble)?;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+    while let Some(chunk) = response.chunk().await.map_err(trouble)? {
         if body.len() + chunk.len() > most {
             return Err(Trouble::TooLarge);
         }

@@ -149,6 +149,14 @@ impl PhoneNumber {
         self.0.trim_start_matches('+')
     }
 
+    /// Masked but for the country and the last three digits: "+31 •••••• 678".
+    pub fn masked(&self) -> String {
+        let prefix = self.facts().country_prefix.to_string();
+        let national = self.digits().strip_prefix(&prefix).unwrap_or_default();
+        let (hidden, shown) = national.split_at(national.len().saturating_sub(3));
+        format!("+{prefix} {} {shown}", "•".repeat(hidden.len()))
+    }
+
     /// What the metadata knows of it.
     pub fn facts(&self) -> Facts {
         let number = lib::PhoneNumber::parse(&self.0, None).unwrap_or_default();
@@ -343,6 +351,17 @@ mod tests {
                 rfc3966: "tel:+31-6-12345678".into(),
             }
         );
+    }
+
+    #[test]
+    fn a_masked_number_shows_its_country_and_three_digits() {
+        for (number, masked) in [
+            ("+31612345678", "+31 •••••• 678"),
+            ("+12015550123", "+1 ••••••• 123"),
+            ("+2250701234567", "+225 ••••••• 567"),
+        ] {
+            assert_eq!(parse(number, None).expect(number).masked(), masked);
+        }
     }
 
     #[test]

@@ -26,6 +26,18 @@ pub fn fold(text: &str) -> String {
 /// # Errors
 /// BAD_USER_INPUT; name the field with `at`.
 pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
+    checked(text, longest, breaks_a_line)
+}
+
+/// The same with line feeds in it; a carriage return before one is dropped.
+///
+/// # Errors
+/// BAD_USER_INPUT; name the field with `at`.
+pub fn lines(text: &str, longest: usize) -> Result<String, Failure> {
+    checked(&text.replace("\r\n", "\n"), longest, |c| c != '\n' && breaks_a_line(c))
+}
+
+fn checked(text: &str, longest: usize, is_bad: fn(char) -> bool) -> Result<String, Failure> {
     let too_long = || Failure::bad_input(format!("Must have at most {longest} characters."));
     // Composing takes time, so that what is much too long is refused before.
     if text.len() > longest * MOST_BYTES_A_CHARACTER {
@@ -38,7 +50,7 @@ pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
         return Err(Failure::bad_input("Must not be empty."));
     }
-    if text.chars().any(breaks_a_line) {
+    if text.chars().any(is_bad) {
         return Err(Failure::bad_input("Must not have control characters."));
     }
     Ok(text)
@@ -83,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn lines_may_be_several() {
+        assert_eq!(lines(" Zoe\u{308}\r\n\nb\n", 100).expect("good"), "Zo\u{eb}\n\nb");
+        for bad in ["", "\n \n", "a\rb", "a\r\r\nb", "a\tb", "a\u{2028}b", &"x\n".repeat(51)] {
+            assert!(lines(bad, 100).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn folding_joins_what_people_read_as_the_same() {
         assert_eq!(fold("STRASSE"), fold("straße"));
         assert_eq!(fold("ZOE\u{308}"), fold("zo\u{eb}"));
@@ -99,6 +119,13 @@ mod tests {
         fn a_good_line_is_good_again_and_unchanged(text in "\\PC{0,40}") {
             if let Ok(once) = line(&text, 100) {
                 prop_assert_eq!(line(&once, 100).expect("still good"), once);
+            }
+        }
+
+        #[test]
+        fn good_lines_are_good_again_and_unchanged(text in "(\\PC|\r?\n){0,40}") {
+            if let Ok(once) = lines(&text, 100) {
+                prop_assert_eq!(lines(&once, 100).expect("still good"), once);
             }
         }
     }

@@ -1,11 +1,9 @@
 //! Who sent a request, and from where.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use super::address;
 use crate::accounts::{Client, authenticate};
 use crate::api::{Caller, Viewer};
 use crate::app::App;
@@ -14,8 +12,17 @@ use crate::people::Role;
 
 /// Reads the `Authorization` header.
 pub async fn caller(app: &App, headers: &HeaderMap) -> Caller {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Caller::Anonymous };
-    let Some(token) = value.to_str().ok().and_then(bearer) else {
+    let value = headers.get(header::AUTHORIZATION);
+    authorized(app, value.map(|value| value.to_str().unwrap_or("unreadable"))).await
+}
+
+/// Reads the value of an `Authorization` header.
+pub async fn authorized(app: &App, value: Option<&str>) -> Caller {
+    // Clients of somebody who is signed out send it empty.
+    let Some(value) = value.filter(|value| !value.trim().is_empty()) else {
+        return Caller::Anonymous;
+    };
+    let Some(token) = bearer(value) else {
         return Caller::Refused(Error::unauthenticated(
             "Send the token as \"Authorization: Bearer …\".",
         ));
@@ -37,9 +44,8 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// Where a request comes from.
-pub fn client(parts: &Parts) -> Client {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let address = peer.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |peer| peer.0.ip().to_canonical());
+pub fn client(app: &App, parts: &Parts) -> Client {
+    let address = address::of(parts, &app.config.trusted_proxies);
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Client { address, user_agent: user_agent.map(str::to_owned) }
 }

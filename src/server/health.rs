@@ -9,17 +9,21 @@ use serde_json::{Value, json};
 
 use super::jsend;
 use crate::app::App;
+use crate::messages;
 
 /// The process answers.
 pub async fn live() -> Response {
     jsend::success(Value::Null)
 }
 
-/// The database answers, so requests can be served.
+/// The database answers, so requests can be served. What else does not do its work is named.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
     match app.platform.database.ping().await {
-        Ok(()) => jsend::success(json!({ "database": database, "degraded": [] })),
+        Ok(()) => {
+            let degraded: Vec<&str> = sms_waits(&app).await.then_some("sms").into_iter().collect();
+            jsend::success(json!({ "database": database, "degraded": degraded }))
+        }
         Err(error) => {
             tracing::error!("not ready: {}", error.describe());
             jsend::error(
@@ -27,6 +31,20 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
                 "SERVICE_UNAVAILABLE",
                 "The database is out of reach.",
             )
+        }
+    }
+}
+
+/// Whether no gateway takes messages, or one has to be mended. Why, an operator reads in `messageQueue`.
+async fn sms_waits(app: &App) -> bool {
+    match messages::gateway_states(&app.messages, &app.platform).await {
+        Ok(gateways) => {
+            let is_stopped = |it: &messages::GatewayState| it.stopped_since.is_some();
+            gateways.iter().all(|it| it.trouble.is_some()) || gateways.iter().any(is_stopped)
+        }
+        Err(error) => {
+            error.log();
+            true
         }
     }
 }

@@ -3,35 +3,60 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get};
 
 use crate::app::App;
+use crate::schema::{self, UPLOADS};
+use graphql::{Endpoint, Engine};
 
+pub use listener::{raise_file_limit, serve};
+pub use origins::Origins;
+
+mod address;
+mod body;
 mod caller;
 mod console;
-mod cost;
+mod dev;
 mod edge;
-mod graphql;
-mod guard;
+pub mod graphql;
 mod health;
 mod jsend;
-mod negotiation;
+mod linger;
+mod listener;
+mod metrics;
+mod origins;
+mod timer;
+mod webhooks;
 mod well_known;
 
-/// Every route.
-pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new()
-        .route("/graphql", axum::routing::any(graphql::handle))
+pub use console::is_built as console_is_built;
+
+/// The engine of the product's own schema.
+///
+/// # Errors
+/// What is wrong with the manifest of trusted documents.
+pub fn engine(app: &App) -> Result<Engine, String> {
+    Engine::new(app.equip(schema::builder()).finish(), UPLOADS, app.config.graphql.clone())
+}
+
+/// Every route, with this engine behind `/graphql`.
+pub fn router(app: Arc<App>, engine: Engine) -> Router {
+    let endpoint = Arc::new(Endpoint::new(app.clone(), engine));
+    Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/.well-known/jwks.json", get(well_known::jwks));
-    if app.config.graphiql {
-        router = router.route("/", get(console::page));
-    }
-    router
+        .route("/.well-known/jwks.json", get(well_known::jwks))
+        .route("/metrics", get(metrics::metrics))
+        .merge(webhooks::routes())
+        .merge(dev::routes(&app.config))
+        .merge(console::routes(&app.config))
+        .with_state(app.clone())
+        .route("/graphql", any(graphql::handle).with_state(endpoint))
         .fallback(jsend::no_such_page)
         .method_not_allowed_fallback(jsend::method_not_allowed)
-        .layer(from_fn_with_state(app.clone(), edge::around))
-        .with_state(app)
+        .layer(edge::compression())
+        .layer(from_fn(edge::net))
+        .layer(edge::cors(Origins::new(&app.config)))
+        .layer(from_fn_with_state(app, edge::around))
 }

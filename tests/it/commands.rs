@@ -1,20 +1,15 @@
 //! The command line: the real binary, in a folder of its own, with an environment of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::binary::{Serving, switchboard};
+use crate::support::upstream::Upstream;
 use crate::support::{PASSWORD, Place, TestApp, on_each_shared_database, query};
-
-/// The binary, with nothing set.
-fn switchboard(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command.current_dir(folder).env_clear().envs(settings.iter().copied()).args(arguments);
-    command
-}
 
 fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     switchboard(folder, settings, arguments).output().expect("it runs")
@@ -32,62 +27,6 @@ fn bad(output: Output) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
-/// The binary, serving, until it is dropped.
-struct Serving {
-    child: Child,
-    url: String,
-    said: Vec<String>,
-}
-
-impl Serving {
-    fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let settings = [settings, &[("LISTEN", "127.0.0.1:0")]].concat();
-        Self::of(switchboard(folder, &settings, &[]).stderr(Stdio::null()))
-    }
-
-    #[expect(clippy::zombie_processes, reason = "it is waited for when this is dropped")]
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut said = Vec::new();
-        for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
-            said.push(line.expect("text"));
-            if let Some(url) =
-                said.last().and_then(|line| line.strip_prefix("Switchboard listens on "))
-            {
-                return Self { url: url.to_owned(), child, said };
-            }
-        }
-        panic!("it ended: {said:?}");
-    }
-
-    async fn send(&self, query: &str, variables: Value, token: Option<&str>) -> Value {
-        let mut request = client()
-            .post(format!("{}/graphql", self.url))
-            .json(&json!({ "query": query, "variables": variables }));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        request.send().await.expect("an answer").json().await.expect("JSON")
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the test is the client")]
-fn client() -> reqwest::Client {
-    reqwest::Client::new()
-}
-
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
@@ -97,7 +36,7 @@ async fn with_nothing_set_it_serves_says_what_it_assumed_and_stops_when_told() {
     let folder = folder();
     let mut serving = Serving::start(folder.path(), &[]);
     let said = serving.said.join("\n");
-    for assumed in ["ENVIRONMENT", "DATABASE_URL", "SECRET_KEYS", "LOOKUP"] {
+    for assumed in ["ENVIRONMENT", "DATABASE_URL", "SECRET_KEYS", "LOOKUP", "SMS_GATEWAY"] {
         assert!(said.contains(&format!("{assumed} is not set")), "{said}");
     }
     let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
@@ -121,6 +60,29 @@ async fn with_nothing_set_it_serves_says_what_it_assumed_and_stops_when_told() {
     let again = Serving::start(folder.path(), &[("PUBLIC_URL", &signup_issuer(&token))]);
     let me = again.send(query!("me"), json!({}), Some(&token)).await;
     assert_eq!(me["data"]["me"]["nickname"], "ann", "{me}");
+}
+
+#[tokio::test]
+async fn told_to_stop_it_does_not_wait_for_requests_that_are_half_sent() {
+    let folder = folder();
+    let log = folder.path().join("log");
+    let stderr = std::fs::File::create(&log).expect("made");
+    let settings = [("LISTEN", "127.0.0.1:0")];
+    let mut serving = Serving::of(switchboard(folder.path(), &settings, &[]).stderr(stderr));
+    let address = serving.url.strip_prefix("http://").expect("an address").to_owned();
+    let half_a_body = "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    let half_sent = ["", "X-Slow: ", half_a_body].map(|rest| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(stream, "POST /graphql HTTP/1.1\r\nHost: x\r\n{rest}").expect("written");
+        stream
+    });
+    serving.send("{ authenticated }", json!({}), None).await;
+    serving.signal("-TERM");
+    assert!(serving.child.wait().expect("it ends").success());
+    drop(half_sent);
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("stopping: no new requests"), "{log}");
+    assert!(!log.contains("some requests were still running"), "{log}");
 }
 
 /// Whom a token names as its issuer: a port that is free differs at each start.
@@ -284,15 +246,15 @@ async fn keys_are_rotated_and_sealed_anew() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn check_tries_every_dependency_and_changes_no_table() {
     let folder = folder();
     let said = good(run(folder.path(), &[], &["check"]));
-    assert!(
-        said.contains("database: SQLite answers") && said.contains("lookup: offline"),
-        "{said}"
-    );
-    assert!(said.contains("tables: 3 changes to apply"), "{said}");
+    for line in
+        ["database: SQLite answers\n", "lookup: offline", "SMS: printed", "changes to apply"]
+    {
+        assert!(said.contains(line), "{line}: {said}");
+    }
     good(run(folder.path(), &[], &["migrate"]));
     let said = good(run(folder.path(), &[], &["check"]));
     assert!(said.contains("keys: the signing key opens"), "{said}");
@@ -307,6 +269,32 @@ async fn check_tries_every_dependency_and_changes_no_table() {
         said.contains("lookup: MessageBird at http://127.0.0.1:1:") && !said.contains("live_key"),
         "{said}"
     );
+
+    let upstream = Upstream::start().await;
+    let sends = format!("{}/send?to={{to}}&text={{body}}&key=s3cret", upstream.url);
+    let http = [("SMS_GATEWAY", "http"), ("SMS_HTTP_METHOD", "GET"), ("SMS_HTTP_URL", &sends)];
+    let said = good(run(folder.path(), &http, &["check"]));
+    let reached = format!("SMS: your gateway can be reached at {};", upstream.url);
+    assert!(said.contains(&reached) && !said.contains("s3cret"), "{said}");
+    let [asked] = &*upstream.requests() else { panic!("one request: {:?}", upstream.requests()) };
+    assert!(asked.starts_with("GET / HTTP/1.1\r\n"), "no message is sent: {asked}");
+    let twilio = [
+        ("SMS_FALLBACK", "twilio"),
+        ("TWILIO_ACCOUNT_SID", "AC1"),
+        ("TWILIO_AUTH_TOKEN", "s3cret"),
+        ("TWILIO_FROM", "+15005550006"),
+        ("TWILIO_BASE_URL", "http://127.0.0.1:1"),
+    ];
+    let said = bad(run(folder.path(), &twilio, &["check"]));
+    assert!(said.contains("SMS fallback: Twilio at http://127.0.0.1:1: not reached"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    let unquoted = [
+        ("SMS_GATEWAY", "http"),
+        ("SMS_HTTP_URL", &upstream.url),
+        ("SMS_HTTP_BODY", "{{to} {body}"),
+    ];
+    let said = bad(run(folder.path(), &unquoted, &["check"]));
+    assert!(said.contains("SMS_HTTP_BODY: must be JSON"), "{said}");
 }
 
 #[tokio::test]

@@ -135,7 +135,9 @@ async fn resealing_moves_every_secret_to_the_first_key() {
     on_each_shared_database(async |place| {
         let old = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         let new = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        let ann = TestApp::new(place).await.signed_in("ann").await;
+        let before = TestApp::new(place).await;
+        let ann = before.signed_in("ann").await;
+        before.anonymous().sign_up(json!({ "phone": "+31612345678" })).await.data("/signup");
         let both = TestApp::with(place, &[("SECRET_KEYS", &format!("{new},{old}"))]).await;
         assert_eq!(
             switchboard::accounts::reseal(&both.app.platform).await.expect("sealed anew"),
@@ -145,9 +147,14 @@ async fn resealing_moves_every_secret_to_the_first_key() {
             switchboard::accounts::reseal(&both.app.platform).await.expect("nothing to do"),
             0
         );
+        let messages =
+            async || switchboard::messages::reseal(&both.app.platform).await.expect("sealed anew");
+        assert_eq!((messages().await, messages().await), (1, 0));
         let only_new = TestApp::with(place, &[("SECRET_KEYS", new)]).await;
         let there = only_new.bearing(ann.token.as_ref().expect("signed in"));
         there.send(query!("me"), json!({})).await.data("/me/id");
+        only_new.run().await;
+        assert_eq!(only_new.printed("+31612345678").await.len(), 1, "the code still opens");
     })
     .await;
 }

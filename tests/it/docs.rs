@@ -115,10 +115,11 @@ fn pages() -> Vec<PathBuf> {
 
 /// What can be asked at the roots of the schema.
 async fn root_fields() -> Vec<String> {
-    let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
+    let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } \
+                 subscriptionType { fields { name } } } }";
     let answer = TestApp::new(&Place::Memory).await.anonymous().send(query, json!({})).await;
     let of =
         |root: &str| answer.data("/__schema")[root]["fields"].as_array().expect("a list").clone();
-    let fields = [of("queryType"), of("mutationType")].concat();
+    let fields = ["queryType", "mutationType", "subscriptionType"].map(of).concat();
     fields.iter().map(|field| field["name"].as_str().expect("a name").to_owned()).collect()
 }

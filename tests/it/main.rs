@@ -2,15 +2,32 @@
 
 mod support;
 
+mod closings;
 mod commands;
+mod console;
 mod contacts;
+mod cors;
+mod crashes;
 mod database;
 mod docs;
+mod documents;
 mod edge;
+mod jobs;
+mod legacy;
+mod listener;
+#[path = "../live/schema.rs"]
+mod live;
 mod login;
 mod lookup;
+mod messages;
+mod operators;
+mod persisted;
+mod receipts;
 mod schema;
 mod sessions;
 mod signup;
+mod sockets;
+mod streaming;
 mod tokens;
+mod uploads;
 mod walls;

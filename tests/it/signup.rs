@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{TestApp, on_each_database, on_each_shared_database};
+use crate::support::sms::http;
+use crate::support::upstream::{Reply, Upstream};
+use crate::support::{TestApp, on_each_database, on_each_shared_database, query};
 
 #[tokio::test]
 async fn any_identifier_makes_an_account_and_signs_in() {
@@ -15,13 +17,14 @@ async fn any_identifier_makes_an_account_and_signs_in() {
             (json!({ "email": "Ann@Example.org", "name": " Ann  Lee " }), "Ann  Lee"),
             (json!({ "nickname": "Zoe\u{308}" }), "Zo\u{eb}"),
         ] {
+            let has_phone = input.get("phone").is_some();
             let answer = app.anonymous().sign_up(input).await;
             assert_eq!(answer.text("/signup/tokenType"), "Bearer");
             assert_eq!(answer.data("/signup/expiresIn"), 600);
             assert_eq!(answer.text("/signup/user/profile/displayName"), display_name);
-            assert_eq!(answer.data("/signup/challenge"), &json!(null));
+            assert_eq!(answer.data("/signup/challenge").is_object(), has_phone, "a code is sent");
             let token = answer.text("/signup/accessToken");
-            let me = app.bearing(token).send(crate::support::query!("me"), json!({})).await;
+            let me = app.bearing(token).send(query!("me"), json!({})).await;
             assert_eq!(me.data("/me/id"), answer.data("/signup/user/id"));
             assert_eq!(me.data("/authenticated"), true);
         }
@@ -174,6 +177,80 @@ async fn sign_ups_are_limited_by_address() {
         one.at_address("192.0.2.99").sign_up(json!({ "nickname": "dan" })).await.data("/signup");
         app.advance(Duration::from_hours(1)).await;
         one.sign_up(json!({ "nickname": "eve" })).await.data("/signup");
+    })
+    .await;
+}
+
+/// How far the one code is, and whether its text is in its row.
+async fn code(app: &TestApp) -> (String, bool) {
+    app.adds_up().await;
+    let filter = json!({ "filter": { "kind": "CODE" } });
+    let answer = app.admin().await.send(query!("messages"), filter).await;
+    let nodes = answer.data("/messages/nodes").as_array().expect("a list");
+    let [message] = nodes.as_slice() else { panic!("one code: {nodes:?}") };
+    let sealed = app.count("SELECT COUNT(*) FROM messages WHERE sealed_body IS NOT NULL").await;
+    (message["status"].as_str().expect("a status").to_owned(), sealed == 1)
+}
+
+async fn sign_up_with_a_phone(app: &TestApp) {
+    let answer = app.anonymous().sign_up(json!({ "phone": "+31612345678" })).await;
+    answer.data("/signup/challenge/id");
+    assert_eq!(code(app).await, ("QUEUED".to_owned(), true));
+}
+
+#[tokio::test]
+async fn a_code_that_no_gateway_took_in_five_minutes_is_expired_and_gone() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let nowhere = [("SMS_HTTP_URL", "http://127.0.0.1:1/")];
+        let app = TestApp::sending(place, &gateway, &nowhere).await;
+        sign_up_with_a_phone(&app).await;
+        for _ in 0..29 {
+            app.advance(Duration::from_secs(10)).await;
+        }
+        app.advance(Duration::from_millis(9_999)).await;
+        assert_eq!(code(&app).await, ("QUEUED".to_owned(), true), "it works still");
+        app.advance(Duration::from_millis(1)).await;
+        assert_eq!(code(&app).await, ("EXPIRED".to_owned(), false));
+
+        let app = app.beside(place, &http(&gateway)).await;
+        app.advance(Duration::from_mins(1)).await;
+        assert!(gateway.requests().is_empty(), "nobody gets a code that does not work");
+        assert_eq!(code(&app).await, ("EXPIRED".to_owned(), false));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_the_gateway_refuses_is_gone_at_once() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        gateway.will([Reply::Json(400, json!({}))]);
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        sign_up_with_a_phone(&app).await;
+        app.run().await;
+        assert_eq!(code(&app).await, ("FAILED".to_owned(), false));
+        app.advance(Duration::from_mins(10)).await;
+        assert_eq!(gateway.requests().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_of_unknown_fate_is_gone_when_its_time_is_over() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        gateway.will([Reply::Reset]);
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        sign_up_with_a_phone(&app).await;
+        app.run().await;
+        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), true));
+        app.advance(Duration::from_mins(5) - Duration::from_millis(1)).await;
+        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), true), "it works still");
+        app.advance(Duration::from_millis(1)).await;
+        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), false), "nobody knows, and it is over");
+        app.advance(Duration::from_hours(1)).await;
+        assert_eq!(gateway.requests().len(), 1);
     })
     .await;
 }

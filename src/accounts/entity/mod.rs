@@ -1,5 +1,6 @@
 //! The tables of accounts.
 
+pub mod challenges;
 pub mod credentials;
 pub mod endings;
 pub mod sessions;

@@ -119,10 +119,7 @@ impl Lookups {
     /// asked once too often for this user.
     pub async fn check(&self, user: UserId, phone: &PhoneNumber) -> Result<()> {
         let now = self.platform.now();
-        let kept = entity::of_phone(self.platform.database.reads(), phone).await?;
-        let lookup = match kept.filter(|lookup| {
-            lookup.source == self.service.name() && now < lookup.checked_at + holds(lookup)
-        }) {
+        let lookup = match kept(&self.platform, &*self.service, phone).await? {
             Some(lookup) => lookup,
             None => {
                 self.limit.attempt(now, &user)?;
@@ -168,11 +165,27 @@ impl Drop for UnderWay {
     }
 }
 
+/// What the service said of a number, as long as that holds.
+async fn kept(
+    platform: &Platform,
+    service: &dyn Lookup,
+    phone: &PhoneNumber,
+) -> Result<Option<Model>> {
+    let kept = entity::of_phone(platform.database.reads(), phone).await?;
+    Ok(kept.filter(|lookup| {
+        lookup.source == service.name() && platform.now() < lookup.checked_at + holds(lookup)
+    }))
+}
+
 async fn look_up_and_keep(
     platform: &Platform,
     service: &dyn Lookup,
     phone: &PhoneNumber,
 ) -> Result<Model> {
+    // Whoever looked just before the last call ended comes here just after.
+    if let Some(kept) = kept(platform, service, phone).await? {
+        return Ok(kept);
+    }
     let finding = match service.look_up(&platform.outbound, phone).await {
         Err(Trouble::Passing(_)) => service.look_up(&platform.outbound, phone).await,
         outcome => outcome,

@@ -1,18 +1,22 @@
 //! Playing a page: its examples are executed from top to bottom against an app of its own.
 //!
 //! An example is a block `graphql`, a block `json variables` if it has any, and a block `json answer`; or
-//! a block `console` with commands of curl and what they print. Comments on lines of their own direct the
-//! play:
+//! a block `console` with commands of curl and what they print. A block `sh settings` goes on with a new app,
+//! configured so. Comments on lines of their own direct the play:
 //!
 //! | comment | meaning |
 //! |---|---|
 //! | `as ann` | Asks with this kept token from here on. Who is not kept signs up by that nickname; `nobody` has no token. |
+//! | `as an administrator` | Asks as one from here on. |
 //! | `by MyGame/1.4` | Asks by this program (`User-Agent`) from here on. |
 //! | `keep contact = /addContact/id` | Names a value of the last answer's data, for `as`, `send` and the shell. |
 //! | `send contact at /input/id` | Puts a kept value into the variables that follow. |
-//! | `later 600 s` | Moves the clock. |
-//! | `start LIMIT_LOOKUPS=1` | Goes on with a new app, configured so. |
+//! | `later 600 s` | Moves the clock, and does what is due in the background by then. |
+//! | `bonus spring for +31612345678` | Tells this number of a campaign's coins. |
+//! | `start LIMIT_LOOKUPS=1` | Goes on with a new app, configured so. `$twilio` is where a Twilio is that sends to all countries but Belgium. |
 //! | `error codes` | Is followed by their table, up to the comment `end`. |
+//!
+//! An operation that is a subscription is answered by its first event.
 //!
 //! Long values without spaces (tokens, cursors) show their beginning and end only, wherever they stand.
 
@@ -24,11 +28,18 @@ use std::time::Duration;
 
 use async_graphql::Value as Ordered;
 use async_graphql::resolver_utils::EnumType;
+use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
-use axum::http::{Request, header};
+use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
-use switchboard::error::ErrorCode;
+use switchboard::accounts::set_role;
+use switchboard::app::App;
+use switchboard::error::{ErrorCode, Result};
+use switchboard::messages::{Kind, NewMessage, Template, Text, queue};
+use switchboard::people::{Identifier, Role};
+use switchboard::platform::phone::PhoneNumber;
+use tokio::net::TcpListener;
 
 use super::curl::Curl;
 use crate::support::{Place, TestApp};
@@ -80,13 +91,20 @@ pub async fn page(
                 let _ = writeln!(played, "```{info}\n{new}```");
             }
         }
-        for (field, value) in stage.answer["data"].as_object().into_iter().flatten() {
-            let outcome = if value.is_null() { "failing" } else { "good" };
-            shown.insert((field.clone(), outcome));
-        }
+        shown.extend(shown_by(&stage.answer));
     }
     assert!(stage.query.is_empty(), "{name}: this has no answer:\n{}", stage.query);
     (played, differences)
+}
+
+/// Which fields of the roots an answer shows, with which outcome.
+fn shown_by(answer: &Value) -> Vec<(String, &'static str)> {
+    let outcome = |value: &Value| if value.is_null() { "failing" } else { "good" };
+    let fields = answer["data"].as_object().into_iter().flatten();
+    let fields = fields.map(|(field, value)| (field.clone(), outcome(value)));
+    // A subscription that fails has no data.
+    let refused = answer["errors"][0]["path"][0].as_str().filter(|_| answer["data"].is_null());
+    fields.chain(refused.map(|field| (field.to_owned(), "failing"))).collect()
 }
 
 /// A part of a page: a line, a comment on a line of its own, or a block of code.
@@ -168,13 +186,13 @@ impl Stage {
     async fn follow(&mut self, comment: &str) -> Outcome<()> {
         match comment.split(' ').collect::<Vec<_>>()[..] {
             ["as", "nobody"] => self.asks = None,
-            ["as", name] => {
-                if !self.kept.contains_key(name) {
-                    let token = self.app.signed_in(name).await.token.expect("signed in");
-                    self.kept.insert(name.into(), token);
-                }
-                self.asks = Some(name.into());
+            ["as", "an", "administrator"] => {
+                self.ask_as("administrator").await;
+                let identifier = Identifier::parse("administrator", None);
+                let granted = set_role(&self.app.app.platform, &identifier, Role::Admin).await;
+                granted.map_err(|error| error.describe())?;
             }
+            ["as", name] => self.ask_as(name).await,
             ["by", ..] => self.program = comment["by ".len()..].into(),
             ["keep", name, "=", pointer] => {
                 let value = self.answer["data"].pointer(pointer).and_then(Value::as_str);
@@ -184,9 +202,13 @@ impl Stage {
             ["later", seconds, "s"] => {
                 self.app.advance(Duration::from_secs(seconds.parse()?)).await;
             }
-            ["start", ref settings @ ..] => {
+            ["bonus", campaign, "for", phone] => {
+                self.queue_bonus(campaign, phone).await.map_err(|error| error.describe())?;
+            }
+            ["start", ..] => {
+                let settings = comment.replace("$twilio", &twilio().await);
                 let settings: Vec<_> =
-                    settings.iter().filter_map(|one| one.split_once('=')).collect();
+                    settings.split(' ').filter_map(|one| one.split_once('=')).collect();
                 *self = Self::new(&settings).await;
             }
             _ => return Err("this comment directs nothing".into()),
@@ -194,12 +216,36 @@ impl Stage {
         Ok(())
     }
 
+    /// Asks as somebody from here on.
+    async fn ask_as(&mut self, name: &str) {
+        if !self.kept.contains_key(name) {
+            let token = self.app.signed_in(name).await.token.expect("signed in");
+            self.kept.insert(name.into(), token);
+        }
+        self.asks = Some(name.into());
+    }
+
+    /// Puts a message into the queue that no operation asks for.
+    async fn queue_bonus(&self, campaign: &str, phone: &str) -> Result<()> {
+        let App { messages, platform, .. } = &*self.app.app;
+        let bonus = NewMessage {
+            kind: Kind::Bonus,
+            to: PhoneNumber::parse(phone, None)?,
+            text: Text::Open(messages.templates.bonus(Template::BonusPaid, 5, campaign)),
+            campaign: Some(campaign.into()),
+            expires_at: None,
+        };
+        let tx = platform.database.begin().await?;
+        queue(messages, platform, &tx, bonus).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Performs what a block of code asks for, and answers the block's body as it should be.
     async fn perform(&mut self, info: &str, body: &str) -> Outcome<String> {
         match info {
             "graphql" if !self.query.is_empty() => Err("the example before has no answer".into()),
             "graphql" => {
-                self.query = body.to_owned();
+                body.clone_into(&mut self.query);
                 Ok(body.to_owned())
             }
             "json variables" => self.fill(body),
@@ -207,16 +253,26 @@ impl Stage {
             "json answer" => {
                 let (query, variables) =
                     (mem::take(&mut self.query), mem::replace(&mut self.variables, json!({})));
+                let body = json!({ "query": query, "variables": variables }).to_string();
+                let token = self.asks.as_ref().map(|name| format!("Bearer {}", self.kept[name]));
+                if query.starts_with("subscription") {
+                    return self.first_event(token, &body).await;
+                }
                 let mut request =
                     Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
-                if let Some(name) = &self.asks {
-                    let token = format!("Bearer {}", self.kept[name]);
+                if let Some(token) = token {
                     request = request.header(header::AUTHORIZATION, token);
                 }
-                let body = json!({ "query": query, "variables": variables }).to_string();
                 Ok(pretty(&self.send(request, body).await?.1)? + "\n")
             }
             "console" => self.console(body).await,
+            "sh settings" => {
+                let lines = body.lines().filter_map(|line| line.split_once('='));
+                let settings: Vec<_> =
+                    lines.map(|(name, value)| (name, value.trim_matches('\''))).collect();
+                *self = Self::new(&settings).await;
+                Ok(body.to_owned())
+            }
             "json" => Err("say `json variables` or `json answer`".into()),
             _ => Ok(body.to_owned()),
         }
@@ -239,8 +295,25 @@ impl Stage {
     async fn send(&mut self, request: Builder, body: String) -> Outcome<(u16, String)> {
         let request = request.header(header::USER_AGENT, &self.program).body(Body::from(body))?;
         let (status, _, body) = self.app.request(request).await;
-        self.answer = serde_json::from_slice(&body)?;
+        // A webhook answers nothing but its status.
+        self.answer = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };
         Ok((status.as_u16(), String::from_utf8(body)?))
+    }
+
+    /// The first event of a subscription.
+    async fn first_event(&mut self, token: Option<String>, body: &str) -> Outcome<String> {
+        let mut wire = self.app.serve().await.connect().await;
+        let token = token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
+        wire.write(format!(
+            "POST /graphql HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{token}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        wire.until(b"\ndata: ").await.ok_or("there is no event")?;
+        let event = wire.until(b"\n").await.ok_or("the event has no end")?;
+        self.answer = serde_json::from_slice(&event)?;
+        Ok(pretty(std::str::from_utf8(&event)?)? + "\n")
     }
 
     /// Runs the commands of a transcript, and answers it with what they print.
@@ -264,6 +337,18 @@ impl Stage {
         }
         Ok(played)
     }
+}
+
+/// Where somebody answers in Twilio's place.
+async fn twilio() -> String {
+    let answer = async |body: String| match body.contains("To=%2B32") {
+        true => (StatusCode::BAD_REQUEST, r#"{"code": 21408}"#),
+        false => (StatusCode::CREATED, r#"{"sid": "SM8f4b1c0e6d2a49b7a1c35e7092d4f6b8"}"#),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+    url
 }
 
 /// JSON as GraphiQL and jq show it: indented, its members in the order in which they were sent.

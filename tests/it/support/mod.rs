@@ -15,15 +15,24 @@ use serde_json::{Value, json};
 use switchboard::app::{App, prepare};
 use switchboard::config::Config;
 use switchboard::platform::Platform;
-use switchboard::platform::clock::{Instant, ManualClock};
+use switchboard::platform::clock::{Clock, Instant, ManualClock, SystemClock};
 use switchboard::platform::database::Database;
 use switchboard::platform::entropy::SeededEntropy;
+use switchboard::platform::events::Events;
 use switchboard::platform::outbound::Outbound;
 use switchboard::platform::vault::Vault;
+use switchboard::server::graphql::Engine;
 use tower::ServiceExt;
 
+pub mod binary;
 pub mod databases;
+pub mod form;
+pub mod gateway;
+pub mod paths;
+pub mod sms;
+pub mod socket;
 pub mod upstream;
+pub mod wire;
 
 pub use databases::{Place, on_each_database, on_each_shared_database};
 
@@ -31,7 +40,7 @@ pub use databases::{Place, on_each_database, on_each_shared_database};
 pub const PASSWORD: &str = "correct horse battery";
 
 /// A key ring that seals nothing but tests.
-const RING: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub const RING: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// The text of an operation in `tests/it/queries`.
 macro_rules! query {
@@ -47,6 +56,7 @@ pub struct TestApp {
     pub app: Arc<App>,
     pub clock: ManualClock,
     router: Router,
+    engine: fn(&App) -> Result<Engine, String>,
 }
 
 /// When every test begins.
@@ -62,15 +72,33 @@ impl TestApp {
 
     /// With settings by their names in the environment.
     pub async fn with(place: &Place, settings: &[(&str, &str)]) -> Self {
-        Self::at(place, settings, ManualClock::at(beginning()), 1).await
+        let clock = ManualClock::at(beginning());
+        Self::at(place, settings, clock, 1, switchboard::server::engine).await
+    }
+
+    /// Beside processes, which go by the system's clock: its own stands where that was.
+    pub async fn beside_processes(place: &Place, settings: &[(&str, &str)]) -> Self {
+        let clock = ManualClock::at(SystemClock.now());
+        Self::at(place, settings, clock, 1, switchboard::server::engine).await
+    }
+
+    /// With the schema of `tests/live`, which has something of everything that transports carry.
+    pub async fn live(place: &Place, settings: &[(&str, &str)]) -> Self {
+        Self::at(place, settings, ManualClock::at(beginning()), 1, crate::live::engine).await
     }
 
     /// Another instance on the same place, with the same clock and other randomness.
     pub async fn beside(&self, place: &Place, settings: &[(&str, &str)]) -> Self {
-        Self::at(place, settings, self.clock.clone(), 2).await
+        Self::at(place, settings, self.clock.clone(), 2, self.engine).await
     }
 
-    async fn at(place: &Place, settings: &[(&str, &str)], clock: ManualClock, seed: u64) -> Self {
+    async fn at(
+        place: &Place,
+        settings: &[(&str, &str)],
+        clock: ManualClock,
+        seed: u64,
+        engine: fn(&App) -> Result<Engine, String>,
+    ) -> Self {
         let url = place.url();
         let mut values: BTreeMap<String, String> =
             [("DATABASE_URL", url.as_str()), ("SECRET_KEYS", RING), ("DATABASE_CONNECTIONS", "4")]
@@ -82,13 +110,14 @@ impl TestApp {
             database: Database::connect(&config.database).await.expect("a database"),
             vault: Vault::parse(config.secret_keys.as_ref().expect("a ring")).expect("a good ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
+            events: Events::default(),
             entropy: Arc::new(SeededEntropy::new(seed)),
             clock: Arc::new(clock.clone()),
         };
         prepare(&platform).await.expect("the tables");
         let app = Arc::new(App::new(config, platform).await.expect("an app"));
-        let router = switchboard::server::router(app.clone());
-        Self { app, clock, router }
+        let router = switchboard::server::router(app.clone(), engine(&app).expect("an engine"));
+        Self { app, clock, router, engine }
     }
 
     /// Moves the clock, and does what is due by then.

@@ -1,0 +1,79 @@
+//! A PostgreSQL server of our own, with fsync on, removed at the end.
+
+use std::path::PathBuf;
+use std::process::{Command as Blocking, Stdio};
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio_postgres::{Client, NoTls};
+
+use crate::process::Process;
+
+/// A server that ends when this is dropped, however this process ends.
+pub struct Postgres {
+    port: u16,
+    /// What is measured.
+    pub process: Process,
+    /// "postgres (PostgreSQL) 15.18"
+    pub version: String,
+    _alive: (Child, ChildStdin),
+}
+
+impl Postgres {
+    /// Starts one on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// When its programs are not found or do not start.
+    pub async fn start() -> Result<Self> {
+        let programs =
+            programs().context("initdb and postgres are neither on PATH nor in /usr/lib")?;
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut child = Command::new("sh")
+            .args(["-c", include_str!("postgres.sh"), "sh"])
+            .arg(&programs)
+            .arg(port.to_string())
+            // A group of its own: Ctrl-C ends us, and the script cleans up when it sees that.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdin = child.stdin.take().context("a pipe")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut line).await?;
+        let id = line.trim().parse().context("PostgreSQL does not start")?;
+        let version = Blocking::new(programs.join("postgres")).arg("--version").output()?.stdout;
+        Ok(Self {
+            port,
+            process: Process::with_children(id),
+            version: String::from_utf8(version)?.trim().to_owned(),
+            _alive: (child, stdin),
+        })
+    }
+
+    /// Where a database of it is.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A connection to a database of it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    // Debian keeps the server's programs outside of PATH, a folder for each version.
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = debian.map(|version| version.path().join("bin")).max();
+    let found = Blocking::new("sh").args(["-c", "command -v initdb"]).output().ok()?.stdout;
+    let on_path = PathBuf::from(String::from_utf8(found).ok()?.trim());
+    let has_both =
+        |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    newest.into_iter().chain(on_path.parent().map(PathBuf::from)).find(has_both)
+}

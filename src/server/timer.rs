@@ -1,0 +1,55 @@
+//! The program's clock, as hyper asks for time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant as Monotonic};
+
+use futures_util::future::BoxFuture;
+use hyper::rt::{Sleep, Timer};
+use parking_lot::Mutex;
+
+use crate::platform::clock::{Clock, Instant};
+
+/// A timer by the program's clock.
+pub struct ClockTimer {
+    clock: Arc<dyn Clock>,
+    /// One moment, told by both: hyper's moments have no date.
+    origin: (Instant, Monotonic),
+}
+
+impl ClockTimer {
+    #[expect(clippy::disallowed_methods, reason = "only the origin of hyper's moments")]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let origin = (clock.now(), Monotonic::now());
+        Self { clock, origin }
+    }
+}
+
+impl Timer for ClockTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Nap(Mutex::new(self.clock.sleep_until(self.clock.now() + duration))))
+    }
+
+    fn sleep_until(&self, deadline: Monotonic) -> Pin<Box<dyn Sleep>> {
+        self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+
+    fn now(&self) -> Monotonic {
+        let passed = (self.clock.now() - self.origin.0).to_std().unwrap_or_default();
+        self.origin.1 + passed
+    }
+}
+
+/// hyper wants its sleeps shareable; the lock is never taken, as a sleep is polled by its one owner.
+struct Nap(Mutex<BoxFuture<'static, ()>>);
+
+impl Future for Nap {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.get_mut().as_mut().poll(cx)
+    }
+}
+
+impl Sleep for Nap {}

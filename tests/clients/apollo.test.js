@@ -1,0 +1,262 @@
+// Apollo Client 4 over HTTP, set up as docs/src/frontend.md says.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, before, test } from "node:test";
+
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from "@apollo/client";
+
+import { createClient } from "./frontend/client.js";
+import { errorsOf } from "./frontend/errors.js";
+import { persisted } from "./frontend/persisted.js";
+import { Session } from "./frontend/session.js";
+import { addTo, code, signUp } from "./support/ask.js";
+import { Inbox } from "./support/inbox.js";
+import { Server } from "./support/server.js";
+
+let server;
+before(async () => (server = await Server.start()));
+after(() => server?.stop());
+
+const ME = gql`
+  query Me {
+    me {
+      id
+      nickname
+    }
+  }
+`;
+
+/** A client of the documentation's kind, for somebody who has just signed up. */
+async function signedIn(nickname, change = (tokens) => tokens) {
+  const tokens = await signUp(server, nickname);
+  const session = new Session(server.url, { tokens: change(tokens) });
+  return { client: createClient(session), session, tokens };
+}
+
+/** A client that does nothing but HTTP. */
+const plain = (link) => new ApolloClient({ link, cache: new InMemoryCache() });
+
+test("queries and mutations", async () => {
+  const { client } = await signedIn("ann");
+  assert.equal((await client.query({ query: ME })).data.me.nickname, "ann");
+  const mutation = gql`
+    mutation Add($by: Int!) {
+      addTo(counter: "ann's", by: $by) {
+        id
+        value
+      }
+    }
+  `;
+  const answer = await client.mutate({ mutation, variables: { by: 3 } });
+  assert.equal(answer.data.addTo.value, 3);
+});
+
+test("a document that does not fit the schema is an error with its code", async () => {
+  const client = plain(new HttpLink({ uri: server.url }));
+  const query = gql`
+    {
+      nothing
+    }
+  `;
+  const error = await client.query({ query }).catch((error) => error);
+  assert.ok(CombinedGraphQLErrors.is(error), error);
+  assert.equal(code(error), "GRAPHQL_VALIDATION_FAILED");
+});
+
+test("a bad variable is an error with its field", async () => {
+  const client = plain(new HttpLink({ uri: server.url }));
+  const query = gql`
+    query Number($value: Int!) {
+      number(value: $value)
+    }
+  `;
+  const error = await client.query({ query, variables: { value: "one" } }).catch((error) => error);
+  assert.ok(CombinedGraphQLErrors.is(error), error);
+  const { code, field } = error.errors[0].extensions;
+  assert.deepEqual({ code, field }, { code: "BAD_USER_INPUT", field: "value" });
+});
+
+test("a field that fails leaves the others their data", async () => {
+  const { client } = await signedIn("bob");
+  const query = gql`
+    {
+      authenticated
+      profile(id: "usr_unknown") {
+        id
+      }
+      me {
+        nickname
+      }
+    }
+  `;
+  const { data, error } = await client.query({ query, errorPolicy: "all" });
+  assert.deepEqual(data, {
+    authenticated: true,
+    profile: null,
+    me: { __typename: "User", nickname: "bob" },
+  });
+  assert.ok(CombinedGraphQLErrors.is(error), error);
+  assert.deepEqual(error.errors[0].path, ["profile"]);
+  assert.equal(code(error), "NOT_FOUND");
+});
+
+test("a token that is over is replaced once, and everything that failed is sent again", async () => {
+  const { client, session, tokens } = await signedIn("cid", (tokens) => ({ ...tokens, accessToken: "over" }));
+  const pairs = [];
+  session.changed = (tokens) => pairs.push(tokens);
+  const options = { query: ME, fetchPolicy: "network-only", context: { queryDeduplication: false } };
+  const answers = await Promise.all([client.query(options), client.query(options)]);
+  assert.deepEqual(answers.map(({ data }) => data.me.nickname), ["cid", "cid"]);
+  assert.equal(pairs.length, 1);
+  assert.notEqual(pairs[0].refreshToken, tokens.refreshToken);
+});
+
+test("what left with the old token and fails after the purchase does not buy again", async () => {
+  const { session } = await signedIn("eve");
+  const old = session.headers.authorization;
+  const pairs = [];
+  session.changed = (tokens) => pairs.push(tokens);
+  await session.refresh(old);
+  await session.refresh(old);
+  assert.equal(pairs.length, 1);
+  assert.notEqual(session.headers.authorization, old);
+});
+
+test("when the refresh token is no good either, the session is over and the error stays", async () => {
+  const bad = { accessToken: "over", refreshToken: "wrong" };
+  const { client, session } = await signedIn("dan", () => bad);
+  const error = await client.query({ query: ME }).catch((error) => error);
+  assert.equal(code(error), "UNAUTHENTICATED");
+  assert.equal(session.tokens, null);
+  // Nobody is signed in any more, and that is no error.
+  assert.equal((await client.query({ query: ME })).data.me, null);
+});
+
+test("subscriptions by multipart tell each event at once", async () => {
+  const client = plain(new HttpLink({ uri: server.url }));
+  const query = gql`
+    subscription {
+      counterChanged(id: "multipart") {
+        id
+        value
+      }
+    }
+  `;
+  const inbox = new Inbox();
+  const subscription = client.subscribe({ query }).subscribe(inbox);
+  const value = async () => (await inbox.value()).data.counterChanged.value;
+  assert.equal(await value(), 0);
+  // Each addition waits for the event before it: an event that came late would never come.
+  for (const expected of [1, 2, 3]) {
+    await addTo(server, "multipart");
+    assert.equal(await value(), expected);
+  }
+  subscription.unsubscribe();
+});
+
+test("subscriptions by multipart complete, and fail", async () => {
+  const client = plain(new HttpLink({ uri: server.url }));
+  const counted = new Inbox();
+  client.subscribe({ query: gql`subscription { countTo(last: 3) }` }).subscribe(counted);
+  for (const expected of [1, 2, 3]) assert.equal((await counted.value()).data.countTo, expected);
+  assert.deepEqual(await counted.take(), { complete: true });
+
+  const failing = new Inbox();
+  client.subscribe({ query: gql`subscription { failsAfter(values: 1) }` }).subscribe(failing);
+  assert.ok("failsAfter" in (await failing.value()).data);
+  const { error } = await failing.value();
+  assert.equal(code(error), "CONFLICT");
+
+  const refused = new Inbox();
+  client.subscribe({ query: gql`subscription { nothing }` }).subscribe(refused);
+  assert.equal(code((await refused.value()).error), "GRAPHQL_VALIDATION_FAILED");
+});
+
+test("a query is persisted at the first miss, and asked for by its hash from then on", async () => {
+  const requests = [];
+  const uri = server.url;
+  const watched = async (input, init) => {
+    const url = new URL(input);
+    const sent = init.method === "GET" ? Object.fromEntries(url.searchParams) : JSON.parse(init.body);
+    const response = await fetch(input, init);
+    const { errors } = await response.clone().json();
+    requests.push(`${init.method} ${sent.query ? "text" : "hash"}: ${code({ errors }) ?? "ok"}`);
+    return response;
+  };
+  const client = plain(ApolloLink.from([persisted, new HttpLink({ uri, fetch: watched })]));
+  const query = gql`
+    query Persisted($value: Int!) {
+      number(value: $value)
+    }
+  `;
+  for (const value of [1, 2]) {
+    assert.equal((await client.query({ query, variables: { value } })).data.number, value);
+  }
+  assert.deepEqual(requests, [
+    "GET hash: PERSISTED_QUERY_NOT_FOUND",
+    "POST text: ok",
+    "GET hash: ok",
+  ]);
+});
+
+test("files are uploaded", async () => {
+  const { client } = await signedIn("eve");
+  const mutation = gql`
+    mutation Keep($file: Upload!, $files: [Upload!]!) {
+      one: keepFile(file: $file) {
+        ...Kept
+      }
+      more: keepFiles(files: $files) {
+        ...Kept
+      }
+    }
+    fragment Kept on KeptFile {
+      name
+      contentType
+      bytes
+      sha256
+    }
+  `;
+  const texts = ["one", "twö", "3".repeat(100_000)];
+  const [file, ...files] = texts.map((text, n) => new File([text], `${n}.txt`, { type: "text/plain" }));
+  const { data } = await client.mutate({ mutation, variables: { file, files } });
+  const kept = [data.one, ...data.more].map(({ __typename, ...kept }) => kept);
+  const expected = texts.map((text, n) => ({
+    name: `${n}.txt`,
+    contentType: "text/plain",
+    bytes: Buffer.byteLength(text),
+    sha256: createHash("sha256").update(text).digest("hex"),
+  }));
+  assert.deepEqual(kept, expected);
+});
+
+test("an upload with a token that is over is sent again with a new one", async () => {
+  const { client, session } = await signedIn("fay", (tokens) => ({ ...tokens, accessToken: "over" }));
+  const mutation = gql`
+    mutation Keep($file: Upload!) {
+      keepFile(file: $file) {
+        bytes
+      }
+    }
+  `;
+  // The refusal must arrive while the client still sends.
+  const file = new Blob(["x".repeat(1_000_000)]);
+  const { data } = await client.mutate({ mutation, variables: { file } });
+  assert.equal(data.keepFile.bytes, file.size);
+  assert.notEqual(session.tokens.accessToken, "over");
+});
+
+test("uploads for administrators are refused to players", async () => {
+  const { client } = await signedIn("gus");
+  const mutation = gql`
+    mutation Import($file: Upload!) {
+      importFile(file: $file) {
+        bytes
+      }
+    }
+  `;
+  const file = new Blob(["x".repeat(5_000_000)]);
+  const error = await client.mutate({ mutation, variables: { file } }).catch((error) => error);
+  assert.equal(code({ errors: errorsOf(error) }), "FORBIDDEN", error);
+});

@@ -1,0 +1,249 @@
+// The console in a real browser: signs up, logs in, adds a contact, each good and failing, then sees an
+// event arrive. What the page shows must be what the server answered. Keeps pictures of it in
+// docs/evidence, or in the folder EVIDENCE.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+import { PASSWORD, code, data } from "./support/ask.js";
+import { Server } from "./support/server.js";
+
+const PICTURES = process.env.EVIDENCE ?? fileURLToPath(new URL("../../docs/evidence", import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+// Without a network: nothing but the server is asked for anything.
+const ARGUMENTS = [
+  ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+];
+
+let server, browser, profile;
+before(async () => {
+  server = await Server.start();
+  profile = mkdtempSync(join(tmpdir(), "chromium-"));
+  browser = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    args: ARGUMENTS,
+    viewport: { width: 1280, height: 800 },
+    permissions: ["clipboard-read", "clipboard-write"],
+    // Pictures that differ only where the page does.
+    extraHTTPHeaders: { "x-request-id": "evidence" },
+  });
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+  if (profile) rmSync(profile, { recursive: true, force: true });
+});
+
+/** The console in a tab of the browser. */
+class Console {
+  static async open() {
+    const opened = new Console();
+    opened.page = await browser.newPage();
+    opened.problems = [];
+    opened.page.on("pageerror", (error) => opened.problems.push(String(error)));
+    opened.page.on("requestfailed", (request) => opened.problems.push(request.url()));
+    await opened.page.goto(`${server.origin}/`);
+    await opened.page.locator(".graphiql-query-editor .view-line").first().waitFor();
+    await opened.page.evaluate(() => document.fonts.ready);
+    return opened;
+  }
+
+  /** Goes to the tab of an operation. */
+  async tab(name) {
+    await this.page.locator(".graphiql-tab-button", { hasText: new RegExp(`^${name}$`) }).click();
+    await this.page.locator(".graphiql-tab-active", { hasText: name }).waitFor();
+  }
+
+  /** Opens an empty tab. */
+  async newTab() {
+    await this.page.getByRole("button", { name: "New tab" }).click();
+    await this.page.locator(".graphiql-tab-active", { hasText: "untitled" }).waitFor();
+  }
+
+  /** Writes the operation. The tab has its name as soon as GraphiQL has read it. */
+  async operation(text) {
+    await this.#write(".graphiql-query-editor", text);
+    const [, name] = /^\w+ (\w+)/.exec(text);
+    await this.page.locator(".graphiql-tab-active", { hasText: name }).waitFor();
+  }
+
+  async variables(values) {
+    await this.#tool("Variables", values);
+  }
+
+  async headers(values) {
+    await this.#tool("Headers", values);
+    // The variables are what a picture shall show.
+    await this.page.getByRole("button", { name: "Variables", exact: true }).click();
+  }
+
+  /** Runs what stands in the editors, and answers what the server answered when the page shows it. */
+  async run(operationName) {
+    const isIt = (request) =>
+      request.method() === "POST" && request.postDataJSON()?.operationName === operationName;
+    const answered = this.page.waitForResponse((response) => isIt(response.request()));
+    await this.page.locator(".graphiql-execute-button").click();
+    const response = await answered;
+    const answer = await response.json();
+    await this.shows(answer);
+    return { request: response.request().postDataJSON(), answer };
+  }
+
+  /** Waits until the page shows this answer, whole. */
+  shows(answer) {
+    return this.#holds(".result-window", JSON.stringify(answer));
+  }
+
+  async picture(name) {
+    const style = ".cursors-layer { visibility: hidden !important; }";
+    await this.page.mouse.move(900, 790);
+    await this.page.screenshot({ path: join(PICTURES, `${name}.png`), animations: "disabled", style });
+  }
+
+  async #tool(name, values) {
+    await this.page.getByRole("button", { name, exact: true }).click();
+    await this.#write(`.graphiql-editor-tool .graphiql-editor:not(.hidden)`, JSON.stringify(values, null, 2));
+  }
+
+  /** Waits until an editor holds this text. How lines are broken and indented does not matter. */
+  async #holds(editor, text) {
+    const holds = ([editor, text]) => {
+      const top = (line) => parseFloat(line.style.top);
+      const lines = [...document.querySelectorAll(`${editor} .view-line`)];
+      const shown = lines.sort((a, b) => top(a) - top(b)).map((line) => line.textContent).join("");
+      return shown.replace(/\s/g, "") === text.replace(/\s/g, "");
+    };
+    await this.page.waitForFunction(holds, [editor, text]);
+  }
+
+  async #write(editor, text) {
+    await this.page.locator(`${editor} .view-lines`).click();
+    await this.page.keyboard.press("Control+A");
+    // Pasted, not typed: the editor indents and closes brackets for those who type.
+    await this.page.evaluate((text) => navigator.clipboard.writeText(text), text);
+    await this.page.keyboard.press("Control+V");
+    await this.#holds(editor, text);
+  }
+}
+
+// The answers are without tokens: pictures of them are published.
+const SIGNUP = `mutation Signup($input: SignupInput!) {
+  signup(input: $input) {
+    ... on AuthTokens {
+      tokenType
+      expiresIn
+      user { name phone role }
+    }
+  }
+}`;
+const LOGIN = `mutation Login($input: LoginInput!) {
+  login(input: $input) {
+    ... on AuthTokens {
+      tokenType
+      expiresIn
+      user { name phone }
+    }
+  }
+}`;
+const ADD_CONTACT = `mutation AddContact($input: AddContactInput!) {
+  addContact(input: $input) {
+    name
+    phone
+    lookup {
+      type
+      countryCode
+      international
+      source
+    }
+  }
+}`;
+const ann = { phone: "+31612345678", name: "Ann", password: PASSWORD };
+const user = { name: "Ann", phone: "+31612345678" };
+const TOKENS = { tokenType: "Bearer", expiresIn: 600 };
+
+test("signup", async () => {
+  const page = await Console.open();
+  await page.tab("Signup");
+  await page.operation(SIGNUP);
+  await page.variables({ input: ann });
+  const good = await page.run("Signup");
+  assert.equal(good.request.query, SIGNUP);
+  assert.deepEqual(good.request.variables, { input: ann });
+  assert.deepEqual(good.answer, { data: { signup: { ...TOKENS, user: { ...user, role: "PLAYER" } } } });
+  await page.picture("signup-good");
+
+  const { answer } = await page.run("Signup");
+  assert.deepEqual(answer.data, { signup: null });
+  assert.equal(code(answer), "IDENTIFIER_TAKEN");
+  await page.picture("signup-failing");
+  assert.deepEqual(page.problems, []);
+});
+
+test("login", async () => {
+  const page = await Console.open();
+  await page.tab("Login");
+  await page.operation(LOGIN);
+  await page.variables({ input: { identifier: ann.phone, password: PASSWORD } });
+  const good = await page.run("Login");
+  assert.deepEqual(good.answer, { data: { login: { ...TOKENS, user } } });
+  await page.picture("login-good");
+
+  await page.variables({ input: { identifier: ann.phone, password: "incorrect horse battery" } });
+  const { answer } = await page.run("Login");
+  assert.deepEqual(answer.data, { login: null });
+  assert.equal(code(answer), "INVALID_CREDENTIALS");
+  await page.picture("login-failing");
+  assert.deepEqual(page.problems, []);
+});
+
+test("addContact", async () => {
+  const query = `mutation ($input: LoginInput!) { login(input: $input) { ... on AuthTokens { accessToken } } }`;
+  const variables = { input: { identifier: ann.phone, password: PASSWORD } };
+  const { login } = await data(server, query, { variables });
+  const page = await Console.open();
+  await page.tab("AddContact");
+  await page.operation(ADD_CONTACT);
+  await page.headers({ Authorization: `Bearer ${login.accessToken}` });
+  await page.variables({ input: { name: "Bob", phone: "+31 6 8765 4321" } });
+  const good = await page.run("AddContact");
+  const lookup = { type: "MOBILE", countryCode: "NL", international: "+31 6 87654321", source: "offline" };
+  assert.deepEqual(good.answer, { data: { addContact: { name: "Bob", phone: "+31687654321", lookup } } });
+  await page.picture("add-contact-good");
+
+  await page.variables({ input: { name: "Cid", phone: "+31 6 1" } });
+  const { answer } = await page.run("AddContact");
+  assert.deepEqual(answer.data, { addContact: null });
+  assert.equal(code(answer), "INVALID_PHONE_NUMBER");
+  await page.picture("add-contact-failing");
+  assert.deepEqual(page.problems, []);
+});
+
+test("a subscription's events, for somebody who has just signed up", async () => {
+  const counter = (value) => ({ data: { counterChanged: { id: "a", value } } });
+  const listening = await Console.open();
+  await listening.tab("Signup");
+  await listening.variables({ input: { nickname: "bob", password: PASSWORD } });
+  const { accessToken } = (await listening.run("Signup")).answer.data.signup;
+  await listening.newTab();
+  await listening.headers({ Authorization: `Bearer ${accessToken}` });
+  await listening.operation('subscription Listen {\n  counterChanged(id: "a") { id value }\n}');
+  await listening.page.locator(".graphiql-execute-button").click();
+  await listening.shows(counter(0));
+
+  const changing = await Console.open();
+  await changing.newTab();
+  await changing.operation('mutation Change {\n  addTo(counter: "a", by: 7) { value }\n}');
+  assert.deepEqual((await changing.run("Change")).answer, { data: { addTo: { value: 7 } } });
+
+  await listening.page.bringToFront();
+  await listening.shows(counter(7));
+  await listening.picture("console");
+  assert.deepEqual([...listening.problems, ...changing.problems], []);
+});

@@ -1,0 +1,101 @@
+// Starts the server that the tests talk to: a process of its own, with a folder of its own.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import "./browser.js";
+
+const PROGRAM = resolve(
+  process.env.SWITCHBOARD_LIVE ??
+    fileURLToPath(new URL("../../../target/debug/examples/live", import.meta.url)),
+);
+
+const running = new Set();
+process.on("exit", () => running.forEach((server) => server.abandon()));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
+
+export class Server {
+  #settings;
+  #folder = mkdtempSync(join(tmpdir(), "switchboard-"));
+  #process;
+  #port = 0;
+
+  /** Starts a server with these settings, and answers it when it listens. */
+  static async start(settings = {}) {
+    const server = new Server(settings);
+    running.add(server);
+    await server.#run();
+    return server;
+  }
+
+  constructor(settings) {
+    this.#settings = settings;
+  }
+
+  get origin() {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get url() {
+    return `${this.origin}/graphql`;
+  }
+
+  get socketUrl() {
+    return `ws://127.0.0.1:${this.#port}/graphql`;
+  }
+
+  /** Where the server keeps its files, and where it is started. */
+  get folder() {
+    return this.#folder;
+  }
+
+  /** Stops it as an operator would, and answers when it is gone. */
+  async stop() {
+    await this.#end();
+    this.abandon();
+  }
+
+  /** Stops it, and starts it again on the same port with the same data. */
+  async restart() {
+    await this.#end();
+    await this.#run();
+  }
+
+  /** Leaves neither a process nor files behind, however the tests end. */
+  abandon() {
+    running.delete(this);
+    this.#process?.kill("SIGKILL");
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #end() {
+    const gone = once(this.#process, "exit");
+    this.#process.kill("SIGTERM");
+    await gone;
+    this.#process = undefined;
+  }
+
+  async #run() {
+    const { PATH } = process.env;
+    const LISTEN = `127.0.0.1:${this.#port}`;
+    const env = { PATH, LISTEN, DATA_DIR: this.#folder, ...this.#settings };
+    const server = spawn(PROGRAM, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = server;
+    let told = "";
+    const listens = new Promise((listening, failed) => {
+      server.once("error", failed);
+      server.once("exit", () => failed(new Error(`${PROGRAM} did not start:\n${told}`)));
+      server.stderr.on("data", (text) => (told += text));
+      server.stdout.on("data", (text) => {
+        told += text;
+        const port = /listens on http:\/\/[^:]+:(\d+)/.exec(told)?.[1];
+        if (port) listening(Number(port));
+      });
+    });
+    this.#port = await listens;
+  }
+}

@@ -1,0 +1,447 @@
+//! Receipts: forged, repeated, early, late and out of order.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use data_encoding::{BASE64, HEXLOWER};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use switchboard::ids::MessageId;
+use switchboard::messages::Kind;
+use switchboard::platform::vault::sha256;
+
+use crate::support::sms::{RECEIPT_SECRET, accepts};
+use crate::support::upstream::{Reply, Upstream};
+use crate::support::{TestApp, bare, on_each_shared_database, query};
+
+/// A receipt of the gateway that the test plays.
+fn told(id: &str, status: &str) -> Request<Body> {
+    Request::post("/webhooks/sms/http")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {RECEIPT_SECRET}"))
+        .body(json!({ "id": id, "status": status }).to_string().into())
+        .expect("a request")
+}
+
+async fn tells(app: &TestApp, id: &str, status: &str) -> StatusCode {
+    app.request(told(id, status)).await.0
+}
+
+async fn sent(app: &TestApp, gateway: &Upstream, kind: Kind) -> MessageId {
+    gateway.will(accepts(1));
+    let id = app.write(kind, 1).await;
+    app.run().await;
+    id
+}
+
+#[tokio::test]
+async fn whatever_the_order_a_message_ends_where_the_furthest_receipt_says() {
+    let orders: [(&[&str], &str); 7] = [
+        (&["sent", "delivered"], "DELIVERED"),
+        (&["delivered", "sent"], "DELIVERED"),
+        (&["delivered", "delivered", "delivered"], "DELIVERED"),
+        (&["undelivered", "sent", "undelivered"], "UNDELIVERED"),
+        (&["undelivered", "delivered"], "DELIVERED"),
+        (&["delivered", "undelivered", "failed"], "DELIVERED"),
+        (&["nonsense", "failed", "sent"], "FAILED"),
+    ];
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        let admin = app.admin().await;
+        for (order, end) in orders {
+            let id = sent(&app, &gateway, Kind::Notice).await;
+            for status in order {
+                assert_eq!(tells(&app, &id.to_string(), status).await, StatusCode::OK);
+            }
+            let message = app.message(&admin, id).await;
+            assert_eq!(message["status"], end, "{order:?}");
+            assert_eq!(message["deliveredAt"].is_string(), end == "DELIVERED");
+        }
+        let queue = app.queue(&admin).await;
+        let counts = ["sent", "delivered", "undelivered", "failed"].map(|name| queue[name].clone());
+        assert_eq!(counts, [json!(0), json!(5), json!(1), json!(1)], "each moved once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn thirty_receipts_at_once_move_a_message_once() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        let admin = app.admin().await;
+        let id = sent(&app, &gateway, Kind::Notice).await.to_string();
+        let all = (0..30).map(|_| tells(&app, &id, "delivered"));
+        let all = futures_util::future::join_all(all).await;
+        assert!(all.iter().all(|status| *status == StatusCode::OK), "{all:?}");
+        let queue = app.queue(&admin).await;
+        assert_eq!((&queue["sent"], &queue["delivered"]), (&json!(0), &json!(1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receipt_settles_what_was_unknown_and_what_is_to_be_tried_again() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        gateway.will([Reply::Reset]);
+        let unknown = app.write(Kind::Notice, 1).await;
+        app.run().await;
+        // Accepted, and then answered with 500.
+        gateway.will([Reply::Json(500, json!({}))]);
+        let failed = app.write(Kind::Notice, 2).await;
+        app.run().await;
+        let admin = app.admin().await;
+        assert_eq!(app.status(&admin, unknown).await, "UNKNOWN");
+        assert_eq!(app.status(&admin, failed).await, "UNKNOWN", "it may have been taken");
+        for id in [unknown, failed] {
+            assert_eq!(tells(&app, &id.to_string(), "sent").await, StatusCode::OK);
+            assert_eq!(app.status(&admin, id).await, "SENT");
+            assert_eq!(tells(&app, &id.to_string(), "delivered").await, StatusCode::OK);
+            assert_eq!(app.status(&admin, id).await, "DELIVERED");
+        }
+        app.advance(std::time::Duration::from_hours(1)).await;
+        assert_eq!(gateway.requests().len(), 2, "nothing is sent again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receipt_by_the_gateways_own_id_may_come_before_we_know_that_id() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        assert_eq!(tells(&app, "g0", "delivered").await, StatusCode::OK);
+        let id = sent(&app, &gateway, Kind::Notice).await;
+        app.advance(std::time::Duration::from_secs(1)).await;
+        let admin = app.admin().await;
+        assert_eq!(app.status(&admin, id).await, "DELIVERED");
+        assert_eq!(app.count("SELECT COUNT(*) FROM early_receipts").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_hand_over_came_to_says_nothing_of_this_one() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        let admin = app.admin().await;
+        let id = sent(&app, &gateway, Kind::Notice).await.to_string();
+        tells(&app, &id, "failed").await;
+        gateway.will(accepts(1));
+        admin.send(query!("retry_message"), json!({ "id": id })).await.data("/retryMessage/id");
+        app.run().await;
+        let status = async || {
+            let answer = admin.send(query!("messages"), json!({})).await;
+            answer.text("/messages/nodes/0/status").to_owned()
+        };
+        tells(&app, &id, "undelivered").await;
+        assert_eq!(status().await, "SENT", "that was the first one");
+        tells(&app, &format!("{id}-1"), "undelivered").await;
+        assert_eq!(status().await, "UNDELIVERED");
+        tells(&app, &id, "delivered").await;
+        assert_eq!(status().await, "DELIVERED", "it arrived after all");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forged_receipts_move_nothing_and_are_counted() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        let admin = app.admin().await;
+        let id = sent(&app, &gateway, Kind::Notice).await;
+        let body =
+            || Body::from(json!({ "id": id.to_string(), "status": "delivered" }).to_string());
+        let post =
+            || Request::post("/webhooks/sms/http").header("content-type", "application/json");
+        let hmac = |key: &str| {
+            use aws_lc_rs::hmac;
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+            let body = json!({ "id": id.to_string(), "status": "delivered" }).to_string();
+            HEXLOWER.encode(hmac::sign(&key, body.as_bytes()).as_ref())
+        };
+        for forged in [
+            post().body(body()),
+            post().header("authorization", "Bearer wrong").body(body()),
+            post().header("authorization", format!("Bearer {RECEIPT_SECRET}x")).body(body()),
+            post().header("x-receipt-signature", hmac("another key")).body(body()),
+            post().header("x-receipt-signature", hmac(RECEIPT_SECRET)).body(Body::from("{}")),
+        ] {
+            let (status, _, answer) = app.request(forged.expect("a request")).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED);
+            let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+            assert_eq!(answer["status"], "fail");
+        }
+        // Gateways that are not configured are nobody.
+        let others = ["/webhooks/twilio/status", "/webhooks/messagebird/status"];
+        for path in others {
+            let (status, ..) = app.request(bare(Method::POST, path)).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        }
+        assert_eq!(app.status(&admin, id).await, "SENT");
+        let metrics = scraped(&app).await;
+        let line = r#"switchboard_sms_receipts_without_effect_total{reason="forged"} 7"#;
+        assert!(metrics.contains(line), "{metrics}");
+
+        let genuine =
+            post().header("x-receipt-signature", format!("sha256={}", hmac(RECEIPT_SECRET)));
+        assert_eq!(app.request(genuine.body(body()).expect("a request")).await.0, StatusCode::OK);
+        assert_eq!(app.status(&admin, id).await, "DELIVERED");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receipt_of_an_unknown_message_is_taken_and_counted_and_one_without_sense_is_refused() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let app = TestApp::sending(place, &gateway, &[]).await;
+        for id in ["msg_06dnpacch1vd5c313qbtl77ugs", "msg_x", "msg_", "theirs-1"] {
+            assert_eq!(tells(&app, id, "delivered").await, StatusCode::OK, "{id}");
+        }
+        let metrics = scraped(&app).await;
+        let line = r#"switchboard_sms_receipts_without_effect_total{reason="unknown"} 4"#;
+        assert!(metrics.contains(line), "{metrics}");
+        for body in
+            ["", "{", "[]", r#"{"status":"delivered"}"#, r#"{"id":"","status":"delivered"}"#]
+        {
+            let request = Request::post("/webhooks/sms/http")
+                .header("content-type", "application/json")
+                .header("authorization", format!("Bearer {RECEIPT_SECRET}"))
+                .body(Body::from(body))
+                .expect("a request");
+            assert_eq!(app.request(request).await.0, StatusCode::BAD_REQUEST, "{body}");
+        }
+        let large = Request::post("/webhooks/sms/http").body(vec![b'x'; 70_000].into());
+        let (status, ..) = app.request(large.expect("a request")).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    })
+    .await;
+}
+
+async fn scraped(app: &TestApp) -> String {
+    let (status, _, body) = app.request(bare(Method::GET, "/metrics")).await;
+    assert_eq!(status, StatusCode::OK);
+    String::from_utf8(body).expect("text")
+}
+
+/// A receipt as Twilio signs it, for the URL that it was given.
+fn twilio_receipt(path: &str, fields: &[(&str, &str)], token: &str) -> Request<Body> {
+    use aws_lc_rs::hmac;
+    let mut sorted = fields.to_vec();
+    sorted.sort_unstable();
+    let data = format!(
+        "https://sms.example.com/base{path}{}",
+        sorted.iter().fold(String::new(), |text, (key, value)| text + key + value)
+    );
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.as_bytes());
+    let signature = BASE64.encode(hmac::sign(&key, data.as_bytes()).as_ref());
+    Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", signature)
+        .body(serde_urlencoded::to_string(fields).expect("a form").into())
+        .expect("a request")
+}
+
+#[tokio::test]
+async fn twilio_is_asked_as_documented_and_its_receipts_are_believed() {
+    on_each_shared_database(async |place| {
+        let twilio = Upstream::start().await;
+        let app = TestApp::with(
+            place,
+            &[
+                ("SMS_GATEWAY", "twilio"),
+                ("PUBLIC_URL", "https://sms.example.com/base"),
+                ("TWILIO_BASE_URL", &twilio.url),
+                ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+                ("TWILIO_AUTH_TOKEN", "token"),
+                ("TWILIO_FROM", "+15005550006"),
+            ],
+        )
+        .await;
+        let admin = app.admin().await;
+        let created = json!({ "sid": "SM1", "status": "queued", "error_code": null });
+        let refused = json!({ "code": 21610, "message": "unsubscribed", "status": 400 });
+        twilio.will([Reply::Json(201, created), Reply::Json(400, refused)]);
+        let id = app.write(Kind::Notice, 1).await;
+        app.run().await;
+        let stopped = app.write(Kind::Notice, 2).await;
+        app.run().await;
+        let request = &twilio.requests()[0];
+        assert!(request.starts_with("POST /2010-04-01/Accounts/AC00000000000000000000000000000001/Messages.json"));
+        assert!(request.to_lowercase().contains("authorization: basic"), "{request}");
+        let callback = format!("StatusCallback=https%3A%2F%2Fsms.example.com%2Fbase%2Fwebhooks%2Ftwilio%2Fstatus%3Fid%3D{id}");
+        assert!(request.contains(&callback), "{request}");
+        let message = app.message(&admin, stopped).await;
+        assert_eq!(message["status"], "FAILED");
+        assert!(message["error"].as_str().expect("why").contains("21610"), "{message}");
+
+        let path = format!("/webhooks/twilio/status?id={id}");
+        let fields = [("MessageSid", "SM1"), ("MessageStatus", "delivered"), ("New", "é field")];
+        let forged = app.request(twilio_receipt(&path, &fields, "wrong")).await.0;
+        assert_eq!(forged, StatusCode::UNAUTHORIZED);
+        assert_eq!(app.status(&admin, id).await, "SENT");
+        for _ in 0..2 {
+            assert_eq!(app.request(twilio_receipt(&path, &fields, "token")).await.0, StatusCode::OK);
+        }
+        assert_eq!(app.status(&admin, id).await, "DELIVERED");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_kept_harms_no_other_message() {
+    on_each_shared_database(async |place| {
+        let twilio = Upstream::start().await;
+        let app = TestApp::with(
+            place,
+            &[
+                ("SMS_GATEWAY", "twilio"),
+                ("TWILIO_BASE_URL", &twilio.url),
+                ("TWILIO_ACCOUNT_SID", "AC1"),
+                ("TWILIO_AUTH_TOKEN", "token"),
+                ("TWILIO_FROM", "+15005550006"),
+            ],
+        )
+        .await;
+        let nobodys = ["SM\u{0}b".to_owned(), "x".repeat(5_000), "SM1".to_owned(), String::new()];
+        let created =
+            nobodys.map(|sid| Reply::Json(201, json!({ "sid": sid, "status": "queued" })));
+        twilio.will(created);
+        for number in 1..=4 {
+            app.write(Kind::Notice, number).await;
+        }
+        app.run().await;
+        let queue = app.queue(&app.admin().await).await;
+        assert_eq!((&queue["queued"], &queue["sending"]), (&json!(0), &json!(0)), "{queue}");
+        let settled = queue["sent"].as_u64().zip(queue["unknown"].as_u64());
+        assert!(settled.is_some_and(|(sent, unknown)| sent > 0 && sent + unknown == 4), "{queue}");
+        let kept = app.count("SELECT COUNT(*) FROM messages WHERE gateway_id IS NOT NULL").await;
+        assert_eq!(kept, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_moves_only_what_it_was_given_but_for_what_arrived() {
+    on_each_shared_database(async |place| {
+        let gateway = Upstream::start().await;
+        let settings = [("SMS_FALLBACK", "console")];
+        let app = TestApp::sending(place, &gateway, &settings).await;
+        gateway.will([Reply::Json(401, json!({}))]);
+        let id = app.write(Kind::Notice, 1).await;
+        app.run().await;
+        let admin = app.admin().await;
+        assert_eq!(app.message(&admin, id).await["gateway"], "console");
+        tells(&app, &id.to_string(), "failed").await;
+        assert_eq!(app.status(&admin, id).await, "SENT");
+        tells(&app, &id.to_string(), "delivered").await;
+        assert_eq!(app.status(&admin, id).await, "DELIVERED");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn twilio_is_asked_what_became_of_a_message_before_it_is_sent_again() {
+    on_each_shared_database(async |place| {
+        let twilio = Upstream::start().await;
+        let app = TestApp::with(
+            place,
+            &[
+                ("SMS_GATEWAY", "twilio"),
+                ("TWILIO_BASE_URL", &twilio.url),
+                ("TWILIO_ACCOUNT_SID", "AC1"),
+                ("TWILIO_AUTH_TOKEN", "token"),
+                ("TWILIO_FROM", "+15005550006"),
+            ],
+        )
+        .await;
+        let there = json!({ "messages": [{
+            "sid": "SM1", "status": "delivered", "error_code": null, "body": "message 1", "from": "+15005550006",
+            "to": "+31600000001", "date_created": "Fri, 02 Jan 2026 03:04:05 +0000", "date_sent": null,
+            "messaging_service_sid": null,
+        }], "next_page_uri": null });
+        let nothing = json!({ "messages": [], "next_page_uri": null });
+        let created = json!({ "sid": "SM2", "status": "queued", "error_code": null });
+        twilio.will([Reply::Reset]);
+        let taken = app.write(Kind::Notice, 1).await;
+        app.run().await;
+        twilio.will([Reply::Json(502, json!({}))]);
+        let missing = app.write(Kind::Notice, 2).await;
+        app.run().await;
+        let admin = app.admin().await;
+        assert_eq!(app.status(&admin, taken).await, "UNKNOWN");
+        assert_eq!(app.status(&admin, missing).await, "UNKNOWN");
+        twilio.decides(move |request| match () {
+            () if request.starts_with("POST") => Reply::Json(201, created.clone()),
+            () if request.contains("To=%2B31600000001") => Reply::Json(200, there.clone()),
+            () => Reply::Json(200, nothing.clone()),
+        });
+        app.clock.advance(std::time::Duration::from_secs(61));
+        app.run().await;
+        assert_eq!(app.status(&admin, taken).await, "DELIVERED");
+        app.run().await;
+        assert_eq!(app.status(&admin, missing).await, "SENT");
+        let sent = twilio.requests().iter().filter(|request| request.starts_with("POST")).count();
+        assert_eq!(sent, 3, "the second was sent again, the first was not");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messagebird_is_asked_as_documented_and_its_reports_are_believed() {
+    on_each_shared_database(async |place| {
+        let messagebird = Upstream::start().await;
+        let app = TestApp::with(
+            place,
+            &[
+                ("SMS_GATEWAY", "messagebird"),
+                ("PUBLIC_URL", "https://sms.example.com"),
+                ("MESSAGEBIRD_BASE_URL", &messagebird.url),
+                ("MESSAGEBIRD_ACCESS_KEY", "live_key"),
+                ("MESSAGEBIRD_SIGNING_KEY", "signing"),
+                ("MESSAGEBIRD_ORIGINATOR", "Game"),
+            ],
+        )
+        .await;
+        let admin = app.admin().await;
+        messagebird.will([Reply::Json(201, json!({ "id": "mb1", "recipients": { "items": [] } }))]);
+        let id = app.write(Kind::Notice, 1).await;
+        app.run().await;
+        let request = &messagebird.requests()[0];
+        assert!(request.starts_with("POST /messages"), "{request}");
+        assert!(request.contains("AccessKey live_key"));
+        let (_, body) = request.split_once("\r\n\r\n").expect("a body");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["reference"], id.to_string());
+        assert_eq!(body["reportUrl"], "https://sms.example.com/webhooks/messagebird/status");
+        assert_eq!(body["recipients"], json!(["31600000001"]));
+
+        let path = format!(
+            "/webhooks/messagebird/status?id=mb1&reference={id}&recipient=31600000001&status=delivered\
+             &statusDatetime=2026-01-02T03:04:06+00:00"
+        );
+        let now = app.app.platform.now().timestamp();
+        let signed = |key: &str| {
+            let url = format!("https://sms.example.com{path}");
+            let claims = json!({
+                "iss": "MessageBird", "nbf": now, "exp": now + 60, "jti": "one",
+                "url_hash": HEXLOWER.encode(&sha256(url.as_bytes())),
+            });
+            let key = EncodingKey::from_secret(key.as_bytes());
+            let token = encode(&Header::default(), &claims, &key).expect("a token");
+            Request::get(&path).header("messagebird-signature-jwt", token).body(Body::empty()).expect("a request")
+        };
+        assert_eq!(app.request(signed("wrong")).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(app.status(&admin, id).await, "SENT");
+        assert_eq!(app.request(signed("signing")).await.0, StatusCode::OK);
+        assert_eq!(app.status(&admin, id).await, "DELIVERED");
+        app.clock.advance(std::time::Duration::from_mins(2));
+        assert_eq!(app.request(signed("signing")).await.0, StatusCode::UNAUTHORIZED, "it is over");
+    })
+    .await;
+}

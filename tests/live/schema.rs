@@ -1,0 +1,225 @@
+//! The product's schema and beside it numbers, pages, counters that tell of their changes, and files: what
+//! tests of the transports need and no room has.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use async_graphql::{
+    Context, MergedObject, Object, Result, Schema, SimpleObject, Subscription, Upload,
+};
+use data_encoding::HEXLOWER;
+use futures_util::{Stream, StreamExt, stream};
+use parking_lot::Mutex;
+use switchboard::accounts::graphql::{AccountMutation, AccountQuery};
+use switchboard::api::{ApiError, Asks, UploadRule, live};
+use switchboard::app::App;
+use switchboard::contacts::graphql::ContactMutation;
+use switchboard::error::{Error, ErrorCode};
+use switchboard::messages::graphql::{MessageMutation, MessageQuery};
+use switchboard::people::graphql::PeopleQuery;
+use switchboard::platform::{Platform, vault};
+use switchboard::server::graphql::Engine;
+
+/// The product's, and numbers and pages.
+#[derive(MergedObject, Default)]
+pub struct Query(AccountQuery, PeopleQuery, MessageQuery, NumberQuery);
+
+/// The product's, and counters and files.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    AccountMutation,
+    ContactMutation,
+    MessageMutation,
+    CounterMutation,
+    FileMutation,
+);
+
+const UPLOADS: &[UploadRule] = &[
+    UploadRule { field: "keepFile", needs_admin: false, most_bytes: 1 << 20 },
+    UploadRule { field: "keepFiles", needs_admin: false, most_bytes: 1 << 20 },
+    UploadRule { field: "importFile", needs_admin: true, most_bytes: 8 << 20 },
+];
+
+/// The engine of this schema.
+pub fn engine(app: &App) -> Result<Engine, String> {
+    let schema = Schema::build(Query::default(), Mutation::default(), LiveSubscription)
+        .data(Arc::<Counters>::default());
+    Engine::new(app.equip(schema).finish(), UPLOADS, app.config.graphql.clone())
+}
+
+#[derive(Default)]
+struct Counters(Mutex<HashMap<String, i32>>);
+
+impl Counters {
+    fn read(&self, id: &str) -> Counter {
+        let value = self.0.lock().get(id).copied().unwrap_or_default();
+        Counter { id: id.to_owned(), value }
+    }
+}
+
+fn topic(id: &str) -> String {
+    format!("counter:{id}")
+}
+
+/// A number that is added to.
+#[derive(Clone, SimpleObject)]
+struct Counter {
+    id: String,
+    value: i32,
+}
+
+/// A row of a page.
+struct Item(i32);
+
+#[Object]
+impl Item {
+    async fn id(&self) -> i32 {
+        self.0
+    }
+
+    async fn items(&self, #[graphql(default = 10)] first: i32) -> Vec<Self> {
+        (0..first).map(Self).collect()
+    }
+}
+
+#[derive(Default)]
+struct NumberQuery;
+
+#[Object]
+impl NumberQuery {
+    /// The same number.
+    async fn number(&self, value: i32) -> i32 {
+        value
+    }
+
+    /// Rows.
+    async fn items(&self, #[graphql(default = 10)] first: i32) -> Vec<Item> {
+        (0..first).map(Item).collect()
+    }
+
+    /// For administrators.
+    async fn secret(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
+        match ctx.viewer()?.is_admin {
+            true => Ok(42),
+            false => Err(Error::new(ErrorCode::Forbidden, "This is for administrators.").into()),
+        }
+    }
+
+    /// Panics.
+    async fn panic(&self) -> i32 {
+        i32::try_from(i64::MAX).expect("as it was asked to")
+    }
+}
+
+#[derive(Default)]
+struct CounterMutation;
+
+#[Object]
+impl CounterMutation {
+    /// Adds to a counter.
+    async fn add_to(
+        &self,
+        ctx: &Context<'_>,
+        counter: String,
+        #[graphql(default = 1)] by: i32,
+    ) -> Counter {
+        let counters = ctx.data_unchecked::<Arc<Counters>>();
+        *counters.0.lock().entry(counter.clone()).or_default() += by;
+        ctx.platform().events.publish(&topic(&counter));
+        counters.read(&counter)
+    }
+}
+
+#[derive(Default)]
+struct FileMutation;
+
+/// What came.
+#[derive(SimpleObject)]
+struct KeptFile {
+    name: String,
+    content_type: Option<String>,
+    bytes: u64,
+    sha256: String,
+}
+
+fn kept(ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
+    let mut upload = file.value(ctx)?;
+    let mut content = Vec::new();
+    upload.content.read_to_end(&mut content)?;
+    Ok(KeptFile {
+        name: upload.filename,
+        content_type: upload.content_type,
+        bytes: content.len() as u64,
+        sha256: HEXLOWER.encode(&vault::sha256(&content)),
+    })
+}
+
+#[Object]
+impl FileMutation {
+    /// Says what came.
+    async fn keep_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
+        kept(ctx, file)
+    }
+
+    /// Says what came.
+    async fn keep_files(&self, ctx: &Context<'_>, files: Vec<Upload>) -> Result<Vec<KeptFile>> {
+        files.into_iter().map(|file| kept(ctx, file)).collect()
+    }
+
+    /// Says what an administrator sent.
+    async fn import_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
+        kept(ctx, file)
+    }
+}
+
+struct LiveSubscription;
+
+#[Subscription(name = "Subscription")]
+impl LiveSubscription {
+    /// A counter now, and after each change.
+    async fn counter_changed(
+        &self,
+        ctx: &Context<'_>,
+        id: String,
+    ) -> impl Stream<Item = Result<Counter, ApiError>> {
+        states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id)
+    }
+
+    /// The counter that has the viewer's id.
+    async fn my_counter_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Counter, ApiError>>, ApiError> {
+        let id = ctx.viewer()?.user.to_string();
+        Ok(states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id))
+    }
+
+    /// 1, 2, … last.
+    async fn count_to(&self, last: i32) -> impl Stream<Item = i32> {
+        stream::iter(1..=last)
+    }
+
+    /// So many values, then an error.
+    async fn fails_after(&self, values: i32) -> impl Stream<Item = Result<i32, ApiError>> {
+        let error = Error::new(ErrorCode::Conflict, "As it was asked to.");
+        stream::iter(1..=values).map(Ok).chain(stream::iter([Err(ApiError::from(error))]))
+    }
+
+    /// Panics after a value.
+    async fn panics(&self) -> impl Stream<Item = i32> {
+        stream::iter([1, 2])
+            .map(|value| if value == 2 { panic!("as it was asked to") } else { value })
+    }
+}
+
+fn states(
+    platform: &Platform,
+    counters: Arc<Counters>,
+    id: String,
+) -> impl Stream<Item = Result<Counter, ApiError>> + use<> {
+    live(platform.events.states(topic(&id), move || {
+        let counter = counters.read(&id);
+        async move { Ok(counter) }
+    }))
+}
