@@ -14,6 +14,7 @@ use crate::contacts::Lookups;
 use crate::error::{Error, ErrorCode, Result};
 use crate::messages::{self, Messages};
 use crate::platform::Platform;
+use crate::platform::budget;
 use crate::platform::clock::{Instant, SystemClock};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
@@ -150,12 +151,17 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 7] = [
+const JOBS: [Job; 10] = [
     Job {
         woken_by: None,
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
     Job { woken_by: None, run: |app| accounts::sweep(&app.platform).boxed() },
+    Job { woken_by: None, run: |app| budget::sweep(&app.platform).boxed() },
+    Job {
+        woken_by: Some(|app| &app.accounts.resets),
+        run: |app| accounts::send_resets(&app.accounts, &app.platform).boxed(),
+    },
     Job { woken_by: None, run: |app| messages::give_up(&app.messages, &app.platform).boxed() },
     Job {
         woken_by: Some(|app| &app.messages.wake),
@@ -166,5 +172,6 @@ const JOBS: [Job; 7] = [
         run: |app| messages::settle_unknown(&app.messages, &app.platform).boxed(),
     },
     Job { woken_by: None, run: |app| messages::tell(&app.messages, &app.platform).boxed() },
+    Job { woken_by: None, run: |app| accounts::tell_codes(&app.accounts, &app.platform).boxed() },
     Job { woken_by: None, run: |app| messages::tidy(&app.messages, &app.platform).boxed() },
 ];

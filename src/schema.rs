@@ -2,7 +2,10 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
-use crate::accounts::graphql::{AccountMutation, AccountQuery};
+use crate::accounts::graphql::{
+    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, PasswordMutation,
+    ProfileMutation, SessionMutation,
+};
 use crate::api::UploadRule;
 use crate::contacts::graphql::{ContactMutation, Contacts};
 use crate::messages::graphql::{MessageMutation, MessagePage, MessageQuery, MessageSubscription};
@@ -10,15 +13,23 @@ use crate::people::graphql::PeopleQuery;
 
 /// Reading. A field that fails is null beside its error; the others answer all the same.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, PeopleQuery, MessageQuery);
+pub struct Query(AccountQuery, CodeQuery, PeopleQuery, MessageQuery);
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, ContactMutation, MessageMutation);
+pub struct Mutation(
+    AccountMutation,
+    CodeMutation,
+    SessionMutation,
+    ProfileMutation,
+    PasswordMutation,
+    ContactMutation,
+    MessageMutation,
+);
 
 /// Listening. The first event is the state now, each later one the new state.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(MessageSubscription);
+pub struct Subscription(CodeSubscription, MessageSubscription);
 
 /// The mutations that take files.
 pub const UPLOADS: &[UploadRule] = &[];

@@ -15,6 +15,8 @@ mod m0003_contacts;
 mod m0004_jobs;
 mod m0005_messages;
 mod m0006_challenges;
+mod m0007_budgets;
+mod m0008_proofs;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -28,6 +30,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_jobs::Migration),
             Box::new(m0005_messages::Migration),
             Box::new(m0006_challenges::Migration),
+            Box::new(m0007_budgets::Migration),
+            Box::new(m0008_proofs::Migration),
         ]
     }
 }

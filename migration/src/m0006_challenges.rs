@@ -13,18 +13,23 @@ impl MigrationName for Migration {
     }
 }
 
-#[derive(DeriveIden)]
+#[derive(DeriveIden, Clone, Copy)]
 enum Challenges {
     Table,
     Id,
     UserId,
     SessionId,
     Purpose,
+    IdentifierHash,
+    SealedIdentifier,
     CodeHash,
     MessageId,
+    Sends,
+    Due,
     CreatedAt,
     ExpiresAt,
     ResendAt,
+    AnsweredAt,
 }
 
 #[async_trait::async_trait]
@@ -34,23 +39,25 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let moment = |column| ColumnDef::new(column).timestamp_with_time_zone().take();
         manager
             .create_table(
                 Table::create()
                     .table(Challenges::Table)
                     .col(ColumnDef::new(Challenges::Id).uuid().not_null().primary_key())
-                    .col(ColumnDef::new(Challenges::UserId).uuid().not_null())
+                    .col(ColumnDef::new(Challenges::UserId).uuid())
                     .col(ColumnDef::new(Challenges::SessionId).uuid())
                     .col(ColumnDef::new(Challenges::Purpose).text().not_null())
-                    .col(ColumnDef::new(Challenges::CodeHash).binary().not_null())
-                    .col(ColumnDef::new(Challenges::MessageId).uuid().not_null())
-                    .col(
-                        ColumnDef::new(Challenges::CreatedAt).timestamp_with_time_zone().not_null(),
-                    )
-                    .col(
-                        ColumnDef::new(Challenges::ExpiresAt).timestamp_with_time_zone().not_null(),
-                    )
-                    .col(ColumnDef::new(Challenges::ResendAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Challenges::IdentifierHash).binary())
+                    .col(ColumnDef::new(Challenges::SealedIdentifier).binary())
+                    .col(ColumnDef::new(Challenges::CodeHash).binary())
+                    .col(ColumnDef::new(Challenges::MessageId).uuid())
+                    .col(ColumnDef::new(Challenges::Sends).integer().not_null())
+                    .col(ColumnDef::new(Challenges::Due).boolean().not_null())
+                    .col(moment(Challenges::CreatedAt).not_null())
+                    .col(moment(Challenges::ExpiresAt).not_null())
+                    .col(moment(Challenges::ResendAt).not_null())
+                    .col(moment(Challenges::AnsweredAt))
                     .foreign_key(
                         ForeignKey::create()
                             .from(Challenges::Table, Challenges::UserId)
@@ -59,16 +66,23 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        for (name, column) in [
-            ("challenges_user_id", Challenges::UserId),
-            ("challenges_expires_at", Challenges::ExpiresAt),
-        ] {
-            manager
-                .create_index(
-                    Index::create().name(name).table(Challenges::Table).col(column).to_owned(),
-                )
-                .await?;
-        }
-        Ok(())
+        index(manager, "user_id", None, Challenges::UserId).await?;
+        index(manager, "expires_at", None, Challenges::ExpiresAt).await?;
+        index(manager, "identifier_hash", None, Challenges::IdentifierHash).await?;
+        index(manager, "due", Some(Expr::cust("due")), Challenges::CreatedAt).await
     }
+}
+
+async fn index(
+    manager: &SchemaManager<'_>,
+    name: &str,
+    condition: Option<Expr>,
+    column: Challenges,
+) -> Result<(), DbErr> {
+    let mut index = Index::create();
+    index.name(format!("challenges_{name}")).table(Challenges::Table).col(column);
+    if let Some(condition) = condition {
+        index.cond_where(condition);
+    }
+    manager.create_index(index).await
 }

@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode}
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::entity::sessions::Model as Session;
 use super::signing_keys::SigningKeys;
 use crate::error::{Error, Result};
 use crate::ids::{self, SessionId, UserId};
@@ -40,6 +41,9 @@ struct Written {
     iat: i64,
     exp: i64,
     jti: String,
+    /// How the session was proven (RFC 8176). Absent in tokens of before it was told.
+    #[serde(default)]
+    amr: Vec<String>,
 }
 
 /// Issues and verifies them.
@@ -69,18 +73,19 @@ impl AccessTokens {
         &self,
         platform: &Platform,
         keys: &SigningKeys,
-        user: UserId,
-        session: SessionId,
+        session: &Session,
     ) -> Result<String> {
+        let amr: &[&str] = if session.second_factor { &["pwd", "sms", "mfa"] } else { &["pwd"] };
         let now = platform.now();
         let written = Written {
             iss: self.issuer.clone(),
-            sub: user.to_string(),
-            sid: session.to_string(),
+            sub: session.user_id.to_string(),
+            sid: session.id.to_string(),
             iat: now.timestamp(),
             // The claim has whole seconds: up, so that it is good for as long as it was said to be.
             exp: (now + self.lifetime + TimeDelta::microseconds(999_999)).timestamp(),
             jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
+            amr: amr.iter().map(|&method| method.to_owned()).collect(),
         };
         let keys = keys.current();
         let (id, key) = keys.signer();

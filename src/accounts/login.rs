@@ -1,9 +1,10 @@
 //! Logging in by any identifier. An unknown account and a wrong password are one answer in one time.
 
-use super::Accounts;
+use super::challenge::{Asker, Purpose, ask};
 use super::entity::credentials;
 use super::password::{Password, Verdict};
-use super::session::{self, Client, SignedIn};
+use super::session::{self, Client, Proof, SignIn};
+use super::{Accounts, second_factor};
 use crate::error::{At, Checked, Error, ErrorCode, Result};
 use crate::people::{self, Identifier};
 use crate::platform::throttle::network_of;
@@ -20,7 +21,7 @@ pub struct LoginInput {
     pub password: String,
 }
 
-/// Opens a session.
+/// Opens a session, or asks for a code first.
 ///
 /// # Errors
 /// INVALID_CREDENTIALS, whatever was wrong; BAD_USER_INPUT for what nobody can have; RATE_LIMITED.
@@ -29,7 +30,7 @@ pub async fn login(
     platform: &Platform,
     client: &Client,
     input: LoginInput,
-) -> Result<SignedIn> {
+) -> Result<SignIn> {
     let (identifier, password) = (
         text::line(&input.identifier, LONGEST_IDENTIFIER).at("identifier"),
         Password::given(&input.password).at("password"),
@@ -48,23 +49,36 @@ pub async fn login(
     let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
         by_address.keep();
         by_identifier.keep();
-        return Err(Error::new(
-            ErrorCode::InvalidCredentials,
-            "No account has this identifier and password.",
-        ));
+        return Err(not_accepted());
     };
 
-    let fresh_hash = match (verdict, hash) {
-        (Verdict::RightButOld, Some(old)) => {
-            Some((old, accounts.passwords.hash(platform, &password).await?))
-        }
-        _ => None,
+    let fresh = match verdict {
+        Verdict::RightButOld => Some(accounts.passwords.hash(platform, &password).await?),
+        Verdict::Right | Verdict::Wrong => None,
     };
     let tx = platform.database.begin().await?;
-    if let Some((old, fresh)) = fresh_hash {
-        credentials::replace(&tx, person.id, &old, fresh, platform.now()).await?;
+    if credentials::lock(&tx, person.id).await? != hash {
+        return Err(not_accepted());
     }
-    let signed_in = session::open(accounts, platform, &tx, person, client).await?;
+    if let Some(fresh) = fresh {
+        credentials::set(&tx, person.id, fresh, platform.now()).await?;
+    }
+    let signed_in = match person.phone.as_ref().filter(|_| second_factor::is_on(accounts, &person))
+    {
+        Some(phone) => {
+            let asker = Asker { person: &person, session: None, address: client.address };
+            SignIn::Code(ask(accounts, platform, &tx, &asker, phone, Purpose::Login).await?)
+        }
+        None => SignIn::Done(
+            session::open(accounts, platform, &tx, person, client, Proof::Password).await?,
+        ),
+    };
     tx.commit().await?;
+    accounts.messages.wake.wake();
     Ok(signed_in)
+}
+
+fn not_accepted() -> Error {
+    let message = "No account has this identifier and password.";
+    Error::new(ErrorCode::InvalidCredentials, message)
 }

@@ -20,7 +20,7 @@ pub async fn logout(
 ) -> Result<()> {
     let tx = platform.database.begin().await?;
     let ending = if everywhere {
-        sessions::end_all(&tx, user, platform.now()).await?;
+        sessions::end_all(&tx, user, None, platform.now()).await?;
         Ending::Account(user)
     } else {
         sessions::end(&tx, user, session, platform.now()).await?;

@@ -8,48 +8,66 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access_token::AccessTokens;
+use challenge::Told;
+use challenge::budgets::Budgets;
 use endings::Endings;
+use parking_lot::Mutex;
 use password::Hasher;
 use signing_keys::SigningKeys;
 use standing::Standings;
 
-use crate::config::Config;
+use crate::config::{Config, TwoFactor};
 use crate::error::Result;
+use crate::ids::UserId;
 use crate::messages::Messages;
 use crate::people::Identifier;
 use crate::platform::Platform;
+use crate::platform::jobs::Wake;
 use crate::platform::phone::Region;
 use crate::platform::throttle::{Limit, Throttle};
 
 mod access_token;
 mod authenticate;
 mod challenge;
+mod change_password;
+mod current_password;
 mod endings;
 mod entity;
+mod forgot_password;
 pub mod graphql;
 mod login;
 mod logout;
+mod notice;
 mod over;
 mod password;
+mod phone;
+mod recover;
 mod refresh;
 mod refresh_token;
+mod request_code;
 mod reseal;
+mod reset_password;
 mod role;
+mod second_factor;
 mod session;
 mod signing_keys;
 mod signup;
 mod standing;
 mod sweep;
+mod update_profile;
+mod verify_code;
 
 pub use authenticate::{Authenticated, authenticate, still_signed_in};
-pub use challenge::Challenge;
+pub use challenge::{Challenge, Verification, tell_codes};
+pub use forgot_password::send_resets;
 pub use login::{LoginInput, login};
 pub use logout::{end_session, logout};
 pub use over::{Over, demoted, session_over};
+pub use recover::{Recovery, recover};
 pub use refresh::refresh;
 pub use reseal::reseal;
 pub use role::set_role;
-pub use session::{Client, SignedIn};
+pub use session::{Client, SignIn, SignedIn};
 pub use signing_keys::{ensure_signing_key, rotate_signing_keys};
 pub use signup::{SignupInput, signup};
 pub use sweep::sweep;
@@ -60,6 +78,11 @@ const SIGNUPS_WINDOW: Duration = Duration::from_hours(1);
 /// What the room keeps as long as the process lives.
 pub struct Accounts {
     messages: Arc<Messages>,
+    two_factor: TwoFactor,
+    budgets: Budgets,
+    /// Woken when a code for a forgotten password was asked for.
+    pub resets: Wake,
+    told_codes: Mutex<Told>,
     passwords: Hasher,
     signing_keys: SigningKeys,
     access_tokens: AccessTokens,
@@ -68,6 +91,7 @@ pub struct Accounts {
     signups: Throttle<IpAddr>,
     failed_logins: Throttle<(Identifier, IpAddr)>,
     failed_logins_per_address: Throttle<IpAddr>,
+    wrong_passwords: Throttle<UserId>,
     default_region: Option<Region>,
 }
 
@@ -85,6 +109,10 @@ impl Accounts {
         let limits = &config.limits;
         Ok(Self {
             messages,
+            two_factor: config.two_factor,
+            budgets: Budgets::new(&limits.codes),
+            resets: Wake::default(),
+            told_codes: Mutex::default(),
             passwords: Hasher::default(),
             signing_keys: SigningKeys::load(platform).await?,
             access_tokens: AccessTokens::new(config.public_url.as_str(), config.access_token),
@@ -96,6 +124,7 @@ impl Accounts {
                 limits.failed_logins_per_address,
                 FAILED_LOGINS_WINDOW,
             )),
+            wrong_passwords: Throttle::new(throttle(limits.failed_logins, FAILED_LOGINS_WINDOW)),
             default_region: config.default_region.map(Region::from),
         })
     }

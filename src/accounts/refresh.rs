@@ -42,7 +42,7 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
     match spend(&tx, platform, &session, &token).await? {
         Some(next) => {
             tx.commit().await?;
-            signed_in(accounts, platform, person, session.id, next)
+            signed_in(accounts, platform, person, &session, next)
         }
         // What anybody can invent ends nobody's session.
         None if !token.is_genuine(&platform.vault) => Err(not_accepted()),

@@ -1,6 +1,7 @@
 //! Giving and taking the role of administrator, by command line.
 
 use super::endings::{self, Ending};
+use super::entity::audit::{self, Deed};
 use crate::error::{Error, Result};
 use crate::people::{self, Identifier, Person, Role};
 use crate::platform::Platform;
@@ -15,6 +16,8 @@ pub async fn set_role(platform: &Platform, identifier: &Identifier, role: Role) 
         people::by_identifier(&tx, identifier).await?.ok_or_else(|| Error::not_found("user"))?;
     people::set_role(&tx, person.id, role, platform.now()).await?;
     endings::record(&tx, platform, Ending::Role(person.id)).await?;
+    let deed = if role == Role::Admin { Deed::MadeAdmin } else { Deed::MadePlayer };
+    audit::write(&tx, platform, person.id, deed).await?;
     tx.commit().await?;
     Ok(person)
 }

@@ -7,9 +7,11 @@ use sea_orm::DatabaseTransaction;
 use super::Accounts;
 use super::challenge::Challenge;
 use super::entity::sessions::{self, Model};
+use super::notice;
 use super::refresh_token::RefreshToken;
 use crate::error::Result;
 use crate::ids::SessionId;
+use crate::messages::Template;
 use crate::people::Person;
 use crate::platform::Platform;
 
@@ -22,6 +24,22 @@ pub struct Client {
     pub address: IpAddr,
     /// What the program says of itself.
     pub user_agent: Option<String>,
+}
+
+impl Client {
+    /// What the program says of itself, as much of it as is kept.
+    pub fn device(&self) -> Option<String> {
+        Some(self.user_agent.as_ref()?.chars().take(LONGEST_USER_AGENT).collect())
+    }
+}
+
+/// What came of signing in.
+#[expect(clippy::large_enum_variant, reason = "one is made for a request")]
+pub enum SignIn {
+    /// It is done.
+    Done(SignedIn),
+    /// A code is asked for first.
+    Code(Challenge),
 }
 
 /// Somebody who proved who they are, and the tokens that show it from now on.
@@ -40,18 +58,30 @@ pub struct SignedIn {
     pub challenge: Option<Challenge>,
 }
 
-/// Writes a session's row and its first tokens.
+/// What somebody proved to open a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The password.
+    Password,
+    /// The password, and a code by SMS.
+    PasswordAndCode,
+}
+
+/// Writes a session's row and its first tokens. Its owner is told of a device that was not seen before.
 pub async fn open(
     accounts: &Accounts,
     platform: &Platform,
     tx: &DatabaseTransaction,
     person: Person,
     client: &Client,
+    proof: Proof,
 ) -> Result<SignedIn> {
     let id = platform.new_id();
     let refresh_token = RefreshToken::first(platform, id);
-    let user_agent =
-        client.user_agent.as_ref().map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
+    let user_agent = client.device();
+    if sessions::is_new_device(tx, person.id, user_agent.as_deref()).await? {
+        notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
+    }
     let row = Model {
         id,
         user_id: person.id,
@@ -59,12 +89,13 @@ pub async fn open(
         ip_address: Some(client.address.to_string()),
         refresh_hash: refresh_token.hash().to_vec(),
         parent_hash: None,
+        second_factor: proof == Proof::PasswordAndCode,
         created_at: platform.now(),
         last_used_at: platform.now(),
         ended_at: None,
     };
-    sessions::insert(tx, row).await?;
-    signed_in(accounts, platform, person, id, refresh_token)
+    let session = sessions::insert(tx, row).await?;
+    signed_in(accounts, platform, person, &session, refresh_token)
 }
 
 /// A session's tokens: a new access token beside its newest refresh token.
@@ -72,11 +103,11 @@ pub fn signed_in(
     accounts: &Accounts,
     platform: &Platform,
     person: Person,
-    session: SessionId,
+    session: &Model,
     refresh_token: RefreshToken,
 ) -> Result<SignedIn> {
-    let access_token =
-        accounts.access_tokens.issue(platform, &accounts.signing_keys, person.id, session)?;
+    let access_token = accounts.access_tokens.issue(platform, &accounts.signing_keys, session)?;
     let expires_in = accounts.access_tokens.lifetime().as_secs();
+    let session = session.id;
     Ok(SignedIn { person, session, access_token, expires_in, refresh_token, challenge: None })
 }

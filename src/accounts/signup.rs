@@ -2,14 +2,13 @@
 
 use sea_orm::DatabaseTransaction;
 
-use super::Accounts;
-use super::challenge::{self, Challenge};
-use super::entity::challenges::Purpose;
+use super::challenge::{Asker, Purpose, ask};
 use super::entity::credentials;
 use super::password::Password;
-use super::session::{self, Client, SignedIn};
-use crate::error::{At, Checked, Failure, Result, optional};
-use crate::people::{self, Email, NewPerson, Nickname};
+use super::session::{self, Client, Proof, SignIn, SignedIn};
+use super::{Accounts, second_factor};
+use crate::error::{At, Checked, ErrorCode, Failure, Result, optional};
+use crate::people::{self, Email, NewPerson, Nickname, Person};
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::throttle::network_of;
@@ -34,7 +33,7 @@ pub async fn signup(
     platform: &Platform,
     client: &Client,
     input: SignupInput,
-) -> Result<SignedIn> {
+) -> Result<SignIn> {
     let (person, password) = check(accounts, &input)?;
     accounts.signups.attempt(platform.now(), &network_of(client.address))?;
     person.refuse_taken(platform.database.reads()).await?;
@@ -45,26 +44,46 @@ pub async fn signup(
     let credential =
         credentials::Model { user_id: person.id, password_hash, updated_at: platform.now() };
     credentials::insert(&tx, credential).await?;
-    let mut signed_in = session::open(accounts, platform, &tx, person, client).await?;
-    signed_in.challenge = send_code(accounts, platform, &tx, &signed_in).await?;
+    let signed_up = begin(accounts, platform, &tx, client, person).await?;
     tx.commit().await?;
     accounts.messages.wake.wake();
-    Ok(signed_in)
+    Ok(signed_up)
 }
 
-/// A phone is asked to show whose it is.
-async fn send_code(
+/// The first session. With a phone a code goes out: one that the session waits for, where a second factor
+/// is required, else one that shows whose the number is.
+async fn begin(
     accounts: &Accounts,
     platform: &Platform,
     tx: &DatabaseTransaction,
-    signed_in: &SignedIn,
-) -> Result<Option<Challenge>> {
-    let SignedIn { person, session, .. } = signed_in;
-    let Some(phone) = &person.phone else { return Ok(None) };
-    let purpose = Purpose::VerifyPhone;
-    let sent =
-        challenge::open(accounts, platform, tx, person, phone, Some(*session), purpose).await?;
-    Ok(Some(sent))
+    client: &Client,
+    person: Person,
+) -> Result<SignIn> {
+    let Some(phone) = person.phone.clone() else {
+        let proof = Proof::Password;
+        return Ok(SignIn::Done(
+            session::open(accounts, platform, tx, person, client, proof).await?,
+        ));
+    };
+    if second_factor::is_on(accounts, &person) {
+        let asker = Asker { person: &person, session: None, address: client.address };
+        return Ok(SignIn::Code(
+            ask(accounts, platform, tx, &asker, &phone, Purpose::Login).await?,
+        ));
+    }
+    let signed_in = session::open(accounts, platform, tx, person, client, Proof::Password).await?;
+    let (person, session) = (&signed_in.person, Some(signed_in.session));
+    let asker = Asker { person, session, address: client.address };
+    let challenge = match ask(accounts, platform, tx, &asker, &phone, Purpose::VerifyPhone).await {
+        Ok(challenge) => Some(challenge),
+        // The account works without it, and `requestCode` sends one later.
+        Err(error) if error.code() == ErrorCode::RateLimited => {
+            tracing::warn!(user = %person.id, "signed up without a code: too many went out");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(SignIn::Done(SignedIn { challenge, ..signed_in }))
 }
 
 fn check(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Password)> {

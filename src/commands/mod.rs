@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::server::{self, graphql::Engine};
 
+mod account;
 mod admin;
 mod check;
 mod keys;
@@ -36,6 +37,9 @@ enum Command {
     /// Gives or takes the role of administrator.
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Looks after accounts.
+    #[command(subcommand)]
+    Account(account::Account),
     /// Looks after the keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -86,6 +90,7 @@ async fn dispatch(command: Command) -> Result<(), Complaint> {
         Command::Migrate => migrate::run().await,
         Command::Schema => schema::run(),
         Command::Admin(what) => admin::run(what).await,
+        Command::Account(what) => account::run(what).await,
         Command::Keys(what) => keys::run(what).await,
         Command::Check => check::run().await,
     }

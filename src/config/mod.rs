@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use graphql::Graphql;
 use ipnet::IpNet;
+use limits::Limits;
 use reader::Reader;
 use rlibphonenumber::Region;
 use secrecy::SecretString;
@@ -17,6 +18,7 @@ use sms::Sms;
 use url::Url;
 
 pub mod graphql;
+pub mod limits;
 mod reader;
 pub mod sms;
 
@@ -104,17 +106,13 @@ pub struct Connections {
     pub body: Duration,
 }
 
-/// How many attempts are allowed, scaled already.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Failed logins of one identifier from one address in 15 minutes.
-    pub failed_logins: u32,
-    /// Failed logins from one address in 15 minutes.
-    pub failed_logins_per_address: u32,
-    /// Sign-ups from one address in an hour.
-    pub signups_per_address: u32,
-    /// Lookups of phone numbers for one user in an hour.
-    pub lookups: u32,
+/// Who is asked for a code by SMS at login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwoFactor {
+    /// Who has turned it on.
+    Optional,
+    /// Everybody with a phone.
+    Required,
 }
 
 /// Everything that can be set.
@@ -148,6 +146,8 @@ pub struct Config {
     pub sms: Sms,
     /// How long an access token is good.
     pub access_token: Duration,
+    /// Who is asked for a code by SMS at login.
+    pub two_factor: TwoFactor,
     /// What a scraper of `/metrics` shows. None: open in development, closed in production.
     pub metrics_token: Option<SecretString>,
     /// Whether GraphiQL is served at `/`.
@@ -252,6 +252,7 @@ pub const KEYS: &[&str] = &[
     "SMS_HTTP_RECEIPT_SECRET",
     "METRICS_TOKEN",
     "ACCESS_TOKEN_SECONDS",
+    "TWO_FACTOR",
     "GRAPHIQL",
     "GRAPHQL_MAX_BYTES",
     "GRAPHQL_MAX_TOKENS",
@@ -272,6 +273,11 @@ pub const KEYS: &[&str] = &[
     "LIMIT_FAILED_LOGINS_PER_ADDRESS",
     "LIMIT_SIGNUPS_PER_ADDRESS",
     "LIMIT_LOOKUPS",
+    "LIMIT_CODES_PER_NUMBER",
+    "LIMIT_CODES_PER_PREFIX",
+    "LIMIT_CODES_PER_ACCOUNT",
+    "LIMIT_CODES_PER_ADDRESS",
+    "LIMIT_CODES_PER_DAY",
     "LOG",
     "LOG_FORMAT",
 ];
@@ -352,6 +358,7 @@ mod tests {
             "LISTEN",
             "DATABASE_TLS",
             "ACCESS_TOKEN_SECONDS",
+            "TWO_FACTOR",
             "LIMITS_SCALE",
             "DEFAULT_REGION",
             "PUBLIC_URL",

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::delivery::delivery_topic;
 use super::entity::{early_receipts, messages};
 use super::forward::forward;
 use super::gateway::{About, Call, News, NotBelieved, Reason, Receipt, is_id};
@@ -102,6 +103,7 @@ async fn take_note(platform: &Platform, gateway: &str, receipt: Receipt) -> Resu
                 let tx = platform.database.begin().await?;
                 forward(platform, &tx, message.id, &news).await?;
                 tx.commit().await?;
+                platform.events.publish(&delivery_topic(message.id));
             }
             Ok(true)
         }

@@ -11,12 +11,13 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Messages;
+use super::delivery::delivery_topic;
 use super::entity::messages;
 use super::gateway::{BOUNDS, Outcome, Reason};
 use super::health;
 use super::settle::{self, Done};
 use super::take::{self, LEASE, Places, Taken};
+use super::{Kind, Messages};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
@@ -103,6 +104,9 @@ async fn one_turn(
         None => (Vec::new(), None),
     };
     tx.commit().await?;
+    for done in done.iter().filter(|done| done.message.kind == Kind::Code) {
+        platform.events.publish(&delivery_topic(done.message.id));
+    }
     Ok(taken)
 }
 

@@ -32,6 +32,14 @@ pub enum Template {
     TwoFactor,
     /// A code to delete the account.
     DeleteAccount,
+    /// The password was changed.
+    PasswordChanged,
+    /// Two-factor login was turned on.
+    TwoFactorOn,
+    /// Two-factor login was turned off.
+    TwoFactorOff,
+    /// Somebody logged in on a device that was not seen before.
+    NewDevice,
     /// Coins that were paid at once.
     BonusPaid,
     /// Coins that wait until the number is confirmed.
@@ -93,6 +101,11 @@ impl Templates {
     /// The same text as it is shown to others than the code's owner.
     pub fn masked_code(&self, template: Template, minutes: u64) -> String {
         self.code(template, MASKED_CODE, minutes)
+    }
+
+    /// The text of a notice, which has nothing to fill in but the service's name.
+    pub fn notice(&self, template: Template) -> String {
+        self.fill(template, |_| None)
     }
 
     /// The text about a campaign's coins.
@@ -158,8 +171,18 @@ mod tests {
         matches!(template, Template::BonusPaid | Template::BonusWaiting)
     }
 
+    fn is_notice(template: Template) -> bool {
+        matches!(
+            template,
+            Template::PasswordChanged
+                | Template::TwoFactorOn
+                | Template::TwoFactorOff
+                | Template::NewDevice
+        )
+    }
+
     fn codes() -> impl Iterator<Item = Template> {
-        Template::iter().filter(|template| !is_bonus(*template))
+        Template::iter().filter(|template| !is_bonus(*template) && !is_notice(*template))
     }
 
     fn all() -> impl Iterator<Item = (Templates, &'static str)> {
@@ -194,9 +217,10 @@ mod tests {
                 });
                 assert!(!filled.contains(['{', '}']), "{language}: {filled}");
                 places.get_mut().sort_unstable();
-                let expected = match is_bonus(template) {
-                    true => [Place::Service, Place::Coins, Place::Campaign],
-                    false => [Place::Service, Place::Code, Place::Minutes],
+                let expected: &[Place] = match template {
+                    it if is_bonus(it) => &[Place::Service, Place::Coins, Place::Campaign],
+                    it if is_notice(it) => &[Place::Service],
+                    _ => &[Place::Service, Place::Code, Place::Minutes],
                 };
                 assert_eq!(*places.get_mut(), expected, "{language}, {template:?}");
             }
@@ -227,6 +251,21 @@ mod tests {
             texts.sort_unstable();
             texts.dedup();
             assert_eq!(texts.len(), codes().count());
+        }
+    }
+
+    #[test]
+    fn a_notice_is_one_sms_without_a_number_in_it() {
+        for (templates, _) in all() {
+            for template in Template::iter().filter(|template| is_notice(*template)) {
+                let text = templates.notice(template);
+                assert!(text.starts_with(SERVICE) && numbers(&text).is_empty(), "{text}");
+                assert_eq!(
+                    size_of(&text),
+                    Size { characters: Characters::Gsm7, segments: 1 },
+                    "{text}"
+                );
+            }
         }
     }
 

@@ -1,8 +1,7 @@
 //! The users table and its finders. A deleted user is found by none of them.
 
-use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
 
 use super::identity::Identifier;
 use crate::ids::UserId;
@@ -109,7 +108,7 @@ pub(super) async fn taken(
     email: Option<&str>,
     phone: Option<&PhoneNumber>,
 ) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneNumber>)>, DbErr> {
-    let mut condition = sea_orm::Condition::any();
+    let mut condition = Condition::any();
     condition = condition.add_option(nickname.map(|key| Column::NicknameKey.eq(key)));
     condition = condition.add_option(email.map(|key| Column::EmailKey.eq(key)));
     condition = condition.add_option(phone.map(|phone| Column::Phone.eq(phone.clone())));
@@ -127,22 +126,81 @@ pub(super) async fn taken(
 /// # Errors
 /// Those of the database.
 pub async fn set_role(
-    db: &sea_orm::DatabaseTransaction,
+    tx: &DatabaseTransaction,
     id: UserId,
     role: Role,
     now: Instant,
 ) -> Result<bool, DbErr> {
-    let change = ActiveModel { role: Set(role), updated_at: Set(now), ..Default::default() };
-    let updated = Entity::update_many()
-        .set(change)
-        .filter(Column::Id.eq(id))
-        .filter(Column::DeletedAt.is_null())
-        .exec(db)
-        .await?;
+    let change = ActiveModel { role: Set(role), ..Default::default() };
+    set(tx, living_one(id), change, now).await
+}
+
+/// Turns somebody's two-factor login on or off. Answers whether there is such a person.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_two_factor(
+    tx: &DatabaseTransaction,
+    id: UserId,
+    enabled: bool,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel { two_factor_enabled: Set(enabled), ..Default::default() };
+    set(tx, living_one(id), change, now).await
+}
+
+/// Writes down that somebody's phone is theirs. Answers whether that is new.
+///
+/// # Errors
+/// Those of the database.
+pub async fn verify_phone(
+    tx: &DatabaseTransaction,
+    id: UserId,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let unverified = living_one(id).add(Column::Phone.is_not_null());
+    let unverified = unverified.add(Column::PhoneVerifiedAt.is_null());
+    let change = ActiveModel { phone_verified_at: Set(Some(now)), ..Default::default() };
+    set(tx, unverified, change, now).await
+}
+
+/// Gives a phone to somebody who has none. Answers whether that was so.
+pub(super) async fn set_phone(
+    tx: &DatabaseTransaction,
+    id: UserId,
+    phone: &PhoneNumber,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel { phone: Set(Some(phone.clone())), ..Default::default() };
+    set(tx, living_one(id).add(Column::Phone.is_null()), change, now).await
+}
+
+/// Writes what changed about somebody.
+pub(super) async fn set_some(
+    tx: &DatabaseTransaction,
+    id: UserId,
+    change: ActiveModel,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    set(tx, living_one(id), change, now).await
+}
+
+fn living_one(id: UserId) -> Condition {
+    Condition::all().add(Column::Id.eq(id)).add(Column::DeletedAt.is_null())
+}
+
+async fn set(
+    tx: &DatabaseTransaction,
+    whom: Condition,
+    mut change: ActiveModel,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    change.updated_at = Set(now);
+    let updated = Entity::update_many().set(change).filter(whom).exec(tx).await?;
     Ok(updated.rows_affected == 1)
 }
 
 /// Writes a new person's row.
-pub(super) async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub(super) async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

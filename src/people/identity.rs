@@ -92,6 +92,16 @@ pub enum Identifier {
     Phone(PhoneNumber),
 }
 
+/// As one text: what two mean the same have the same.
+impl std::fmt::Display for Identifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nickname(key) | Self::Email(key) => f.write_str(key),
+            Self::Phone(phone) => f.write_str(phone.as_str()),
+        }
+    }
+}
+
 impl Identifier {
     /// With an @ an e-mail address; else a phone number, if it parses as one; else a nickname.
     pub fn parse(text: &str, default_region: Option<&Region>) -> Self {

@@ -2,12 +2,16 @@
 //!
 //! It knows nothing of passwords, sessions or what people do: proving who one is belongs to `accounts`.
 
+mod change;
 mod entity;
 pub mod graphql;
 mod identity;
 pub mod loaders;
 mod register;
 
-pub use entity::{Model as Person, Role, by_id, by_identifier, set_role};
+pub use change::{Changes, living, set_phone, update};
+pub use entity::{
+    Model as Person, Role, by_id, by_identifier, set_role, set_two_factor, verify_phone,
+};
 pub use identity::{Email, Identifier, Nickname, person_name};
 pub use register::{NewPerson, register};

@@ -75,7 +75,8 @@ pub async fn register(
     entity::insert(tx, row).await.map_err(which_is_taken)
 }
 
-fn which_is_taken(error: DbErr) -> Error {
+/// Which field of somebody's is another's already, when that is what the database refused.
+pub(super) fn which_is_taken(error: DbErr) -> Error {
     let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone")];
     match columns.iter().find(|(_, column)| is_taken(&error, "users", &[column])) {
         Some((field, _)) => taken(field).into(),

@@ -98,6 +98,12 @@ impl Events {
         self.topics.lock().contains_key(topic)
     }
 
+    /// What somebody listens to among the topics that begin like this, without that beginning.
+    pub fn listened_to(&self, beginning: &str) -> Vec<String> {
+        let topics = self.topics.lock();
+        topics.keys().filter_map(|topic| Some(topic.strip_prefix(beginning)?.to_owned())).collect()
+    }
+
     /// How many topics somebody listens to.
     pub fn topics(&self) -> usize {
         self.topics.lock().len()

@@ -11,6 +11,7 @@ use outbound::Outbound;
 use uuid::{Builder, Uuid};
 use vault::Vault;
 
+pub mod budget;
 pub mod clock;
 pub mod database;
 pub mod entropy;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
 use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, UpdateMany};
 
 use crate::ids::{MessageId, SessionId, UserId};
 use crate::platform::clock::Instant;
+use crate::platform::database::padded;
 
 /// How long one is kept when its time is over.
 const KEPT: Duration = Duration::from_hours(24);
@@ -16,17 +17,27 @@ const KEPT: Duration = Duration::from_hours(24);
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub user_id: UserId,
+    /// Whose it is; none while that is not looked up, and when nobody has the identifier.
+    pub user_id: Option<UserId>,
     /// The session that may answer it; none when nobody is signed in yet.
     pub session_id: Option<SessionId>,
     pub purpose: Purpose,
-    /// A keyed hash of the code.
-    pub code_hash: Vec<u8>,
-    /// The message that brings the code.
-    pub message_id: MessageId,
+    /// A keyed hash of the identifier by which a forgotten password was told of.
+    pub identifier_hash: Option<Vec<u8>>,
+    /// The identifier itself.
+    pub sealed_identifier: Option<Vec<u8>>,
+    /// A keyed hash of the code; none when none was sent.
+    pub code_hash: Option<Vec<u8>>,
+    /// The message that brings the code; none when it was not sent by SMS.
+    pub message_id: Option<MessageId>,
+    /// How many codes went out, this one's and those of the challenges that it follows.
+    pub sends: i32,
+    /// Whether its code is still to be made and sent.
+    pub due: bool,
     pub created_at: Instant,
     pub expires_at: Instant,
     pub resend_at: Instant,
+    pub answered_at: Option<Instant>,
 }
 
 /// What a code is for.
@@ -58,6 +69,95 @@ impl ActiveModelBehavior for ActiveModel {}
 pub async fn insert(tx: &DatabaseTransaction, challenge: Model) -> Result<(), DbErr> {
     let row: ActiveModel = challenge.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// A challenge.
+pub async fn by_id(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
+/// Some challenges.
+pub async fn by_ids(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(padded(ids))).all(db).await
+}
+
+/// The newest of an account, session and purpose that can be answered.
+pub async fn open_of(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    session: Option<SessionId>,
+    purpose: Purpose,
+    now: Instant,
+) -> Result<Option<Model>, DbErr> {
+    let of_session = match session {
+        Some(session) => Column::SessionId.eq(session),
+        None => Column::SessionId.is_null(),
+    };
+    let of_user = open(now).filter(Column::UserId.eq(user)).filter(of_session);
+    of_user.filter(Column::Purpose.eq(purpose)).one(tx).await
+}
+
+/// The newest that was asked for by an identifier and can be answered.
+pub async fn open_by_identifier(
+    db: &impl ConnectionTrait,
+    identifier: &[u8],
+    now: Instant,
+) -> Result<Option<Model>, DbErr> {
+    open(now).filter(Column::IdentifierHash.eq(identifier)).one(db).await
+}
+
+fn open(now: Instant) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::AnsweredAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .order_by_desc(Column::Id)
+}
+
+/// Those whose code is still to be sent, the oldest first.
+pub async fn due(db: &impl ConnectionTrait, most: u64) -> Result<Vec<Model>, DbErr> {
+    let due = Entity::find().filter(Expr::cust("due")).order_by_asc(Column::CreatedAt);
+    due.limit(most).all(db).await
+}
+
+/// Marks one as answered. False when it was already, or has another code by now.
+pub async fn answer(tx: &DatabaseTransaction, seen: &Model, now: Instant) -> Result<bool, DbErr> {
+    let answered = unchanged(seen).col_expr(Column::AnsweredAt, Expr::value(now)).exec(tx).await?;
+    Ok(answered.rows_affected == 1)
+}
+
+/// Writes another state of a challenge, unless it has changed since it was read.
+pub async fn renew(tx: &DatabaseTransaction, seen: &Model, to: &Model) -> Result<bool, DbErr> {
+    let renewed = unchanged(seen)
+        .col_expr(Column::UserId, Expr::value(to.user_id))
+        .col_expr(Column::CodeHash, Expr::value(to.code_hash.clone()))
+        .col_expr(Column::MessageId, Expr::value(to.message_id))
+        .col_expr(Column::Sends, Expr::value(to.sends))
+        .col_expr(Column::Due, Expr::value(to.due))
+        .col_expr(Column::ExpiresAt, Expr::value(to.expires_at))
+        .col_expr(Column::ResendAt, Expr::value(to.resend_at))
+        .exec(tx)
+        .await?;
+    Ok(renewed.rows_affected == 1)
+}
+
+/// A challenge that is as it was read.
+fn unchanged(seen: &Model) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .filter(Column::Id.eq(seen.id))
+        .filter(Column::AnsweredAt.is_null())
+        .filter(Column::Sends.eq(seen.sends))
+        .filter(Column::Due.eq(seen.due))
+}
+
+/// Drops what would still sign somebody in, when the password that led there is no more.
+pub async fn drop_logins(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+    let lead_in = [Purpose::Login, Purpose::ResetPassword];
+    Entity::delete_many()
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Purpose.is_in(lead_in))
+        .exec(tx)
+        .await?;
     Ok(())
 }
 

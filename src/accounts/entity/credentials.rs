@@ -1,7 +1,7 @@
 //! A person's password.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel, QuerySelect};
 
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
@@ -39,22 +39,23 @@ pub async fn hash_of(
     Ok(Entity::find_by_id(user).one(db).await?.map(|row| row.password_hash))
 }
 
-/// Puts another hash in the place of a person's, unless that has changed meanwhile.
-pub async fn replace(
+/// Locks an account until the transaction ends: nobody else answers its codes, changes its password or logs
+/// in to it meanwhile. Take it before any other of its rows. Answers the password's hash as it is now.
+pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<PasswordHash>, DbErr> {
+    // SQLite has one writer, and no such clause.
+    Ok(Entity::find_by_id(user).lock_exclusive().one(tx).await?.map(|row| row.password_hash))
+}
+
+/// Sets a password, whatever it was.
+pub async fn set(
     tx: &DatabaseTransaction,
     user: UserId,
-    old: &PasswordHash,
     fresh: PasswordHash,
     now: Instant,
 ) -> Result<(), DbErr> {
     let change =
         ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
-    Entity::update_many()
-        .set(change)
-        .filter(Column::UserId.eq(user))
-        .filter(Column::PasswordHash.eq(old.clone()))
-        .exec(tx)
-        .await?;
+    Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The tables of accounts.
 
+pub mod audit;
 pub mod challenges;
 pub mod credentials;
 pub mod endings;

@@ -29,6 +29,8 @@ pub struct Model {
     pub ip_address: Option<String>,
     pub refresh_hash: Vec<u8>,
     pub parent_hash: Option<Vec<u8>>,
+    /// Whether a code by SMS was answered too when it was opened.
+    pub second_factor: bool,
     pub created_at: Instant,
     /// When its refresh token was last used, or it was opened.
     pub last_used_at: Instant,
@@ -122,15 +124,38 @@ pub async fn end(
     Ok(updated.rows_affected == 1)
 }
 
-/// Ends every session of a user.
-pub async fn end_all(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<(), DbErr> {
+/// Ends every session of a user, but for one that may stay.
+pub async fn end_all(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    but: Option<SessionId>,
+    now: Instant,
+) -> Result<(), DbErr> {
     let change = ActiveModel { ended_at: Set(Some(now)), ..Default::default() };
-    let ended = Entity::update_many()
+    let mut ended = Entity::update_many()
         .set(change)
         .filter(Column::UserId.eq(user))
         .filter(Column::EndedAt.is_null());
+    if let Some(but) = but {
+        ended = ended.filter(Column::Id.ne(but));
+    }
     ended.exec(tx).await?;
     Ok(())
+}
+
+/// Whether a user has signed in before, and never with a program that says this of itself.
+pub async fn is_new_device(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    user_agent: Option<&str>,
+) -> Result<bool, DbErr> {
+    let of_user = Entity::find().select_only().column(Column::Id).filter(Column::UserId.eq(user));
+    let same = match user_agent {
+        Some(agent) => of_user.clone().filter(Column::UserAgent.eq(agent)),
+        None => of_user.clone().filter(Column::UserAgent.is_null()),
+    };
+    let any = async |rows: Select<Entity>| rows.into_tuple::<SessionId>().one(tx).await;
+    Ok(any(of_user).await?.is_some() && any(same).await?.is_none())
 }
 
 /// Drops those that have been over for long, whatever ended them.

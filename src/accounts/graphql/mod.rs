@@ -1,19 +1,25 @@
 //! Accounts in the schema: signing up and in, sessions, and the fields of `User`.
 
-use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObject, Union};
+use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject, Union};
 
-use super::entity::sessions::{self, Model};
-use super::{Accounts, Client, SignedIn};
+use super::entity::sessions;
+use super::second_factor;
+use super::{Accounts, Client, SignIn, SignedIn};
 use crate::api::scalars::{DateTime, EmailAddress, PhoneNumber};
-use crate::api::{Answer, Asks, Caller, answer, reply};
+use crate::api::{Answer, Asks, Caller, Viewer, answer, reply};
 use crate::contacts::graphql::{Contacts, contacts_of};
-use crate::error::{Error, ErrorCode, Result};
-use crate::ids::{self, SessionId};
+use crate::error::{ErrorCode, Result};
 use crate::people::graphql::{Profile, Role, User};
 
 mod challenge;
+mod password;
+mod profile;
+mod session;
 
-pub use challenge::{CodeChallenge, CodePurpose};
+pub use challenge::{CodeChallenge, CodeMutation, CodeQuery, CodeSubscription};
+pub use password::PasswordMutation;
+pub use profile::ProfileMutation;
+pub use session::{Session, SessionMutation};
 
 fn accounts<'a>(ctx: &Context<'a>) -> &'a Accounts {
     ctx.data_unchecked::<std::sync::Arc<Accounts>>()
@@ -21,6 +27,22 @@ fn accounts<'a>(ctx: &Context<'a>) -> &'a Accounts {
 
 fn client<'a>(ctx: &Context<'a>) -> &'a Client {
     ctx.data_unchecked::<Client>()
+}
+
+/// Does something to one's own account, and answers with it as it is then.
+async fn own_record(
+    ctx: &Context<'_>,
+    deed: impl AsyncFnOnce(Viewer) -> Result<()>,
+) -> Answer<User> {
+    let done = async {
+        let viewer = ctx.viewer()?;
+        deed(viewer).await?;
+        Ok(viewer.user)
+    };
+    match done.await {
+        Ok(user) => User::load(ctx, user).await,
+        Err(error) => reply(ctx, Err(error)),
+    }
 }
 
 #[ComplexObject]
@@ -51,8 +73,8 @@ impl User {
     }
 
     /// Whether a login asks for a code by SMS.
-    async fn two_factor_enabled(&self) -> bool {
-        self.person.two_factor_enabled
+    async fn two_factor_enabled(&self, ctx: &Context<'_>) -> bool {
+        second_factor::is_on(accounts(ctx), &self.person)
     }
 
     /// Whether others who have my number may see my profile.
@@ -108,46 +130,6 @@ impl User {
     }
 }
 
-/// A session's row in the schema.
-pub struct Session {
-    session: Model,
-    current: bool,
-}
-
-/// One place where somebody is signed in.
-#[Object]
-impl Session {
-    /// The session's id.
-    async fn id(&self) -> ID {
-        self.session.id.to_string().into()
-    }
-
-    /// What the program said of itself when it signed in.
-    async fn user_agent(&self) -> Option<&str> {
-        self.session.user_agent.as_deref()
-    }
-
-    /// The address that it signed in from.
-    async fn ip_address(&self) -> Option<&str> {
-        self.session.ip_address.as_deref()
-    }
-
-    /// When it signed in.
-    async fn created_at(&self) -> DateTime {
-        self.session.created_at.into()
-    }
-
-    /// When it last got new tokens.
-    async fn last_used_at(&self) -> DateTime {
-        self.session.last_used_at.into()
-    }
-
-    /// Whether this request comes from it.
-    async fn current(&self) -> bool {
-        self.current
-    }
-}
-
 /// What shows who you are from now on.
 #[derive(SimpleObject)]
 pub struct AuthTokens {
@@ -191,9 +173,12 @@ pub enum AuthResult {
     CodeChallenge(CodeChallenge),
 }
 
-impl From<SignedIn> for AuthResult {
-    fn from(signed_in: SignedIn) -> Self {
-        Self::AuthTokens(signed_in.into())
+impl From<SignIn> for AuthResult {
+    fn from(sign_in: SignIn) -> Self {
+        match sign_in {
+            SignIn::Done(signed_in) => Self::AuthTokens(signed_in.into()),
+            SignIn::Code(challenge) => Self::CodeChallenge(challenge.into()),
+        }
     }
 }
 
@@ -293,7 +278,7 @@ pub struct AccountMutation;
 #[Object]
 impl AccountMutation {
     /// Makes an account by phone, e-mail or nickname, and signs in. No confirmation is needed; a phone gets a
-    /// code that shows whose it is.
+    /// code that shows whose it is. Where two-factor login is required, that code is asked for first.
     async fn signup(
         &self,
         ctx: &Context<'_>,
@@ -307,7 +292,8 @@ impl AccountMutation {
         .await
     }
 
-    /// Signs in by nickname, e-mail address or phone number.
+    /// Signs in by nickname, e-mail address or phone number. With two-factor login on, a code goes out by SMS
+    /// first: answer it with `verifyCode`.
     async fn login(
         &self,
         ctx: &Context<'_>,
@@ -331,40 +317,5 @@ impl AccountMutation {
             Ok(super::refresh(accounts(ctx), ctx.platform(), &refresh_token).await?.into())
         })
         .await
-    }
-
-    /// Signs out. The session's tokens are dead at once.
-    async fn logout(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Ends all of your sessions, not only this one.", default)]
-        everywhere: bool,
-    ) -> Answer<bool> {
-        answer(ctx, async {
-            let viewer = ctx.viewer()?;
-            super::logout(accounts(ctx), ctx.platform(), viewer.user, viewer.session, everywhere)
-                .await?;
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Ends one of your sessions.
-    async fn end_session(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The session's id.")] id: ID,
-    ) -> Answer<User> {
-        let ended: Result<_> = async {
-            let viewer = ctx.viewer()?;
-            let id = ids::parse::<SessionId>(&id).ok_or_else(|| Error::not_found("session"))?;
-            super::end_session(accounts(ctx), ctx.platform(), viewer.user, id).await?;
-            Ok(viewer.user)
-        }
-        .await;
-        match ended {
-            Ok(user) => User::load(ctx, user).await,
-            Err(error) => reply(ctx, Err(error)),
-        }
     }
 }

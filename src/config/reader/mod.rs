@@ -14,14 +14,12 @@ use url::Url;
 
 use super::graphql::{DocumentLimits, Graphql, StreamLimits};
 use super::{
-    Config, Connections, CorsOrigins, Database, DatabaseTls, Environment, KEYS, LINE_TYPES, Limits,
-    LookupSource,
+    Config, Connections, CorsOrigins, Database, DatabaseTls, Environment, KEYS, LINE_TYPES,
+    LookupSource, TwoFactor,
 };
 
+mod limits;
 mod sms;
-
-/// Development is one person behind one address.
-const DEVELOPMENT_ADDRESS_FACTOR: f64 = 100.0;
 
 const ON_OR_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
 
@@ -66,6 +64,11 @@ impl Reader {
             public_url,
             metrics_token: self.text("METRICS_TOKEN").map(SecretString::from),
             access_token: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),
+            two_factor: self.choice(
+                "TWO_FACTOR",
+                &[("optional", TwoFactor::Optional), ("required", TwoFactor::Required)],
+                TwoFactor::Optional,
+            ),
             graphiql,
             graphql: self.graphql(!production || graphiql),
             limits: self.limits(production),
@@ -278,33 +281,6 @@ impl Reader {
             trusted_documents: self.text("TRUSTED_DOCUMENTS").map(PathBuf::from),
             upload_bytes: self.within("UPLOAD_MAX_BYTES", 64 << 20, 1024..=16 << 30),
         }
-    }
-
-    fn limits(&mut self, production: bool) -> Limits {
-        let scale = self.parsed("LIMITS_SCALE", 1.0_f64);
-        if !(scale.is_finite() && scale > 0.0) {
-            self.problems.push("LIMITS_SCALE: must be a number above 0".into());
-        }
-        let per_address = if production { scale } else { scale * DEVELOPMENT_ADDRESS_FACTOR };
-        Limits {
-            failed_logins: self.limit("LIMIT_FAILED_LOGINS", 10, scale),
-            failed_logins_per_address: self.limit(
-                "LIMIT_FAILED_LOGINS_PER_ADDRESS",
-                100,
-                per_address,
-            ),
-            signups_per_address: self.limit("LIMIT_SIGNUPS_PER_ADDRESS", 60, per_address),
-            lookups: self.limit("LIMIT_LOOKUPS", 100, scale),
-        }
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded just before"
-    )]
-    fn limit(&mut self, key: &str, default: u32, scale: f64) -> u32 {
-        (f64::from(self.parsed(key, default)) * scale).ceil().clamp(0.0, f64::from(u32::MAX)) as u32
     }
 
     fn text(&self, key: &str) -> Option<String> {

@@ -18,7 +18,7 @@ use crate::platform::phone::PhoneNumber;
 
 mod search;
 
-pub use search::{Wanted, clear_bodies, page, retry_one, retry_some, retryable};
+pub use search::{Wanted, clear_bodies, page, retry_one, retry_some, retryable, statuses};
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -1,4 +1,4 @@
-//! What operators look for, and have sent again.
+//! What operators look for, and have sent again; and how far single messages are.
 
 use std::time::Duration;
 
@@ -15,6 +15,20 @@ use crate::platform::phone::PhoneNumber;
 
 /// No message is worth more of an operator's patience.
 const MOST_RETRIES: i16 = 1_000;
+
+/// How far some messages are.
+pub async fn statuses(
+    db: &impl ConnectionTrait,
+    ids: &[MessageId],
+) -> Result<Vec<(MessageId, Status)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Status])
+        .filter(Column::Id.is_in(padded(ids)))
+        .into_tuple()
+        .all(db)
+        .await
+}
 
 /// Which messages.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,78 @@
+//! Recovering an account whose phone is lost, by command line: an operator who has made sure who asks.
+
+use std::time::Duration;
+
+use super::challenge::{Purpose, public_code};
+use super::endings::{self, Ending};
+use super::entity::challenges::Model;
+use super::entity::{audit, challenges, credentials, sessions};
+use super::{Accounts, notice};
+use crate::error::{Error, Result};
+use crate::messages::Template;
+use crate::people::{self, Identifier, Person};
+use crate::platform::Platform;
+use crate::platform::clock::Instant;
+
+/// How long the owner has to set a new password.
+const LIFETIME: Duration = Duration::from_hours(24);
+
+/// What `resetPassword` takes, once.
+pub struct Recovery {
+    /// Whose account it is.
+    pub person: Person,
+    /// The challenge's id.
+    pub challenge_id: String,
+    /// Its code.
+    pub code: String,
+    /// When it is no longer taken.
+    pub expires_at: Instant,
+}
+
+/// Ends the account's sessions, turns its second factor off, and makes a code to set a new password with.
+/// The number stays.
+///
+/// # Errors
+/// NOT_FOUND when nobody has the identifier.
+pub async fn recover(
+    accounts: &Accounts,
+    platform: &Platform,
+    identifier: &Identifier,
+) -> Result<Recovery> {
+    let now = platform.now();
+    let tx = platform.database.begin().await?;
+    let person =
+        people::by_identifier(&tx, identifier).await?.ok_or_else(|| Error::not_found("user"))?;
+    credentials::lock(&tx, person.id).await?;
+    if person.two_factor_enabled {
+        people::set_two_factor(&tx, person.id, false, now).await?;
+        notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
+    }
+    challenges::drop_logins(&tx, person.id).await?;
+    sessions::end_all(&tx, person.id, None, now).await?;
+    endings::record(&tx, platform, Ending::Account(person.id)).await?;
+    let id = platform.new_id();
+    let (challenge_id, code, code_hash) = public_code(platform, id);
+    let row = Model {
+        id,
+        user_id: Some(person.id),
+        session_id: None,
+        purpose: Purpose::ResetPassword,
+        identifier_hash: None,
+        sealed_identifier: None,
+        code_hash: Some(code_hash),
+        message_id: None,
+        sends: 1,
+        due: false,
+        created_at: now,
+        expires_at: now + LIFETIME,
+        // It is not sent, so it is not sent again.
+        resend_at: now + LIFETIME,
+        answered_at: None,
+    };
+    let expires_at = row.expires_at;
+    challenges::insert(&tx, row).await?;
+    audit::write(&tx, platform, person.id, audit::Deed::Recovered).await?;
+    tx.commit().await?;
+    tracing::warn!(user = %person.id, "the account was recovered by an operator");
+    Ok(Recovery { person, challenge_id, code, expires_at })
+}

@@ -1,0 +1,70 @@
+//! Setting a new password in the place of a forgotten one.
+
+use super::challenge::{self, Answerer, Asker, Purpose, Verification, answered, budgets};
+use super::endings::{self, Ending};
+use super::entity::{challenges, credentials, sessions};
+use super::password::Password;
+use super::session::{self, Client, Proof, SignIn};
+use super::{Accounts, notice, second_factor};
+use crate::error::{At, ErrorCode, Result};
+use crate::messages::Template;
+use crate::platform::Platform;
+use crate::platform::throttle::network_of;
+
+/// What a password is set anew with: ResetPasswordInput of the schema.
+#[derive(Clone)]
+pub struct ResetPasswordInput {
+    pub verification: Verification,
+    pub new_password: String,
+}
+
+/// Sets the password, ends every session, and signs in: with two-factor login on after one more code.
+///
+/// # Errors
+/// BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+pub async fn reset_password(
+    accounts: &Accounts,
+    platform: &Platform,
+    client: &Client,
+    input: ResetPasswordInput,
+) -> Result<SignIn> {
+    let password = Password::choose(&input.new_password).at("newPassword")?;
+    // Hashed before the code is looked at, so that the time tells nothing of it. A bad code counts like a
+    // bad password, or hashes could be had for nothing.
+    let address = network_of(client.address);
+    let counted = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
+    let hash = accounts.passwords.hash(platform, &password).await?;
+    let (purpose, by, field) = (Purpose::ResetPassword, Answerer::Anybody, "verification.code");
+    let answer = answered(accounts, platform, purpose, by, &input.verification, field).await;
+    let (tx, person) = match answer {
+        Ok(right) => right,
+        Err(error) => {
+            if error.code() == ErrorCode::CodeInvalid {
+                counted.keep();
+            }
+            return Err(error);
+        }
+    };
+    credentials::set(&tx, person.id, hash, platform.now()).await?;
+    challenges::drop_logins(&tx, person.id).await?;
+    sessions::end_all(&tx, person.id, None, platform.now()).await?;
+    let ending = Ending::Account(person.id);
+    endings::record(&tx, platform, ending).await?;
+    notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    let signed_in = match person.phone.as_ref().filter(|_| second_factor::is_on(accounts, &person))
+    {
+        Some(phone) => {
+            budgets::charge(accounts, platform, &tx, phone, person.id).await?;
+            let asker = Asker { person: &person, session: None, address: client.address };
+            let login = Purpose::Login;
+            SignIn::Code(challenge::make(accounts, platform, &tx, &asker, phone, login, 1).await?)
+        }
+        None => SignIn::Done(
+            session::open(accounts, platform, &tx, person, client, Proof::Password).await?,
+        ),
+    };
+    tx.commit().await?;
+    accounts.messages.wake.wake();
+    endings::apply(accounts, platform, ending).await?;
+    Ok(signed_in)
+}

@@ -1,0 +1,27 @@
+//! Answering a login's code.
+
+use super::Accounts;
+use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::session::{self, Client, Proof, SignedIn};
+use crate::error::Result;
+use crate::platform::Platform;
+
+/// Opens the session that a password and a code have earned.
+///
+/// # Errors
+/// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+pub async fn verify_code(
+    accounts: &Accounts,
+    platform: &Platform,
+    client: &Client,
+    verification: &Verification,
+) -> Result<SignedIn> {
+    let by = Answerer::Anybody;
+    let (tx, person) =
+        answered(accounts, platform, Purpose::Login, by, verification, "code").await?;
+    let proof = Proof::PasswordAndCode;
+    let signed_in = session::open(accounts, platform, &tx, person, client, proof).await?;
+    tx.commit().await?;
+    accounts.messages.wake.wake();
+    Ok(signed_in)
+}

@@ -1,0 +1,42 @@
+//! How far single messages are, for the rooms above whose deeds they tell of.
+
+use std::collections::HashMap;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+
+use super::Status;
+use super::entity::messages::{self, Change};
+use super::entity::moves;
+use crate::error::Result;
+use crate::ids::MessageId;
+use crate::platform::Platform;
+
+/// The topic of one message. This instance tells what it did itself; what others did is for the listener
+/// to look at.
+pub fn delivery_topic(id: MessageId) -> String {
+    format!("message:{id}")
+}
+
+/// How far some messages are.
+///
+/// # Errors
+/// Those of the database.
+pub async fn deliveries(
+    db: &impl ConnectionTrait,
+    ids: &[MessageId],
+) -> Result<HashMap<MessageId, Status>> {
+    Ok(messages::statuses(db, ids).await?.into_iter().collect())
+}
+
+/// Withdraws a message that waits still. One that is on its way stays so.
+///
+/// # Errors
+/// Those of the database.
+pub async fn withdraw(platform: &Platform, tx: &DatabaseTransaction, id: MessageId) -> Result<()> {
+    let waits = messages::by_id(tx, id).await?.filter(|seen| seen.status == Status::Queued);
+    let Some(seen) = waits else { return Ok(()) };
+    if let Some(way) = messages::shift(tx, &seen, Status::Cancelled, Change::default()).await? {
+        moves::add(tx, platform, [way]).await?;
+    }
+    Ok(())
+}
