@@ -1,9 +1,8 @@
 //! What changes about a person. Never the phone, once there is one: the database refuses that too.
 
-use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{ActiveValue, ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
-use super::entity::{self, ActiveModel, Model};
+use super::entity::{self, Model};
 use super::identity::{Email, Nickname};
 use super::register::which_is_taken;
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -42,41 +41,29 @@ pub async fn update(
     id: UserId,
     changes: Changes,
 ) -> Result<()> {
-    let person = living(tx, id).await?;
-    let keeps_nickname = !changes.clear_nickname && person.nickname.is_some();
-    let keeps_email = !changes.clear_email && person.email.is_some();
-    let is_left = keeps_nickname
-        || keeps_email
-        || person.phone.is_some()
-        || changes.nickname.is_some()
-        || changes.email.is_some();
-    if !is_left {
+    let mut person = living(tx, id).await?;
+    if changes.clear_nickname {
+        (person.nickname, person.nickname_key) = (None, None);
+    }
+    if changes.clear_email {
+        (person.email, person.email_key) = (None, None);
+    }
+    if changes.clear_name {
+        person.name = None;
+    }
+    if let Some(nickname) = changes.nickname {
+        (person.nickname, person.nickname_key) = (Some(nickname.shown), Some(nickname.key));
+    }
+    if let Some(email) = changes.email {
+        (person.email, person.email_key) = (Some(email.shown), Some(email.key));
+    }
+    person.name = changes.name.or(person.name);
+    person.discoverable = changes.discoverable.unwrap_or(person.discoverable);
+    if person.nickname.is_none() && person.email.is_none() && person.phone.is_none() {
         let message = "Nothing would be left to log in by.";
         return Err(Failure::new(ErrorCode::Conflict, message).at("clear").into());
     }
-    let (nickname, nickname_key) = changes.nickname.map(|it| (it.shown, it.key)).unzip();
-    let (email, email_key) = changes.email.map(|it| (it.shown, it.key)).unzip();
-    let change = ActiveModel {
-        nickname: column(changes.clear_nickname, nickname),
-        nickname_key: column(changes.clear_nickname, nickname_key),
-        name: column(changes.clear_name, changes.name),
-        email: column(changes.clear_email, email),
-        email_key: column(changes.clear_email, email_key),
-        discoverable: changes.discoverable.map_or(NotSet, Set),
-        ..Default::default()
-    };
-    entity::set_some(tx, id, change, platform.now()).await.map_err(which_is_taken)?;
-    Ok(())
-}
-
-fn column<T>(is_cleared: bool, value: Option<T>) -> ActiveValue<Option<T>>
-where
-    Option<T>: Into<Value>,
-{
-    match value {
-        None if !is_cleared => NotSet,
-        value => Set(value),
-    }
+    entity::set_profile(tx, person, platform.now()).await.map_err(which_is_taken)
 }
 
 /// Gives a phone to somebody who has none. Answers whether that was so.

@@ -175,14 +175,23 @@ pub(super) async fn set_phone(
     set(tx, living_one(id).add(Column::Phone.is_null()), change, now).await
 }
 
-/// Writes what changed about somebody.
-pub(super) async fn set_some(
+/// Writes what a person may change about themselves.
+pub(super) async fn set_profile(
     tx: &DatabaseTransaction,
-    id: UserId,
-    change: ActiveModel,
+    person: Model,
     now: Instant,
-) -> Result<bool, DbErr> {
-    set(tx, living_one(id), change, now).await
+) -> Result<(), DbErr> {
+    let change = ActiveModel {
+        nickname: Set(person.nickname),
+        nickname_key: Set(person.nickname_key),
+        name: Set(person.name),
+        email: Set(person.email),
+        email_key: Set(person.email_key),
+        discoverable: Set(person.discoverable),
+        ..Default::default()
+    };
+    set(tx, living_one(person.id), change, now).await?;
+    Ok(())
 }
 
 fn living_one(id: UserId) -> Condition {

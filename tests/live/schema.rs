@@ -11,7 +11,10 @@ use async_graphql::{
 use data_encoding::HEXLOWER;
 use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use switchboard::accounts::graphql::{AccountMutation, AccountQuery};
+use switchboard::accounts::graphql::{
+    AccountMutation, AccountQuery, CodeMutation, CodeQuery, PasswordMutation, ProfileMutation,
+    SessionMutation,
+};
 use switchboard::api::{ApiError, Asks, UploadRule, live};
 use switchboard::app::App;
 use switchboard::contacts::graphql::ContactMutation;
@@ -23,12 +26,16 @@ use switchboard::server::graphql::Engine;
 
 /// The product's, and numbers and pages.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, PeopleQuery, MessageQuery, NumberQuery);
+pub struct Query(AccountQuery, CodeQuery, PeopleQuery, MessageQuery, NumberQuery);
 
 /// The product's, and counters and files.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountMutation,
+    CodeMutation,
+    SessionMutation,
+    ProfileMutation,
+    PasswordMutation,
     ContactMutation,
     MessageMutation,
     CounterMutation,
