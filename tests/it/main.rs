@@ -3,12 +3,14 @@
 mod support;
 
 mod closings;
+mod codes;
 mod commands;
 mod console;
 mod contacts;
 mod cors;
 mod crashes;
 mod database;
+mod delivery;
 mod docs;
 mod documents;
 mod edge;
@@ -21,9 +23,12 @@ mod login;
 mod lookup;
 mod messages;
 mod operators;
+mod passwords;
 mod persisted;
+mod profile;
 mod receipts;
 mod schema;
+mod second_factor;
 mod sessions;
 mod signup;
 mod sockets;

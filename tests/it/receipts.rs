@@ -9,18 +9,9 @@ use switchboard::ids::MessageId;
 use switchboard::messages::Kind;
 use switchboard::platform::vault::sha256;
 
-use crate::support::sms::{RECEIPT_SECRET, accepts};
+use crate::support::sms::{RECEIPT_SECRET, accepts, told};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{TestApp, bare, on_each_shared_database, query};
-
-/// A receipt of the gateway that the test plays.
-fn told(id: &str, status: &str) -> Request<Body> {
-    Request::post("/webhooks/sms/http")
-        .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {RECEIPT_SECRET}"))
-        .body(json!({ "id": id, "status": status }).to_string().into())
-        .expect("a request")
-}
 
 async fn tells(app: &TestApp, id: &str, status: &str) -> StatusCode {
     app.request(told(id, status)).await.0

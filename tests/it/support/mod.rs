@@ -25,6 +25,7 @@ use switchboard::server::graphql::Engine;
 use tower::ServiceExt;
 
 pub mod binary;
+pub mod codes;
 pub mod databases;
 pub mod form;
 pub mod gateway;
@@ -128,7 +129,12 @@ impl TestApp {
 
     /// Somebody without a token.
     pub fn anonymous(&self) -> Caller {
-        Caller { app: self.clone(), token: None, address: [192, 0, 2, 1].into() }
+        Caller {
+            app: self.clone(),
+            token: None,
+            address: [192, 0, 2, 1].into(),
+            agent: "test".into(),
+        }
     }
 
     /// Somebody with this token, good or not.
@@ -189,12 +195,18 @@ pub struct Caller {
     app: TestApp,
     pub token: Option<String>,
     address: std::net::IpAddr,
+    agent: String,
 }
 
 impl Caller {
     /// The same person elsewhere.
     pub fn at_address(&self, address: &str) -> Self {
         Self { address: address.parse().expect("an address"), ..self.clone() }
+    }
+
+    /// The same person with another program.
+    pub fn with_agent(&self, agent: &str) -> Self {
+        Self { agent: agent.to_owned(), ..self.clone() }
     }
 
     /// Sends an operation.
@@ -214,7 +226,8 @@ impl Caller {
 
     async fn answer(&self, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.address, 1234)));
-        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("test"));
+        let agent = HeaderValue::from_str(&self.agent).expect("a header");
+        request.headers_mut().insert(header::USER_AGENT, agent);
         let response = self.app.router.clone().oneshot(request).await.expect("the router answers");
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("text");

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use switchboard::ids::MessageId;
 use switchboard::messages::{Kind, NewMessage, Text, queue};
@@ -60,6 +62,11 @@ impl TestApp {
         }
         tx.commit().await.expect("committed");
         ids
+    }
+
+    /// A receipt of the gateway that the test plays, which is believed.
+    pub async fn receipt(&self, id: &str, status: &str) {
+        assert_eq!(self.request(told(id, status)).await.0, StatusCode::OK);
     }
 
     /// What is due, once.
@@ -135,6 +142,15 @@ impl TestApp {
         self.while_time_passes(async move { app.run_due_jobs().await.expect("no job fails") })
             .await;
     }
+}
+
+/// A receipt of the gateway that the test plays.
+pub fn told(id: &str, status: &str) -> Request<Body> {
+    Request::post("/webhooks/sms/http")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {RECEIPT_SECRET}"))
+        .body(json!({ "id": id, "status": status }).to_string().into())
+        .expect("a request")
 }
 
 /// The settings of a gateway played by the test.

@@ -1,0 +1,241 @@
+//! Changing a password, and setting one anew that is forgotten.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::codes::{another, given};
+use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
+
+const ANN: &str = "+31612345678";
+const NEW: &str = "another password";
+
+#[tokio::test]
+async fn changing_it_ends_the_other_sessions_and_is_told() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        let elsewhere = app.logged_in("ann").await;
+        let nothing = json!(null);
+        for (current, new, code, errors) in [
+            (
+                "",
+                "short",
+                &nothing,
+                &["BAD_USER_INPUT currentPassword", "BAD_USER_INPUT newPassword"][..],
+            ),
+            (PASSWORD, "password", &nothing, &["WEAK_PASSWORD newPassword"]),
+            (PASSWORD, NEW, &nothing, &["VERIFICATION_REQUIRED verification"]),
+            ("wrong", NEW, &given("chl_x", "1"), &["INVALID_CREDENTIALS currentPassword"]),
+            (PASSWORD, NEW, &given("chl_x", "1"), &["CODE_INVALID verification.code"]),
+        ] {
+            assert_eq!(ann.change_password(current, new, code).await.errors(), errors);
+        }
+        let code = ann.proven("CHANGE_PASSWORD", ANN).await;
+        ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
+        let me =
+            async |who: &crate::support::Caller| who.send(query!("me"), json!({})).await.errors();
+        assert_eq!(me(&ann).await, Vec::<String>::new(), "this session goes on");
+        assert_eq!(me(&elsewhere).await, ["UNAUTHENTICATED"]);
+        assert!(app.notices_to(ANN).await[0].contains("your password was changed"));
+        let old = app.anonymous().log_in("ann", PASSWORD).await;
+        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
+        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_verified_phone_the_password_is_enough() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id");
+        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+    })
+    .await;
+}
+
+/// What can be told apart of an answer: all of it but the id.
+fn shape(answer: &crate::support::Answer) -> Value {
+    let mut data = answer.data("/forgotPassword").clone();
+    let id = data["id"].take();
+    data["id"] = json!(id.as_str().expect("an id").len());
+    data
+}
+
+#[tokio::test]
+async fn a_forgotten_password_looks_the_same_for_everybody() {
+    on_each_database(async |app| {
+        app.verified("verified", ANN).await;
+        app.with_phone("unverified", "+31687654321").await;
+        app.signed_in("phoneless").await;
+        let mut ids = Vec::new();
+        let expected = json!({
+            "id": 56, "purpose": "RESET_PASSWORD", "destination": "••••", "delivery": "SENT",
+            "expiresAt": "2026-01-02T03:09:05Z", "resendAt": "2026-01-02T03:04:35Z",
+        });
+        let everybody =
+            ["verified", "unverified", "phoneless", "nobody", "no@body.org", "+31611111111", "x"];
+        for identifier in everybody {
+            let asked = app.anonymous().forgot_password(identifier).await;
+            assert_eq!(shape(&asked), expected, "{identifier}");
+            let again = app.anonymous().forgot_password(&format!(" {identifier} ")).await;
+            assert_eq!(again.data("/forgotPassword"), asked.data("/forgotPassword"));
+            ids.push(asked.text("/forgotPassword/id").to_owned());
+        }
+        app.run().await;
+        for id in &ids {
+            let seen = app.anonymous().challenge(id).await;
+            assert_eq!(seen.data("/challenge/delivery"), "SENT");
+            assert_eq!(seen.data("/challenge/destination"), "••••");
+        }
+        app.clock.advance(Duration::from_secs(30));
+        for id in &ids {
+            let again = app.anonymous().resend_code(id).await;
+            assert_eq!(again.data("/resendCode/resendAt"), "2026-01-02T03:05:35Z");
+            assert_eq!(app.anonymous().resend_code(id).await.errors(), ["RATE_LIMITED"]);
+        }
+        app.run().await;
+        for id in &ids {
+            for _ in 0..5 {
+                let wrong = app.anonymous().reset_password(&given(id, "x"), NEW).await;
+                assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"], "{id}");
+            }
+            let sixth = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
+            assert_eq!(sixth.extension("retryAfter"), 3600);
+        }
+        app.clock.advance(Duration::from_mins(5));
+        for id in &ids {
+            let late = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
+            assert_eq!(late.errors(), ["CODE_EXPIRED verification.code"]);
+        }
+        assert_eq!(app.sms_to("+31611111111").await, 0);
+        assert_eq!(app.sms_to("+31687654321").await, 3, "sign-up's and two of these");
+        for bad in ["", " ", &"x".repeat(255), "a\u{0}b"] {
+            let refused = app.anonymous().forgot_password(bad).await;
+            assert_eq!(refused.errors(), ["BAD_USER_INPUT identifier"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn its_limits_are_the_same_for_everybody() {
+    on_each_database(async |app| {
+        app.verified("ann", ANN).await;
+        app.advance(Duration::from_hours(1)).await;
+        for identifier in ["ann", "nobody"] {
+            for wait in [0, 30, 60, 120, 240] {
+                app.clock.advance(Duration::from_secs(wait));
+                app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
+                app.run().await;
+            }
+            app.clock.advance(Duration::from_secs(480));
+            let sixth = app.anonymous().forgot_password(identifier).await;
+            assert_eq!(sixth.extension("retryAfter"), 3600 - 450 - 480, "{identifier}");
+        }
+        // The number's own budget refuses without a word.
+        app.advance(Duration::from_hours(24)).await;
+        let before = app.sms_to(ANN).await;
+        for (identifier, sent) in [("ann", 1), (ANN, 2), ("ann", 3), (ANN, 4), ("ann", 5), (ANN, 5)]
+        {
+            app.clock.advance(Duration::from_mins(5));
+            app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
+            assert_eq!(app.sms_to(ANN).await, before + sent, "{identifier}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_code_sets_a_new_password_and_ends_every_session() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        let asked = app.anonymous().forgot_password("ann").await;
+        let id = asked.text("/forgotPassword/id");
+        let code = app.code_to(ANN).await;
+        let weak = app.anonymous().reset_password(&given(id, &code), "password").await;
+        assert_eq!(weak.errors(), ["WEAK_PASSWORD newPassword"]);
+        let reset = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        let token = reset.text("/resetPassword/accessToken");
+        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        app.bearing(token).send(query!("me"), json!({})).await.data("/me/id");
+        assert!(app.notices_to(ANN).await[0].contains("your password was changed"));
+        let again = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        assert_eq!(again.errors(), ["CODE_INVALID verification.code"]);
+        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_second_factor_is_asked_for_all_the_same() {
+    on_each_database(async |app| {
+        app.two_factored("ann", ANN).await;
+        app.clock.advance(Duration::from_hours(1));
+        let asked = app.anonymous().forgot_password("ann").await;
+        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
+        let reset = app.anonymous().reset_password(&verification, NEW).await;
+        assert_eq!(reset.text("/resetPassword/purpose"), "LOGIN");
+        assert_eq!(app.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+        let login = given(reset.text("/resetPassword/id"), &app.code_to(ANN).await);
+        app.anonymous().verify_code(&login).await.text("/verifyCode/accessToken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_is_taken_back_from_who_signed_up_with_it() {
+    on_each_database(async |app| {
+        let (squatter, _) = app.with_phone("squatter", ANN).await;
+        app.clock.advance(Duration::from_mins(6));
+        let asked = app.anonymous().forgot_password(ANN).await;
+        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
+        let reset = app.anonymous().reset_password(&verification, NEW).await;
+        assert_eq!(reset.data("/resetPassword/user/phoneVerified"), true);
+        assert_eq!(squatter.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        let old = app.anonymous().log_in("squatter", PASSWORD).await;
+        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stranger_who_guesses_locks_the_owner_out_of_nothing_else() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        let asked = app.anonymous().forgot_password("ann").await;
+        let id = asked.text("/forgotPassword/id");
+        let code = app.code_to(ANN).await;
+        for _ in 0..5 {
+            let wrong = app.anonymous().reset_password(&given(id, &another(&code)), NEW).await;
+            assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"]);
+        }
+        let right = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        assert_eq!(right.errors(), ["RATE_LIMITED"]);
+        // By another identifier of the account the tries are not had anew, and it is not told that they are used.
+        let asked = app.anonymous().forgot_password(ANN).await;
+        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
+        let right = app.anonymous().reset_password(&verification, NEW).await;
+        assert_eq!(right.errors(), ["CODE_INVALID verification.code"]);
+        let code = ann.proven("CHANGE_PASSWORD", ANN).await;
+        ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_on_one_instance_is_sent_by_another_after_a_crash() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        app.verified("ann", ANN).await;
+        let asked = app.anonymous().forgot_password("ann").await;
+        let other = app.beside(place, &[]).await;
+        let verification = given(asked.text("/forgotPassword/id"), &other.code_to(ANN).await);
+        other
+            .anonymous()
+            .reset_password(&verification, NEW)
+            .await
+            .text("/resetPassword/accessToken");
+    })
+    .await;
+}

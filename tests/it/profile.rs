@@ -1,0 +1,155 @@
+//! Changing one's own record: the profile, and a phone for who has none.
+
+use serde_json::json;
+
+use crate::support::codes::given;
+use crate::support::{PASSWORD, on_each_database, query};
+
+const ANN: &str = "+31612345678";
+
+#[tokio::test]
+async fn without_a_verified_phone_the_password_shows_who_it_is() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let (bob, _) = app.with_phone("bob", ANN).await;
+        for caller in [&ann, &bob] {
+            let field = "VERIFICATION_REQUIRED currentPassword";
+            let none = caller.update_profile(json!({ "name": "X" })).await;
+            assert_eq!(none.errors(), [field]);
+            let code = json!({ "name": "X", "verification": given("chl_x", "123456") });
+            assert_eq!(caller.update_profile(code).await.errors(), [field]);
+            let wrong = json!({ "name": "X", "currentPassword": "wrong" });
+            let wrong = caller.update_profile(wrong).await;
+            assert_eq!(wrong.errors(), ["INVALID_CREDENTIALS currentPassword"]);
+        }
+        let input = json!({
+            "nickname": "Ann2", "name": " Ann  Lee", "email": "ann@example.org",
+            "discoverable": false, "currentPassword": PASSWORD,
+        });
+        let changed = ann.update_profile(input).await;
+        let record = changed.data("/updateProfile");
+        assert_eq!(
+            record,
+            &json!({
+                "id": record["id"], "nickname": "Ann2", "name": "Ann  Lee",
+                "email": "ann@example.org", "phone": null, "discoverable": false,
+            })
+        );
+        for identifier in ["ANN2", "Ann@Example.org"] {
+            app.anonymous().log_in(identifier, PASSWORD).await.text("/login/accessToken");
+        }
+        let old = app.anonymous().log_in("ann", PASSWORD).await;
+        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_verified_phone_it_takes_a_code() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        let password = json!({ "name": "X", "currentPassword": PASSWORD });
+        let refused = ann.update_profile(password).await;
+        assert_eq!(refused.errors(), ["VERIFICATION_REQUIRED verification"]);
+        let code = ann.proven("UPDATE_PROFILE", ANN).await;
+        let changed = ann.update_profile(json!({ "name": "X", "verification": code })).await;
+        assert_eq!(changed.text("/updateProfile/name"), "X");
+        assert_eq!(changed.text("/updateProfile/nickname"), "ann", "what is not given stays");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_values_are_told_before_anything_is_spent() {
+    on_each_database(async |app| {
+        app.anonymous().sign_up(json!({ "email": "taken@example.org" })).await.data("/signup");
+        let ann = app.signed_in("ann").await;
+        for (input, errors) in [
+            (
+                json!({ "nickname": "1", "name": "", "email": "x" }),
+                &["BAD_USER_INPUT nickname", "BAD_USER_INPUT name", "BAD_USER_INPUT email"][..],
+            ),
+            (json!({ "clear": ["NAME"], "name": "X" }), &["BAD_USER_INPUT clear"]),
+            (json!({ "email": "Taken@example.org" }), &["IDENTIFIER_TAKEN email"]),
+            (json!({ "clear": ["NICKNAME"] }), &["CONFLICT clear"]),
+            (json!({ "clear": ["NICKNAME", "EMAIL", "NAME"] }), &["CONFLICT clear"]),
+        ] {
+            let mut with_password = input.clone();
+            with_password["currentPassword"] = json!(PASSWORD);
+            assert_eq!(ann.update_profile(with_password).await.errors(), errors, "{input}");
+        }
+        let phone = json!({ "phone": ANN, "currentPassword": PASSWORD });
+        let phone = ann.update_profile(phone).await;
+        assert_eq!(phone.errors(), ["BAD_USER_INPUT phone"], "{phone:?}");
+        assert_eq!(ann.send(query!("me"), json!({})).await.text("/me/nickname"), "ann");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identifier_may_be_cleared_while_another_is_left() {
+    on_each_database(async |app| {
+        let input = json!({ "nickname": "ann", "email": "ann@example.org", "name": "Ann" });
+        let signup = app.anonymous().sign_up(input).await;
+        let ann = app.bearing(signup.text("/signup/accessToken"));
+        let input = json!({ "clear": ["NICKNAME", "NAME"], "currentPassword": PASSWORD });
+        let changed = ann.update_profile(input).await;
+        assert_eq!(changed.data("/updateProfile/nickname"), &json!(null));
+        assert_eq!(changed.data("/updateProfile/name"), &json!(null));
+        app.signed_in("ann").await;
+        let both = json!({
+            "clear": ["EMAIL"], "nickname": "ann2", "currentPassword": PASSWORD,
+        });
+        let changed = ann.update_profile(both).await;
+        assert_eq!(changed.text("/updateProfile/nickname"), "ann2");
+        assert_eq!(changed.data("/updateProfile/email"), &json!(null));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stolen_token_guesses_no_password() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        for _ in 0..10 {
+            let input = json!({ "name": "X", "currentPassword": "a wrong password" });
+            let answer = ann.update_profile(input).await;
+            assert_eq!(answer.errors(), ["INVALID_CREDENTIALS currentPassword"]);
+        }
+        let changed = ann.change_password(PASSWORD, "another password", &json!(null)).await;
+        assert_eq!(changed.errors(), ["RATE_LIMITED"], "wherever it is asked for");
+        assert_eq!(changed.extension("retryAfter"), 900);
+        app.logged_in("ann").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_phone_is_added_once() {
+    on_each_database(async |app| {
+        app.with_phone("bob", "+31687654321").await;
+        let ann = app.signed_in("ann").await;
+        for (phone, password, errors) in [
+            ("+31", "", &["INVALID_PHONE_NUMBER phone", "BAD_USER_INPUT currentPassword"][..]),
+            ("+31207940800", PASSWORD, &["INVALID_PHONE_NUMBER phone"]),
+            (ANN, "wrong password", &["INVALID_CREDENTIALS currentPassword"]),
+            ("+31687654321", PASSWORD, &["IDENTIFIER_TAKEN phone"]),
+        ] {
+            assert_eq!(ann.add_phone(phone, password).await.errors(), errors, "{phone}");
+        }
+        let added = ann.add_phone(" +31 6 1234 5678", PASSWORD).await;
+        assert_eq!(added.text("/addPhone/purpose"), "VERIFY_PHONE");
+        let id = added.text("/addPhone/id");
+        let me = ann.send(query!("me"), json!({})).await;
+        assert_eq!((me.text("/me/phone"), me.data("/me/phoneVerified")), (ANN, &json!(false)));
+        let verified = ann.verify_phone(&given(id, &app.code_to(ANN).await)).await;
+        assert_eq!(verified.data("/verifyPhone/phoneVerified"), true);
+        for phone in [ANN, "+31687654322"] {
+            assert_eq!(ann.add_phone(phone, PASSWORD).await.errors(), ["CONFLICT phone"]);
+        }
+        let changed =
+            app.sql("UPDATE users SET phone = '+31600000000' WHERE nickname = 'ann'").await;
+        changed.expect_err("the database refuses it too");
+    })
+    .await;
+}

@@ -1,0 +1,173 @@
+//! The second factor: logging in with a code, turning that on and off, and where it is required.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::codes::{another, given};
+use crate::support::{PASSWORD, Place, TestApp, on_each_database, query};
+
+const ANN: &str = "+31612345678";
+const REQUIRED: [(&str, &str); 1] = [("TWO_FACTOR", "required")];
+
+/// How the session of an access token was proven, as the token tells other services.
+fn methods(access_token: &str) -> serde_json::Value {
+    let claims = access_token.split('.').nth(1).expect("a JWT");
+    let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).expect("base64");
+    serde_json::from_slice::<serde_json::Value>(&claims).expect("JSON")["amr"].clone()
+}
+
+#[tokio::test]
+async fn a_login_asks_for_a_code_and_the_code_signs_in() {
+    on_each_database(async |app| {
+        app.two_factored("ann", ANN).await;
+        let sessions = app.count("SELECT COUNT(*) FROM sessions").await;
+        for identifier in ["ann", "ANN", ANN] {
+            app.clock.advance(Duration::from_mins(20));
+            let challenge = app.anonymous().log_in(identifier, PASSWORD).await;
+            assert_eq!(challenge.text("/login/purpose"), "LOGIN");
+            assert_eq!(challenge.text("/login/destination"), "+31 •••••• 678");
+            assert!(!challenge.text.contains("Token"), "{}", challenge.text);
+        }
+        assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, sessions, "none was opened");
+        let wrong = app.anonymous().log_in("ann", "wrong password").await;
+        assert_eq!(wrong.errors(), ["INVALID_CREDENTIALS"]);
+        app.clock.advance(Duration::from_mins(20));
+        let challenge = app.anonymous().log_in("ann", PASSWORD).await;
+        let id = challenge.text("/login/id");
+        let code = app.code_to(ANN).await;
+        let refused = app.anonymous().verify_code(&given(id, &another(&code))).await;
+        assert_eq!(refused.errors(), ["CODE_INVALID code"]);
+        let tokens = app.anonymous().verify_code(&given(id, &code)).await;
+        let ann = app.bearing(tokens.text("/verifyCode/accessToken"));
+        assert_eq!(ann.send(query!("me"), json!({})).await.data("/authenticated"), true);
+        let again = app.anonymous().verify_code(&given(id, &code)).await;
+        assert_eq!(again.errors(), ["CODE_INVALID code"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_level_is_in_the_token_and_survives_refresh() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        assert_eq!(methods(ann.token.as_deref().expect("a token")), json!(["pwd"]));
+        let on = ann.proven("TWO_FACTOR", ANN).await;
+        ann.set_two_factor(true, &on).await.data("/setTwoFactor");
+        let challenge = app.anonymous().log_in("ann", PASSWORD).await;
+        let input = given(challenge.text("/login/id"), &app.code_to(ANN).await);
+        let tokens = app.anonymous().verify_code(&input).await;
+        let both = json!(["pwd", "sms", "mfa"]);
+        assert_eq!(methods(tokens.text("/verifyCode/accessToken")), both);
+        let refreshed = app.anonymous().refresh(tokens.text("/verifyCode/refreshToken")).await;
+        assert_eq!(methods(refreshed.text("/refreshSession/accessToken")), both);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn turning_it_on_and_off_takes_a_code_and_is_told() {
+    on_each_database(async |app| {
+        let plain = app.signed_in("plain").await;
+        let nothing = json!(null);
+        assert_eq!(plain.set_two_factor(true, &nothing).await.errors(), ["PHONE_REQUIRED"]);
+        let ann = app.verified("ann", ANN).await;
+        let before = app.sms_to(ANN).await;
+        let missing = ann.set_two_factor(true, &nothing).await;
+        assert_eq!(missing.errors(), ["VERIFICATION_REQUIRED verification"]);
+        assert_eq!(app.sms_to(ANN).await, before, "nothing was sent");
+        for (enabled, told) in
+            [(true, "two-factor login is on now"), (false, "two-factor login is off now")]
+        {
+            let code = ann.proven("TWO_FACTOR", ANN).await;
+            let set = ann.set_two_factor(enabled, &code).await;
+            assert_eq!(set.data("/setTwoFactor/twoFactorEnabled"), enabled);
+            let notices = app.notices_to(ANN).await;
+            assert!(notices[0].contains(told), "{notices:?}");
+            app.clock.advance(Duration::from_secs(60));
+        }
+        assert!(
+            app.anonymous().log_in("ann", PASSWORD).await.text("/login/accessToken").len() > 100
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_it_is_required_a_phone_is_asked_from_the_start() {
+    for place in [Place::Memory] {
+        let app = TestApp::with(&place, &REQUIRED).await;
+        let input = json!({ "nickname": "ann", "phone": ANN });
+        let signup = app.anonymous().sign_up(input).await;
+        assert_eq!(signup.text("/signup/purpose"), "LOGIN");
+        assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 0);
+        let input = given(signup.text("/signup/id"), &app.code_to(ANN).await);
+        let tokens = app.anonymous().verify_code(&input).await;
+        assert_eq!(tokens.data("/verifyCode/user/phoneVerified"), true, "the code proves it");
+        let ann = app.bearing(tokens.text("/verifyCode/accessToken"));
+        let me = ann.send(query!("me"), json!({})).await;
+        assert_eq!(me.data("/me/twoFactorEnabled"), true);
+        let off = ann.set_two_factor(false, &json!(null)).await;
+        assert_eq!(off.errors(), ["CONFLICT enabled"]);
+        assert_eq!(app.anonymous().log_in("ann", PASSWORD).await.text("/login/purpose"), "LOGIN");
+        // Who has no phone cannot be asked.
+        let bob = app.signed_in("bob").await;
+        assert_eq!(bob.send(query!("me"), json!({})).await.data("/me/twoFactorEnabled"), false);
+        bob.add_phone("+31687654321", PASSWORD).await.data("/addPhone");
+        assert_eq!(app.anonymous().log_in("bob", PASSWORD).await.text("/login/purpose"), "LOGIN");
+    }
+}
+
+#[tokio::test]
+async fn a_login_within_the_wait_is_the_same_challenge_and_no_other_sms() {
+    on_each_database(async |app| {
+        app.two_factored("ann", ANN).await;
+        app.clock.advance(Duration::from_hours(1));
+        let before = app.sms_to(ANN).await;
+        let first = app.anonymous().log_in("ann", PASSWORD).await;
+        let second = app.anonymous().log_in("ann", PASSWORD).await;
+        assert_eq!(first.text("/login/id"), second.text("/login/id"));
+        assert_eq!(app.sms_to(ANN).await, before + 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_that_changes_takes_the_logins_that_it_led_to_along() {
+    on_each_database(async |app| {
+        let ann = app.two_factored("ann", ANN).await;
+        app.clock.advance(Duration::from_mins(5));
+        let login = app.anonymous().log_in("ann", PASSWORD).await;
+        let half_way = given(login.text("/login/id"), &app.code_to(ANN).await);
+        let code = ann.proven("CHANGE_PASSWORD", ANN).await;
+        ann.change_password(PASSWORD, "another password", &code).await.data("/changePassword/id");
+        let late = app.anonymous().verify_code(&half_way).await;
+        assert_eq!(late.errors(), ["CODE_INVALID code"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_device_is_told_to_a_verified_phone() {
+    on_each_database(async |app| {
+        app.with_phone("bob", "+31687654321").await;
+        app.verified("ann", ANN).await;
+        let new = "on a new device";
+        app.logged_in("ann").await;
+        assert_eq!(app.notices_to(ANN).await.len(), 0, "it is the same program");
+        let phone = app.anonymous().with_agent("MyGame/2.0 (iOS 26)");
+        phone.log_in("ann", PASSWORD).await.text("/login/accessToken");
+        let notices = app.notices_to(ANN).await;
+        assert!(notices.len() == 1 && notices[0].contains(new), "{notices:?}");
+        phone.log_in("ann", PASSWORD).await.text("/login/accessToken");
+        assert_eq!(app.notices_to(ANN).await.len(), 1, "it is known now");
+        phone.log_in("bob", PASSWORD).await.text("/login/accessToken");
+        assert_eq!(app.notices_to("+31687654321").await.len(), 0, "it may be a stranger's number");
+        for number in 0..10 {
+            let device = app.anonymous().with_agent(&format!("device {number}"));
+            device.log_in("ann", PASSWORD).await.text("/login/accessToken");
+        }
+        assert_eq!(app.notices_to(ANN).await.len(), 5, "an hour's; the logins worked");
+    })
+    .await;
+}
