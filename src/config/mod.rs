@@ -192,6 +192,11 @@ impl Config {
         if read.problems.is_empty() { Ok(config) } else { Err(read.problems) }
     }
 
+    /// `PUBLIC_URL` without a slash at its end: the issuer of tokens, and what paths are appended to.
+    pub fn base_url(&self) -> &str {
+        self.public_url.as_str().trim_end_matches('/')
+    }
+
     /// Whether it runs for real.
     pub fn is_production(&self) -> bool {
         self.environment == Environment::Production
@@ -369,6 +374,24 @@ mod tests {
             problems.iter().filter(|problem| problem.contains("s3cret")).count() == 0,
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn our_address_may_have_a_path_and_nothing_else() {
+        let base = |url| read(&[("PUBLIC_URL", url)]).map(|config| config.base_url().to_owned());
+        assert_eq!(base("https://api.example.com/").expect("good"), "https://api.example.com");
+        assert_eq!(base("https://example.com/api/").expect("good"), "https://example.com/api");
+        for bad in [
+            "https://example.com/?a=b",
+            "https://example.com/?",
+            "https://example.com/#a",
+            "https://example.com/api?a",
+            "https://ann@example.com",
+            "https://ann:s3cret@example.com",
+            "ftp://example.com",
+        ] {
+            assert_eq!(base(bad).expect_err(bad).len(), 1);
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ async fn receipt(State(app): State<Arc<App>>, gateway: &'static str, request: Re
         Err(problem) => return problem.into_response(),
     };
     // As gateways know us, whatever proxies have made of it.
-    let base = app.config.public_url.as_str().trim_end_matches('/');
+    let base = app.config.base_url();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let call = Call {
         url: format!("{base}{target}"),

@@ -102,6 +102,11 @@ impl Reader {
         if !matches!(url.scheme(), "http" | "https") {
             self.problems.push("PUBLIC_URL: must start with http:// or https://".into());
         }
+        // It is published as the issuer of tokens (RFC 8414, section 2), and paths are appended to it.
+        let is_bare = url.query().is_none() && url.fragment().is_none();
+        if !is_bare || !url.username().is_empty() || url.password().is_some() {
+            self.problems.push("PUBLIC_URL: must have no user, query or fragment".into());
+        }
         url
     }
 
