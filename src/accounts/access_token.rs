@@ -46,21 +46,24 @@ struct Written {
     amr: Vec<String>,
 }
 
+/// What a token was found to say, and how long its signature is not looked at again.
+#[derive(Clone, Copy)]
+struct Verified {
+    claims: Claims,
+    until: Instant,
+}
+
 /// Issues and verifies them.
 pub struct AccessTokens {
     issuer: String,
     lifetime: Duration,
-    verified: Cache<Hash, Claims>,
+    verified: Cache<Hash, Verified>,
 }
 
 impl AccessTokens {
     /// For tokens of this issuer, good for `lifetime`.
     pub fn new(issuer: &str, lifetime: Duration) -> Self {
-        Self {
-            issuer: issuer.trim_end_matches('/').to_owned(),
-            lifetime,
-            verified: Cache::new(REMEMBERED),
-        }
+        Self { issuer: issuer.to_owned(), lifetime, verified: Cache::new(REMEMBERED) }
     }
 
     /// How long a token is good.
@@ -88,7 +91,7 @@ impl AccessTokens {
             amr: amr.iter().map(|&method| method.to_owned()).collect(),
         };
         let keys = keys.current();
-        let (id, key) = keys.signer();
+        let (id, key) = keys.signer(now);
         let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, &written, key).map_err(Error::internal)
     }
@@ -107,14 +110,15 @@ impl AccessTokens {
             return Err(not_accepted());
         }
         let digest: Hash = vault::sha256(token.as_bytes());
-        let claims = match self.verified.get(&digest) {
-            Some(claims) => claims,
-            None => {
-                let claims = self.check(platform, keys, token).await?;
-                self.verified.insert(digest, claims);
-                claims
-            }
-        };
+        let Verified { claims, .. } =
+            match self.verified.get(&digest).filter(|it| platform.now() < it.until) {
+                Some(verified) => verified,
+                None => {
+                    let verified = self.check(platform, keys, token).await?;
+                    self.verified.insert(digest, verified);
+                    verified
+                }
+            };
         if platform.now() >= claims.expires_at {
             self.verified.remove(&digest);
             return Err(Error::unauthenticated("The access token is over. Refresh it."));
@@ -122,14 +126,19 @@ impl AccessTokens {
         Ok(claims)
     }
 
-    async fn check(&self, platform: &Platform, keys: &SigningKeys, token: &str) -> Result<Claims> {
+    async fn check(
+        &self,
+        platform: &Platform,
+        keys: &SigningKeys,
+        token: &str,
+    ) -> Result<Verified> {
         let header = decode_header(token).map_err(|_| not_accepted())?;
         let id = header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted)?;
         let (now, mut set) = (platform.now(), keys.current());
         if set.verifier(&id, now, self.lifetime).is_none() {
             set = keys.reload_for_unknown(platform).await?;
         }
-        let key = set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
+        let (key, over_at) = set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
@@ -137,11 +146,15 @@ impl AccessTokens {
         validation.validate_exp = false;
         let written =
             decode::<Written>(token, key, &validation).map_err(|_| not_accepted())?.claims;
-        Ok(Claims {
+        let claims = Claims {
             user: ids::parse(&written.sub).ok_or_else(not_accepted)?,
             session: ids::parse(&written.sid).ok_or_else(not_accepted)?,
             expires_at: Instant::from_timestamp(written.exp, 0).ok_or_else(not_accepted)?,
-        })
+        };
+        // One that was made with a stolen key says any time: it is remembered no longer than one of ours could
+        // be good, nor than its key.
+        let until = now + self.lifetime;
+        Ok(Verified { claims, until: over_at.map_or(until, |over_at| until.min(over_at)) })
     }
 }
 

@@ -68,7 +68,7 @@ pub use refresh::refresh;
 pub use reseal::reseal;
 pub use role::set_role;
 pub use session::{Client, SignIn, SignedIn};
-pub use signing_keys::{ensure_signing_key, rotate_signing_keys};
+pub use signing_keys::{KEYS_ARE_GOOD_FOR, ensure_signing_key, rotate_signing_keys};
 pub use signup::{SignupInput, signup};
 pub use sweep::sweep;
 
@@ -115,7 +115,7 @@ impl Accounts {
             told_codes: Mutex::default(),
             passwords: Hasher::default(),
             signing_keys: SigningKeys::load(platform).await?,
-            access_tokens: AccessTokens::new(config.public_url.as_str(), config.access_token),
+            access_tokens: AccessTokens::new(config.base_url(), config.access_token),
             standings: Standings::default(),
             endings: Endings::caught_up(platform.now()),
             signups: Throttle::new(throttle(limits.signups_per_address, SIGNUPS_WINDOW)),

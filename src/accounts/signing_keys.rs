@@ -1,6 +1,7 @@
 //! The keys that sign access tokens: Ed25519, shared by all instances, kept as sealed rows.
 //!
-//! The newest key that is not retired signs. A retired one verifies until its last token is over.
+//! The oldest key that is not retired signs. A new one is published before its time to sign begins, and a
+//! retired one verifies until its last token is over.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,12 @@ use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
+/// How long the published keys may be kept by whoever verifies tokens, and by caches on the way.
+pub const KEYS_ARE_GOOD_FOR: Duration = Duration::from_mins(1);
+/// How long a new key is published before it signs: until every instance has heard of it, and nobody has
+/// reason to go on with the keys that were read before.
+const LEAD: Duration =
+    Duration::from_secs(KEYS_ARE_GOOD_FOR.as_secs() + endings::HEARD_WITHIN.as_secs());
 /// How long a retired key's row is kept: longer than any access token can be configured to last.
 const KEPT: Duration = Duration::from_hours(24);
 /// An unknown key is looked for at most so often, or forged tokens would have us read all the time.
@@ -34,8 +41,15 @@ pub struct SigningKeys {
 }
 
 pub struct KeySet {
-    signer: (String, EncodingKey),
+    /// The oldest first.
+    signers: Vec<Signer>,
     verifiers: HashMap<String, Verifier>,
+}
+
+struct Signer {
+    id: String,
+    key: EncodingKey,
+    retired_at: Option<Instant>,
 }
 
 struct Verifier {
@@ -46,23 +60,36 @@ struct Verifier {
 
 impl KeySet {
     /// The key that signs, with its id.
-    pub fn signer(&self) -> (&str, &EncodingKey) {
-        (&self.signer.0, &self.signer.1)
+    pub fn signer(&self, now: Instant) -> (&str, &EncodingKey) {
+        let mut signers = self.signers.iter();
+        let signer = signers.find(|signer| is_before(now, signer.retired_at));
+        let signer = signer.expect("one is not told to retire");
+        (&signer.id, &signer.key)
     }
 
-    /// The key of an id, while a token that it signed can still be good.
-    pub fn verifier(&self, id: &str, now: Instant, lifetime: Duration) -> Option<&DecodingKey> {
-        self.verifiers
-            .get(id)
-            .filter(|verifier| verifier.is_good(now, lifetime))
-            .map(|verifier| &verifier.key)
+    /// The key of an id, while a token that it signed can still be good, and when none can be any more.
+    pub fn verifier(
+        &self,
+        id: &str,
+        now: Instant,
+        lifetime: Duration,
+    ) -> Option<(&DecodingKey, Option<Instant>)> {
+        let verifier = self.verifiers.get(id)?;
+        let over_at = verifier.over_at(lifetime);
+        is_before(now, over_at).then_some((&verifier.key, over_at))
     }
 }
 
+/// Whether a time that may have no end is not over.
+fn is_before(now: Instant, end: Option<Instant>) -> bool {
+    end.is_none_or(|end| now < end)
+}
+
 impl Verifier {
-    fn is_good(&self, now: Instant, lifetime: Duration) -> bool {
+    /// When its last token is over, if it has been told to retire.
+    fn over_at(&self, lifetime: Duration) -> Option<Instant> {
         // Another instance may sign with it for the moment until it hears of the retirement.
-        self.retired_at.is_none_or(|retired| now < retired + lifetime + endings::HEARD_WITHIN)
+        self.retired_at.map(|retired| retired + lifetime + endings::HEARD_WITHIN)
     }
 }
 
@@ -101,8 +128,9 @@ impl SigningKeys {
     /// The public halves as a JWK set.
     pub fn jwks(&self, now: Instant, lifetime: Duration) -> serde_json::Value {
         let set = self.current();
+        let verifiers = set.verifiers.iter();
         let mut keys: Vec<_> =
-            set.verifiers.iter().filter(|(_, verifier)| verifier.is_good(now, lifetime)).collect();
+            verifiers.filter(|(_, verifier)| is_before(now, verifier.over_at(lifetime))).collect();
         keys.sort_by_key(|(id, _)| *id);
         let keys = keys.into_iter().map(|(id, verifier)| {
             let x = BASE64URL_NOPAD.encode(&verifier.public_key);
@@ -114,18 +142,22 @@ impl SigningKeys {
 
 async fn read(platform: &Platform) -> Result<KeySet> {
     let rows = signing_keys::all(platform.database.reads()).await?;
-    let newest = rows
-        .iter()
-        .find(|row| row.retired_at.is_none())
-        .ok_or_else(|| Error::internal("there is no signing key: run `switchboard migrate`"))?;
-    let private_key = platform.vault.open(&place_of(&newest.id), &newest.sealed_private_key)?;
-    let signer = (newest.id.clone(), EncodingKey::from_ed_der(&private_key));
+    if rows.iter().all(|row| row.retired_at.is_some()) {
+        return Err(Error::internal("there is no signing key: run `switchboard migrate`"));
+    }
+    let now = platform.now();
+    let signers = rows.iter().rev().filter(|row| is_before(now, row.retired_at)).map(|row| {
+        let private_key = platform.vault.open(&place_of(&row.id), &row.sealed_private_key)?;
+        let key = EncodingKey::from_ed_der(&private_key);
+        Ok(Signer { id: row.id.clone(), key, retired_at: row.retired_at })
+    });
+    let signers = signers.collect::<Result<_>>()?;
     let verifiers = rows.into_iter().map(|row| {
         let key = DecodingKey::from_ed_components(&BASE64URL_NOPAD.encode(&row.public_key));
         let key = key.map_err(Error::internal)?;
         Ok((row.id, Verifier { key, public_key: row.public_key, retired_at: row.retired_at }))
     });
-    Ok(KeySet { signer, verifiers: verifiers.collect::<Result<_>>()? })
+    Ok(KeySet { signers, verifiers: verifiers.collect::<Result<_>>()? })
 }
 
 /// Makes the first key, if there is none. Call it under the migration lock.
@@ -140,13 +172,14 @@ pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Makes a new key and retires those before it. Answers the new key's id.
+/// Makes a new key, which signs as soon as everybody can know it; those before it retire then. Answers the
+/// new key's id.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
     let tx = platform.database.begin().await?;
-    signing_keys::retire_all(&tx, platform.now()).await?;
+    signing_keys::retire_all(&tx, platform.now() + LEAD).await?;
     signing_keys::forget_retired(&tx, platform.now() - KEPT).await?;
     let id = create(&tx, platform).await?;
     endings::record(&tx, platform, Ending::SigningKeys).await?;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+use switchboard::platform::clock::Clock;
 
-use crate::support::{TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{Caller, TestApp, bare, on_each_database, on_each_shared_database, query};
 
 /// The header and the claims of a token.
 fn decoded(token: &str) -> (Value, Value) {
@@ -145,6 +149,57 @@ async fn another_authorization_scheme_is_refused() {
     .await;
 }
 
+const KEYS: &str = "/.well-known/jwks.json";
+/// From a rotation until the new key signs: for so long everybody can learn of it.
+const LEAD: Duration = Duration::from_secs(62);
+
+async fn rotate(app: &TestApp) -> String {
+    switchboard::accounts::rotate_signing_keys(&app.app.platform).await.expect("rotated")
+}
+
+/// The published keys.
+async fn published(app: &TestApp) -> JwkSet {
+    serde_json::from_value(app.get(KEYS).await.1).expect("a JWK set")
+}
+
+/// Verifies a token as another service does, which knows the issuer and the keys alone, at this moment.
+fn verify(app: &TestApp, keys: &JwkSet, token: &str) -> Result<Value, String> {
+    let id = decode_header(token).expect("a header").kid.expect("the id of a key");
+    let jwk = keys.find(&id).ok_or("this key is not published")?;
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&["http://127.0.0.1:8000"]);
+    validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+    validation.validate_exp = false;
+    let key = DecodingKey::from_jwk(jwk).expect("a key");
+    let claims = decode::<Value>(token, &key, &validation).map_err(|e| e.to_string())?.claims;
+    let is_over = app.clock.now().timestamp() >= claims["exp"].as_i64().expect("a number");
+    if is_over { Err("it is over".into()) } else { Ok(claims) }
+}
+
+#[tokio::test]
+async fn another_service_verifies_tokens_by_the_published_keys() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let token = ann.token.as_ref().expect("signed in");
+        let keys = published(&app).await;
+        let claims = verify(&app, &keys, token).expect("a good token");
+        let me = ann.send(query!("me"), json!({})).await;
+        assert_eq!(&claims["sub"], me.data("/me/id"));
+        let names: Vec<_> = claims.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["amr", "exp", "iat", "iss", "jti", "sid", "sub"]);
+        let (header, mut said) = decoded(token);
+        said["sub"] = json!("usr_00000000000000000000000000");
+        let signature = token.rsplit('.').next().expect("a signature");
+        assert!(verify(&app, &keys, &encoded(&header, &said, signature)).is_err());
+
+        ann.send(query!("logout"), json!({})).await.data("/logout");
+        verify(&app, &keys, token).expect("that the session has ended is not in the token");
+        app.advance(Duration::from_mins(10)).await;
+        assert_eq!(verify(&app, &keys, token), Err("it is over".into()));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_rotated_key_signs_on_every_instance_and_the_old_one_verifies_until_its_tokens_are_over()
 {
@@ -152,27 +207,113 @@ async fn a_rotated_key_signs_on_every_instance_and_the_old_one_verifies_until_it
         let one = TestApp::new(place).await;
         let two = one.beside(place, &[]).await;
         let ann = one.signed_in("ann").await;
-        let new =
-            switchboard::accounts::rotate_signing_keys(&one.app.platform).await.expect("rotated");
+        let new = rotate(&one).await;
+        let signed_by = |caller: &Caller| decoded(caller.token.as_ref().expect("signed in")).0;
+        let knows = async |app: &TestApp, caller: &Caller| {
+            let there = app.bearing(caller.token.as_ref().expect("signed in"));
+            there.send(query!("me"), json!({})).await.body["data"]["authenticated"] == true
+        };
+        one.advance(Duration::from_secs(61)).await;
         let bob = one.signed_in("bob").await;
-        assert_ne!(
-            decoded(bob.token.as_ref().expect("signed in")).0["kid"],
-            json!(new),
-            "not heard of yet"
-        );
-        one.advance(Duration::from_secs(2)).await;
+        assert_ne!(signed_by(&bob)["kid"], json!(new), "not everybody can know it");
+        one.advance(Duration::from_secs(1)).await;
         let cid = one.signed_in("cid").await;
-        assert_eq!(decoded(cid.token.as_ref().expect("signed in")).0["kid"], json!(new));
+        assert_eq!(signed_by(&cid)["kid"], json!(new));
+        assert_eq!(published(&two).await.keys.len(), 1, "it has heard of nothing");
         for caller in [&ann, &bob, &cid] {
-            two.bearing(caller.token.as_ref().expect("signed in"))
-                .send(query!("me"), json!({}))
-                .await
-                .data("/me/id");
+            assert!(
+                knows(&two, caller).await,
+                "it reads the keys again for one that it does not know"
+            );
         }
-        let keys = |jwks: &Value| jwks["keys"].as_array().expect("a list").len();
-        assert_eq!(keys(&one.get("/.well-known/jwks.json").await.1), 2);
-        one.advance(Duration::from_secs(602)).await;
-        assert_eq!(keys(&one.get("/.well-known/jwks.json").await.1), 1);
+        for app in [&one, &two] {
+            assert_eq!(published(app).await.keys.len(), 2);
+        }
+
+        one.advance(Duration::from_secs(537)).await;
+        assert!(knows(&one, &ann).await && knows(&two, &ann).await, "in its last second");
+        one.advance(Duration::from_secs(64)).await;
+        assert!(!knows(&one, &bob).await && !knows(&two, &bob).await, "its time is over");
+        assert_eq!(published(&one).await.keys.len(), 2);
+        one.advance(Duration::from_secs(1)).await;
+        for app in [&one, &two] {
+            assert_eq!(published(app).await.keys.len(), 1);
+            assert!(published(app).await.find(&new).is_some());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_keeps_the_keys_as_long_as_allowed_can_verify_every_token() {
+    on_each_shared_database(async |place| {
+        let one = TestApp::new(place).await;
+        let two = one.beside(place, &[]).await;
+        let (_, headers, _) = one.request(bare(Method::GET, KEYS)).await;
+        assert_eq!(headers["cache-control"], "public, max-age=60");
+        assert_eq!(headers["content-type"], "application/jwk-set+json");
+        rotate(&one).await;
+        let (mut kept, mut read_at) = (published(&two).await, one.clock.now());
+        let mut signers = std::collections::BTreeSet::new();
+        for second in 0..130 {
+            one.clock.advance(Duration::from_secs(1));
+            one.app.run_due_jobs().await.expect("no job fails");
+            two.app.run_due_jobs().await.expect("no job fails");
+            if one.clock.now() >= read_at + Duration::from_mins(1) {
+                (kept, read_at) = (published(&two).await, one.clock.now());
+            }
+            // A new session now and then is enough of them.
+            if second % 10 == 0 || (55..70).contains(&second) {
+                let who = one.signed_in(&format!("ann{second}")).await;
+                let token = who.token.expect("signed in");
+                verify(&one, &kept, &token).unwrap_or_else(|why| panic!("at {second} s: {why}"));
+                signers.insert(decoded(&token).0["kid"].to_string());
+            }
+        }
+        assert_eq!(signers.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_that_are_rotated_twice_in_a_row_sign_one_after_the_other() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        rotate(&app).await;
+        app.advance(Duration::from_secs(30)).await;
+        let last = rotate(&app).await;
+        app.advance(Duration::from_secs(2)).await;
+        let mut signers = std::collections::BTreeSet::new();
+        for n in 0..4 {
+            let signed_in = app.signed_in(&format!("ann{n}")).await;
+            let by = decoded(signed_in.token.as_ref().expect("signed in")).0["kid"].to_string();
+            assert_eq!(by.contains(&last), n > 1, "at {} s", 32 + n * 31);
+            signers.insert(by);
+            app.advance(Duration::from_secs(31)).await;
+        }
+        assert_eq!(signers.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_retired_key_signed_is_refused_after_its_time_whatever_it_says() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        // As somebody would who had the key: its tokens last for longer than ours.
+        let longer = app.beside(place, &[("ACCESS_TOKEN_SECONDS", "3600")]).await;
+        let (ann, bob) = (longer.signed_in("ann").await, longer.signed_in("bob").await);
+        let knows = async |caller: &Caller| {
+            let here = app.bearing(caller.token.as_ref().expect("signed in"));
+            here.send(query!("me"), json!({})).await.body["data"]["authenticated"] == true
+        };
+        assert!(knows(&ann).await);
+        rotate(&app).await;
+        app.advance(LEAD).await;
+        app.advance(Duration::from_secs(601)).await;
+        assert!(knows(&ann).await, "and it is remembered now");
+        app.advance(Duration::from_secs(1)).await;
+        assert!(!knows(&bob).await && !knows(&ann).await);
     })
     .await;
 }

@@ -17,7 +17,7 @@ pub struct Model {
     /// PKCS #8, sealed for `signing_keys/<id>`.
     pub sealed_private_key: Vec<u8>,
     pub created_at: Instant,
-    /// Since when it signs no more.
+    /// From when on it signs no more.
     pub retired_at: Option<Instant>,
 }
 
@@ -32,8 +32,8 @@ pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
 }
 
 /// Ends the signing time of those that still sign.
-pub async fn retire_all(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
-    let change = ActiveModel { retired_at: Set(Some(now)), ..Default::default() };
+pub async fn retire_all(tx: &DatabaseTransaction, at: Instant) -> Result<(), DbErr> {
+    let change = ActiveModel { retired_at: Set(Some(at)), ..Default::default() };
     Entity::update_many().set(change).filter(Column::RetiredAt.is_null()).exec(tx).await?;
     Ok(())
 }
