@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -69,6 +69,23 @@ impl IntoResponse for BodyProblem {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
         response
     }
+}
+
+/// What the body is said to be; nothing, when it is not said or cannot be read.
+pub fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether the body is said to be of this media type.
+pub fn is(headers: &HeaderMap, media_type: &str) -> bool {
+    let name = content_type(headers).split(';').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case(media_type)
+}
+
+/// Whether the body comes as it is. Compressed ones are not taken: a small one could be large.
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    let coding = headers.get(header::CONTENT_ENCODING);
+    coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The whole body, of at most `most` bytes.

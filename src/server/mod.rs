@@ -25,6 +25,7 @@ mod jsend;
 mod linger;
 mod listener;
 mod metrics;
+mod oauth;
 mod origins;
 mod timer;
 mod webhooks;
@@ -46,8 +47,9 @@ pub fn router(app: Arc<App>, engine: Engine) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/.well-known/jwks.json", get(well_known::jwks))
         .route("/metrics", get(metrics::metrics))
+        .merge(well_known::routes())
+        .merge(oauth::routes())
         .merge(webhooks::routes())
         .merge(dev::routes(&app.config))
         .merge(console::routes(&app.config))

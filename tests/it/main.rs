@@ -22,6 +22,7 @@ mod live;
 mod login;
 mod lookup;
 mod messages;
+mod oauth;
 mod operators;
 mod passwords;
 mod persisted;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::Endpoint;
@@ -59,7 +59,7 @@ pub async fn answer(
             let checked = endpoint.engine.prepare(question.map_err(malformed)?, &HashSet::new());
             (checked, endpoint.asker(parts).await)
         }
-        Method::POST if is(&parts.headers, "multipart/form-data") => {
+        Method::POST if body::is(&parts.headers, "multipart/form-data") => {
             require_plain(&parts.headers)?;
             let asker = endpoint.asker(parts).await;
             (uploads::receive(endpoint, parts, body, &asker).await?, asker)
@@ -148,22 +148,8 @@ fn refused(
     }
 }
 
-/// Whether the body is said to be of this media type.
-fn is(headers: &HeaderMap, media_type: &str) -> bool {
-    content_type(headers)
-        .split(';')
-        .next()
-        .is_some_and(|name| name.trim().eq_ignore_ascii_case(media_type))
-}
-
-fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// Compressed bodies are not taken: a small one could be large.
 fn require_plain(headers: &HeaderMap) -> Result<(), Refusal> {
-    let coding = headers.get(header::CONTENT_ENCODING);
-    match coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    match body::is_plain(headers) {
         true => Ok(()),
         false => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -174,12 +160,12 @@ fn require_plain(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// A JSON content type cannot be sent by a foreign page's form: this is what keeps such pages out.
 fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let parameters = content_type(headers).split(';').skip(1);
+    let parameters = body::content_type(headers).split(';').skip(1);
     let is_utf8 = parameters.filter_map(|part| part.split_once('=')).all(|(name, value)| {
         !name.trim().eq_ignore_ascii_case("charset")
             || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
-    if is(headers, "application/json") && is_utf8 {
+    if body::is(headers, "application/json") && is_utf8 {
         return Ok(());
     }
     Err(Refusal::new(
