@@ -10,6 +10,8 @@ use super::play::Outcome;
 
 /// Where the transcripts say that the program listens.
 const ADDRESS: &str = "http://127.0.0.1:8000";
+/// What curl says of the parameters that it sends.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A command of curl.
 pub struct Curl {
@@ -46,6 +48,15 @@ impl Curl {
                     for name in [header::CONTENT_TYPE, header::ACCEPT] {
                         curl.request = curl.request.header(name, "application/json");
                     }
+                }
+                "-d" => {
+                    if curl.body.is_empty() {
+                        curl.request =
+                            curl.request.method("POST").header(header::CONTENT_TYPE, FORM);
+                    } else {
+                        curl.body.push('&');
+                    }
+                    curl.body.push_str(&next()?);
                 }
                 "-w" => curl.with_status = next()? == r"\n%{http_code}\n",
                 "|" => curl.with_jq = next()? == "jq",

@@ -9,7 +9,7 @@
 //! | `as ann` | Asks with this kept token from here on. Who is not kept signs up by that nickname; `nobody` has no token. |
 //! | `as an administrator` | Asks as one from here on. |
 //! | `by MyGame/1.4` | Asks by this program (`User-Agent`) from here on. |
-//! | `keep contact = /addContact/id` | Names a value of the last answer's data, for `as`, `send` and the shell. |
+//! | `keep contact = /addContact/id` | Names a value of the last answer's data, or of an answer that has none, for `as`, `send` and the shell. |
 //! | `send contact at /input/id` | Puts a kept value into the variables that follow. |
 //! | `later 600 s` | Moves the clock, and does what is due in the background by then. |
 //! | `bonus spring for +31612345678` | Tells this number of a campaign's coins. |
@@ -195,7 +195,8 @@ impl Stage {
             ["as", name] => self.ask_as(name).await,
             ["by", ..] => self.program = comment["by ".len()..].into(),
             ["keep", name, "=", pointer] => {
-                let value = self.answer["data"].pointer(pointer).and_then(Value::as_str);
+                let data = self.answer.get("data").unwrap_or(&self.answer);
+                let value = data.pointer(pointer).and_then(Value::as_str);
                 self.kept.insert(name.into(), value.ok_or("the answer has no such text")?.into());
             }
             ["send", name, "at", pointer] => self.sends.push((name.into(), pointer.into())),
