@@ -70,7 +70,7 @@ pub use reseal::reseal;
 pub use revoke::revoke;
 pub use role::set_role;
 pub use session::{Client, SignIn, SignedIn};
-pub use signing_keys::{KEYS_ARE_GOOD_FOR, ensure_signing_key, rotate_signing_keys};
+pub use signing_keys::{ensure_signing_key, rotate_signing_keys};
 pub use signup::{SignupInput, signup};
 pub use sweep::sweep;
 

@@ -22,12 +22,8 @@ use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
-/// How long the published keys may be kept by whoever verifies tokens, and by caches on the way.
-pub const KEYS_ARE_GOOD_FOR: Duration = Duration::from_mins(1);
-/// How long a new key is published before it signs: until every instance has heard of it, and nobody has
-/// reason to go on with the keys that were read before.
-const LEAD: Duration =
-    Duration::from_secs(KEYS_ARE_GOOD_FOR.as_secs() + endings::HEARD_WITHIN.as_secs());
+/// How long a new key is published before it signs: until every instance publishes it.
+const LEAD: Duration = endings::HEARD_WITHIN;
 /// How long a retired key's row is kept: longer than any access token can be configured to last.
 const KEPT: Duration = Duration::from_hours(24);
 /// An unknown key is looked for at most so often, or forged tokens would have us read all the time.
@@ -172,7 +168,7 @@ pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Makes a new key, which signs as soon as everybody can know it; those before it retire then. Answers the
+/// Makes a new key, which signs as soon as every instance has heard of it; those before it retire then. Answers the
 /// new key's id.
 ///
 /// # Errors

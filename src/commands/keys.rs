@@ -21,8 +21,7 @@ pub enum Keys {
         #[arg(long)]
         to: Option<PathBuf>,
     },
-    /// Signs access tokens with a new key, from a minute later on. The old one verifies until its tokens are
-    /// over.
+    /// Signs access tokens with a new key. The old one verifies until its tokens are over.
     RotateSigning,
     /// Seals every secret in the database under the first key of SECRET_KEYS, so that old keys can go.
     Reseal,
@@ -42,7 +41,7 @@ pub async fn run(what: Keys) -> Result<(), Complaint> {
         Keys::RotateSigning => {
             let (_, platform) = prepared().await?;
             println!(
-                "Access tokens are signed with {} in a minute, when whoever verifies them can know it.",
+                "Access tokens are signed with {} in two seconds, when every instance publishes it.",
                 rotate_signing_keys(&platform).await?
             );
         }

@@ -1,7 +1,6 @@
 //! What other programs look for under `/.well-known` (RFC 8615).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
@@ -11,12 +10,13 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::jsend;
-use crate::accounts::KEYS_ARE_GOOD_FOR;
 use crate::app::App;
 
 const SERVER: &str = "/.well-known/oauth-authorization-server";
+/// Whoever meets a token of a key that they do not know looks here, and must find it.
+const NEVER_KEPT: &str = "no-cache";
 /// Where endpoints are changes with the configuration alone.
-const SERVER_IS_GOOD_FOR: Duration = Duration::from_hours(1);
+const KEPT_FOR_AN_HOUR: &str = "public, max-age=3600";
 
 /// The pages' routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -29,7 +29,7 @@ pub fn routes() -> Router<Arc<App>> {
 /// The keys that verify access tokens (RFC 7517).
 async fn keys(State(app): State<Arc<App>>) -> Response {
     let keys = app.accounts.jwks(&app.platform);
-    public(keys, "application/jwk-set+json", KEYS_ARE_GOOD_FOR)
+    public(keys, "application/jwk-set+json", NEVER_KEPT)
 }
 
 /// Where the OAuth endpoints are, and what they take (RFC 8414). When our address has a path, clients ask with
@@ -52,14 +52,13 @@ async fn server(State(app): State<Arc<App>>, uri: Uri) -> Response {
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
     });
-    public(about, "application/json", SERVER_IS_GOOD_FOR)
+    public(about, "application/json", KEPT_FOR_AN_HOUR)
 }
 
-fn public(body: Value, content_type: &'static str, good_for: Duration) -> Response {
+fn public(body: Value, content_type: &'static str, kept: &'static str) -> Response {
     let mut response = Json(body).into_response();
-    let kept = format!("public, max-age={}", good_for.as_secs());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_str(&kept).expect("ASCII"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     response
 }

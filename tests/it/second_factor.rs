@@ -84,7 +84,7 @@ async fn turning_it_on_and_off_takes_a_code_and_is_told() {
             assert_eq!(set.data("/setTwoFactor/twoFactorEnabled"), enabled);
             let notices = app.notices_to(ANN).await;
             assert!(notices[0].contains(told), "{notices:?}");
-            app.clock.advance(Duration::from_secs(60));
+            app.clock.advance(Duration::from_mins(1));
         }
         assert!(
             app.anonymous().log_in("ann", PASSWORD).await.text("/login/accessToken").len() > 100
