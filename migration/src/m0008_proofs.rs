@@ -20,6 +20,11 @@ enum Sessions {
 }
 
 #[derive(DeriveIden)]
+enum UserProofs {
+    TwoFactorWaived,
+}
+
+#[derive(DeriveIden)]
 enum AccountAudit {
     Table,
     Id,
@@ -40,6 +45,11 @@ impl MigrationTrait for Migration {
             ColumnDef::new(Sessions::SecondFactor).boolean().not_null().default(false).take();
         manager
             .alter_table(Table::alter().table(Sessions::Table).add_column(second_factor).to_owned())
+            .await?;
+        let waived =
+            ColumnDef::new(UserProofs::TwoFactorWaived).boolean().not_null().default(false).take();
+        manager
+            .alter_table(Table::alter().table(Users::Table).add_column(waived).to_owned())
             .await?;
         manager
             .create_table(

@@ -4,12 +4,12 @@ use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::endings::{self, Ending};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::second_factor::verification_required;
+use super::second_factor::code_required;
 use super::{Accounts, current_password, notice};
 use crate::error::{At, Checked, Result};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
-use crate::people;
+use crate::people::{self, Person};
 use crate::platform::Platform;
 
 /// What a password is changed with: ChangePasswordInput of the schema.
@@ -36,26 +36,29 @@ pub async fn change_password(
         Password::choose(&input.new_password).at("newPassword"),
     )
         .all()?;
-    let person = people::living(platform.database.reads(), user).await?;
-    let verification = match (&input.verification, person.phone_verified_at) {
-        (None, Some(_)) => return Err(verification_required("verification")),
-        (given, Some(_)) => given.as_ref(),
-        (_, None) => None,
-    };
+    let needs_code = |person: &Person| person.phone_verified_at.is_some();
+    let person = people::get(platform.database.reads(), user).await?;
+    let verification = input.verification.as_ref().filter(|_| needs_code(&person));
+    if needs_code(&person) && verification.is_none() {
+        return Err(code_required());
+    }
     let matched =
         current_password::matches(accounts, platform, user, &current, "currentPassword").await?;
     let hash = accounts.passwords.hash(platform, &new).await?;
 
-    let (tx, person) = match verification {
+    let tx = match verification {
         Some(verification) => {
             let (purpose, by) = (Purpose::ChangePassword, Answerer::SignedIn(user, session));
-            answered(accounts, platform, purpose, by, verification, "verification.code").await?
+            answered(accounts, platform, purpose, by, verification).await?.0
         }
-        None => (platform.database.begin().await?, person),
+        None => platform.database.begin().await?,
     };
-    matched.lock(&tx, user).await?;
+    let person = matched.lock(&tx).await?;
+    if needs_code(&person) && verification.is_none() {
+        return Err(code_required());
+    }
     credentials::set(&tx, user, hash, platform.now()).await?;
-    challenges::drop_logins(&tx, user).await?;
+    challenges::spend_logins(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
     endings::record(&tx, platform, Ending::Account(user)).await?;
     notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;

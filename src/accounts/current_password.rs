@@ -2,16 +2,19 @@
 
 use sea_orm::DatabaseTransaction;
 
-use super::Accounts;
 use super::entity::credentials;
-use super::password::{Password, PasswordHash, Verdict};
+use super::password::{Password, Verdict};
+use super::{Accounts, locked};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
+use crate::people::Person;
 use crate::platform::Platform;
+use crate::platform::clock::Instant;
 
 /// The password was right when it was compared.
 pub struct Matched {
-    hash: PasswordHash,
+    user: UserId,
+    chosen_at: Instant,
     field: &'static str,
 }
 
@@ -27,10 +30,11 @@ pub async fn matches(
     field: &'static str,
 ) -> Result<Matched> {
     let counted = accounts.wrong_passwords.reserve(platform.now(), user).await?;
-    let hash = credentials::hash_of(platform.database.reads(), Some(user)).await?;
-    let verdict = accounts.passwords.verify(password, hash.as_ref()).await?;
-    match hash.filter(|_| verdict != Verdict::Wrong) {
-        Some(hash) => Ok(Matched { hash, field }),
+    let credential = credentials::of(platform.database.reads(), Some(user)).await?;
+    let hash = credential.as_ref().map(|credential| &credential.password_hash);
+    let verdict = accounts.passwords.verify(password, hash).await?;
+    match credential.filter(|_| verdict != Verdict::Wrong) {
+        Some(credential) => Ok(Matched { user, chosen_at: credential.updated_at, field }),
         None => {
             counted.keep();
             Err(wrong(field))
@@ -39,15 +43,14 @@ pub async fn matches(
 }
 
 impl Matched {
-    /// Locks the account, in which the password must not have changed meanwhile.
+    /// Locks the account, whose password must be the same still. Answers whose it is.
     ///
     /// # Errors
-    /// INVALID_CREDENTIALS when it has.
-    pub async fn lock(&self, tx: &DatabaseTransaction, user: UserId) -> Result<()> {
-        match credentials::lock(tx, user).await? {
-            Some(hash) if hash == self.hash => Ok(()),
-            _ => Err(wrong(self.field)),
-        }
+    /// INVALID_CREDENTIALS when it has changed.
+    pub async fn lock(&self, tx: &DatabaseTransaction) -> Result<Person> {
+        let locked = locked::lock(tx, self.user).await?;
+        let same = locked.filter(|locked| locked.password_chosen_at == self.chosen_at);
+        same.map(|locked| locked.person).ok_or_else(|| wrong(self.field))
     }
 }
 

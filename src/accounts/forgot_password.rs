@@ -3,22 +3,22 @@
 //! Nobody is told whether there is one. So the request looks up nothing: it writes down what was asked for,
 //! and a worker sends the code. The answer, its time and its limits are the same for every identifier.
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::challenge::{Challenge, LIFETIME, Purpose, budgets, code_for, may_go_again};
 use super::challenge::{of_nobody_known, renewed, waits_until};
 use super::entity::challenges::{self, Model};
-use super::entity::credentials;
-use super::{Accounts, Client};
+use super::{Accounts, Client, locked};
 use crate::error::{At, Error, ErrorCode, Result};
+use crate::ids::UserId;
+use crate::messages;
 use crate::people::{self, Identifier};
+use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::phone::PhoneNumber;
 use crate::platform::vault;
-use crate::platform::{Platform, text};
 
 const IDENTIFIER: vault::Purpose = vault::Purpose("identifier of a forgotten password");
-/// No identifier is longer.
-const LONGEST_IDENTIFIER: usize = 254;
 /// How many codes are sent in one go.
 const AT_ONCE: u64 = 50;
 
@@ -32,8 +32,8 @@ pub async fn forgot_password(
     client: &Client,
     identifier: &str,
 ) -> Result<Challenge> {
-    let identifier = text::line(identifier, LONGEST_IDENTIFIER).at("identifier")?;
-    let identifier = Identifier::parse(&identifier, accounts.default_region.as_ref()).to_string();
+    let region = accounts.default_region.as_ref();
+    let identifier = Identifier::read(identifier, region).at("identifier")?.to_string();
     let hash = platform.vault.keyed_hash(IDENTIFIER, identifier.as_bytes());
     let open = challenges::open_by_identifier(platform.database.reads(), &hash, platform.now());
     if let Some(open) = open.await?.filter(|open| platform.now() < open.resend_at) {
@@ -112,7 +112,7 @@ async fn take(
 /// Sends the codes that were asked for.
 ///
 /// # Errors
-/// Those of the database.
+/// When the database is out of reach.
 pub async fn send_resets(accounts: &Accounts, platform: &Platform) -> Result<Option<Instant>> {
     loop {
         let due = challenges::due(platform.database.reads(), AT_ONCE).await?;
@@ -120,49 +120,79 @@ pub async fn send_resets(accounts: &Accounts, platform: &Platform) -> Result<Opt
             return Ok(None);
         }
         for row in due {
-            send(accounts, platform, &row).await?;
+            match send(accounts, platform, &row).await {
+                Ok(()) => {}
+                Err(error) if error.code().retryable() => return Err(error),
+                Err(error) => {
+                    // It would fail again, and the others wait behind it.
+                    error.log();
+                    let tx = platform.database.begin().await?;
+                    challenges::renew(&tx, &row, &done(&row)).await?;
+                    tx.commit().await?;
+                }
+            }
         }
         accounts.messages.wake.wake();
     }
 }
 
+/// The same with nothing left to do.
+fn done(row: &Model) -> Model {
+    Model { due: false, ..row.clone() }
+}
+
 /// Sends one to the phone of the account, if there is one, verified or not: it is how a number's owner gets
 /// it back from somebody who signed up with it.
 async fn send(accounts: &Accounts, platform: &Platform, row: &Model) -> Result<()> {
-    let identifier = read_identifier(accounts, platform, row);
+    let is_over = row.expires_at <= platform.now();
+    let identifier = read_identifier(accounts, platform, row).filter(|_| !is_over);
     let tx = platform.database.begin().await?;
-    let done = Model { due: false, ..row.clone() };
-    let person = match &identifier {
+    let named = match &identifier {
         Some(identifier) => people::by_identifier(&tx, identifier).await?,
         None => None,
     };
-    let Some((person, phone)) = person.and_then(|person| Some((person.clone(), person.phone?)))
-    else {
-        challenges::renew(&tx, row, &done).await?;
-        return Ok(tx.commit().await?);
+    let locked = match named {
+        Some(person) => locked::lock(&tx, person.id).await?,
+        None => None,
     };
-    credentials::lock(&tx, person.id).await?;
-    let mut sent = Model { user_id: Some(person.id), ..done.clone() };
-    match budgets::take(accounts, platform, &tx, &phone, person.id).await {
-        Ok(()) => {
-            let (code_hash, message_id) =
-                code_for(accounts, platform, &tx, row.id, &phone, Purpose::ResetPassword).await?;
-            sent = Model { code_hash: Some(code_hash), message_id: Some(message_id), ..sent };
-            if challenges::renew(&tx, row, &sent).await? {
-                tx.commit().await?;
-            }
-        }
+    let person = locked.map(|locked| locked.person);
+    let sent = match person.and_then(|person| Some((person.id, person.phone?))) {
+        Some((user, phone)) => send_to(accounts, platform, &tx, row, user, &phone).await?,
+        None => done(row),
+    };
+    if challenges::renew(&tx, row, &sent).await? {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Sends one to a phone, unless too many went there. Answers the challenge as it is then.
+async fn send_to(
+    accounts: &Accounts,
+    platform: &Platform,
+    tx: &DatabaseTransaction,
+    row: &Model,
+    user: UserId,
+    phone: &PhoneNumber,
+) -> Result<Model> {
+    let theirs = Model { user_id: Some(user), ..done(row) };
+    // Within it, so that a budget that is used up takes nothing of the others.
+    let attempt = tx.begin().await?;
+    match budgets::take_of_reset(accounts, platform, &attempt, phone, user).await {
+        Ok(()) => attempt.commit().await?,
         Err(error) if error.code() == ErrorCode::RateLimited => {
-            drop(tx);
-            let id = data_encoding::HEXLOWER.encode(&row.id.as_bytes()[..6]);
-            tracing::warn!(user = %person.id, challenge = id, "no code for a forgotten password: too many went out");
-            let tx = platform.database.begin().await?;
-            challenges::renew(&tx, row, &sent).await?;
-            tx.commit().await?;
+            attempt.rollback().await?;
+            tracing::warn!(user = %user, "no code for a forgotten password: too many went out");
+            return Ok(theirs);
         }
         Err(error) => return Err(error),
     }
-    Ok(())
+    if let Some(before) = row.message_id {
+        messages::withdraw(platform, tx, before).await?;
+    }
+    let purpose = Purpose::ResetPassword;
+    let (code_hash, message_id) = code_for(accounts, platform, tx, row.id, phone, purpose).await?;
+    Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..theirs })
 }
 
 /// None when the key that sealed it is gone, and with it the chance to send anything.
@@ -170,6 +200,21 @@ fn read_identifier(accounts: &Accounts, platform: &Platform, row: &Model) -> Opt
     let opened = platform.vault.open(&place(row.id), row.sealed_identifier.as_ref()?);
     let text = opened.inspect_err(Error::log).ok()?;
     Some(Identifier::parse(&String::from_utf8(text).ok()?, accounts.default_region.as_ref()))
+}
+
+/// Seals every identifier under the first key of the ring. Answers how many were not.
+pub async fn reseal(tx: &DatabaseTransaction, platform: &Platform) -> Result<usize> {
+    let mut moved = 0;
+    for row in challenges::sealed(tx).await? {
+        let sealed = row.sealed_identifier.unwrap_or_default();
+        if !platform.vault.is_current(&sealed) {
+            let plain = platform.vault.open(&place(row.id), &sealed)?;
+            let fresh = platform.vault.seal(&place(row.id), &plain);
+            challenges::set_sealed(tx, row.id, fresh).await?;
+            moved += 1;
+        }
+    }
+    Ok(moved)
 }
 
 fn place(id: uuid::Uuid) -> String {

@@ -2,16 +2,14 @@
 
 use super::challenge::{Asker, Purpose, ask};
 use super::entity::credentials;
+use super::locked::{self, Locked};
 use super::password::{Password, Verdict};
 use super::session::{self, Client, Proof, SignIn};
 use super::{Accounts, second_factor};
 use crate::error::{At, Checked, Error, ErrorCode, Result};
 use crate::people::{self, Identifier};
+use crate::platform::Platform;
 use crate::platform::throttle::network_of;
-use crate::platform::{Platform, text};
-
-/// No identifier is longer.
-const LONGEST_IDENTIFIER: usize = 254;
 
 /// What somebody logs in with.
 #[derive(Clone)]
@@ -32,11 +30,10 @@ pub async fn login(
     input: LoginInput,
 ) -> Result<SignIn> {
     let (identifier, password) = (
-        text::line(&input.identifier, LONGEST_IDENTIFIER).at("identifier"),
+        Identifier::read(&input.identifier, accounts.default_region.as_ref()).at("identifier"),
         Password::given(&input.password).at("password"),
     )
         .all()?;
-    let identifier = Identifier::parse(&identifier, accounts.default_region.as_ref());
     let address = network_of(client.address);
     let by_address = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
     let by_identifier =
@@ -44,27 +41,27 @@ pub async fn login(
 
     let db = platform.database.reads();
     let person = people::by_identifier(db, &identifier).await?;
-    let hash = credentials::hash_of(db, person.as_ref().map(|person| person.id)).await?;
-    let verdict = accounts.passwords.verify(&password, hash.as_ref()).await?;
-    let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
+    let credential = credentials::of(db, person.map(|person| person.id)).await?;
+    let hash = credential.as_ref().map(|credential| &credential.password_hash);
+    let verdict = accounts.passwords.verify(&password, hash).await?;
+    let Some(credential) = credential.filter(|_| verdict != Verdict::Wrong) else {
         by_address.keep();
         by_identifier.keep();
         return Err(not_accepted());
     };
-
     let fresh = match verdict {
         Verdict::RightButOld => Some(accounts.passwords.hash(platform, &password).await?),
         Verdict::Right | Verdict::Wrong => None,
     };
+
     let tx = platform.database.begin().await?;
-    if credentials::lock(&tx, person.id).await? != hash {
-        return Err(not_accepted());
-    }
+    let locked = locked::lock(&tx, credential.user_id).await?;
+    let same = locked.filter(|locked| locked.password_chosen_at == credential.updated_at);
+    let Locked { person, .. } = same.ok_or_else(not_accepted)?;
     if let Some(fresh) = fresh {
-        credentials::set(&tx, person.id, fresh, platform.now()).await?;
+        credentials::rehash(&tx, person.id, fresh).await?;
     }
-    let signed_in = match person.phone.as_ref().filter(|_| second_factor::is_on(accounts, &person))
-    {
+    let signed_in = match second_factor::asked_of(accounts, &person) {
         Some(phone) => {
             let asker = Asker { person: &person, session: None, address: client.address };
             SignIn::Code(ask(accounts, platform, &tx, &asker, phone, Purpose::Login).await?)

@@ -1,8 +1,8 @@
 //! Ending sessions: this one, another of one's own, or all of them.
 
-use super::Accounts;
 use super::endings::{self, Ending};
 use super::entity::sessions;
+use super::{Accounts, locked};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
@@ -20,6 +20,7 @@ pub async fn logout(
 ) -> Result<()> {
     let tx = platform.database.begin().await?;
     let ending = if everywhere {
+        locked::lock(&tx, user).await?;
         sessions::end_all(&tx, user, None, platform.now()).await?;
         Ending::Account(user)
     } else {

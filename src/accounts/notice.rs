@@ -23,7 +23,9 @@ pub async fn send(
     let Some(phone) = person.phone.as_ref().filter(|_| person.phone_verified_at.is_some()) else {
         return Ok(());
     };
-    match accounts.budgets.notices.take(tx, platform, phone.as_str().as_bytes()).await {
+    // Each kind for itself: new devices, which anybody with the password has, silence no other.
+    let subject = format!("{phone:?} {template:?}");
+    match accounts.budgets.notices.take(tx, platform, subject.as_bytes()).await {
         Ok(()) => {}
         Err(error) if error.code() == ErrorCode::RateLimited => {
             tracing::warn!(user = %person.id, ?template, "too many notices to this number: not sent");

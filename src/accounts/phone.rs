@@ -29,14 +29,14 @@ pub async fn add_phone(
         Password::given(current_password).at("currentPassword"),
     )
         .all()?;
-    let person = people::living(platform.database.reads(), user).await?;
+    let person = people::get(platform.database.reads(), user).await?;
     if person.phone.is_some() {
         return Err(has_one());
     }
     let matched =
         current_password::matches(accounts, platform, user, &password, "currentPassword").await?;
     let tx = platform.database.begin().await?;
-    matched.lock(&tx, user).await?;
+    let person = matched.lock(&tx).await?;
     if !people::set_phone(&tx, platform, user, &phone).await? {
         return Err(has_one());
     }
@@ -58,9 +58,7 @@ pub async fn verify_phone(
     verification: &Verification,
 ) -> Result<()> {
     let by = Answerer::SignedIn(user, session);
-    let field = "verification.code";
-    let (tx, _) =
-        answered(accounts, platform, Purpose::VerifyPhone, by, verification, field).await?;
+    let (tx, _) = answered(accounts, platform, Purpose::VerifyPhone, by, verification).await?;
     Ok(tx.commit().await?)
 }
 

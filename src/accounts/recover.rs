@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::challenge::{Purpose, public_code};
 use super::endings::{self, Ending};
 use super::entity::challenges::Model;
-use super::entity::{audit, challenges, credentials, sessions};
+use super::entity::{audit, challenges, sessions};
+use super::locked::{self, Locked};
 use super::{Accounts, notice};
 use crate::error::{Error, Result};
 use crate::messages::Template;
@@ -28,7 +29,7 @@ pub struct Recovery {
     pub expires_at: Instant,
 }
 
-/// Ends the account's sessions, turns its second factor off, and makes a code to set a new password with.
+/// Ends the account's sessions, turns its second factor off until a code is answered again, and makes a code to set a new password with.
 /// The number stays.
 ///
 /// # Errors
@@ -40,14 +41,14 @@ pub async fn recover(
 ) -> Result<Recovery> {
     let now = platform.now();
     let tx = platform.database.begin().await?;
-    let person =
-        people::by_identifier(&tx, identifier).await?.ok_or_else(|| Error::not_found("user"))?;
-    credentials::lock(&tx, person.id).await?;
+    let not_found = || Error::not_found("user");
+    let person = people::by_identifier(&tx, identifier).await?.ok_or_else(not_found)?;
+    let Locked { person, .. } = locked::lock(&tx, person.id).await?.ok_or_else(not_found)?;
+    people::waive_two_factor(&tx, person.id, now).await?;
     if person.two_factor_enabled {
-        people::set_two_factor(&tx, person.id, false, now).await?;
         notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
     }
-    challenges::drop_logins(&tx, person.id).await?;
+    challenges::spend_logins(&tx, person.id, now).await?;
     sessions::end_all(&tx, person.id, None, now).await?;
     endings::record(&tx, platform, Ending::Account(person.id)).await?;
     let id = platform.new_id();
@@ -71,7 +72,9 @@ pub async fn recover(
     };
     let expires_at = row.expires_at;
     challenges::insert(&tx, row).await?;
-    audit::write(&tx, platform, person.id, audit::Deed::Recovered).await?;
+    let (deed, done_at) = (audit::Deed::Recovered, now);
+    audit::insert(&tx, audit::Model { id: platform.new_id(), user_id: person.id, deed, done_at })
+        .await?;
     tx.commit().await?;
     tracing::warn!(user = %person.id, "the account was recovered by an operator");
     Ok(Recovery { person, challenge_id, code, expires_at })

@@ -1,12 +1,11 @@
 //! Asking for a code, to do what needs one.
 
 use super::challenge::{Asker, Challenge, Purpose, ask};
-use super::entity::credentials;
+use super::locked::{self, Locked};
 use super::second_factor::phone_required;
 use super::{Accounts, Client};
-use crate::error::{ErrorCode, Failure, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{SessionId, UserId};
-use crate::people;
 use crate::platform::Platform;
 
 /// Sends a code for what somebody who is signed in is about to do.
@@ -26,8 +25,8 @@ pub async fn request_code(
         return Err(Failure::bad_input(message).at("purpose").into());
     }
     let tx = platform.database.begin().await?;
-    credentials::lock(&tx, user).await?;
-    let person = people::living(&tx, user).await?;
+    let locked = locked::lock(&tx, user).await?;
+    let Locked { person, .. } = locked.ok_or_else(|| Error::not_found("user"))?;
     let is_verified = person.phone_verified_at.is_some();
     let phone = person.phone.as_ref().ok_or_else(phone_required)?;
     match purpose {

@@ -1,6 +1,6 @@
 //! Sealing this room's secrets anew after `SECRET_KEYS` has a new first key.
 
-use super::signing_keys;
+use super::{forgot_password, signing_keys};
 use crate::error::Result;
 use crate::platform::Platform;
 
@@ -10,7 +10,8 @@ use crate::platform::Platform;
 /// When a row cannot be opened: the ring lacks its key.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
     let tx = platform.database.begin().await?;
-    let moved = signing_keys::reseal(&tx, platform).await?;
+    let moved =
+        signing_keys::reseal(&tx, platform).await? + forgot_password::reseal(&tx, platform).await?;
     tx.commit().await?;
     Ok(moved)
 }

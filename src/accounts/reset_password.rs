@@ -6,7 +6,7 @@ use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::session::{self, Client, Proof, SignIn};
 use super::{Accounts, notice, second_factor};
-use crate::error::{At, ErrorCode, Result};
+use crate::error::{At, Result, Status};
 use crate::messages::Template;
 use crate::platform::Platform;
 use crate::platform::throttle::network_of;
@@ -29,30 +29,28 @@ pub async fn reset_password(
     input: ResetPasswordInput,
 ) -> Result<SignIn> {
     let password = Password::choose(&input.new_password).at("newPassword")?;
-    // Hashed before the code is looked at, so that the time tells nothing of it. A bad code counts like a
-    // bad password, or hashes could be had for nothing.
+    // Hashed before the code is looked at, or the time would tell what becomes of it. Whatever is wrong with
+    // the code counts like a bad password, or hashes could be had for nothing.
     let address = network_of(client.address);
     let counted = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
     let hash = accounts.passwords.hash(platform, &password).await?;
-    let (purpose, by, field) = (Purpose::ResetPassword, Answerer::Anybody, "verification.code");
-    let answer = answered(accounts, platform, purpose, by, &input.verification, field).await;
-    let (tx, person) = match answer {
+    let (purpose, by) = (Purpose::ResetPassword, Answerer::Anybody);
+    let (tx, person) = match answered(accounts, platform, purpose, by, &input.verification).await {
         Ok(right) => right,
         Err(error) => {
-            if error.code() == ErrorCode::CodeInvalid {
+            if error.code().status() == Status::Fail {
                 counted.keep();
             }
             return Err(error);
         }
     };
     credentials::set(&tx, person.id, hash, platform.now()).await?;
-    challenges::drop_logins(&tx, person.id).await?;
+    challenges::spend_logins(&tx, person.id, platform.now()).await?;
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
     let ending = Ending::Account(person.id);
     endings::record(&tx, platform, ending).await?;
     notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
-    let signed_in = match person.phone.as_ref().filter(|_| second_factor::is_on(accounts, &person))
-    {
+    let signed_in = match second_factor::asked_of(accounts, &person) {
         Some(phone) => {
             budgets::charge(accounts, platform, &tx, phone, person.id).await?;
             let asker = Asker { person: &person, session: None, address: client.address };

@@ -17,7 +17,9 @@ pub async fn set_role(platform: &Platform, identifier: &Identifier, role: Role) 
     people::set_role(&tx, person.id, role, platform.now()).await?;
     endings::record(&tx, platform, Ending::Role(person.id)).await?;
     let deed = if role == Role::Admin { Deed::MadeAdmin } else { Deed::MadePlayer };
-    audit::write(&tx, platform, person.id, deed).await?;
+    let done_at = platform.now();
+    let row = audit::Model { id: platform.new_id(), user_id: person.id, deed, done_at };
+    audit::insert(&tx, row).await?;
     tx.commit().await?;
     Ok(person)
 }

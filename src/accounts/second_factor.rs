@@ -8,26 +8,26 @@ use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
 use crate::people::{self, Person};
 use crate::platform::Platform;
+use crate::platform::phone::PhoneNumber;
 
-/// Whether a login asks for a code.
-pub fn is_on(accounts: &Accounts, person: &Person) -> bool {
-    person.phone.is_some()
-        && (person.two_factor_enabled || accounts.two_factor == TwoFactor::Required)
+/// The phone that a login asks for a code from. None: it asks for none.
+pub fn asked_of<'p>(accounts: &Accounts, person: &'p Person) -> Option<&'p PhoneNumber> {
+    let is_required = accounts.two_factor == TwoFactor::Required && !person.two_factor_waived;
+    person.phone.as_ref().filter(|_| person.two_factor_enabled || is_required)
 }
 
 /// Turns it on or off.
 ///
 /// # Errors
-/// PHONE_REQUIRED without a verified phone; VERIFICATION_REQUIRED without a code; CONFLICT for turning off
-/// what is required here; those of the code.
+/// PHONE_REQUIRED without a verified phone; CONFLICT for turning off what is required here; those of the code.
 pub async fn set_two_factor(
     accounts: &Accounts,
     platform: &Platform,
     (user, session): (UserId, SessionId),
     enabled: bool,
-    verification: Option<&Verification>,
+    verification: &Verification,
 ) -> Result<()> {
-    let person = people::living(platform.database.reads(), user).await?;
+    let person = people::get(platform.database.reads(), user).await?;
     if person.phone_verified_at.is_none() {
         return Err(phone_required());
     }
@@ -35,11 +35,8 @@ pub async fn set_two_factor(
         let is_required = "Two-factor login is required here.";
         return Err(Failure::new(ErrorCode::Conflict, is_required).at("enabled").into());
     }
-    let verification = verification.ok_or_else(|| verification_required("verification"))?;
     let by = Answerer::SignedIn(user, session);
-    let field = "verification.code";
-    let (tx, person) =
-        answered(accounts, platform, Purpose::TwoFactor, by, verification, field).await?;
+    let (tx, person) = answered(accounts, platform, Purpose::TwoFactor, by, verification).await?;
     people::set_two_factor(&tx, user, enabled, platform.now()).await?;
     if person.two_factor_enabled != enabled {
         let told = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };
@@ -55,11 +52,14 @@ pub fn phone_required() -> Error {
     Error::new(ErrorCode::PhoneRequired, "This needs a verified phone number. Confirm yours first.")
 }
 
-/// This needs what `field` names.
-pub fn verification_required(field: &'static str) -> Error {
-    let message = match field {
-        "currentPassword" => "Give your current password.",
-        _ => "Give the code of an SMS: `requestCode` sends one.",
-    };
-    Failure::new(ErrorCode::VerificationRequired, message).at(field).into()
+/// This needs a code.
+pub fn code_required() -> Error {
+    let message = "Give the code of an SMS: `requestCode` sends one.";
+    Failure::new(ErrorCode::VerificationRequired, message).at("verification").into()
+}
+
+/// This needs the current password.
+pub fn password_required() -> Error {
+    let message = "Give your current password.";
+    Failure::new(ErrorCode::VerificationRequired, message).at("currentPassword").into()
 }

@@ -174,12 +174,15 @@ pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
+    // One after the other, or two at once would leave two keys that sign.
+    let lock = platform.database.migration_lock().await?;
     let tx = platform.database.begin().await?;
     signing_keys::retire_all(&tx, platform.now() + LEAD).await?;
     signing_keys::forget_retired(&tx, platform.now() - KEPT).await?;
     let id = create(&tx, platform).await?;
     endings::record(&tx, platform, Ending::SigningKeys).await?;
     tx.commit().await?;
+    lock.release().await?;
     Ok(id)
 }
 

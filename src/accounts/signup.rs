@@ -1,6 +1,6 @@
 //! Signing up: no confirmation needed, the tokens come at once. A phone gets a code that shows whose it is.
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::challenge::{Asker, Purpose, ask};
 use super::entity::credentials;
@@ -65,7 +65,7 @@ async fn begin(
             session::open(accounts, platform, tx, person, client, proof).await?,
         ));
     };
-    if second_factor::is_on(accounts, &person) {
+    if second_factor::asked_of(accounts, &person).is_some() {
         let asker = Asker { person: &person, session: None, address: client.address };
         return Ok(SignIn::Code(
             ask(accounts, platform, tx, &asker, &phone, Purpose::Login).await?,
@@ -74,10 +74,17 @@ async fn begin(
     let signed_in = session::open(accounts, platform, tx, person, client, Proof::Password).await?;
     let (person, session) = (&signed_in.person, Some(signed_in.session));
     let asker = Asker { person, session, address: client.address };
-    let challenge = match ask(accounts, platform, tx, &asker, &phone, Purpose::VerifyPhone).await {
-        Ok(challenge) => Some(challenge),
+    // Within it, so that what the code would have used up is not.
+    let attempt = tx.begin().await?;
+    let asked = ask(accounts, platform, &attempt, &asker, &phone, Purpose::VerifyPhone).await;
+    let challenge = match asked {
+        Ok(challenge) => {
+            attempt.commit().await?;
+            Some(challenge)
+        }
         // The account works without it, and `requestCode` sends one later.
         Err(error) if error.code() == ErrorCode::RateLimited => {
+            attempt.rollback().await?;
             tracing::warn!(user = %person.id, "signed up without a code: too many went out");
             None
         }

@@ -19,9 +19,14 @@ const EACH: Duration = Duration::from_mins(10);
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
     let now = platform.now();
+    // One after the other: a deed may have its rows in any order.
     let tx = platform.database.begin().await?;
     endings::sweep(&tx, now).await?;
+    tx.commit().await?;
+    let tx = platform.database.begin().await?;
     sessions::sweep(&tx, now).await?;
+    tx.commit().await?;
+    let tx = platform.database.begin().await?;
     challenges::sweep(&tx, now).await?;
     turn.end(&tx, None, now + EACH).await?;
     tx.commit().await?;

@@ -2,7 +2,7 @@
 
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::password::Password;
-use super::second_factor::verification_required;
+use super::second_factor::{code_required, password_required};
 use super::{Accounts, current_password};
 use crate::error::{At, Checked, Failure, Result, optional};
 use crate::ids::{SessionId, UserId};
@@ -44,20 +44,20 @@ pub async fn update_profile(
     input: UpdateProfileInput,
 ) -> Result<()> {
     let changes = check(&input)?;
-    let person = people::living(platform.database.reads(), user).await?;
+    let person = people::get(platform.database.reads(), user).await?;
     let tx = if person.phone_verified_at.is_some() {
-        let verification =
-            input.verification.as_ref().ok_or_else(|| verification_required("verification"))?;
+        let verification = input.verification.as_ref().ok_or_else(code_required)?;
         let by = Answerer::SignedIn(user, session);
-        let field = "verification.code";
-        answered(accounts, platform, Purpose::UpdateProfile, by, verification, field).await?.0
+        answered(accounts, platform, Purpose::UpdateProfile, by, verification).await?.0
     } else {
         let field = "currentPassword";
-        let given = input.current_password.ok_or_else(|| verification_required(field))?;
+        let given = input.current_password.ok_or_else(password_required)?;
         let password = Password::given(&given).at(field)?;
         let matched = current_password::matches(accounts, platform, user, &password, field).await?;
         let tx = platform.database.begin().await?;
-        matched.lock(&tx, user).await?;
+        if matched.lock(&tx).await?.phone_verified_at.is_some() {
+            return Err(code_required());
+        }
         tx
     };
     people::update(&tx, platform, user, changes).await?;

@@ -17,8 +17,7 @@ pub async fn verify_code(
     verification: &Verification,
 ) -> Result<SignedIn> {
     let by = Answerer::Anybody;
-    let (tx, person) =
-        answered(accounts, platform, Purpose::Login, by, verification, "code").await?;
+    let (tx, person) = answered(accounts, platform, Purpose::Login, by, verification).await?;
     let proof = Proof::PasswordAndCode;
     let signed_in = session::open(accounts, platform, &tx, person, client, proof).await?;
     tx.commit().await?;

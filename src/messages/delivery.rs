@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
 
-/// The topic of one message. This instance tells what it did itself; what others did is for the listener
-/// to look at.
+/// The topic of one message. This instance tells when it handed it over and when its receipt came; everything
+/// else is for the listener to look at.
 pub fn delivery_topic(id: MessageId) -> String {
     format!("message:{id}")
 }

@@ -1,11 +1,11 @@
 //! What changes about a person. Never the phone, once there is one: the database refuses that too.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::DatabaseTransaction;
 
-use super::entity::{self, Model};
+use super::entity;
 use super::identity::{Email, Nickname};
-use super::register::which_is_taken;
-use crate::error::{Error, ErrorCode, Failure, Result};
+use super::register::{refuse_taken, which_is_taken};
+use crate::error::{ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
@@ -23,14 +23,6 @@ pub struct Changes {
     pub discoverable: Option<bool>,
 }
 
-/// The person of an id, who is there.
-///
-/// # Errors
-/// NOT_FOUND for who is not.
-pub async fn living(db: &impl ConnectionTrait, id: UserId) -> Result<Model> {
-    entity::by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
-}
-
 /// Writes the changes. Lock the account before.
 ///
 /// # Errors
@@ -41,7 +33,9 @@ pub async fn update(
     id: UserId,
     changes: Changes,
 ) -> Result<()> {
-    let mut person = living(tx, id).await?;
+    let mut person = entity::get(tx, id).await?;
+    let (nickname, email) = (changes.nickname.as_ref(), changes.email.as_ref());
+    refuse_taken(tx, nickname, email, None, Some(id)).await?;
     if changes.clear_nickname {
         (person.nickname, person.nickname_key) = (None, None);
     }

@@ -4,6 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
 
 use super::identity::Identifier;
+use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::padded;
@@ -27,6 +28,8 @@ pub struct Model {
     pub phone_verified_at: Option<Instant>,
     pub discoverable: bool,
     pub two_factor_enabled: bool,
+    /// Nobody asks for a code, required or not: the phone is lost. Until a code is answered again.
+    pub two_factor_waived: bool,
     pub role: Role,
     pub created_at: Instant,
     pub updated_at: Instant,
@@ -67,6 +70,14 @@ pub async fn by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model
     living().filter(Column::Id.eq(id)).one(db).await
 }
 
+/// The person of an id, who must be there.
+///
+/// # Errors
+/// NOT_FOUND for who is not.
+pub async fn get(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
+    by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
+}
+
 /// The people of some ids.
 pub(super) async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
     living().filter(Column::Id.is_in(padded(ids))).all(db).await
@@ -101,12 +112,13 @@ pub(super) async fn discoverable(
         .await
 }
 
-/// Which of these three are somebody's already.
+/// Which of these three are somebody's already, but for one person.
 pub(super) async fn taken(
     db: &impl ConnectionTrait,
     nickname: Option<&str>,
     email: Option<&str>,
     phone: Option<&PhoneNumber>,
+    but: Option<UserId>,
 ) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneNumber>)>, DbErr> {
     let mut condition = Condition::any();
     condition = condition.add_option(nickname.map(|key| Column::NicknameKey.eq(key)));
@@ -116,6 +128,7 @@ pub(super) async fn taken(
         .select_only()
         .columns([Column::NicknameKey, Column::EmailKey, Column::Phone])
         .filter(condition)
+        .filter(Condition::all().add_option(but.map(|id| Column::Id.ne(id))))
         .into_tuple()
         .all(db)
         .await
@@ -149,19 +162,43 @@ pub async fn set_two_factor(
     set(tx, living_one(id), change, now).await
 }
 
-/// Writes down that somebody's phone is theirs. Answers whether that is new.
+/// Writes down that somebody has their phone: it is theirs, and not lost.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn verify_phone(
+pub async fn prove_phone(
+    tx: &DatabaseTransaction,
+    person: &mut Model,
+    now: Instant,
+) -> Result<(), DbErr> {
+    if person.phone_verified_at.is_none() || person.two_factor_waived {
+        person.phone_verified_at = person.phone_verified_at.or(Some(now));
+        person.two_factor_waived = false;
+        let change = ActiveModel {
+            phone_verified_at: Set(person.phone_verified_at),
+            two_factor_waived: Set(false),
+            ..Default::default()
+        };
+        set(tx, living_one(person.id), change, now).await?;
+    }
+    Ok(())
+}
+
+/// Turns off two-factor login for somebody whose phone is lost, also where it is required.
+///
+/// # Errors
+/// Those of the database.
+pub async fn waive_two_factor(
     tx: &DatabaseTransaction,
     id: UserId,
     now: Instant,
 ) -> Result<bool, DbErr> {
-    let unverified = living_one(id).add(Column::Phone.is_not_null());
-    let unverified = unverified.add(Column::PhoneVerifiedAt.is_null());
-    let change = ActiveModel { phone_verified_at: Set(Some(now)), ..Default::default() };
-    set(tx, unverified, change, now).await
+    let change = ActiveModel {
+        two_factor_enabled: Set(false),
+        two_factor_waived: Set(true),
+        ..Default::default()
+    };
+    set(tx, living_one(id), change, now).await
 }
 
 /// Gives a phone to somebody who has none. Answers whether that was so.

@@ -103,6 +103,15 @@ impl std::fmt::Display for Identifier {
 }
 
 impl Identifier {
+    /// Reads what somebody typed.
+    ///
+    /// # Errors
+    /// BAD_USER_INPUT for what nobody can have.
+    pub fn read(text: &str, default_region: Option<&Region>) -> Result<Self, Failure> {
+        // No identifier is longer than an e-mail address.
+        Ok(Self::parse(&text::line(text, LONGEST_EMAIL)?, default_region))
+    }
+
     /// With an @ an e-mail address; else a phone number, if it parses as one; else a nickname.
     pub fn parse(text: &str, default_region: Option<&Region>) -> Self {
         let text = text.trim();

@@ -9,9 +9,10 @@ mod identity;
 pub mod loaders;
 mod register;
 
-pub use change::{Changes, living, set_phone, update};
+pub use change::{Changes, set_phone, update};
 pub use entity::{
-    Model as Person, Role, by_id, by_identifier, set_role, set_two_factor, verify_phone,
+    Model as Person, Role, by_id, by_identifier, get, prove_phone, set_role, set_two_factor,
+    waive_two_factor,
 };
 pub use identity::{Email, Identifier, Nickname, person_name};
 pub use register::{NewPerson, register};

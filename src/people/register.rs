@@ -5,6 +5,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use super::entity::{self, Model, Role};
 use super::identity::{Email, Nickname};
 use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::database::is_taken;
 use crate::platform::phone::PhoneNumber;
@@ -26,21 +27,36 @@ impl NewPerson {
     /// # Errors
     /// IDENTIFIER_TAKEN for each field.
     pub async fn refuse_taken(&self, db: &impl sea_orm::ConnectionTrait) -> Result<()> {
-        let nickname = self.nickname.as_ref().map(|nickname| nickname.key.as_str());
-        let email = self.email.as_ref().map(|email| email.key.as_str());
-        let rows = entity::taken(db, nickname, email, self.phone.as_ref()).await?;
-        let mut failures = Vec::new();
-        if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
-            failures.push(taken("nickname"));
-        }
-        if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
-            failures.push(taken("email"));
-        }
-        if self.phone.is_some() && rows.iter().any(|(.., phone)| *phone == self.phone) {
-            failures.push(taken("phone"));
-        }
-        Error::all(failures)
+        let (nickname, email) = (self.nickname.as_ref(), self.email.as_ref());
+        refuse_taken(db, nickname, email, self.phone.as_ref(), None).await
     }
+}
+
+/// Refuses what somebody else has already than the person of an id.
+pub(super) async fn refuse_taken(
+    db: &impl sea_orm::ConnectionTrait,
+    nickname: Option<&Nickname>,
+    email: Option<&Email>,
+    phone: Option<&PhoneNumber>,
+    but: Option<UserId>,
+) -> Result<()> {
+    let nickname = nickname.map(|nickname| nickname.key.as_str());
+    let email = email.map(|email| email.key.as_str());
+    if nickname.is_none() && email.is_none() && phone.is_none() {
+        return Ok(());
+    }
+    let rows = entity::taken(db, nickname, email, phone, but).await?;
+    let mut failures = Vec::new();
+    if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
+        failures.push(taken("nickname"));
+    }
+    if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
+        failures.push(taken("email"));
+    }
+    if phone.is_some() && rows.iter().any(|(.., other)| other.as_ref() == phone) {
+        failures.push(taken("phone"));
+    }
+    Error::all(failures)
 }
 
 /// Writes the new person's row.
@@ -67,6 +83,7 @@ pub async fn register(
         phone_verified_at: None,
         discoverable: true,
         two_factor_enabled: false,
+        two_factor_waived: false,
         role: Role::Player,
         created_at: now,
         updated_at: now,

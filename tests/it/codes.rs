@@ -341,6 +341,11 @@ async fn blocks_of_numbers_addresses_and_days_have_budgets_for_all_accounts_and_
             let refused = third.request_code("VERIFY_PHONE").await;
             assert_eq!(refused.errors(), ["RATE_LIMITED"], "{settings:?}");
             assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 2);
+            // What was not sent used up nothing of the other budgets.
+            let used = "SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM budgets WHERE key LIKE";
+            for budget in ["number", "account"] {
+                assert_eq!(app.count(&format!("{used} 'codes.{budget}%'")).await, 2);
+            }
         })
         .await;
     }

@@ -62,7 +62,10 @@ async fn with_a_verified_phone_it_takes_a_code() {
 #[tokio::test]
 async fn bad_values_are_told_before_anything_is_spent() {
     on_each_database(async |app| {
-        app.anonymous().sign_up(json!({ "email": "taken@example.org" })).await.data("/signup");
+        app.anonymous()
+            .sign_up(json!({ "nickname": "taken", "email": "taken@example.org" }))
+            .await
+            .data("/signup");
         let ann = app.signed_in("ann").await;
         for (input, errors) in [
             (
@@ -71,6 +74,10 @@ async fn bad_values_are_told_before_anything_is_spent() {
             ),
             (json!({ "clear": ["NAME"], "name": "X" }), &["BAD_USER_INPUT clear"]),
             (json!({ "email": "Taken@example.org" }), &["IDENTIFIER_TAKEN email"]),
+            (
+                json!({ "nickname": "TAKEN", "email": "taken@example.org", "name": "X" }),
+                &["IDENTIFIER_TAKEN nickname", "IDENTIFIER_TAKEN email"],
+            ),
             (json!({ "clear": ["NICKNAME"] }), &["CONFLICT clear"]),
             (json!({ "clear": ["NICKNAME", "EMAIL", "NAME"] }), &["CONFLICT clear"]),
         ] {

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use switchboard::accounts::recover;
+use switchboard::error::ErrorCode;
+use switchboard::people::Identifier;
+
 use crate::support::codes::{another, given};
-use crate::support::{PASSWORD, Place, TestApp, on_each_database, query};
+use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 const ANN: &str = "+31612345678";
+const NEW: &str = "another password";
 const REQUIRED: [(&str, &str); 1] = [("TWO_FACTOR", "required")];
 
 /// How the session of an access token was proven, as the token tells other services.
@@ -69,13 +74,11 @@ async fn the_level_is_in_the_token_and_survives_refresh() {
 async fn turning_it_on_and_off_takes_a_code_and_is_told() {
     on_each_database(async |app| {
         let plain = app.signed_in("plain").await;
-        let nothing = json!(null);
-        assert_eq!(plain.set_two_factor(true, &nothing).await.errors(), ["PHONE_REQUIRED"]);
+        let some = given("chl_x", "123456");
+        assert_eq!(plain.set_two_factor(true, &some).await.errors(), ["PHONE_REQUIRED"]);
         let ann = app.verified("ann", ANN).await;
-        let before = app.sms_to(ANN).await;
-        let missing = ann.set_two_factor(true, &nothing).await;
-        assert_eq!(missing.errors(), ["VERIFICATION_REQUIRED verification"]);
-        assert_eq!(app.sms_to(ANN).await, before, "nothing was sent");
+        let wrong = ann.set_two_factor(true, &some).await;
+        assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"]);
         for (enabled, told) in
             [(true, "two-factor login is on now"), (false, "two-factor login is off now")]
         {
@@ -95,8 +98,8 @@ async fn turning_it_on_and_off_takes_a_code_and_is_told() {
 
 #[tokio::test]
 async fn where_it_is_required_a_phone_is_asked_from_the_start() {
-    for place in [Place::Memory] {
-        let app = TestApp::with(&place, &REQUIRED).await;
+    on_each_shared_database(async |place| {
+        let app = TestApp::with(place, &REQUIRED).await;
         let input = json!({ "nickname": "ann", "phone": ANN });
         let signup = app.anonymous().sign_up(input).await;
         assert_eq!(signup.text("/signup/purpose"), "LOGIN");
@@ -107,7 +110,7 @@ async fn where_it_is_required_a_phone_is_asked_from_the_start() {
         let ann = app.bearing(tokens.text("/verifyCode/accessToken"));
         let me = ann.send(query!("me"), json!({})).await;
         assert_eq!(me.data("/me/twoFactorEnabled"), true);
-        let off = ann.set_two_factor(false, &json!(null)).await;
+        let off = ann.set_two_factor(false, &given("chl_x", "123456")).await;
         assert_eq!(off.errors(), ["CONFLICT enabled"]);
         assert_eq!(app.anonymous().log_in("ann", PASSWORD).await.text("/login/purpose"), "LOGIN");
         // Who has no phone cannot be asked.
@@ -115,7 +118,79 @@ async fn where_it_is_required_a_phone_is_asked_from_the_start() {
         assert_eq!(bob.send(query!("me"), json!({})).await.data("/me/twoFactorEnabled"), false);
         bob.add_phone("+31687654321", PASSWORD).await.data("/addPhone");
         assert_eq!(app.anonymous().log_in("bob", PASSWORD).await.text("/login/purpose"), "LOGIN");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_phone_is_recovered_from_by_an_operator_also_where_it_is_required() {
+    for settings in [&[][..], &REQUIRED] {
+        on_each_shared_database(async |place| {
+            let app = TestApp::new(place).await;
+            let ann = app.two_factored("ann", ANN).await;
+            let app = app.beside(place, settings).await;
+            let asked = app.anonymous().forgot_password("ann").await;
+            for _ in 0..5 {
+                let id = asked.text("/forgotPassword/id");
+                app.anonymous().reset_password(&given(id, "x"), NEW).await;
+            }
+            let ann_here = app.bearing(ann.token.as_deref().expect("a token"));
+            ann_here.send(query!("me"), json!({})).await.data("/me/id");
+
+            let named = Identifier::parse("ann", None);
+            let recovery = recover(&app.app.accounts, &app.app.platform, &named).await;
+            let recovery = recovery.unwrap_or_else(|error| panic!("{}", error.describe()));
+            app.run().await;
+            assert_eq!(ann_here.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+            let input = given(&recovery.challenge_id, &recovery.code);
+            let wrong = given(&recovery.challenge_id, &another(&recovery.code));
+            let refused = app.anonymous().reset_password(&wrong, NEW).await;
+            assert_eq!(refused.errors(), ["CODE_INVALID verification.code"]);
+            app.clock.advance(Duration::from_hours(23));
+            let reset = app.anonymous().reset_password(&input, NEW).await;
+            reset.text("/resetPassword/accessToken");
+            let again = app.anonymous().reset_password(&input, NEW).await;
+            assert_eq!(again.errors(), ["CODE_INVALID verification.code"]);
+            let login = app.anonymous().log_in("ann", NEW).await;
+            let ann = app.bearing(login.text("/login/accessToken"));
+            let me = ann.send(query!("me"), json!({})).await;
+            assert_eq!(me.data("/me/twoFactorEnabled"), false);
+            assert_eq!(me.text("/me/phone"), ANN, "the number stays");
+            assert_eq!(
+                app.count("SELECT COUNT(*) FROM account_audit WHERE deed = 'RECOVERED'").await,
+                1
+            );
+
+            // The phone was found again.
+            let code = ann.proven("UPDATE_PROFILE", ANN).await;
+            let changed = ann.update_profile(json!({ "name": "Ann", "verification": code })).await;
+            changed.data("/updateProfile/id");
+            let is_required = !settings.is_empty();
+            let me = ann.send(query!("me"), json!({})).await;
+            assert_eq!(me.data("/me/twoFactorEnabled"), is_required);
+        })
+        .await;
     }
+}
+
+#[tokio::test]
+async fn a_recovery_is_over_after_a_day_and_nobody_elses() {
+    on_each_database(async |app| {
+        app.verified("ann", ANN).await;
+        let named = Identifier::parse("nobody", None);
+        let unknown = recover(&app.app.accounts, &app.app.platform, &named).await;
+        assert_eq!(unknown.err().expect("refused").code(), ErrorCode::NotFound);
+        let named = Identifier::parse(ANN, None);
+        let recovery = recover(&app.app.accounts, &app.app.platform, &named).await;
+        let recovery = recovery.unwrap_or_else(|error| panic!("{}", error.describe()));
+        let again = app.anonymous().resend_code(&recovery.challenge_id).await;
+        assert_eq!(again.errors(), ["RATE_LIMITED"], "it is not sent");
+        app.clock.advance(Duration::from_hours(24));
+        let input = given(&recovery.challenge_id, &recovery.code);
+        let late = app.anonymous().reset_password(&input, NEW).await;
+        assert_eq!(late.errors(), ["CODE_EXPIRED verification.code"]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@
 //! fifty at once are fifty tries. A right one is taken back, and spends the code only if the deed is done.
 
 use sea_orm::DatabaseTransaction;
+use uuid::Uuid;
 
 use super::{Purpose, is_code_of, read_id};
-use crate::accounts::Accounts;
 use crate::accounts::entity::challenges::{self, Model};
-use crate::accounts::entity::credentials;
+use crate::accounts::{Accounts, locked};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{Id, SessionId, UserId};
 use crate::people::{self, Person};
@@ -37,89 +37,58 @@ pub enum Answerer {
 /// challenge is spent, and whose account it is. The phone that the code came to is verified.
 ///
 /// # Errors
-/// CODE_INVALID at `field`, CODE_EXPIRED, RATE_LIMITED.
+/// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
 pub async fn answered(
     accounts: &Accounts,
     platform: &Platform,
     purpose: Purpose,
     by: Answerer,
     verification: &Verification,
-    field: &'static str,
 ) -> Result<(DatabaseTransaction, Person)> {
-    let invalid = || {
-        let message = "The code is wrong, was used already, or belongs to something else.";
-        Error::from(Failure::new(ErrorCode::CodeInvalid, message).at(field))
-    };
     let tx = platform.database.begin().await?;
     let named = match read_id(platform, &verification.challenge_id) {
         Some(id) => challenges::by_id(&tx, id).await?,
         None => None,
     };
-    let mut seen = named.filter(|row| is_for(row, purpose, by));
-    let user = match by {
-        Answerer::SignedIn(user, _) => Some(user),
-        Answerer::Anybody => seen.as_ref().and_then(|row| row.user_id),
-    };
-    if let Some(user) = user {
-        credentials::lock(&tx, user).await?;
-    }
-    if let Some(row) = &seen {
-        // As it is now that nobody else changes it.
-        seen = challenges::by_id(&tx, row.id).await?;
-    }
-    let now = platform.now();
-    if seen.as_ref().is_some_and(|row| row.answered_at.is_none() && row.expires_at <= now) {
-        let message = "The code's time is over. Ask for a new one.";
-        return Err(Failure::new(ErrorCode::CodeExpired, message).at(field).into());
-    }
-    let mut counted: Vec<(&Budget, Vec<u8>)> = Vec::new();
-    let budgets = &accounts.budgets;
-    match (&seen, user) {
-        (Some(Model { identifier_hash: Some(identifier), .. }), _) => {
-            budgets.reset_tries.take(&tx, platform, identifier).await?;
-            counted.push((&budgets.reset_tries, identifier.clone()));
-        }
-        (_, Some(user)) => {
-            let of_account = match purpose {
-                Purpose::ResetPassword => &budgets.reset_tries,
-                _ => &budgets.tries,
-            };
-            of_account.take(&tx, platform, user.uuid().as_bytes()).await?;
-            counted.push((of_account, user.uuid().as_bytes().to_vec()));
-        }
+    let seen = named.filter(|row| is_for(row, purpose, by));
+    let user = match (by, &seen) {
+        (Answerer::SignedIn(user, _), _) => Some(user),
+        (Answerer::Anybody, Some(row)) => row.user_id,
         // An id that nothing has cannot be guessed, nor can its code.
-        (_, None) => return Err(invalid()),
-    }
-    let mut is_right =
-        seen.as_ref().is_some_and(|row| is_code_of(platform, row, &verification.code));
-    if let (Purpose::ResetPassword, Some(user)) = (purpose, user) {
-        // Counted, but not told: by another identifier it would show that both are of one account.
-        let subject = user.uuid().into_bytes();
-        let of_account = &budgets.reset_tries_of_account;
-        match of_account.take(&tx, platform, &subject).await {
-            Ok(()) => counted.push((of_account, subject.to_vec())),
-            Err(error) if error.code() == ErrorCode::RateLimited => is_right = false,
-            Err(error) => return Err(error),
-        }
-    }
-    let person = match user {
-        Some(user) => people::by_id(&tx, user).await?,
+        (Answerer::Anybody, None) => return Err(invalid(purpose)),
+    };
+    // Nobody is locked in the same time as somebody.
+    let locked = locked::lock(&tx, user.unwrap_or_else(|| Uuid::nil().into())).await?;
+    let seen = match seen {
+        // As it is now that nobody else changes it.
+        Some(row) => challenges::by_id(&tx, row.id).await?,
         None => None,
     };
-    let (Some(row), Some(mut person), true) = (seen, person, is_right) else {
+    let (now, is_open) = (platform.now(), |row: &Model| row.answered_at.is_none());
+    if seen.as_ref().is_some_and(|row| is_open(row) && row.expires_at <= now) {
+        let message = "The code's time is over. Ask for a new one.";
+        return Err(Failure::new(ErrorCode::CodeExpired, message).at(field_of(purpose)).into());
+    }
+    let right = |row: &Model| is_open(row) && is_code_of(platform, row, &verification.code);
+    let mut is_right = seen.as_ref().is_some_and(right);
+    let tries = tries_at(accounts, seen.as_ref(), user);
+    for it in &tries {
+        match it.budget.take(&tx, platform, &it.subject).await {
+            Err(error) if !it.is_told && error.code() == ErrorCode::RateLimited => is_right = false,
+            taken => taken?,
+        }
+    }
+    let (Some(row), Some(locked), true) = (seen, locked, is_right) else {
         tx.commit().await?;
-        return Err(invalid());
+        return Err(invalid(purpose));
     };
-    if !challenges::answer(&tx, &row, now).await? {
-        tx.commit().await?;
-        return Err(invalid());
+    let mut person = locked.person;
+    challenges::spend(&tx, &row, now).await?;
+    for it in &tries {
+        it.budget.give_back(&tx, platform, &it.subject).await?;
     }
-    for (budget, subject) in counted {
-        budget.give_back(&tx, platform, &subject).await?;
-    }
-    if row.message_id.is_some() && person.phone_verified_at.is_none() {
-        people::verify_phone(&tx, person.id, now).await?;
-        person.phone_verified_at = Some(now);
+    if row.message_id.is_some() {
+        people::prove_phone(&tx, &mut person, now).await?;
     }
     Ok((tx, person))
 }
@@ -132,4 +101,53 @@ fn is_for(row: &Model, purpose: Purpose, by: Answerer) -> bool {
         Answerer::Anybody => row.session_id.is_none(),
     };
     row.purpose == purpose && is_theirs
+}
+
+fn invalid(purpose: Purpose) -> Error {
+    let message = "The code is wrong, was used already, or belongs to something else.";
+    Failure::new(ErrorCode::CodeInvalid, message).at(field_of(purpose)).into()
+}
+
+/// Where the code stands in the input.
+fn field_of(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Login => "code",
+        _ => "verification.code",
+    }
+}
+
+/// What a try is counted in.
+struct Tries<'a> {
+    budget: &'a Budget,
+    subject: Vec<u8>,
+    /// Whether it is told that it is used up.
+    is_told: bool,
+}
+
+/// By the account, over all its codes. Resets by what the stranger knows of it, so that what they use up is
+/// not the owner's.
+fn tries_at<'a>(
+    accounts: &'a Accounts,
+    row: Option<&Model>,
+    user: Option<UserId>,
+) -> Vec<Tries<'a>> {
+    let budgets = &accounts.budgets;
+    let account = user.map(|user| user.uuid().into_bytes().to_vec());
+    let told = |budget, subject| Tries { budget, subject, is_told: true };
+    match row {
+        Some(Model { id, identifier_hash: Some(identifier), .. }) => vec![
+            told(&budgets.reset_tries, identifier.clone()),
+            // By another identifier it would show that both are of one account.
+            Tries {
+                budget: &budgets.reset_tries_of_account,
+                subject: account.unwrap_or_else(|| id.as_bytes().to_vec()),
+                is_told: false,
+            },
+        ],
+        // An operator made it, and nobody else knows its id.
+        Some(Model { id, purpose: Purpose::ResetPassword, .. }) => {
+            vec![told(&budgets.reset_tries, id.as_bytes().to_vec())]
+        }
+        _ => account.into_iter().map(|account| told(&budgets.tries, account)).collect(),
+    }
 }

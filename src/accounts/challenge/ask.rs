@@ -15,10 +15,9 @@ use crate::platform::Platform;
 use crate::platform::clock::Instant;
 use crate::platform::phone::PhoneNumber;
 
-/// How long to wait after the first code before another can be asked for. Each time it is twice as long.
+/// How long to wait after the first code before another can be asked for. Each time it is twice as long, until
+/// it is as long as the code is good.
 const FIRST_RESEND: Duration = Duration::from_secs(30);
-/// The longest of these waits.
-const LONGEST_RESEND: Duration = Duration::from_hours(1);
 
 /// Sends a code in the deed's transaction, or answers with the one that was sent just now. Lock the account
 /// before, and wake the messages when that is committed.
@@ -38,8 +37,8 @@ pub async fn ask(
     if let Some(open) = open.as_ref().filter(|open| now < open.resend_at) {
         return super::watch::view(platform, tx, open, Some(phone)).await;
     }
-    budgets::take(accounts, platform, tx, phone, user).await?;
     budgets::take_of_address(accounts, platform, tx, asker.address).await?;
+    budgets::take(accounts, platform, tx, phone, user).await?;
     let sends = open.map_or(0, |open| open.sends) + 1;
     make(accounts, platform, tx, asker, phone, purpose, sends).await
 }
@@ -117,7 +116,7 @@ pub async fn code_for(
 /// When another code can be asked for, after so many.
 pub fn waits_until(now: Instant, sends: i32) -> Instant {
     let doubled = 2_u32.saturating_pow(sends.unsigned_abs().saturating_sub(1));
-    now + FIRST_RESEND.saturating_mul(doubled).min(LONGEST_RESEND)
+    now + FIRST_RESEND.saturating_mul(doubled).min(LIFETIME)
 }
 
 /// Six digits, each code as likely as any other.
@@ -153,6 +152,6 @@ mod tests {
         let start = Instant::UNIX_EPOCH;
         let wait = |sends| (waits_until(start, sends) - start).num_seconds();
         assert_eq!([1, 2, 3, 4].map(wait), [30, 60, 120, 240]);
-        assert_eq!([8, 100, i32::MAX].map(wait), [3600; 3]);
+        assert_eq!([5, 100, i32::MAX].map(wait), [300; 3]);
     }
 }

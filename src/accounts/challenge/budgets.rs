@@ -31,6 +31,8 @@ pub struct Budgets {
     per_day: Budget,
     /// Asking for a forgotten password's code by one identifier.
     pub resets: Budget,
+    resets_to_number: Budget,
+    resets_of_account: Budget,
     /// Notices to one number.
     pub notices: Budget,
     /// Wrong tries at an account's codes.
@@ -45,6 +47,8 @@ impl Budgets {
     /// As they are configured.
     pub fn new(limits: &CodeLimits) -> Self {
         let budget = |name, attempts, window| Budget { name, limit: Limit { attempts, window } };
+        // Anybody can ask for these: some codes are left for the owner.
+        let resets_to_number = (limits.per_number * 3).div_ceil(5);
         let tries = |name| Budget { name, limit: TRIES };
         Self {
             per_number: budget("codes.number", limits.per_number, HOUR),
@@ -52,7 +56,9 @@ impl Budgets {
             per_account: budget("codes.account", limits.per_account, DAY),
             per_address: budget("codes.address", limits.per_address, HOUR),
             per_day: budget("codes.day", limits.per_day, DAY),
-            resets: budget("resets.identifier", limits.per_number, HOUR),
+            resets: budget("resets.identifier", resets_to_number, HOUR),
+            resets_to_number: budget("resets.number", resets_to_number, HOUR),
+            resets_of_account: budget("resets.account", limits.per_account.div_ceil(2), DAY),
             notices: budget("notices.number", limits.per_number, HOUR),
             tries: tries("tries.account"),
             reset_tries: tries("tries.reset.identifier"),
@@ -78,6 +84,23 @@ pub async fn take(
     budgets.per_prefix.take(tx, platform, block_of(phone).as_bytes()).await?;
     // Last: everybody waits for it.
     budgets.per_day.take(tx, platform, b"").await
+}
+
+/// Uses up one code that anybody may have asked for.
+///
+/// # Errors
+/// RATE_LIMITED; the transaction must then not be committed.
+pub async fn take_of_reset(
+    accounts: &Accounts,
+    platform: &Platform,
+    tx: &DatabaseTransaction,
+    phone: &PhoneNumber,
+    user: UserId,
+) -> Result<()> {
+    let budgets = &accounts.budgets;
+    budgets.resets_to_number.take(tx, platform, phone.as_str().as_bytes()).await?;
+    budgets.resets_of_account.take(tx, platform, user.uuid().as_bytes()).await?;
+    take(accounts, platform, tx, phone, user).await
 }
 
 /// Uses up one code that an address asked for.

@@ -28,7 +28,7 @@ mod watch;
 pub use answer::{Answerer, Verification, answered};
 pub use ask::{ask, code_for, make, renewed, waits_until};
 pub use resend::{may_go_again, resend};
-pub use watch::{Told, find, tell_codes, watch};
+pub use watch::{Told, find, tell_codes, visible, watch};
 
 /// How long a code is good.
 pub const LIFETIME: Duration = Duration::from_mins(5);
@@ -120,7 +120,7 @@ fn hash_of(platform: &Platform, id: Uuid, code: &str) -> Hash {
     platform.vault.keyed_hash(CODE, &[id.as_bytes(), code.as_bytes()].concat())
 }
 
-/// Whether a code is the one of a challenge, in the same time whichever digit is wrong.
+/// Whether a code is the one of a challenge.
 fn is_code_of(platform: &Platform, row: &Model, code: &str) -> bool {
     let is_one = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
     let given = [row.id.as_bytes(), code.as_bytes()].concat();

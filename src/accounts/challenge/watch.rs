@@ -8,11 +8,10 @@ use futures_util::stream::try_unfold;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::resend::visible;
-use super::{Challenge, Purpose};
+use super::{Challenge, Purpose, read_id};
 use crate::accounts::Accounts;
 use crate::accounts::entity::challenges::{self, Model};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{MessageId, UserId};
 use crate::messages::{Status, deliveries, delivery_topic};
 use crate::people;
@@ -23,6 +22,9 @@ use crate::platform::phone::PhoneNumber;
 /// What the topics of challenges begin with.
 const TOPIC: &str = "challenge:";
 
+/// How many are looked at by one statement.
+const AT_ONCE: usize = 1_000;
+
 /// How far the challenges are that somebody watches, as it was last told.
 pub type Told = HashMap<Uuid, (i32, Option<Instant>, Option<Status>)>;
 
@@ -31,7 +33,26 @@ pub fn topic(id: Uuid) -> String {
     format!("{TOPIC}{id}")
 }
 
-/// A challenge.
+/// The challenge of an id, for somebody who may see it: whoever has the id, when nobody was signed in as it
+/// began; else its owner.
+///
+/// # Errors
+/// NOT_FOUND; UNAUTHENTICATED when it is somebody's and nobody is signed in.
+pub async fn visible(platform: &Platform, viewer: Option<UserId>, id: &str) -> Result<Model> {
+    let not_found = || Error::not_found("challenge");
+    let id = read_id(platform, id).ok_or_else(not_found)?;
+    let row = challenges::by_id(platform.database.reads(), id).await?.ok_or_else(not_found)?;
+    if matches!(row.purpose, Purpose::Login | Purpose::ResetPassword) {
+        return Ok(row);
+    }
+    match viewer {
+        None => Err(Error::unauthenticated("Sign in first.")),
+        Some(viewer) if row.user_id == Some(viewer) => Ok(row),
+        Some(_) => Err(not_found()),
+    }
+}
+
+/// A challenge as it is shown.
 ///
 /// # Errors
 /// NOT_FOUND; UNAUTHENTICATED.
@@ -129,17 +150,19 @@ pub async fn tell_codes(accounts: &Accounts, platform: &Platform) -> Result<Opti
         return Ok(None);
     }
     let db = platform.database.reads();
-    let rows = challenges::by_ids(db, &ids).await?;
-    let of_messages: Vec<MessageId> = rows.iter().filter_map(|row| row.message_id).collect();
-    let statuses = deliveries(db, &of_messages).await?;
-    let state = |row: &Model| {
-        let status = row.message_id.and_then(|message| statuses.get(&message).copied());
-        (row.id, (row.sends, row.answered_at, status))
-    };
-    let now: Told = rows.iter().map(state).collect();
+    let mut now = Told::default();
+    for ids in ids.chunks(AT_ONCE) {
+        let rows = challenges::by_ids(db, ids).await?;
+        let of_messages: Vec<MessageId> = rows.iter().filter_map(|row| row.message_id).collect();
+        let statuses = deliveries(db, &of_messages).await?;
+        now.extend(rows.iter().map(|row| {
+            let status = row.message_id.and_then(|message| statuses.get(&message).copied());
+            (row.id, (row.sends, row.answered_at, status))
+        }));
+    }
     let before = std::mem::replace(&mut *accounts.told_codes.lock(), now.clone());
-    for (id, state) in now {
-        if before.get(&id) != Some(&state) {
+    for id in ids {
+        if before.get(&id) != now.get(&id) {
             platform.events.publish(&topic(id));
         }
     }

@@ -1,10 +1,9 @@
 //! What operators did to accounts, by command line. It is kept.
 
+use sea_orm::DatabaseTransaction;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 
 use crate::ids::UserId;
-use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -35,18 +34,8 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes it down in the deed's transaction.
-pub async fn write(
-    tx: &DatabaseTransaction,
-    platform: &Platform,
-    user: UserId,
-    deed: Deed,
-) -> Result<(), DbErr> {
-    let row = ActiveModel {
-        id: Set(platform.new_id()),
-        user_id: Set(user),
-        deed: Set(deed),
-        done_at: Set(platform.now()),
-    };
-    Entity::insert(row).exec_without_returning(tx).await?;
+pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<(), DbErr> {
+    let row: ActiveModel = row.into();
+    Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }

@@ -120,10 +120,17 @@ pub async fn due(db: &impl ConnectionTrait, most: u64) -> Result<Vec<Model>, DbE
     due.limit(most).all(db).await
 }
 
-/// Marks one as answered. False when it was already, or has another code by now.
-pub async fn answer(tx: &DatabaseTransaction, seen: &Model, now: Instant) -> Result<bool, DbErr> {
-    let answered = unchanged(seen).col_expr(Column::AnsweredAt, Expr::value(now)).exec(tx).await?;
-    Ok(answered.rows_affected == 1)
+/// Spends a challenge's code. One for a forgotten password does not show it: who asked may not be its owner.
+/// Lock the account before.
+pub async fn spend(tx: &DatabaseTransaction, seen: &Model, now: Instant) -> Result<(), DbErr> {
+    let spent = match seen.purpose {
+        Purpose::ResetPassword => {
+            Entity::update_many().col_expr(Column::CodeHash, Expr::value(None::<Vec<u8>>))
+        }
+        _ => Entity::update_many().col_expr(Column::AnsweredAt, Expr::value(now)),
+    };
+    spent.filter(Column::Id.eq(seen.id)).exec(tx).await?;
+    Ok(())
 }
 
 /// Writes another state of a challenge, unless it has changed since it was read.
@@ -150,19 +157,43 @@ fn unchanged(seen: &Model) -> UpdateMany<Entity> {
         .filter(Column::Due.eq(seen.due))
 }
 
-/// Drops what would still sign somebody in, when the password that led there is no more.
-pub async fn drop_logins(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
-    let lead_in = [Purpose::Login, Purpose::ResetPassword];
-    Entity::delete_many()
-        .filter(Column::UserId.eq(user))
-        .filter(Column::Purpose.is_in(lead_in))
-        .exec(tx)
-        .await?;
+/// Spends what would still sign somebody in, when the password that led there is no more. Lock the account
+/// before.
+pub async fn spend_logins(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    now: Instant,
+) -> Result<(), DbErr> {
+    let of = |purpose: Purpose| {
+        let of_user = Entity::update_many().filter(Column::UserId.eq(user));
+        of_user.filter(Column::Purpose.eq(purpose)).filter(Column::AnsweredAt.is_null())
+    };
+    of(Purpose::Login).col_expr(Column::AnsweredAt, Expr::value(now)).exec(tx).await?;
+    let no_code = Expr::value(None::<Vec<u8>>);
+    of(Purpose::ResetPassword).col_expr(Column::CodeHash, no_code).exec(tx).await?;
     Ok(())
 }
 
-/// Drops those whose time has long been over.
+/// Those whose identifiers are sealed.
+pub async fn sealed(tx: &DatabaseTransaction) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::SealedIdentifier.is_not_null()).all(tx).await
+}
+
+/// Replaces a sealed identifier.
+pub async fn set_sealed(tx: &DatabaseTransaction, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
+    let set = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
+    set.filter(Column::Id.eq(id)).exec(tx).await?;
+    Ok(())
+}
+
+/// Drops those whose time has long been over, and the identifiers of those whose time is over.
 pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::SealedIdentifier, Expr::value(None::<Vec<u8>>))
+        .filter(Column::SealedIdentifier.is_not_null())
+        .filter(Column::ExpiresAt.lt(now))
+        .exec(tx)
+        .await?;
     Entity::delete_many().filter(Column::ExpiresAt.lt(now - KEPT)).exec(tx).await?;
     Ok(())
 }

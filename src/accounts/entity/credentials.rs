@@ -12,6 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
     pub password_hash: PasswordHash,
+    /// When the password was chosen.
     pub updated_at: Instant,
 }
 
@@ -30,23 +31,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The hash of a person's password. Nobody has the id `None`, and it costs the same statement.
-pub async fn hash_of(
-    db: &impl ConnectionTrait,
-    user: Option<UserId>,
-) -> Result<Option<PasswordHash>, DbErr> {
-    let user = user.unwrap_or_else(|| Uuid::nil().into());
-    Ok(Entity::find_by_id(user).one(db).await?.map(|row| row.password_hash))
+/// A person's. Nobody has the id `None`, and it costs the same statement.
+pub async fn of(db: &impl ConnectionTrait, user: Option<UserId>) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(user.unwrap_or_else(|| Uuid::nil().into())).one(db).await
 }
 
-/// Locks an account until the transaction ends: nobody else answers its codes, changes its password or logs
-/// in to it meanwhile. Take it before any other of its rows. Answers the password's hash as it is now.
-pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<PasswordHash>, DbErr> {
+/// A person's, which is locked until the transaction ends.
+pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<Model>, DbErr> {
     // SQLite has one writer, and no such clause.
-    Ok(Entity::find_by_id(user).lock_exclusive().one(tx).await?.map(|row| row.password_hash))
+    Entity::find_by_id(user).lock_exclusive().one(tx).await
 }
 
-/// Sets a password, whatever it was.
+/// Sets another password.
 pub async fn set(
     tx: &DatabaseTransaction,
     user: UserId,
@@ -55,6 +51,17 @@ pub async fn set(
 ) -> Result<(), DbErr> {
     let change =
         ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
+    Ok(())
+}
+
+/// Keeps the same password by another hash.
+pub async fn rehash(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    fresh: PasswordHash,
+) -> Result<(), DbErr> {
+    let change = ActiveModel { password_hash: Set(fresh), ..Default::default() };
     Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }

@@ -4,8 +4,9 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Subscr
 use futures_util::{Stream, TryStreamExt};
 
 use super::{AuthTokens, accounts, client};
-use crate::accounts::challenge::{Challenge, Purpose, Verification, find, resend, watch};
+use crate::accounts::challenge::{Challenge, Purpose, Verification, find, watch};
 use crate::accounts::request_code::request_code;
+use crate::accounts::resend_code::resend_code;
 use crate::accounts::verify_code::verify_code;
 use crate::api::scalars::DateTime;
 use crate::api::{Answer, ApiError, Asks, Viewer, answer, live};
@@ -125,7 +126,8 @@ impl CodeMutation {
     ) -> Answer<CodeChallenge> {
         answer(ctx, async {
             let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), viewer_of(ctx));
-            Ok(resend(accounts, platform, client(ctx), viewer, &challenge_id).await?.into())
+            let sent = resend_code(accounts, platform, client(ctx), viewer, &challenge_id);
+            Ok(sent.await?.into())
         })
         .await
     }
@@ -157,7 +159,7 @@ pub struct CodeSubscription;
 #[Subscription]
 impl CodeSubscription {
     /// A challenge now, and whenever its SMS got further: QUEUED, SENT, DELIVERED. Completes when it is
-    /// answered or its time is over. One of `forgotPassword` is SENT throughout.
+    /// answered or its time is over. One of `forgotPassword` is SENT throughout, and does not show an answer.
     async fn code_delivery(
         &self,
         ctx: &Context<'_>,

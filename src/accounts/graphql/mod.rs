@@ -74,7 +74,7 @@ impl User {
 
     /// Whether a login asks for a code by SMS.
     async fn two_factor_enabled(&self, ctx: &Context<'_>) -> bool {
-        second_factor::is_on(accounts(ctx), &self.person)
+        second_factor::asked_of(accounts(ctx), &self.person).is_some()
     }
 
     /// Whether others who have my number may see my profile.

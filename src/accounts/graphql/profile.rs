@@ -113,12 +113,13 @@ impl ProfileMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Whether a login asks for a code by SMS from now on.")] enabled: bool,
-        #[graphql(desc = "The answer to a challenge.")] verification: Option<VerificationInput>,
+        #[graphql(desc = "The answer to a challenge of the purpose TWO_FACTOR.")]
+        verification: VerificationInput,
     ) -> Answer<User> {
         own_record(ctx, async |Viewer { user, session, .. }| {
-            let verification = verification.map(challenge::Verification::from);
+            let verification = challenge::Verification::from(verification);
             let (accounts, platform, by) = (accounts(ctx), ctx.platform(), (user, session));
-            set_two_factor(accounts, platform, by, enabled, verification.as_ref()).await
+            set_two_factor(accounts, platform, by, enabled, &verification).await
         })
         .await
     }

@@ -1,10 +1,14 @@
 //! What was used of each budget, by its key, and until when that counts.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{CaseStatement, OnConflict};
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, ExprTrait};
+use sea_orm::sea_query::{CaseStatement, LockBehavior, LockType, OnConflict};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, ExprTrait, QuerySelect};
 
 use crate::platform::clock::Instant;
+use crate::platform::database::padded;
+
+/// The most that is dropped at once.
+const CHUNK: u64 = 1_000;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "budgets")]
@@ -61,8 +65,11 @@ pub async fn by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Model
     Entity::find_by_id(key).one(db).await
 }
 
-/// Drops what counts no longer.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::EndsAt.lte(now)).exec(tx).await?;
-    Ok(())
+/// Drops some of what counts no longer, and waits for nobody who counts on. Answers how much.
+pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<u64, DbErr> {
+    let over = Entity::find().filter(Column::EndsAt.lte(now)).limit(CHUNK);
+    // SQLite has one writer, and no such clause.
+    let over = over.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let keys: Vec<String> = over.all(tx).await?.into_iter().map(|row| row.key).collect();
+    Ok(Entity::delete_many().filter(Column::Key.is_in(padded(&keys))).exec(tx).await?.rows_affected)
 }

@@ -126,8 +126,15 @@ impl Budget {
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, SWEEP).await? else { return Ok(None) };
     let now = platform.now();
+    loop {
+        let tx = platform.database.begin().await?;
+        let dropped = entity::sweep(&tx, now).await?;
+        tx.commit().await?;
+        if dropped == 0 {
+            break;
+        }
+    }
     let tx = platform.database.begin().await?;
-    entity::sweep(&tx, now).await?;
     turn.end(&tx, None, now + SWEEP_EACH).await?;
     tx.commit().await?;
     Ok(None)

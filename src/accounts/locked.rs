@@ -1,0 +1,30 @@
+//! Locking an account: a deed that goes by its password, phone or second factor, or changes them, takes this
+//! lock first, before any other of its rows. So it goes by what is true when it is done.
+
+use sea_orm::DatabaseTransaction;
+
+use super::entity::credentials;
+use crate::error::Result;
+use crate::ids::UserId;
+use crate::people::{self, Person};
+use crate::platform::clock::Instant;
+
+/// An account that nobody else changes until the transaction ends.
+pub struct Locked {
+    /// Whose it is, as they are now.
+    pub person: Person,
+    /// When the password was chosen.
+    pub password_chosen_at: Instant,
+}
+
+/// Locks an account. None: there is no such one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<Locked>> {
+    let credential = credentials::lock(tx, user).await?;
+    let person = people::by_id(tx, user).await?;
+    Ok(person
+        .zip(credential)
+        .map(|(person, credential)| Locked { person, password_chosen_at: credential.updated_at }))
+}
