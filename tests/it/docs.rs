@@ -5,6 +5,7 @@
 //! `docs/play.rs`.
 
 mod curl;
+mod pieces;
 mod play;
 
 use std::collections::BTreeSet;

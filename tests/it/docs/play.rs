@@ -1,8 +1,9 @@
 //! Playing a page: its examples are executed from top to bottom against an app of its own.
 //!
 //! An example is a block `graphql`, a block `json variables` if it has any, and a block `json answer`; or
-//! a block `console` with commands of curl and what they print. A block `sh settings` goes on with a new app,
-//! configured so. Comments on lines of their own direct the play:
+//! a block `console` with commands of curl and what they print. A block `text SMS to +31612345678` has what
+//! that number was sent since the block before, a line for each. A block `sh settings` goes on with a new
+//! app, configured so. Comments on lines of their own direct the play:
 //!
 //! | comment | meaning |
 //! |---|---|
@@ -10,7 +11,9 @@
 //! | `as an administrator` | Asks as one from here on. |
 //! | `by MyGame/1.4` | Asks by this program (`User-Agent`) from here on. |
 //! | `keep contact = /addContact/id` | Names a value of the last answer's data, or of an answer that has none, for `as`, `send` and the shell. |
+//! | `keep code = code to +31612345678` | Names the newest code that this number was sent, in the same way. |
 //! | `send contact at /input/id` | Puts a kept value into the variables that follow. |
+//! | `again 4 times` | Sends the last operation so often more. What is answered is not shown. |
 //! | `later 600 s` | Moves the clock, and does what is due in the background by then. |
 //! | `bonus spring for +31612345678` | Tells this number of a campaign's coins. |
 //! | `start LIMIT_LOOKUPS=1` | Goes on with a new app, configured so. `$twilio` is where a Twilio is that sends to all countries but Belgium. |
@@ -42,6 +45,7 @@ use switchboard::platform::phone::PhoneNumber;
 use tokio::net::TcpListener;
 
 use super::curl::Curl;
+use super::pieces::{Piece, difference, pieces};
 use crate::support::{Place, TestApp};
 
 /// Values without a space that are longer than this show only their beginning and their end.
@@ -107,32 +111,6 @@ fn shown_by(answer: &Value) -> Vec<(String, &'static str)> {
     fields.chain(refused.map(|field| (field.to_owned(), "failing"))).collect()
 }
 
-/// A part of a page: a line, a comment on a line of its own, or a block of code.
-enum Piece<'p> {
-    Line(&'p str),
-    Comment(&'p str),
-    Code { info: &'p str, body: String },
-}
-
-/// The parts of a page, each with the number of its first line.
-fn pieces(page: &str) -> Vec<(usize, Piece<'_>)> {
-    let (mut pieces, mut lines) = (Vec::new(), (1..).zip(page.split_inclusive('\n')));
-    while let Some((number, line)) = lines.next() {
-        let comment = line.trim().strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
-        let piece = match (line.strip_prefix("```"), comment) {
-            (Some(info), _) => {
-                let body =
-                    lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```");
-                Piece::Code { info: info.trim(), body: body.collect() }
-            }
-            (_, Some(comment)) => Piece::Comment(comment),
-            _ => Piece::Line(line),
-        };
-        pieces.push((number, piece));
-    }
-    pieces
-}
-
 fn error_codes() -> String {
     let rows = ErrorCode::items().iter().map(|item| {
         let (code, retryable) = (item.value, if item.value.retryable() { "yes" } else { "no" });
@@ -141,16 +119,6 @@ fn error_codes() -> String {
     });
     let rows: String = rows.collect();
     format!("\n| code | status | retryable | meaning |\n|---|---|---|---|\n{rows}\n")
-}
-
-/// The lines between the first and the last in which two texts differ.
-fn difference(old: &str, new: &str) -> String {
-    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
-    let before = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let (old, new) = (&old[before..], &new[before..]);
-    let after = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
-    let shown = old[..old.len() - after].iter().map(|line| format!("-{line}\n"));
-    shown.chain(new[..new.len() - after].iter().map(|line| format!("+{line}\n"))).collect()
 }
 
 /// The app that a page is played against, and where the play stands.
@@ -162,9 +130,13 @@ struct Stage {
     program: String,
     /// Kept values for the variables that follow, and where they belong.
     sends: Vec<(String, String)>,
+    /// How many SMS to a number were shown.
+    shown: BTreeMap<String, usize>,
     /// The operation that waits for its answer.
     query: String,
     variables: Value,
+    /// The body of the last operation.
+    asked: String,
     answer: Value,
 }
 
@@ -176,8 +148,10 @@ impl Stage {
             asks: None,
             program: "Mozilla/5.0".into(),
             sends: Vec::new(),
+            shown: BTreeMap::new(),
             query: String::new(),
             variables: json!({}),
+            asked: String::new(),
             answer: Value::Null,
         }
     }
@@ -199,7 +173,16 @@ impl Stage {
                 let value = data.pointer(pointer).and_then(Value::as_str);
                 self.kept.insert(name.into(), value.ok_or("the answer has no such text")?.into());
             }
+            ["keep", name, "=", "code", "to", phone] => {
+                let code = self.code_to(phone).await.ok_or("this number was sent no code")?;
+                self.kept.insert(name.into(), code);
+            }
             ["send", name, "at", pointer] => self.sends.push((name.into(), pointer.into())),
+            ["again", times, "times"] => {
+                for _ in 0..times.parse()? {
+                    self.ask(self.asked.clone()).await?;
+                }
+            }
             ["later", seconds, "s"] => {
                 self.app.advance(Duration::from_secs(seconds.parse()?)).await;
             }
@@ -254,17 +237,12 @@ impl Stage {
             "json answer" => {
                 let (query, variables) =
                     (mem::take(&mut self.query), mem::replace(&mut self.variables, json!({})));
-                let body = json!({ "query": query, "variables": variables }).to_string();
-                let token = self.asks.as_ref().map(|name| format!("Bearer {}", self.kept[name]));
+                self.asked = json!({ "query": query, "variables": variables }).to_string();
+                let asked = self.asked.clone();
                 if query.starts_with("subscription") {
-                    return self.first_event(token, &body).await;
+                    return self.first_event(&asked).await;
                 }
-                let mut request =
-                    Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
-                if let Some(token) = token {
-                    request = request.header(header::AUTHORIZATION, token);
-                }
-                Ok(pretty(&self.send(request, body).await?.1)? + "\n")
+                Ok(pretty(&self.ask(asked).await?)? + "\n")
             }
             "console" => self.console(body).await,
             "sh settings" => {
@@ -275,8 +253,46 @@ impl Stage {
                 Ok(body.to_owned())
             }
             "json" => Err("say `json variables` or `json answer`".into()),
-            _ => Ok(body.to_owned()),
+            _ => match info.strip_prefix("text SMS to ") {
+                Some(phone) => Ok(self.sms_to(phone).await),
+                None => Ok(body.to_owned()),
+            },
         }
+    }
+
+    /// Who asks, as a header.
+    fn token(&self) -> Option<String> {
+        self.asks.as_ref().map(|name| format!("Bearer {}", self.kept[name]))
+    }
+
+    /// Sends an operation, and answers what came back.
+    async fn ask(&mut self, body: String) -> Outcome<String> {
+        let mut request =
+            Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = self.token() {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        Ok(self.send(request, body).await?.1)
+    }
+
+    /// What a number was sent since it was last looked at, the oldest first, a line for each.
+    async fn sms_to(&mut self, phone: &str) -> String {
+        self.app.advance(Duration::ZERO).await;
+        let texts = self.app.printed(phone).await;
+        let seen = self.shown.insert(phone.into(), texts.len()).unwrap_or(0);
+        let new: Vec<_> = texts.into_iter().rev().skip(seen).collect();
+        new.join("\n") + "\n"
+    }
+
+    /// The newest code that a number was sent.
+    async fn code_to(&self, phone: &str) -> Option<String> {
+        self.app.advance(Duration::ZERO).await;
+        let texts = self.app.printed(phone).await;
+        let code = |text: &String| {
+            let mut runs = text.split(|c: char| !c.is_ascii_digit());
+            runs.find(|run| run.len() == 6).map(str::to_owned)
+        };
+        texts.iter().find_map(code)
     }
 
     /// Takes variables, with the kept values in their places.
@@ -302,8 +318,9 @@ impl Stage {
     }
 
     /// The first event of a subscription.
-    async fn first_event(&mut self, token: Option<String>, body: &str) -> Outcome<String> {
+    async fn first_event(&mut self, body: &str) -> Outcome<String> {
         let mut wire = self.app.serve().await.connect().await;
+        let token = self.token();
         let token = token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
         wire.write(format!(
             "POST /graphql HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{token}\
