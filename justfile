@@ -54,6 +54,26 @@ schema:
 docs-update:
     UPDATE_DOCS=1 cargo test --test it docs
 
+# Builds the book into target/book, which needs no network to be read; or shows it: `just book serve --open`.
+# Needs mdbook and npm.
+book command='build' *arguments: diagrams
+    mdbook {{ command }} docs {{ arguments }}
+
+# Brings what draws the book's diagrams: one file of an npm package, held to its digest.
+[private]
+diagrams:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    package=mermaid@11.17.2 file=docs/mermaid.min.js
+    digest=581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8
+    if ! echo "$digest  $file" | sha256sum --check --status 2>/dev/null; then
+        folder=$(mktemp -d)
+        trap 'rm -r "$folder"' EXIT
+        npm pack --silent --pack-destination "$folder" "$package" >/dev/null
+        tar -xzf "$folder"/*.tgz -C docs --strip-components=2 package/dist/mermaid.min.js
+        echo "$digest  $file" | sha256sum --check --quiet
+    fi
+
 # Builds the container image with Docker. Without it, see .ci/image.
 image:
     docker build --tag localhost/switchboard .
