@@ -201,7 +201,7 @@ test("a query is persisted at the first miss, and asked for by its hash from the
 });
 
 test("files are uploaded", async () => {
-  const { client } = await signedIn("eve");
+  const { client } = await signedIn("hal");
   const mutation = gql`
     mutation Keep($file: Upload!, $files: [Upload!]!) {
       one: keepFile(file: $file) {
