@@ -8,10 +8,13 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual, promisify } from "node:util";
 
+import { gql } from "@apollo/client";
+
 import { createClient } from "./frontend/client.js";
 import { explain } from "./frontend/errors.js";
+import { answer, follow, login, sendAgain } from "./frontend/login.js";
 import { Session } from "./frontend/session.js";
-import { signUp } from "./support/ask.js";
+import { PASSWORD, code, data, signUp } from "./support/ask.js";
 import { Inbox } from "./support/inbox.js";
 import { Server } from "./support/server.js";
 
@@ -80,4 +83,69 @@ test("errors are explained field by field", async () => {
   assert.deepEqual(Object.keys(fields), ["name", "phone"]);
   assert.deepEqual(form, []);
   assert.deepEqual(explain(new TypeError("fetch failed")).form, ["The server cannot be reached. Try again."]);
+});
+
+const PHONE = "+31612345678";
+
+/** The code of a challenge, as soon as its SMS is on the phone. */
+async function codeOf(client, challenge) {
+  const told = new Inbox();
+  const end = follow(client, challenge, told.next);
+  while ((await told.value()).delivery !== "SENT");
+  end();
+  const headers = { accept: "application/json" };
+  const response = await fetch(`${server.origin}/dev/messages?to=${encodeURIComponent(PHONE)}`, { headers });
+  const { messages } = (await response.json()).data;
+  return messages.map(({ body }) => /\d{6}/.exec(body)?.[0]).find(Boolean);
+}
+
+const SIGNUP = `mutation ($input: SignupInput!) {
+  signup(input: $input) { ... on AuthTokens { accessToken refreshToken challenge { id } } }
+}`;
+const VERIFY_PHONE = `mutation ($verification: VerificationInput!) {
+  verifyPhone(verification: $verification) { id }
+}`;
+const REQUEST_CODE = "mutation { requestCode(purpose: TWO_FACTOR) { id } }";
+const TWO_FACTOR = `mutation ($verification: VerificationInput!) {
+  setTwoFactor(enabled: true, verification: $verification) { id }
+}`;
+
+/** Signs up with the phone, and turns two-factor login on. */
+async function turnTwoFactorOn() {
+  const variables = { input: { phone: PHONE, password: PASSWORD } };
+  const tokens = (await data(server, SIGNUP, { variables })).signup;
+  const { accessToken: token, challenge } = tokens;
+  const owner = createClient(new Session(server.url, { tokens }));
+  const verification = async ({ id }) => ({ challengeId: id, code: await codeOf(owner, { id }) });
+  const verified = { verification: await verification(challenge) };
+  await data(server, VERIFY_PHONE, { variables: verified, token });
+  const { requestCode } = await data(server, REQUEST_CODE, { token });
+  const proven = { verification: await verification(requestCode) };
+  await data(server, TWO_FACTOR, { variables: proven, token });
+  owner.stop();
+}
+
+test("a login with a code follows its SMS, and is done with the code", async () => {
+  const session = new Session(server.url);
+  const stranger = createClient(session);
+  assert.equal(await login(stranger, session, "ann", PASSWORD), null);
+  assert.ok(session.tokens);
+
+  await turnTwoFactorOn();
+  session.set(null);
+  const challenge = await login(stranger, session, PHONE, PASSWORD);
+  assert.equal(challenge.destination, "+31 •••••• 678");
+  const early = await sendAgain(stranger, challenge).catch((error) => error);
+  assert.equal(code(early), "RATE_LIMITED");
+
+  const right = await codeOf(stranger, challenge);
+  const wrong = right === "000000" ? "000001" : "000000";
+  const refused = await answer(stranger, session, challenge, wrong).catch((error) => error);
+  assert.deepEqual(Object.keys(explain(refused).fields), ["code"]);
+  assert.equal(session.tokens, null);
+
+  await answer(stranger, session, challenge, right);
+  const { me } = (await stranger.query({ query: gql`query { me { phone twoFactorEnabled } }` })).data;
+  assert.deepEqual(me, { __typename: "User", phone: PHONE, twoFactorEnabled: true });
+  stranger.stop();
 });

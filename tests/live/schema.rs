@@ -6,14 +6,15 @@ use std::io::Read;
 use std::sync::Arc;
 
 use async_graphql::{
-    Context, MergedObject, Object, Result, Schema, SimpleObject, Subscription, Upload,
+    Context, MergedObject, MergedSubscription, Object, Result, Schema, SimpleObject, Subscription,
+    Upload,
 };
 use data_encoding::HEXLOWER;
 use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use switchboard::accounts::graphql::{
-    AccountMutation, AccountQuery, CodeMutation, CodeQuery, PasswordMutation, ProfileMutation,
-    SessionMutation,
+    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, PasswordMutation,
+    ProfileMutation, SessionMutation,
 };
 use switchboard::api::{ApiError, Asks, UploadRule, live};
 use switchboard::app::App;
@@ -42,6 +43,10 @@ pub struct Mutation(
     FileMutation,
 );
 
+/// The product's for everybody, and counters.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(CodeSubscription, CounterSubscription);
+
 const UPLOADS: &[UploadRule] = &[
     UploadRule { field: "keepFile", needs_admin: false, most_bytes: 1 << 20 },
     UploadRule { field: "keepFiles", needs_admin: false, most_bytes: 1 << 20 },
@@ -50,7 +55,7 @@ const UPLOADS: &[UploadRule] = &[
 
 /// The engine of this schema.
 pub fn engine(app: &App) -> Result<Engine, String> {
-    let schema = Schema::build(Query::default(), Mutation::default(), LiveSubscription)
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .data(Arc::<Counters>::default());
     Engine::new(app.equip(schema).finish(), UPLOADS, app.config.graphql.clone())
 }
@@ -180,10 +185,11 @@ impl FileMutation {
     }
 }
 
-struct LiveSubscription;
+#[derive(Default)]
+struct CounterSubscription;
 
-#[Subscription(name = "Subscription")]
-impl LiveSubscription {
+#[Subscription]
+impl CounterSubscription {
     /// A counter now, and after each change.
     async fn counter_changed(
         &self,
