@@ -66,7 +66,7 @@ error_codes! {
     NotFound Fail false "It does not exist, or it is not yours to see."
     Conflict Fail false "It contradicts what is there already; `field` says where."
     RateLimited Fail true "Too many attempts. Try again after `retryAfter` seconds."
-    InvalidCredentials Fail false "No account has this identifier and password. It is not said which of the two is wrong."
+    InvalidCredentials Fail false "No account has this identifier and password. It is not said which of the two is wrong. At `currentPassword`: it is not yours."
     IdentifierTaken Fail false "Another account has this nickname, e-mail address or phone number; `field` says which."
     WeakPassword Fail false "The password is among those that are guessed first. Choose another."
     CodeInvalid Fail false "The code is wrong, was used already, or belongs to something else."

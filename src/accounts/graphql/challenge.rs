@@ -107,7 +107,7 @@ impl CodeMutation {
     async fn verify_code(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The challenge of `login` or `resetPassword`, and its code.")]
+        #[graphql(desc = "The challenge of `login`, `resetPassword` or `signup`, and its code.")]
         input: VerificationInput,
     ) -> Answer<AuthTokens> {
         answer(ctx, async {
