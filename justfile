@@ -54,8 +54,7 @@ schema:
 docs-update:
     UPDATE_DOCS=1 cargo test --test it docs
 
-# Builds the book into target/book, which needs no network to be read; or shows it: `just book serve --open`.
-# Needs mdbook and npm.
+# Builds the book into target/book, or shows it: `just book serve --open`. Needs mdbook and npm.
 book command='build' *arguments: diagrams
     mdbook {{ command }} docs {{ arguments }}
 
