@@ -76,8 +76,8 @@ async fn begin(
     let asker = Asker { person, session, address: client.address };
     // Within it, so that what the code would have used up is not.
     let attempt = tx.begin().await?;
-    let asked = ask(accounts, platform, &attempt, &asker, &phone, Purpose::VerifyPhone).await;
-    let challenge = match asked {
+    let sent = ask(accounts, platform, &attempt, &asker, &phone, Purpose::VerifyPhone).await;
+    let challenge = match sent {
         Ok(challenge) => {
             attempt.commit().await?;
             Some(challenge)
