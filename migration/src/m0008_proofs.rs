@@ -1,4 +1,4 @@
-//! How a session was proven, and what operators did to accounts.
+//! How a session was proven, which password an account has, and what operators did to accounts.
 
 use sea_orm_migration::prelude::*;
 
@@ -17,6 +17,12 @@ impl MigrationName for Migration {
 enum Sessions {
     Table,
     SecondFactor,
+}
+
+#[derive(DeriveIden)]
+enum Credentials {
+    Table,
+    Version,
 }
 
 #[derive(DeriveIden)]
@@ -45,6 +51,10 @@ impl MigrationTrait for Migration {
             ColumnDef::new(Sessions::SecondFactor).boolean().not_null().default(false).take();
         manager
             .alter_table(Table::alter().table(Sessions::Table).add_column(second_factor).to_owned())
+            .await?;
+        let version = ColumnDef::new(Credentials::Version).integer().not_null().default(1).take();
+        manager
+            .alter_table(Table::alter().table(Credentials::Table).add_column(version).to_owned())
             .await?;
         let waived =
             ColumnDef::new(UserProofs::TwoFactorWaived).boolean().not_null().default(false).take();

@@ -9,12 +9,11 @@ use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::people::Person;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
 
 /// The password was right when it was compared.
 pub struct Matched {
     user: UserId,
-    chosen_at: Instant,
+    version: i32,
     field: &'static str,
 }
 
@@ -34,7 +33,7 @@ pub async fn matches(
     let hash = credential.as_ref().map(|credential| &credential.password_hash);
     let verdict = accounts.passwords.verify(password, hash).await?;
     match credential.filter(|_| verdict != Verdict::Wrong) {
-        Some(credential) => Ok(Matched { user, chosen_at: credential.updated_at, field }),
+        Some(credential) => Ok(Matched { user, version: credential.version, field }),
         None => {
             counted.keep();
             Err(wrong(field))
@@ -49,7 +48,7 @@ impl Matched {
     /// INVALID_CREDENTIALS when it has changed.
     pub async fn lock(&self, tx: &DatabaseTransaction) -> Result<Person> {
         let locked = locked::lock(tx, self.user).await?;
-        let same = locked.filter(|locked| locked.password_chosen_at == self.chosen_at);
+        let same = locked.filter(|locked| locked.password_version == self.version);
         same.map(|locked| locked.person).ok_or_else(|| wrong(self.field))
     }
 }

@@ -7,14 +7,13 @@ use super::entity::credentials;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people::{self, Person};
-use crate::platform::clock::Instant;
 
 /// An account that nobody else changes until the transaction ends.
 pub struct Locked {
     /// Whose it is, as they are now.
     pub person: Person,
-    /// When the password was chosen.
-    pub password_chosen_at: Instant,
+    /// Which password it has.
+    pub password_version: i32,
 }
 
 /// Locks an account. None: there is no such one.
@@ -26,5 +25,5 @@ pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<Locke
     let person = people::by_id(tx, user).await?;
     Ok(person
         .zip(credential)
-        .map(|(person, credential)| Locked { person, password_chosen_at: credential.updated_at }))
+        .map(|(person, credential)| Locked { person, password_version: credential.version }))
 }

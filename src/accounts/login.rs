@@ -56,7 +56,7 @@ pub async fn login(
 
     let tx = platform.database.begin().await?;
     let locked = locked::lock(&tx, credential.user_id).await?;
-    let same = locked.filter(|locked| locked.password_chosen_at == credential.updated_at);
+    let same = locked.filter(|locked| locked.password_version == credential.version);
     let Locked { person, .. } = same.ok_or_else(not_accepted)?;
     if let Some(fresh) = fresh {
         credentials::rehash(&tx, person.id, fresh).await?;

@@ -41,8 +41,12 @@ pub async fn signup(
 
     let tx = platform.database.begin().await?;
     let person = people::register(&tx, platform, person).await?;
-    let credential =
-        credentials::Model { user_id: person.id, password_hash, updated_at: platform.now() };
+    let credential = credentials::Model {
+        user_id: person.id,
+        password_hash,
+        updated_at: platform.now(),
+        version: 1,
+    };
     credentials::insert(&tx, credential).await?;
     let signed_up = begin(accounts, platform, &tx, client, person).await?;
     tx.commit().await?;

@@ -7,7 +7,9 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::socket::{Heard, MODERN, Socket};
 use crate::support::wire::Serving;
-use crate::support::{Caller, Place, TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{
+    Caller, PASSWORD, Place, TestApp, on_each_database, on_each_shared_database, query,
+};
 
 /// Waits until the socket is closed, and sees why.
 async fn closes(socket: &mut Socket, code: u16, reason: &str) {
@@ -214,7 +216,13 @@ async fn listening(serving: &Serving, caller: &Caller) -> Socket {
 /// A deed that ends the first caller's session; the second is the same user by another session.
 type Ends = for<'a> fn(&'a Caller, &'a Caller) -> futures_util::future::BoxFuture<'a, ()>;
 
-const ENDS: [(&str, Ends); 3] = [
+const ENDS: [(&str, Ends); 4] = [
+    ("changePassword", |_, elsewhere| {
+        Box::pin(async {
+            let changed = elsewhere.change_password(PASSWORD, "another password", &json!(null));
+            changed.await.data("/changePassword/id");
+        })
+    }),
     ("logout", |ann, _| {
         Box::pin(async { _ = ann.send(query!("logout"), json!({})).await.data("/logout") })
     }),

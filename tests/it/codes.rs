@@ -426,3 +426,26 @@ async fn thirty_requests_at_once_are_one_code() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_not_outrun() {
+    let five = [("LIMIT_CODES_PER_DAY", "5")];
+    on_each_shared_database(async |place| {
+        let app = TestApp::with(place, &five).await;
+        let other = app.beside(place, &five).await;
+        let all = (0..20).map(|number| {
+            let app = if number % 2 == 0 { app.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                let (_, answer) = app
+                    .with_phone(&format!("user{number}"), &format!("+316123456{number:02}"))
+                    .await;
+                answer.data("/signup/challenge").is_object()
+            })
+        });
+        let sent = join_all(all).await.into_iter().filter(|sent| *sent.as_ref().expect("no panic"));
+        assert_eq!(sent.count(), 5);
+        assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 5);
+        assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 20);
+    })
+    .await;
+}

@@ -218,6 +218,33 @@ async fn an_administrator_is_made_and_unmade_while_it_serves() {
 }
 
 #[tokio::test]
+async fn an_account_is_recovered_while_it_serves() {
+    on_each_shared_database(async |place| {
+        let folder = folder();
+        let url = place.url();
+        let settings = [("DATABASE_URL", url.as_str()), ("DATA_DIR", "data")];
+        let serving = Serving::start(folder.path(), &settings);
+        let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
+        serving.send(query!("signup"), input, None).await;
+        let said = good(run(folder.path(), &settings, &["account", "recover", "ANN"]));
+        assert!(said.starts_with("The sessions of ann (usr_"), "{said}");
+        let value = |name: &str| {
+            let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{said}")).trim().to_owned()
+        };
+        let input = json!({
+            "verification": { "challengeId": value("challengeId:"), "code": value("code:") },
+            "newPassword": "another password",
+        });
+        let reset = serving.send(query!("reset_password"), json!({ "input": input }), None).await;
+        assert!(reset["data"]["resetPassword"]["accessToken"].is_string(), "{reset}");
+        let said = bad(run(folder.path(), &settings, &["account", "recover", "nobody"]));
+        assert!(said.contains("nobody has the identifier nobody"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn keys_are_rotated_and_sealed_anew() {
     on_each_shared_database(async |place| {
         let folder = folder();

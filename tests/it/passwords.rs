@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::codes::{another, given};
+use crate::support::socket::MODERN;
 use crate::support::{PASSWORD, Place, TestApp, on_each_database, on_each_shared_database, query};
 
 const ANN: &str = "+31612345678";
@@ -329,6 +331,136 @@ async fn what_was_asked_for_on_one_instance_is_sent_by_another_after_a_crash() {
             .reset_password(&verification, NEW)
             .await
             .text("/resetPassword/accessToken");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_heard_of_everywhere_and_closes_sockets() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let (serving, there) = (app.serve().await, other.serve().await);
+        let ann = app.verified("ann", ANN).await;
+        let there_too = other.bearing(ann.token.as_deref().expect("a token"));
+        there_too.send(query!("me"), json!({})).await.data("/me/id");
+        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
+        let mut elsewhere = there.let_in(MODERN, ann.token.as_deref()).await;
+        let asked = app.anonymous().forgot_password("ann").await;
+        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
+        app.anonymous().reset_password(&verification, NEW).await.data("/resetPassword");
+        let reason = || Some((4401, "The session has ended.".to_owned()));
+        assert_eq!(socket.closed().await, reason());
+        other.advance(Duration::from_secs(1)).await;
+        assert_eq!(elsewhere.closed().await, reason());
+        assert_eq!(there_too.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_of_the_old_password_outlives_it() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let ann = app.signed_in("ann").await;
+        let logins = (0..20).map(|number| {
+            let caller = if number % 2 == 0 { app.anonymous() } else { other.anonymous() };
+            tokio::spawn(async move { caller.log_in("ann", PASSWORD).await.errors() })
+        });
+        let changing = tokio::spawn(async move {
+            ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id").len()
+        });
+        for told in join_all(logins).await {
+            let told = told.expect("no panic");
+            assert!(told.is_empty() || told == ["INVALID_CREDENTIALS"], "{told:?}");
+        }
+        changing.await.expect("no panic");
+        let live = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL";
+        assert_eq!(app.count(live).await, 1, "the one that changed it");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_guesses_by_two_names_of_an_account_are_five() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        app.verified("ann", ANN).await;
+        let mut asked = Vec::new();
+        for identifier in ["ann", ANN] {
+            let id = app.anonymous().forgot_password(identifier).await;
+            let id = id.text("/forgotPassword/id").to_owned();
+            asked.push((id, app.code_to(ANN).await));
+        }
+        let all = (0..50).map(|number| {
+            let (id, code) = &asked[number % 2];
+            let caller = if number % 4 < 2 { app.anonymous() } else { other.anonymous() };
+            let guess = given(id, &another(code));
+            tokio::spawn(async move { caller.reset_password(&guess, NEW).await.errors().concat() })
+        });
+        let told = join_all(all).await.into_iter().map(|told| told.expect("no panic"));
+        let (counted, refused): (Vec<_>, Vec<_>) =
+            told.partition(|told| told == "CODE_INVALID verification.code");
+        assert_eq!(counted.len(), 10, "five by each name are told");
+        assert!(refused.iter().all(|told| told == "RATE_LIMITED"), "{refused:?}");
+        let used = "SELECT CAST(used AS BIGINT) FROM budgets WHERE key LIKE 'tries.reset.account%'";
+        assert_eq!(app.count(used).await, 5, "and five are looked at");
+        app.advance(Duration::from_secs(1)).await;
+        for (id, code) in &asked {
+            let right = app.anonymous().reset_password(&given(id, code), NEW).await;
+            assert_eq!(right.errors(), ["RATE_LIMITED"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_at_once_on_one_account_comes_to_an_end() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let ann = app.verified("ann", ANN).await;
+        let asked = app.anonymous().forgot_password("ann").await;
+        let reset = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
+        let change = ann.proven("CHANGE_PASSWORD", ANN).await;
+        let second = ann.proven("TWO_FACTOR", ANN).await;
+        app.clock.advance(Duration::from_secs(31));
+        let mut all: Vec<tokio::task::JoinHandle<Vec<String>>> = Vec::new();
+        for round in 0..6 {
+            let app = if round % 2 == 0 { &app } else { &other };
+            let ann = app.bearing(ann.token.as_deref().expect("a token"));
+            let nobody = app.anonymous();
+            let (reset, change, second) = (reset.clone(), change.clone(), second.clone());
+            let resend = change["challengeId"].as_str().expect("an id").to_owned();
+            let (a, b, c, d) = (ann.clone(), ann.clone(), ann.clone(), ann.clone());
+            let (e, f, g) = (nobody.clone(), nobody.clone(), nobody.clone());
+            let jobs = app.clone();
+            all.extend([
+                tokio::spawn(
+                    async move { a.change_password(PASSWORD, NEW, &change).await.errors() },
+                ),
+                tokio::spawn(async move { b.set_two_factor(true, &second).await.errors() }),
+                tokio::spawn(async move { c.request_code("UPDATE_PROFILE").await.errors() }),
+                tokio::spawn(async move { d.resend_code(&resend).await.errors() }),
+                tokio::spawn(
+                    async move { e.reset_password(&reset, "a third password").await.errors() },
+                ),
+                tokio::spawn(async move { f.log_in("ann", PASSWORD).await.errors() }),
+                tokio::spawn(async move { g.forgot_password("ann").await.errors() }),
+                tokio::spawn(async move {
+                    jobs.run().await;
+                    Vec::new()
+                }),
+            ]);
+        }
+        for told in join_all(all).await {
+            for error in told.expect("no panic") {
+                let is_ours = error.starts_with("INTERNAL") || error.starts_with("SERVICE");
+                assert!(!is_ours, "{error}");
+            }
+        }
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! A person's password.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, ExprTrait, IntoActiveModel, QuerySelect};
 
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
@@ -12,8 +12,9 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
     pub password_hash: PasswordHash,
-    /// When the password was chosen.
     pub updated_at: Instant,
+    /// One more with each password: another hash of the same one has the same.
+    pub version: i32,
 }
 
 /// An argon2id hash in the PHC string format. Does not print.
@@ -51,7 +52,12 @@ pub async fn set(
 ) -> Result<(), DbErr> {
     let change =
         ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
-    Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
+    Entity::update_many()
+        .set(change)
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .filter(Column::UserId.eq(user))
+        .exec(tx)
+        .await?;
     Ok(())
 }
 
