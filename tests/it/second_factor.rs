@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use switchboard::accounts::recover;
@@ -243,6 +244,29 @@ async fn a_new_device_is_told_to_a_verified_phone() {
             device.log_in("ann", PASSWORD).await.text("/login/accessToken");
         }
         assert_eq!(app.notices_to(ANN).await.len(), 5, "an hour's; the logins worked");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_goes_by_what_is_true_when_it_is_done() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        app.verified("ann", ANN).await;
+        let hashed = app.app.accounts.passwords_hashed();
+        let tx = app.app.platform.database.begin().await.expect("a transaction");
+        tx.execute_unprepared("UPDATE credentials SET updated_at = updated_at")
+            .await
+            .expect("held");
+        let nobody = app.anonymous();
+        let login = tokio::spawn(async move { nobody.log_in("ann", PASSWORD).await });
+        while app.app.accounts.passwords_hashed() == hashed {
+            tokio::task::yield_now().await;
+        }
+        // It has read who logs in, and compares the password.
+        tx.execute_unprepared("UPDATE users SET two_factor_enabled = TRUE").await.expect("set");
+        tx.commit().await.expect("committed");
+        assert_eq!(login.await.expect("no panic").text("/login/purpose"), "LOGIN");
     })
     .await;
 }
