@@ -88,7 +88,8 @@ pub async fn again(
     }
     let seen = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
     may_go_again(&seen, platform.now())?;
-    let to = Model { code_hash: None, due: true, ..renewed(platform, &seen) };
+    // The code that is out is good until the next one takes its place.
+    let to = Model { due: true, ..renewed(platform, &seen) };
     if !challenges::renew(&tx, &seen, &to).await? {
         return Err(not_found());
     }
