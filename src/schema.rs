@@ -3,8 +3,8 @@
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
 use crate::accounts::graphql::{
-    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, PasswordMutation,
-    ProfileMutation, SessionMutation,
+    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, DeleteMutation,
+    PasswordMutation, ProfileMutation, SessionMutation,
 };
 use crate::api::UploadRule;
 use crate::contacts::graphql::{ContactMutation, Contacts};
@@ -23,6 +23,7 @@ pub struct Mutation(
     SessionMutation,
     ProfileMutation,
     PasswordMutation,
+    DeleteMutation,
     ContactMutation,
     MessageMutation,
 );

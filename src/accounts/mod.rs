@@ -31,6 +31,7 @@ mod authenticate;
 mod challenge;
 mod change_password;
 mod current_password;
+mod delete;
 mod endings;
 mod entity;
 mod forgot_password;

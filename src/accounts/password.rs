@@ -75,6 +75,11 @@ impl Password {
     }
 }
 
+/// The hash of no password at all, for an account that waits for a new one.
+pub fn no_password() -> PasswordHash {
+    PasswordHash(NOBODYS.to_owned())
+}
+
 /// What comparing a password with a hash showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

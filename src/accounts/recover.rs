@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::challenge::{Purpose, public_code};
 use super::endings::{self, Ending};
 use super::entity::challenges::Model;
-use super::entity::{audit, challenges, sessions};
+use super::entity::{audit, challenges, credentials, sessions};
 use super::locked::{self, Locked};
-use super::{Accounts, notice};
+use super::{Accounts, notice, password};
 use crate::error::{Error, Result};
 use crate::messages::Template;
 use crate::people::{self, Identifier, Person};
@@ -29,7 +29,7 @@ pub struct Recovery {
     pub expires_at: Instant,
 }
 
-/// Ends the account's sessions, turns its second factor off until a code is answered again, and makes a code to set a new password with.
+/// Ends the account's sessions and its password, turns its second factor off until a code is answered again, and makes a code to set a new password with.
 /// The number stays.
 ///
 /// # Errors
@@ -48,6 +48,8 @@ pub async fn recover(
     if person.two_factor_enabled {
         notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
     }
+    // Without the second factor, the password alone would let its thief in.
+    credentials::set(&tx, person.id, password::no_password(), now).await?;
     challenges::spend_logins(&tx, person.id, now).await?;
     sessions::end_all(&tx, person.id, None, now).await?;
     endings::record(&tx, platform, Ending::Account(person.id)).await?;

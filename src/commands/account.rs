@@ -11,7 +11,7 @@ use crate::platform::phone::Region;
 /// Looks after accounts.
 #[derive(Subcommand)]
 pub enum Account {
-    /// For somebody whose phone is lost: ends their sessions, turns two-factor login off, and prints what
+    /// For somebody whose phone is lost: ends their sessions and their password, turns two-factor login off, and prints what
     /// `resetPassword` takes once to set a new password. The phone number stays. Make sure who asks.
     Recover {
         /// Their nickname, e-mail address or phone number.
@@ -33,7 +33,7 @@ pub async fn run(what: Account) -> Result<(), Complaint> {
         Err(error) => return Err(error.into()),
     };
     let (name, id) = (recovery.person.display_name(), recovery.person.id);
-    println!("The sessions of {name} ({id}) are over, and two-factor login is off.");
+    println!("{name} ({id}) is signed out everywhere, has no password, and no two-factor login.");
     println!("A new password is set by resetPassword, once, until {}:", recovery.expires_at);
     println!("  challengeId: {}", recovery.challenge_id);
     println!("  code:        {}", recovery.code);

@@ -1,5 +1,7 @@
 //! The contacts table. Every finder carries the owner.
 
+use std::collections::HashSet;
+
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LikeExpr;
@@ -7,7 +9,7 @@ use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QuerySelect};
 
 use crate::ids::{ContactId, UserId};
 use crate::platform::clock::Instant;
-use crate::platform::database::is_taken;
+use crate::platform::database::{is_taken, padded};
 use crate::platform::phone::PhoneNumber;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -132,6 +134,32 @@ pub async fn delete(tx: &DatabaseTransaction, owner: UserId, id: ContactId) -> R
         .exec(tx)
         .await?;
     Ok(deleted.rows_affected == 1)
+}
+
+/// The numbers among somebody's contacts.
+pub async fn phones_of(tx: &DatabaseTransaction, owner: UserId) -> Result<Vec<PhoneNumber>, DbErr> {
+    owned_by(owner, None).select_only().column(Column::Phone).into_tuple().all(tx).await
+}
+
+/// Removes all of somebody's contacts. Answers how many there were.
+pub async fn delete_all(tx: &DatabaseTransaction, owner: UserId) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::OwnerId.eq(owner)).exec(tx).await?.rows_affected)
+}
+
+/// Which of some numbers are among anybody's contacts.
+pub async fn in_use(
+    tx: &DatabaseTransaction,
+    phones: &[PhoneNumber],
+) -> Result<HashSet<PhoneNumber>, DbErr> {
+    let found: Vec<PhoneNumber> = Entity::find()
+        .select_only()
+        .column(Column::Phone)
+        .distinct()
+        .filter(Column::Phone.is_in(padded(phones)))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Writes a new one.

@@ -6,10 +6,12 @@
 mod add;
 mod change;
 mod entity;
+mod forget;
 pub mod graphql;
 pub mod loaders;
 mod lookup;
 
 pub use add::{NewContact, add};
 pub use change::{remove, rename};
+pub use forget::forget;
 pub use lookup::Lookups;

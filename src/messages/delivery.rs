@@ -10,11 +10,30 @@ use super::entity::moves;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
+use crate::platform::phone::PhoneNumber;
 
 /// The topic of one message. This instance tells when it handed it over and when its receipt came; everything
 /// else is for the listener to look at.
 pub fn delivery_topic(id: MessageId) -> String {
     format!("message:{id}")
+}
+
+/// Forgets the texts and numbers of messages, to a number and some others; what is not sent yet is withdrawn.
+///
+/// # Errors
+/// Those of the database.
+pub async fn forget(
+    platform: &Platform,
+    tx: &DatabaseTransaction,
+    phone: Option<&PhoneNumber>,
+    ids: &[MessageId],
+) -> Result<()> {
+    for status in [Status::Queued, Status::Sending, Status::Unknown] {
+        let withdrawn = messages::cancel(tx, phone, ids, status).await?;
+        let ways = withdrawn.into_iter().map(|kind| (kind, Some(status), Status::Cancelled));
+        moves::add(tx, platform, ways).await?;
+    }
+    Ok(messages::forget(tx, phone, ids).await?)
 }
 
 /// How far some messages are.

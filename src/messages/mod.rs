@@ -44,7 +44,7 @@ mod templates;
 mod unknown;
 
 pub use counts::{Counts, GatewayState, counts, gateway_states, tell, topic};
-pub use delivery::{deliveries, delivery_topic, withdraw};
+pub use delivery::{deliveries, delivery_topic, forget, withdraw};
 pub use entity::messages::Model as Message;
 pub use gateway::Call;
 pub use gateway::console::Sent;

@@ -231,6 +231,29 @@ pub(super) async fn set_profile(
     Ok(())
 }
 
+/// Makes a tombstone of somebody's row: of what it said of them, nothing is left.
+///
+/// # Errors
+/// Those of the database.
+pub async fn forget(tx: &DatabaseTransaction, id: UserId, now: Instant) -> Result<bool, DbErr> {
+    let change = ActiveModel {
+        nickname: Set(None),
+        nickname_key: Set(None),
+        name: Set(None),
+        email: Set(None),
+        email_key: Set(None),
+        phone: Set(None),
+        phone_verified_at: Set(None),
+        discoverable: Set(false),
+        two_factor_enabled: Set(false),
+        two_factor_waived: Set(false),
+        role: Set(Role::Player),
+        deleted_at: Set(Some(now)),
+        ..Default::default()
+    };
+    set(tx, living_one(id), change, now).await
+}
+
 fn living_one(id: UserId) -> Condition {
     Condition::all().add(Column::Id.eq(id)).add(Column::DeletedAt.is_null())
 }

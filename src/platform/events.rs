@@ -104,6 +104,19 @@ impl Events {
         topics.keys().filter_map(|topic| Some(topic.strip_prefix(beginning)?.to_owned())).collect()
     }
 
+    /// How many listen to a topic, in this process.
+    pub fn listeners(&self, topic: &str) -> usize {
+        self.topics.lock().get(topic).map_or(0, |topic| topic.version.receiver_count())
+    }
+
+    /// Ends when nobody listens to a topic any more.
+    pub async fn deserted(&self, topic: &str) {
+        let listened = self.topics.lock().get(topic).map(|topic| topic.version.clone());
+        if let Some(version) = listened {
+            version.closed().await;
+        }
+    }
+
     /// How many topics somebody listens to.
     pub fn topics(&self) -> usize {
         self.topics.lock().len()

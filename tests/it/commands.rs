@@ -227,7 +227,7 @@ async fn an_account_is_recovered_while_it_serves() {
         let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
         serving.send(query!("signup"), input, None).await;
         let said = good(run(folder.path(), &settings, &["account", "recover", "ANN"]));
-        assert!(said.starts_with("The sessions of ann (usr_"), "{said}");
+        assert!(said.starts_with("ann (usr_"), "{said}");
         let value = |name: &str| {
             let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
             line.unwrap_or_else(|| panic!("{said}")).trim().to_owned()

@@ -10,6 +10,7 @@ mod contacts;
 mod cors;
 mod crashes;
 mod database;
+mod deletion;
 mod delivery;
 mod docs;
 mod documents;

@@ -143,6 +143,8 @@ async fn a_lost_phone_is_recovered_from_by_an_operator_also_where_it_is_required
             let recovery = recovery.unwrap_or_else(|error| panic!("{}", error.describe()));
             app.run().await;
             assert_eq!(ann_here.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+            let old = app.anonymous().log_in("ann", PASSWORD).await;
+            assert_eq!(old.errors(), ["INVALID_CREDENTIALS"], "no shortcut for who has it");
             let input = given(&recovery.challenge_id, &recovery.code);
             let wrong = given(&recovery.challenge_id, &another(&recovery.code));
             let refused = app.anonymous().reset_password(&wrong, NEW).await;

@@ -13,8 +13,8 @@ use data_encoding::HEXLOWER;
 use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use switchboard::accounts::graphql::{
-    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, PasswordMutation,
-    ProfileMutation, SessionMutation,
+    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, DeleteMutation,
+    PasswordMutation, ProfileMutation, SessionMutation,
 };
 use switchboard::api::{ApiError, Asks, UploadRule, live};
 use switchboard::app::App;
@@ -37,6 +37,7 @@ pub struct Mutation(
     SessionMutation,
     ProfileMutation,
     PasswordMutation,
+    DeleteMutation,
     ContactMutation,
     MessageMutation,
     CounterMutation,

@@ -78,6 +78,11 @@ pub async fn answered(
             taken => taken?,
         }
     }
+    let is_spent = |row: &Model| !is_open(row) && is_code_of(platform, row, &verification.code);
+    if seen.as_ref().is_some_and(is_spent) {
+        // A program that says it again guesses nothing: not committed, so not counted.
+        return Err(invalid(purpose));
+    }
     let (Some(row), Some(locked), true) = (seen, locked, is_right) else {
         tx.commit().await?;
         return Err(invalid(purpose));

@@ -72,6 +72,12 @@ pub async fn rehash(
     Ok(())
 }
 
+/// Drops a person's.
+pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+    Entity::delete_by_id(user).exec(tx).await?;
+    Ok(())
+}
+
 /// Writes a new person's.
 pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await

@@ -158,6 +158,14 @@ pub async fn is_new_device(
     Ok(any(of_user).await?.is_some() && any(same).await?.is_none())
 }
 
+/// Drops every session of a user. Answers how many were not over.
+pub async fn forget(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<u64, DbErr> {
+    let of_user = || Entity::delete_many().filter(Column::UserId.eq(user));
+    let live = of_user().filter(is_live(now)).exec(tx).await?.rows_affected;
+    of_user().exec(tx).await?;
+    Ok(live)
+}
+
 /// Drops those that have been over for long, whatever ended them.
 pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::LastUsedAt.lt(now - IDLE - KEPT)).exec(tx).await?;

@@ -12,11 +12,13 @@ use crate::error::{ErrorCode, Result};
 use crate::people::graphql::{Profile, Role, User};
 
 mod challenge;
+mod delete;
 mod password;
 mod profile;
 mod session;
 
 pub use challenge::{CodeChallenge, CodeMutation, CodeQuery, CodeSubscription};
+pub use delete::DeleteMutation;
 pub use password::PasswordMutation;
 pub use profile::ProfileMutation;
 pub use session::{Session, SessionMutation};

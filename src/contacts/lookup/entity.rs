@@ -58,6 +58,12 @@ pub async fn of_phones(
     Entity::find().filter(Column::Phone.is_in(padded(phones))).all(db).await
 }
 
+/// Drops what is known about some numbers, which are nobody's contact.
+pub async fn delete(tx: &DatabaseTransaction, phones: &[PhoneNumber]) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::Phone.is_in(padded(phones))).exec(tx).await?;
+    Ok(())
+}
+
 /// Keeps what was found. A number that is found invalid keeps what was known of it before, since
 /// contacts that were saved in its better days still show it.
 pub async fn keep(

@@ -16,8 +16,10 @@ use crate::platform::clock::Instant;
 use crate::platform::database::padded;
 use crate::platform::phone::PhoneNumber;
 
+mod forget;
 mod search;
 
+pub use forget::{cancel, forget};
 pub use search::{Wanted, clear_bodies, page, retry_one, retry_some, retryable, statuses};
 
 /// A message.

@@ -1,0 +1,102 @@
+//! Deleting an account: what was somebody's goes in one transaction, room by room, and nothing of it answers
+//! any more. Their row stays as a tombstone, with its id and nothing else.
+
+use std::time::Duration;
+
+use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::endings::{self, Ending, HEARD_WITHIN};
+use super::entity::{challenges, credentials, sessions};
+use super::over::user_topic;
+use super::password::Password;
+use super::second_factor::code_required;
+use super::{Accounts, current_password};
+use crate::contacts;
+use crate::error::{At, Result};
+use crate::ids::{SessionId, UserId};
+use crate::messages;
+use crate::people;
+use crate::platform::Platform;
+use crate::platform::clock::Instant;
+
+/// How long sockets of this instance may take to close.
+const CLOSED_WITHIN: Duration = HEARD_WITHIN;
+
+/// What an account is deleted with: DeleteAccountInput of the schema.
+#[derive(Clone)]
+pub struct DeleteAccountInput {
+    pub password: String,
+    pub verification: Option<Verification>,
+}
+
+/// What was removed.
+pub struct Deleted {
+    /// Whose it was.
+    pub user: UserId,
+    /// When.
+    pub at: Instant,
+    /// How many contacts they had.
+    pub contacts: u64,
+    /// How many sessions went on until then.
+    pub sessions: u64,
+    /// How many sockets and streams were open on this instance.
+    pub sockets: usize,
+}
+
+/// Deletes somebody's account. When this is answered, their tokens are refused and their sockets closed, on
+/// every instance that can hear of it.
+///
+/// # Errors
+/// BAD_USER_INPUT and INVALID_CREDENTIALS at `password`; VERIFICATION_REQUIRED without a code when the phone is
+/// verified; those of the code.
+pub async fn delete_account(
+    accounts: &Accounts,
+    platform: &Platform,
+    (user, session): (UserId, SessionId),
+    input: DeleteAccountInput,
+) -> Result<Deleted> {
+    let password = Password::given(&input.password).at("password")?;
+    let person = people::get(platform.database.reads(), user).await?;
+    let needs_code = person.phone_verified_at.is_some();
+    let verification = input.verification.as_ref().filter(|_| needs_code);
+    if needs_code && verification.is_none() {
+        return Err(code_required());
+    }
+    let matched =
+        current_password::matches(accounts, platform, user, &password, "password").await?;
+
+    let tx = match verification {
+        Some(verification) => {
+            let (purpose, by) = (Purpose::DeleteAccount, Answerer::SignedIn(user, session));
+            answered(accounts, platform, purpose, by, verification).await?.0
+        }
+        None => platform.database.begin().await?,
+    };
+    let person = matched.lock(&tx).await?;
+    if person.phone_verified_at.is_some() && verification.is_none() {
+        return Err(code_required());
+    }
+    let at = platform.now();
+    // A number that was never verified may be somebody else's: of what went there only the codes are ours.
+    let verified = person.phone.as_ref().filter(|_| person.phone_verified_at.is_some());
+    let of_codes = challenges::messages_of(&tx, user).await?;
+    messages::forget(platform, &tx, verified, &of_codes).await?;
+    let contacts = contacts::forget(&tx, user, person.phone.as_ref()).await?;
+    challenges::forget(&tx, user).await?;
+    let sessions = sessions::forget(&tx, user, at).await?;
+    credentials::forget(&tx, user).await?;
+    people::forget(&tx, user, at).await?;
+    let ending = Ending::Account(user);
+    endings::record(&tx, platform, ending).await?;
+    tx.commit().await?;
+
+    let topic = user_topic(user);
+    let sockets = platform.events.listeners(&topic);
+    endings::apply(accounts, platform, ending).await?;
+    let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
+    tokio::select! {
+        () = platform.events.deserted(&topic) => {}
+        () = patience => {}
+    }
+    let sockets = sockets - platform.events.listeners(&topic).min(sockets);
+    Ok(Deleted { user, at, contacts, sessions, sockets })
+}

@@ -1,0 +1,74 @@
+//! Deleting one's account in the schema.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+
+use super::accounts;
+use super::challenge::VerificationInput;
+use crate::accounts::delete::{self, Deleted, delete_account};
+use crate::api::scalars::DateTime;
+use crate::api::{Answer, Asks, Viewer, answer};
+
+/// What shows that it is you who deletes the account.
+#[derive(InputObject)]
+struct DeleteAccountInput {
+    /// Your password.
+    password: String,
+    /// The answer to a challenge of the purpose DELETE_ACCOUNT, when your phone is verified.
+    verification: Option<VerificationInput>,
+}
+
+impl From<DeleteAccountInput> for delete::DeleteAccountInput {
+    fn from(input: DeleteAccountInput) -> Self {
+        Self { password: input.password, verification: input.verification.map(Into::into) }
+    }
+}
+
+/// What was removed. Every token of the account is refused and every socket closed by now.
+#[derive(SimpleObject)]
+pub struct DeletedAccount {
+    /// The id that the account had.
+    id: ID,
+    /// When it was deleted.
+    deleted_at: DateTime,
+    /// How many contacts went with it.
+    contacts_removed: i32,
+    /// How many sessions ended.
+    sessions_ended: i32,
+    /// How many sockets and streams were closed on the instance that answers.
+    sockets_closed: i32,
+}
+
+impl From<Deleted> for DeletedAccount {
+    fn from(deleted: Deleted) -> Self {
+        Self {
+            id: deleted.user.to_string().into(),
+            deleted_at: deleted.at.into(),
+            contacts_removed: i32::try_from(deleted.contacts).unwrap_or(i32::MAX),
+            sessions_ended: i32::try_from(deleted.sessions).unwrap_or(i32::MAX),
+            sockets_closed: i32::try_from(deleted.sockets).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+/// Deleting one's account.
+#[derive(Default)]
+pub struct DeleteMutation;
+
+#[Object]
+impl DeleteMutation {
+    /// Deletes your account: all of it, at once and for ever. Its nickname, e-mail address and phone number can be
+    /// registered anew. Sent over a socket of its own, the answer may be the socket's end (4401).
+    async fn delete_account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Your password, and a code when your phone is verified.")]
+        input: DeleteAccountInput,
+    ) -> Answer<DeletedAccount> {
+        answer(ctx, async {
+            let Viewer { user, session, .. } = ctx.viewer()?;
+            let (accounts, platform, by) = (accounts(ctx), ctx.platform(), (user, session));
+            Ok(delete_account(accounts, platform, by, input.into()).await?.into())
+        })
+        .await
+    }
+}

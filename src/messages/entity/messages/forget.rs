@@ -1,0 +1,50 @@
+//! Forgetting whom messages were for, and what they said.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, DatabaseTransaction};
+
+use super::{Column, Entity, is, value};
+use crate::ids::MessageId;
+use crate::messages::status::{Kind, Status};
+use crate::platform::clock::Instant;
+use crate::platform::database::padded;
+use crate::platform::phone::PhoneNumber;
+
+/// Withdraws those in a status, to a number and some others. Answers their lanes.
+pub async fn cancel(
+    tx: &DatabaseTransaction,
+    phone: Option<&PhoneNumber>,
+    ids: &[MessageId],
+    from: Status,
+) -> Result<Vec<Kind>, DbErr> {
+    let cancelled = Entity::update_many()
+        .col_expr(Column::Status, value(Status::Cancelled))
+        .col_expr(Column::DueAt, Expr::value(None::<Instant>))
+        .filter(is(from))
+        .filter(these(phone, ids))
+        .exec_with_returning(tx)
+        .await?;
+    Ok(cancelled.into_iter().map(|message| message.kind).collect())
+}
+
+/// Clears the texts and the numbers.
+pub async fn forget(
+    tx: &DatabaseTransaction,
+    phone: Option<&PhoneNumber>,
+    ids: &[MessageId],
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Body, Expr::value(""))
+        .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
+        .col_expr(Column::Phone, Expr::value(""))
+        .filter(these(phone, ids))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+fn these(phone: Option<&PhoneNumber>, ids: &[MessageId]) -> Condition {
+    Condition::any()
+        .add(Column::Id.is_in(padded(ids)))
+        .add_option(phone.map(|phone| Column::Phone.eq(phone.clone())))
+}

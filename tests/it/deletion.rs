@@ -1,0 +1,135 @@
+//! Deleting an account: nothing of it answers any more.
+
+use std::time::Duration;
+
+use serde_json::json;
+use switchboard::messages::Kind;
+
+use crate::support::codes::given;
+use crate::support::socket::MODERN;
+use crate::support::{
+    Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
+};
+
+const ANN: &str = "+31612345678";
+
+async fn delete(caller: &Caller, password: &str, verification: serde_json::Value) -> Answer {
+    let input = json!({ "password": password, "verification": verification });
+    caller.send(query!("delete_account"), json!({ "input": input })).await
+}
+
+#[tokio::test]
+async fn it_takes_the_password_and_a_code_when_the_phone_is_verified() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        for (password, code, error) in [
+            ("", json!(null), "BAD_USER_INPUT password"),
+            (PASSWORD, json!(null), "VERIFICATION_REQUIRED verification"),
+            ("wrong", given("chl_x", "1"), "INVALID_CREDENTIALS password"),
+            (PASSWORD, given("chl_x", "1"), "CODE_INVALID verification.code"),
+        ] {
+            assert_eq!(delete(&ann, password, code).await.errors(), [error]);
+        }
+        let code = ann.proven("DELETE_ACCOUNT", ANN).await;
+        assert_eq!(
+            delete(&app.anonymous(), PASSWORD, code.clone()).await.errors(),
+            ["UNAUTHENTICATED"]
+        );
+        delete(&ann, PASSWORD, code).await.text("/deleteAccount/id");
+        let bob = app.signed_in("bob").await;
+        delete(&bob, PASSWORD, json!(null)).await.text("/deleteAccount/id");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_of_it_is_left_and_its_names_are_free() {
+    on_each_database(async |app| {
+        let ann = app.verified("ann", ANN).await;
+        let elsewhere = app.anonymous().log_in("ann", PASSWORD).await;
+        let bob = app.signed_in("bob").await;
+        bob.add_contact("Ann", ANN).await.data("/addContact");
+        bob.add_contact("Zoe", "+31687654321").await.data("/addContact");
+        ann.add_contact("Zoe", "+31687654321").await.data("/addContact");
+        ann.add_contact("Cid", "+447400123456").await.data("/addContact");
+        app.write(Kind::Bonus, 12_345_678).await;
+        let code = ann.proven("DELETE_ACCOUNT", ANN).await;
+        app.write(Kind::Bonus, 12_345_678).await;
+        let deleted = delete(&ann, PASSWORD, code).await;
+        let told = deleted.data("/deleteAccount");
+        assert_eq!(
+            told,
+            &json!({
+                "id": told["id"], "deletedAt": "2026-01-02T03:04:05Z", "contactsRemoved": 2,
+                "sessionsEnded": 2, "socketsClosed": 0,
+            })
+        );
+        app.adds_up().await;
+        for (what, count) in [
+            ("messages WHERE phone LIKE '%12345678'", 0),
+            ("messages WHERE status = 'CANCELLED' AND body = '' AND phone = ''", 1),
+            ("messages WHERE body <> '' AND phone = ''", 0),
+            ("credentials", 1),
+            ("sessions", 1),
+            ("challenges", 0),
+            ("contacts", 2),
+            ("phone_lookups WHERE phone = '+447400123456'", 0),
+            ("phone_lookups WHERE phone = '+31687654321'", 1),
+            ("phone_lookups WHERE phone = '+31612345678'", 1),
+            ("users WHERE deleted_at IS NOT NULL AND phone IS NULL AND nickname_key IS NULL", 1),
+        ] {
+            assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {what}")).await, count, "{what}");
+        }
+        for caller in [&ann, &app.bearing(elsewhere.text("/login/accessToken"))] {
+            assert_eq!(caller.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        }
+        let refreshed = app.anonymous().refresh(elsewhere.text("/login/refreshToken")).await;
+        assert_eq!(refreshed.errors(), ["UNAUTHENTICATED"]);
+        let login = app.anonymous().log_in("ann", PASSWORD).await;
+        assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
+        let contacts = bob.send(query!("contacts"), json!({})).await;
+        assert_eq!(contacts.data("/me/contacts/totalCount"), 2, "other people's contacts stay");
+        app.with_phone("ANN", ANN).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_that_was_never_verified_keeps_what_was_sent_to_it() {
+    on_each_database(async |app| {
+        let (ann, _) = app.with_phone("ann", ANN).await;
+        app.write(Kind::Bonus, 12_345_678).await;
+        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+        let of_others = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
+        assert_eq!(app.count(of_others).await, 1);
+        app.run().await;
+        assert_eq!(app.sms_to(ANN).await, 1, "the code was withdrawn");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_sockets_are_closed_before_it_is_answered_and_elsewhere_soon() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let (serving, there) = (app.serve().await, other.serve().await);
+        let ann = app.signed_in("ann").await;
+        let mut sockets = Vec::new();
+        for _ in 0..3 {
+            sockets.push(serving.let_in(MODERN, ann.token.as_deref()).await);
+        }
+        let mut elsewhere = there.let_in(MODERN, ann.token.as_deref()).await;
+        let deleted = delete(&ann, PASSWORD, json!(null)).await;
+        assert_eq!(deleted.data("/deleteAccount/socketsClosed"), 3);
+        let reason = || Some((4401, "The account has been deleted.".to_owned()));
+        for socket in &mut sockets {
+            assert_eq!(socket.closed().await, reason());
+        }
+        other.advance(Duration::from_secs(1)).await;
+        assert_eq!(elsewhere.closed().await, reason());
+        let there = other.bearing(ann.token.as_deref().expect("a token"));
+        assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+    })
+    .await;
+}
