@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::endings::{self, Ending, HEARD_WITHIN};
 use super::entity::{challenges, credentials, sessions};
-use super::over::user_topic;
+use super::over::session_topic;
 use super::password::Password;
 use super::second_factor::code_required;
 use super::{Accounts, current_password};
@@ -37,7 +39,7 @@ pub struct Deleted {
     /// How many contacts they had.
     pub contacts: u64,
     /// How many sessions went on until then.
-    pub sessions: u64,
+    pub sessions: usize,
     /// How many sockets and streams were open on this instance.
     pub sockets: usize,
 }
@@ -89,14 +91,16 @@ pub async fn delete_account(
     endings::record(&tx, platform, ending).await?;
     tx.commit().await?;
 
-    let topic = user_topic(user);
-    let sockets = platform.events.listeners(&topic);
+    let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
+    let open = || topics.iter().map(|topic| platform.events.listeners(topic)).sum::<usize>();
+    let before = open();
     endings::apply(accounts, platform, ending).await?;
+    let closed = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
     let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
     tokio::select! {
-        () = platform.events.deserted(&topic) => {}
+        _ = closed => {}
         () = patience => {}
     }
-    let sockets = sockets - platform.events.listeners(&topic).min(sockets);
+    let (sessions, sockets) = (sessions.len(), before.saturating_sub(open()));
     Ok(Deleted { user, at, contacts, sessions, sockets })
 }

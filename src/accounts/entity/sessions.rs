@@ -158,11 +158,16 @@ pub async fn is_new_device(
     Ok(any(of_user).await?.is_some() && any(same).await?.is_none())
 }
 
-/// Drops every session of a user. Answers how many were not over.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<u64, DbErr> {
-    let of_user = || Entity::delete_many().filter(Column::UserId.eq(user));
-    let live = of_user().filter(is_live(now)).exec(tx).await?.rows_affected;
-    of_user().exec(tx).await?;
+/// Drops every session of a user. Answers those that were not over.
+pub async fn forget(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    now: Instant,
+) -> Result<Vec<SessionId>, DbErr> {
+    let of_user = Column::UserId.eq(user);
+    let live = Entity::find().select_only().column(Column::Id).filter(of_user.clone());
+    let live = live.filter(is_live(now)).into_tuple().all(tx).await?;
+    Entity::delete_many().filter(of_user).exec(tx).await?;
     Ok(live)
 }
 
