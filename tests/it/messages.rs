@@ -450,7 +450,7 @@ async fn what_was_handed_over_without_an_answer_is_unknown_and_not_sent_twice() 
             let before = gateway.requests().len();
             gateway.will([reply]);
             let id = app.write(Kind::Notice, 1).await;
-            app.run_while_time_passes().await;
+            app.run_while_time_passes(&gateway, before + 1).await;
             for _ in 0..20 {
                 app.advance(Duration::from_mins(30)).await;
             }

@@ -136,11 +136,16 @@ impl TestApp {
         messages.iter().map(|it| it["body"].as_str().expect("a text").to_owned()).collect()
     }
 
-    /// Does what is due until that is done, while the clock goes on.
-    pub async fn run_while_time_passes(&self) {
+    /// Does what is due until that is done. The clock goes on as soon as the gateway has got so many requests.
+    pub async fn run_while_time_passes(&self, gateway: &Upstream, requests: usize) {
         let app = Arc::clone(&self.app);
-        self.while_time_passes(async move { app.run_due_jobs().await.expect("no job fails") })
-            .await;
+        let mut jobs = tokio::spawn(async move { app.run_due_jobs().await });
+        tokio::select! {
+            () = gateway.has_got(requests) => {}
+            _ = &mut jobs => panic!("nothing was handed over"),
+        }
+        let done = self.while_time_passes(jobs).await;
+        done.expect("no panic").expect("no job fails");
     }
 }
 
