@@ -19,6 +19,7 @@ use crate::platform::clock::{Instant, SystemClock};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::Events;
+use crate::platform::files::Files;
 use crate::platform::jobs::{self, Wake};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_make;
@@ -68,6 +69,8 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         outbound: Outbound::new(clock.clone()),
         events: Events::default(),
+        files: Files::open(&config.files)
+            .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         clock,
         entropy,
     })

@@ -9,6 +9,7 @@ use super::{Complaint, configured};
 use crate::app::{self, App};
 use crate::config::sms::Gateway;
 use crate::config::{Config, LookupSource};
+use crate::error::Error;
 use crate::messages::Messages;
 use crate::platform::Platform;
 use crate::platform::outbound::{Bounds, Trouble};
@@ -26,6 +27,7 @@ pub async fn run() -> Result<(), Complaint> {
     }
     platform.database.ping().await?;
     println!("database: {} answers", platform.database.name());
+    check_files(&platform).await?;
     check_lookup(&config, &platform).await?;
     check_sms(&config, &platform).await?;
     match platform.database.missing_changes().await? {
@@ -36,6 +38,27 @@ pub async fn run() -> Result<(), Complaint> {
         }
         missing => {
             println!("tables: {missing} changes to apply; `switchboard migrate` or a start does");
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a file, reads it and deletes it again.
+#[expect(clippy::print_stdout, reason = "the answer to a command")]
+async fn check_files(platform: &Platform) -> Result<(), Complaint> {
+    let files = &platform.files;
+    let name = format!("check/{}", data_encoding::HEXLOWER.encode(&platform.random::<16>()));
+    let tried = async {
+        files.put(&name, "text/plain", b"Switchboard".into()).await?;
+        let kept = files.get(&name).await?;
+        files.delete(&name).await?;
+        Ok::<_, Error>(kept.is_some_and(|kept| kept == "Switchboard"))
+    };
+    match tried.await {
+        Ok(true) => println!("files: {} keeps them", files.place()),
+        Ok(false) => return Err(Complaint(vec![format!("files: {} lost one", files.place())])),
+        Err(error) => {
+            return Err(Complaint(vec![format!("files: {}: {}", files.place(), error.describe())]));
         }
     }
     Ok(())

@@ -11,6 +11,8 @@ pub struct Limits {
     pub signups_per_address: u32,
     /// Lookups of phone numbers for one user in an hour.
     pub lookups: u32,
+    /// Pictures that one user uploads in an hour.
+    pub uploads: u32,
     /// Codes by SMS.
     pub codes: CodeLimits,
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use files::Files;
 use graphql::Graphql;
 use ipnet::IpNet;
 use limits::Limits;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 use sms::Sms;
 use url::Url;
 
+pub mod files;
 pub mod graphql;
 pub mod limits;
 mod reader;
@@ -134,6 +136,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database.
     pub database: Database,
+    /// The files that people send.
+    pub files: Files,
     /// The key ring of the vault. Development makes one when it is absent.
     pub secret_keys: Option<SecretString>,
     /// The region (ISO 3166-1 alpha-2) of numbers without a country code. Without it they are refused.
@@ -216,6 +220,22 @@ pub const KEYS: &[&str] = &[
     "BODY_PAUSE_SECONDS",
     "BODY_SECONDS",
     "DATA_DIR",
+    "FILE_STORE",
+    "FILE_STORE_PUBLIC_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
     "DATABASE_URL",
     "DATABASE_CONNECTIONS",
     "DATABASE_ACQUIRE_SECONDS",
@@ -278,6 +298,7 @@ pub const KEYS: &[&str] = &[
     "LIMIT_FAILED_LOGINS_PER_ADDRESS",
     "LIMIT_SIGNUPS_PER_ADDRESS",
     "LIMIT_LOOKUPS",
+    "LIMIT_UPLOADS",
     "LIMIT_CODES_PER_NUMBER",
     "LIMIT_CODES_PER_PREFIX",
     "LIMIT_CODES_PER_ACCOUNT",
@@ -329,6 +350,7 @@ fn from_toml(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::files::Store;
     use super::*;
 
     fn read(values: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -427,6 +449,27 @@ mod tests {
             refused("PREMIUM").expect_err("refused"),
             ["REFUSED_LINE_TYPES: there is no type PREMIUM"]
         );
+    }
+
+    #[test]
+    fn files_are_in_a_folder_or_a_bucket() {
+        let store = |place| read(&[("FILE_STORE", place)]).map(|config| config.files.store);
+        let by_default = read(&[("DATA_DIR", "/d")]).expect("good").files.store;
+        assert!(matches!(by_default, Store::Folder(folder) if folder.ends_with("/d/files")));
+        assert!(
+            matches!(store("/f").expect("good"), Store::Folder(folder) if folder.ends_with("/f"))
+        );
+        for (place, expected) in [("s3://b", ("b", "")), ("s3://b/p/q/", ("b", "p/q"))] {
+            let Store::S3 { bucket, prefix, .. } = store(place).expect("good") else {
+                panic!("{place}")
+            };
+            assert_eq!((&*bucket, &*prefix), expected);
+        }
+        for bad in ["s3://", "s3:///p", "https://b.example.com", "s3://key:secret@b"] {
+            assert_eq!(store(bad).expect_err(bad).len(), 1);
+        }
+        let secret = read(&[("FILE_STORE", "s3://b"), ("AWS_SECRET_ACCESS_KEY", "s3cret")]);
+        assert!(!format!("{:?}", secret.expect("good")).contains("s3cret"), "secrets do not print");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What every room stands on and no room's words are in: clock, randomness, database, secrets at rest,
-//! calls to other services, events, limits, text and phone numbers. It would compile with every feature deleted.
+//! calls to other services, events, files, limits, text and phone numbers. It would compile with every feature deleted.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use clock::{Clock, Instant};
 use database::Database;
 use entropy::Entropy;
 use events::Events;
+use files::Files;
 use outbound::Outbound;
 use uuid::{Builder, Uuid};
 use vault::Vault;
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod database;
 pub mod entropy;
 pub mod events;
+pub mod files;
 pub mod jobs;
 pub mod outbound;
 pub mod phone;
@@ -39,6 +41,8 @@ pub struct Platform {
     pub outbound: Outbound,
     /// What changed, for those who listen.
     pub events: Events,
+    /// Files that people send.
+    pub files: Files,
 }
 
 impl Platform {

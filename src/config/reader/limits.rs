@@ -22,6 +22,7 @@ impl Reader {
             ),
             signups_per_address: self.limit("LIMIT_SIGNUPS_PER_ADDRESS", 60, per_address),
             lookups: self.limit("LIMIT_LOOKUPS", 100, scale),
+            uploads: self.limit("LIMIT_UPLOADS", 20, scale),
             codes: CodeLimits {
                 per_number: self.limit("LIMIT_CODES_PER_NUMBER", 5, scale),
                 // Whoever pumps SMS has a block of numbers, as somebody who signs up has an address.

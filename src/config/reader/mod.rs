@@ -18,6 +18,7 @@ use super::{
     LookupSource, TwoFactor,
 };
 
+mod files;
 mod limits;
 mod sms;
 
@@ -56,6 +57,7 @@ impl Reader {
                 body: self.seconds("BODY_SECONDS", 60, 1..=3600),
             },
             database: self.database(production, &data_dir),
+            files: self.files(&data_dir),
             secret_keys: self.secret_keys(production),
             default_region: self.region(),
             lookup: self.lookup(),

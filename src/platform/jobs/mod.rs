@@ -167,6 +167,7 @@ mod tests {
     use crate::platform::database::Database;
     use crate::platform::entropy::Entropy;
     use crate::platform::events::Events;
+    use crate::platform::files::Files;
     use crate::platform::outbound::Outbound;
     use crate::platform::vault::Vault;
 
@@ -183,7 +184,8 @@ mod tests {
 
     async fn platform() -> (Platform, ManualClock) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
-        let settings = [("DATABASE_URL".to_owned(), "sqlite::memory:".to_owned())];
+        let settings = [("DATABASE_URL", "sqlite::memory:"), ("FILE_STORE", "memory:")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::from_values(settings.into()).expect("good settings");
         let platform = Platform {
             clock: Arc::new(clock.clone()),
@@ -192,6 +194,7 @@ mod tests {
             vault: Vault::parse(&Vault::generate(&Highest)).expect("a ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::default(),
+            files: Files::open(&config.files).expect("a store"),
         };
         (platform, clock)
     }

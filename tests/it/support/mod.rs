@@ -19,6 +19,7 @@ use switchboard::platform::clock::{Clock, Instant, ManualClock, SystemClock};
 use switchboard::platform::database::Database;
 use switchboard::platform::entropy::SeededEntropy;
 use switchboard::platform::events::Events;
+use switchboard::platform::files::Files;
 use switchboard::platform::outbound::Outbound;
 use switchboard::platform::vault::Vault;
 use switchboard::server::graphql::Engine;
@@ -101,10 +102,14 @@ impl TestApp {
         engine: fn(&App) -> Result<Engine, String>,
     ) -> Self {
         let url = place.url();
-        let mut values: BTreeMap<String, String> =
-            [("DATABASE_URL", url.as_str()), ("SECRET_KEYS", RING), ("DATABASE_CONNECTIONS", "4")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into();
+        let mut values: BTreeMap<String, String> = [
+            ("DATABASE_URL", url.as_str()),
+            ("SECRET_KEYS", RING),
+            ("DATABASE_CONNECTIONS", "4"),
+            ("FILE_STORE", "memory:"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
         values.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let config = Config::from_values(values).expect("a good configuration");
         let platform = Platform {
@@ -112,6 +117,7 @@ impl TestApp {
             vault: Vault::parse(config.secret_keys.as_ref().expect("a ring")).expect("a good ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::default(),
+            files: Files::open(&config.files).expect("a store"),
             entropy: Arc::new(SeededEntropy::new(seed)),
             clock: Arc::new(clock.clone()),
         };
