@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{self, Accounts, ensure_signing_key};
+use crate::avatars::{self, Avatars};
 use crate::config::Config;
 use crate::contacts::Lookups;
 use crate::error::{Error, ErrorCode, Result};
@@ -35,6 +36,8 @@ pub struct App {
     pub accounts: Arc<Accounts>,
     /// The queue of SMS.
     pub messages: Arc<Messages>,
+    /// Avatars.
+    avatars: Arc<Avatars>,
     /// Who is asked about phone numbers.
     lookups: Arc<Lookups>,
     /// Cancelled when the process is about to end: no new requests, sockets close.
@@ -105,8 +108,9 @@ impl App {
         let messages = Arc::new(messages);
         let accounts = Arc::new(Accounts::new(&platform, &config, messages.clone()).await?);
         let lookups = Arc::new(Lookups::new(platform.clone(), &config));
+        let avatars = Arc::new(Avatars::new(&config));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { config, platform, accounts, messages, lookups, stopping, tasks })
+        Ok(Self { config, platform, accounts, messages, avatars, lookups, stopping, tasks })
     }
 
     /// Gives a schema what the rooms' resolvers ask for.
@@ -120,6 +124,7 @@ impl App {
             .data(self.platform.clone())
             .data(self.accounts.clone())
             .data(self.messages.clone())
+            .data(self.avatars.clone())
             .data(self.lookups.clone())
     }
 
@@ -154,12 +159,13 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 10] = [
+const JOBS: [Job; 11] = [
     Job {
         woken_by: None,
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
     Job { woken_by: None, run: |app| accounts::sweep(&app.platform).boxed() },
+    Job { woken_by: None, run: |app| avatars::sweep(&app.platform).boxed() },
     Job { woken_by: None, run: |app| budget::sweep(&app.platform).boxed() },
     Job {
         woken_by: Some(|app| &app.accounts.resets),

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod api;
 pub mod app;
+pub mod avatars;
 pub mod commands;
 pub mod config;
 pub mod contacts;

@@ -7,6 +7,8 @@ use crate::accounts::graphql::{
     PasswordMutation, ProfileMutation, SessionMutation,
 };
 use crate::api::UploadRule;
+use crate::avatars::MOST_BYTES;
+use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use crate::contacts::graphql::{ContactMutation, Contacts};
 use crate::messages::graphql::{MessageMutation, MessagePage, MessageQuery, MessageSubscription};
 use crate::people::graphql::PeopleQuery;
@@ -25,15 +27,17 @@ pub struct Mutation(
     PasswordMutation,
     DeleteMutation,
     ContactMutation,
+    AvatarMutation,
     MessageMutation,
 );
 
 /// Listening. The first event is the state now, each later one the new state.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(CodeSubscription, MessageSubscription);
+pub struct Subscription(CodeSubscription, AvatarSubscription, MessageSubscription);
 
 /// The mutations that take files.
-pub const UPLOADS: &[UploadRule] = &[];
+pub const UPLOADS: &[UploadRule] =
+    &[UploadRule { field: "uploadAvatar", needs_admin: false, most_bytes: MOST_BYTES }];
 
 /// The schema without what its resolvers need.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {

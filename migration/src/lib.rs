@@ -17,6 +17,7 @@ mod m0005_messages;
 mod m0006_challenges;
 mod m0007_budgets;
 mod m0008_proofs;
+mod m0009_avatars;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_challenges::Migration),
             Box::new(m0007_budgets::Migration),
             Box::new(m0008_proofs::Migration),
+            Box::new(m0009_avatars::Migration),
         ]
     }
 }

@@ -58,8 +58,10 @@ pub async fn verify_phone(
     verification: &Verification,
 ) -> Result<()> {
     let by = Answerer::SignedIn(user, session);
-    let (tx, _) = answered(accounts, platform, Purpose::VerifyPhone, by, verification).await?;
-    Ok(tx.commit().await?)
+    let (tx, person) = answered(accounts, platform, Purpose::VerifyPhone, by, verification).await?;
+    tx.commit().await?;
+    people::tell(platform, &person);
+    Ok(())
 }
 
 fn has_one() -> crate::error::Error {

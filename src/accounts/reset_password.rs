@@ -8,6 +8,7 @@ use super::session::{self, Client, Proof, SignIn};
 use super::{Accounts, notice, second_factor};
 use crate::error::{At, Result, Status};
 use crate::messages::Template;
+use crate::people;
 use crate::platform::Platform;
 use crate::platform::throttle::network_of;
 
@@ -50,6 +51,7 @@ pub async fn reset_password(
     let ending = Ending::Account(person.id);
     endings::record(&tx, platform, ending).await?;
     notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    let owner = person.clone();
     let signed_in = match second_factor::asked_of(accounts, &person) {
         Some(phone) => {
             budgets::charge(accounts, platform, &tx, phone, person.id).await?;
@@ -62,6 +64,7 @@ pub async fn reset_password(
         ),
     };
     tx.commit().await?;
+    people::tell(platform, &owner);
     accounts.messages.wake.wake();
     endings::apply(accounts, platform, ending).await?;
     Ok(signed_in)

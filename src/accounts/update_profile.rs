@@ -61,7 +61,9 @@ pub async fn update_profile(
         tx
     };
     people::update(&tx, platform, user, changes).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    people::tell(platform, &person);
+    Ok(())
 }
 
 fn check(input: &UpdateProfileInput) -> Result<Changes> {

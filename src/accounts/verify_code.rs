@@ -4,6 +4,7 @@ use super::Accounts;
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::session::{self, Client, Proof, SignedIn};
 use crate::error::Result;
+use crate::people;
 use crate::platform::Platform;
 
 /// Opens the session that a password and a code have earned.
@@ -21,6 +22,7 @@ pub async fn verify_code(
     let proof = Proof::PasswordAndCode;
     let signed_in = session::open(accounts, platform, &tx, person, client, proof).await?;
     tx.commit().await?;
+    people::tell(platform, &signed_in.person);
     accounts.messages.wake.wake();
     Ok(signed_in)
 }

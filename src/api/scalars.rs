@@ -57,12 +57,12 @@ impl ScalarType for Long {
 }
 
 macro_rules! text_scalars {
-    ($($(#[$doc:meta])+ $name:ident $specified_by:literal)*) => {$(
+    ($($(#[$doc:meta])+ $name:ident $shown:literal $specified_by:literal)*) => {$(
         $(#[$doc])+
         pub struct $name(pub String);
 
         $(#[$doc])+
-        #[Scalar(specified_by_url = $specified_by)]
+        #[Scalar(name = $shown, specified_by_url = $specified_by)]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {
                 match value {
@@ -81,7 +81,9 @@ macro_rules! text_scalars {
 text_scalars! {
     /// A phone number. Answers are in E.164 ("+31612345678"); inputs may be written in any format, with the
     /// country code unless the server has a default region.
-    PhoneNumber "https://www.itu.int/rec/T-REC-E.164"
+    PhoneNumber "PhoneNumber" "https://www.itu.int/rec/T-REC-E.164"
     /// An e-mail address of at most 254 characters. It is compared without regard to case.
-    EmailAddress "https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1"
+    EmailAddress "EmailAddress" "https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1"
+    /// An address of the web, with its scheme and host.
+    Url "URL" "https://url.spec.whatwg.org/"
 }

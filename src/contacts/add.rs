@@ -1,7 +1,7 @@
 //! Adding a contact: its number is looked up first, and nothing is saved unless it can be called.
 
-use super::Lookups;
 use super::entity::{self, Model};
+use super::{Lookups, topic};
 use crate::error::{At, Checked, Error, ErrorCode, Failure, Result, optional};
 use crate::ids::UserId;
 use crate::people::person_name;
@@ -57,6 +57,7 @@ pub async fn add(
             false => Error::from(error),
         })?;
     tx.commit().await?;
+    platform.events.publish(&topic(owner));
     Ok(contact)
 }
 

@@ -1,6 +1,7 @@
 //! Renaming and removing one's own contacts.
 
 use super::entity::{self, Model};
+use super::topic;
 use crate::error::{At, Error, Result};
 use crate::ids::{ContactId, UserId};
 use crate::people::person_name;
@@ -44,5 +45,6 @@ pub async fn remove(
         return Err(unknown());
     }
     tx.commit().await?;
+    platform.events.publish(&topic(owner));
     Ok(id)
 }

@@ -96,6 +96,9 @@ pub async fn by_id(
 }
 
 /// Whether somebody has the number among their contacts.
+///
+/// # Errors
+/// Those of the database.
 pub async fn has_phone(
     db: &impl ConnectionTrait,
     owner: UserId,
@@ -137,8 +140,14 @@ pub async fn delete(tx: &DatabaseTransaction, owner: UserId, id: ContactId) -> R
 }
 
 /// The numbers among somebody's contacts.
-pub async fn phones_of(tx: &DatabaseTransaction, owner: UserId) -> Result<Vec<PhoneNumber>, DbErr> {
-    owned_by(owner, None).select_only().column(Column::Phone).into_tuple().all(tx).await
+///
+/// # Errors
+/// Those of the database.
+pub async fn phones_of(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<Vec<PhoneNumber>, DbErr> {
+    owned_by(owner, None).select_only().column(Column::Phone).into_tuple().all(db).await
 }
 
 /// Removes all of somebody's contacts. Answers how many there were.

@@ -60,7 +60,7 @@ impl Contact {
     async fn profile(&self, ctx: &Context<'_>) -> Answer<Profile> {
         let people = ctx.data_unchecked::<DataLoader<DiscoverableByPhone>>();
         match people.load_one(self.0.phone.clone()).await {
-            Ok(person) => person.map(|person| Ok(Profile(person))),
+            Ok(person) => person.map(|person| Ok(Profile::from(&person))),
             Err(error) => Some(Err(error.into())),
         }
     }

@@ -10,8 +10,11 @@ mod forget;
 pub mod graphql;
 pub mod loaders;
 mod lookup;
+mod topic;
 
 pub use add::{NewContact, add};
 pub use change::{remove, rename};
+pub use entity::{has_phone, phones_of};
 pub use forget::forget;
 pub use lookup::Lookups;
+pub use topic::topic;

@@ -52,6 +52,11 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// Whether those who have their number may see their profile: it is proven, and they let others find them.
+    pub fn is_visible(&self) -> bool {
+        self.discoverable && self.phone.is_some() && self.phone_verified_at.is_some()
+    }
+
     /// What others call them: the nickname, else the name, else "Player".
     pub fn display_name(&self) -> &str {
         self.nickname.as_deref().or(self.name.as_deref()).unwrap_or("Player")
@@ -78,6 +83,15 @@ pub async fn get(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<
     by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
 }
 
+/// The person of an id, whose row nobody else changes until the transaction ends.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>, DbErr> {
+    // SQLite has one writer, and no such clause.
+    living().filter(Column::Id.eq(id)).lock_exclusive().one(tx).await
+}
+
 /// The people of some ids.
 pub(super) async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
     living().filter(Column::Id.is_in(padded(ids))).all(db).await
@@ -100,7 +114,10 @@ pub async fn by_identifier(
 }
 
 /// Those among the owners of these numbers who proved the number and let others find them.
-pub(super) async fn discoverable(
+///
+/// # Errors
+/// Those of the database.
+pub async fn discoverable(
     db: &impl ConnectionTrait,
     phones: &[PhoneNumber],
 ) -> Result<Vec<Model>, DbErr> {

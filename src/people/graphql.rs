@@ -19,21 +19,39 @@ pub enum Role {
     Admin,
 }
 
-/// A person in the schema, as others see them.
-#[derive(Clone)]
-pub struct Profile(pub Model);
-
+// The avatar is resolved in `avatars`, which knows it.
 /// What others may see of a user.
-#[Object]
-impl Profile {
+#[derive(SimpleObject, Clone)]
+#[graphql(complex)]
+pub struct Profile {
     /// The user's id.
-    async fn id(&self) -> ID {
-        self.0.id.to_string().into()
-    }
-
+    pub id: ID,
     /// The nickname, else the name, else "Player".
-    async fn display_name(&self) -> &str {
-        self.0.display_name()
+    pub display_name: String,
+    /// Whose it is.
+    #[graphql(skip)]
+    pub user: UserId,
+}
+
+impl From<&Model> for Profile {
+    fn from(person: &Model) -> Self {
+        Self {
+            id: person.id.to_string().into(),
+            display_name: person.display_name().to_owned(),
+            user: person.id,
+        }
+    }
+}
+
+impl Profile {
+    /// A profile for a field that stands in many places of one answer: read once.
+    pub async fn shared(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
+        let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
+        answer(ctx, async {
+            let person = people.load_one(id).await?;
+            person.as_ref().map(Self::from).ok_or_else(|| Error::not_found("user"))
+        })
+        .await
     }
 }
 
@@ -97,7 +115,7 @@ impl PeopleQuery {
             let id = ids::parse::<UserId>(&id).ok_or_else(unknown)?;
             let person = entity::by_id(ctx.platform().database.reads(), id).await?;
             let visible = person.filter(|person| person.discoverable || person.id == viewer.user);
-            visible.map(Profile).ok_or_else(unknown)
+            visible.as_ref().map(Profile::from).ok_or_else(unknown)
         })
         .await
     }

@@ -131,8 +131,13 @@ impl Listener {
         }
     }
 
-    /// The state as of the change that was heard last, or later. The first reading is always a new one.
-    async fn state<T, F>(&self, read: &impl Fn() -> F, is_first: bool) -> Result<T>
+    /// The state as of the change that was heard last, or later. The first reading is always a new one; of the
+    /// later ones, all who listen share one. For those who wait for several topics: what [`Events::states`] has
+    /// begun to read would keep its place in the database while another is waited for.
+    ///
+    /// # Errors
+    /// Those of the reading.
+    pub async fn state<T, F>(&self, read: &impl Fn() -> F, is_first: bool) -> Result<T>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>>,

@@ -14,6 +14,7 @@ pub use listener::{raise_file_limit, serve};
 pub use origins::Origins;
 
 mod address;
+mod avatars;
 mod body;
 mod caller;
 mod console;
@@ -50,6 +51,7 @@ pub fn router(app: Arc<App>, engine: Engine) -> Router {
         .route("/metrics", get(metrics::metrics))
         .merge(well_known::routes())
         .merge(oauth::routes())
+        .merge(avatars::routes())
         .merge(webhooks::routes())
         .merge(dev::routes(&app.config))
         .merge(console::routes(&app.config))

@@ -2,6 +2,8 @@
 
 mod support;
 
+mod avatars;
+mod avatars_live;
 mod closings;
 mod codes;
 mod commands;

@@ -14,34 +14,38 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &["error", "ids", "platform"]),
     ("people", &["error", "ids", "platform", "api", "config"]),
     ("contacts", &["error", "ids", "platform", "api", "config", "people"]),
+    ("avatars", &["error", "ids", "platform", "api", "config", "people", "contacts"]),
     ("messages", &["error", "ids", "platform", "api", "config"]),
-    ("accounts", &["error", "ids", "platform", "api", "config", "people", "contacts", "messages"]),
-    ("schema", &["api", "people", "contacts", "messages", "accounts"]),
+    (
+        "accounts",
+        &["error", "ids", "platform", "api", "config", "people", "contacts", "avatars", "messages"],
+    ),
+    ("schema", &["api", "people", "contacts", "avatars", "messages", "accounts"]),
     (
         "app",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "messages",
-            "accounts", "schema",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
+            "messages", "accounts", "schema",
         ],
     ),
     (
         "server",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "messages",
-            "accounts", "schema", "app",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
+            "messages", "accounts", "schema", "app",
         ],
     ),
     (
         "commands",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "messages",
-            "accounts", "schema", "app", "server",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
+            "messages", "accounts", "schema", "app", "server",
         ],
     ),
 ];
 
 /// The rooms that have doors: their insides are theirs alone.
-const FEATURES: &[&str] = &["people", "contacts", "messages", "accounts"];
+const FEATURES: &[&str] = &["people", "contacts", "avatars", "messages", "accounts"];
 /// What stands in a door beside the items of `mod.rs`.
 const OPEN_INSIDE: &[&str] = &["graphql", "loaders"];
 

@@ -18,6 +18,8 @@ use switchboard::accounts::graphql::{
 };
 use switchboard::api::{ApiError, Asks, UploadRule, live};
 use switchboard::app::App;
+use switchboard::avatars::MOST_BYTES;
+use switchboard::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use switchboard::contacts::graphql::ContactMutation;
 use switchboard::error::{Error, ErrorCode};
 use switchboard::messages::graphql::{MessageMutation, MessageQuery};
@@ -39,6 +41,7 @@ pub struct Mutation(
     PasswordMutation,
     DeleteMutation,
     ContactMutation,
+    AvatarMutation,
     MessageMutation,
     CounterMutation,
     FileMutation,
@@ -46,9 +49,10 @@ pub struct Mutation(
 
 /// The product's for everybody, and counters.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(CodeSubscription, CounterSubscription);
+pub struct Subscription(CodeSubscription, AvatarSubscription, CounterSubscription);
 
 const UPLOADS: &[UploadRule] = &[
+    UploadRule { field: "uploadAvatar", needs_admin: false, most_bytes: MOST_BYTES },
     UploadRule { field: "keepFile", needs_admin: false, most_bytes: 1 << 20 },
     UploadRule { field: "keepFiles", needs_admin: false, most_bytes: 1 << 20 },
     UploadRule { field: "importFile", needs_admin: true, most_bytes: 8 << 20 },

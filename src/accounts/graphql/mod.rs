@@ -7,6 +7,7 @@ use super::second_factor;
 use super::{Accounts, Client, SignIn, SignedIn};
 use crate::api::scalars::{DateTime, EmailAddress, PhoneNumber};
 use crate::api::{Answer, Asks, Caller, Viewer, answer, reply};
+use crate::avatars::graphql::Avatar;
 use crate::contacts::graphql::{Contacts, contacts_of};
 use crate::error::{ErrorCode, Result};
 use crate::people::graphql::{Profile, Role, User};
@@ -89,9 +90,14 @@ impl User {
         self.person.role.into()
     }
 
+    /// My avatar.
+    async fn avatar(&self, ctx: &Context<'_>) -> Answer<Avatar> {
+        Avatar::load(ctx, self.person.id).await
+    }
+
     /// Myself as others see me.
     async fn profile(&self) -> Option<Profile> {
-        Some(Profile(self.person.clone()))
+        Some(Profile::from(&self.person))
     }
 
     /// My contacts, by name.

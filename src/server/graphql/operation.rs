@@ -19,6 +19,7 @@ use super::engine::{Prepared, was_executed};
 use super::question::Question;
 use crate::accounts::{Client, demoted, still_signed_in};
 use crate::api::{Caller, Demoted, Viewer};
+use crate::avatars::loaders::AvatarByUser;
 use crate::contacts::loaders::LookupByPhone;
 use crate::error::{ErrorCode, Failure};
 use crate::people::Role;
@@ -143,6 +144,7 @@ impl Endpoint {
                 .data(demoted)
                 .data(asker.caller.clone())
                 .data(asker.client.clone())
+                .data(loader(AvatarByUser(platform.clone())))
                 .data(loader(LookupByPhone(platform.clone())))
                 .data(loader(DiscoverableByPhone(platform.clone())))
                 .data(people)

@@ -7,6 +7,8 @@ use axum::http::request::Builder;
 use axum::http::{Request, header};
 
 use super::play::Outcome;
+use crate::support::form::{BOUNDARY, Form};
+use crate::support::pictures::picture;
 
 /// Where the transcripts say that the program listens.
 const ADDRESS: &str = "http://127.0.0.1:8000";
@@ -16,7 +18,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A command of curl.
 pub struct Curl {
     pub request: Builder,
-    pub body: String,
+    pub body: Vec<u8>,
     /// It prints the status after the body.
     pub with_status: bool,
     /// What it prints goes through jq.
@@ -31,7 +33,8 @@ impl Curl {
             command = command.replace(&format!("${name}"), value);
         }
         let request = Request::builder();
-        let mut curl = Self { request, body: String::new(), with_status: false, with_jq: false };
+        let mut curl = Self { request, body: Vec::new(), with_status: false, with_jq: false };
+        let mut form: Option<Form> = None;
         let mut words = words(&command).into_iter();
         while let Some(word) = words.next() {
             let mut next = || words.next().ok_or("the command ends too early");
@@ -43,7 +46,7 @@ impl Curl {
                     curl.request = curl.request.header(name, value);
                 }
                 "--json" => {
-                    curl.body = next()?;
+                    curl.body = next()?.into_bytes();
                     curl.request = curl.request.method("POST");
                     for name in [header::CONTENT_TYPE, header::ACCEPT] {
                         curl.request = curl.request.header(name, "application/json");
@@ -54,9 +57,18 @@ impl Curl {
                         curl.request =
                             curl.request.method("POST").header(header::CONTENT_TYPE, FORM);
                     } else {
-                        curl.body.push('&');
+                        curl.body.push(b'&');
                     }
-                    curl.body.push_str(&next()?);
+                    curl.body.extend_from_slice(next()?.as_bytes());
+                }
+                "-F" => {
+                    let part = next()?;
+                    let (name, value) = part.split_once('=').ok_or("a part has a name")?;
+                    let form = form.get_or_insert_default();
+                    *form = match value.strip_prefix('@') {
+                        Some(file) => mem::take(form).file(name, file, &content_of(file)),
+                        None => mem::take(form).part(&format!("name=\"{name}\""), value.as_bytes()),
+                    };
                 }
                 "-w" => curl.with_status = next()? == r"\n%{http_code}\n",
                 "|" => curl.with_jq = next()? == "jq",
@@ -66,7 +78,20 @@ impl Curl {
                 }
             }
         }
+        if let Some(form) = form {
+            let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+            curl.request = curl.request.method("POST").header(header::CONTENT_TYPE, kind);
+            curl.body = form.finished();
+        }
         Ok(curl)
+    }
+}
+
+/// What is in the files that the transcripts send: pictures, as their names say, or else text.
+fn content_of(file: &str) -> Vec<u8> {
+    match file.strip_suffix(".png") {
+        Some(_) => picture(200),
+        None => b"<!DOCTYPE html><title>no picture</title>".into(),
     }
 }
 

@@ -309,8 +309,8 @@ impl Stage {
         Ok(body)
     }
 
-    async fn send(&mut self, request: Builder, body: String) -> Outcome<(u16, String)> {
-        let request = request.header(header::USER_AGENT, &self.program).body(Body::from(body))?;
+    async fn send(&mut self, request: Builder, body: impl Into<Body>) -> Outcome<(u16, String)> {
+        let request = request.header(header::USER_AGENT, &self.program).body(body.into())?;
         let (status, _, body) = self.app.request(request).await;
         // A webhook answers nothing but its status.
         self.answer = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };

@@ -31,6 +31,8 @@ pub mod databases;
 pub mod form;
 pub mod gateway;
 pub mod paths;
+pub mod pictures;
+pub mod s3;
 pub mod sms;
 pub mod socket;
 pub mod upstream;

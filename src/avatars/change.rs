@@ -1,0 +1,88 @@
+//! Uploading and removing one's own avatar. The new files are there before the row that shows them, and the
+//! old ones go after it: whenever a process ends, what is shown is there.
+
+use std::fs::File;
+
+use futures_util::future::{join_all, try_join_all};
+
+use super::Avatars;
+use super::entity::{self, Model};
+use super::name::Picture;
+use super::picture::{SIDES, Squares};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::people::{self, Person};
+use crate::platform::Platform;
+
+const KIND: &str = "image/webp";
+
+/// Shows a picture from now on.
+///
+/// # Errors
+/// RATE_LIMITED; UPLOAD_TOO_LARGE and UNSUPPORTED_MEDIA at `file`; SERVICE_UNAVAILABLE when it cannot be kept.
+/// Then the one before stays.
+pub async fn upload(
+    avatars: &Avatars,
+    platform: &Platform,
+    user: UserId,
+    file: File,
+) -> Result<(Person, Model)> {
+    avatars.uploads.attempt(platform.now(), &user)?;
+    let squares = avatars.pictures.squares(file).await?;
+    let picture = Picture::new(platform, &squares[0]);
+    if let Err(error) = keep(platform, &picture, squares).await {
+        discard(platform, &picture).await;
+        return Err(error);
+    }
+    // Should this fail, nobody knows for sure that it did: the files are the sweep's.
+    show(platform, user, Some(picture)).await
+}
+
+/// Shows none from now on. Answers with whose it was.
+///
+/// # Errors
+/// SERVICE_UNAVAILABLE.
+pub async fn remove(platform: &Platform, user: UserId) -> Result<Person> {
+    if entity::of(platform.database.reads(), user).await?.is_none_or(|row| row.picture.is_none()) {
+        return people::get(platform.database.reads(), user).await;
+    }
+    Ok(show(platform, user, None).await?.0)
+}
+
+async fn show(
+    platform: &Platform,
+    user: UserId,
+    picture: Option<Picture>,
+) -> Result<(Person, Model)> {
+    let tx = platform.database.begin().await?;
+    let person = people::lock(&tx, user).await?.ok_or_else(|| Error::not_found("user"))?;
+    let before = entity::of(&tx, user).await?;
+    let version = before.as_ref().map_or(0, |row| row.version) + 1;
+    let row = Model { user_id: user, version, picture, updated_at: platform.now() };
+    let row = entity::put(&tx, row).await?;
+    tx.commit().await?;
+    people::tell(platform, &person);
+    if let Some(old) = before.and_then(|row| row.picture) {
+        discard(platform, &old).await;
+    }
+    Ok((person, row))
+}
+
+async fn keep(platform: &Platform, picture: &Picture, squares: Squares) -> Result<()> {
+    let kept = SIDES
+        .into_iter()
+        .zip(squares)
+        .map(async |(side, square)| platform.files.put(&picture.file(side), KIND, square).await);
+    try_join_all(kept).await?;
+    Ok(())
+}
+
+/// Removes the files of a picture that nobody shows. What cannot be removed now is the sweep's.
+pub async fn discard(platform: &Platform, picture: &Picture) {
+    let files = SIDES.map(async |side| platform.files.delete(&picture.file(side)).await);
+    for removed in join_all(files).await {
+        if let Err(error) = removed {
+            tracing::warn!("a picture that nobody shows stays for now: {}", error.describe());
+        }
+    }
+}

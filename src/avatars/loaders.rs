@@ -1,0 +1,24 @@
+//! Many avatars in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+
+use super::entity::{self, Model};
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::platform::Platform;
+
+/// Somebody's avatar.
+pub struct AvatarByUser(pub Arc<Platform>);
+
+impl Loader<UserId> for AvatarByUser {
+    type Value = Model;
+    type Error = Error;
+
+    async fn load(&self, users: &[UserId]) -> Result<HashMap<UserId, Model>, Error> {
+        let rows = entity::of_all(self.0.database.reads(), users).await?;
+        Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
+    }
+}

@@ -1,0 +1,125 @@
+//! Watching the avatar of one person, as long as one may.
+
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+
+use super::entity::{self, Model};
+use crate::contacts;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::people::{self, Person};
+use crate::platform::Platform;
+use crate::platform::events::Listener;
+
+/// Somebody as they were seen, with their avatar.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Who it is.
+    pub person: Person,
+    /// Their avatar. None: they never had one.
+    pub avatar: Option<Model>,
+}
+
+impl Seen {
+    /// How often the avatar changed.
+    pub fn version(&self) -> i32 {
+        self.avatar.as_ref().map_or(0, |avatar| avatar.version)
+    }
+
+    async fn read(platform: &Platform, user: UserId) -> Result<Arc<Self>> {
+        let db = platform.database.reads();
+        let person = people::get(db, user).await?;
+        Ok(Arc::new(Self { person, avatar: entity::of(db, user).await? }))
+    }
+}
+
+/// Somebody's avatar now, and each time it is another: one's own, or that of a visible person whose number is
+/// among one's contacts. Ends with NOT_FOUND when that is no longer so.
+pub fn watch(
+    platform: Arc<Platform>,
+    viewer: UserId,
+    user: UserId,
+) -> impl Stream<Item = Result<Arc<Seen>>> + Send + use<> {
+    let of_person = platform.events.listen(people::topic(user));
+    let right = (viewer != user).then(|| Right {
+        of_contacts: platform.events.listen(contacts::topic(viewer)),
+        is_checked: false,
+    });
+    try_unfold(
+        Watch { platform, viewer, user, of_person, right, seen: None, told: None },
+        Watch::next,
+    )
+}
+
+struct Watch {
+    platform: Arc<Platform>,
+    viewer: UserId,
+    user: UserId,
+    of_person: Listener,
+    /// None: it is one's own.
+    right: Option<Right>,
+    /// The newest reading.
+    seen: Option<Arc<Seen>>,
+    told: Option<i32>,
+}
+
+struct Right {
+    of_contacts: Listener,
+    /// Whether the contacts are as they were when they were looked at.
+    is_checked: bool,
+}
+
+impl Watch {
+    async fn next(mut self) -> Result<Option<(Arc<Seen>, Self)>> {
+        loop {
+            let seen = match self.seen.take() {
+                Some(seen) => self.changed(seen).await?,
+                None => self.read(true).await?,
+            };
+            self.seen = Some(seen.clone());
+            self.check(&seen).await?;
+            if self.told.is_none_or(|told| told < seen.version()) {
+                self.told = Some(seen.version());
+                return Ok(Some((seen, self)));
+            }
+        }
+    }
+
+    /// Waits for a change of the person or of the contacts.
+    async fn changed(&mut self, seen: Arc<Seen>) -> Result<Arc<Seen>> {
+        let of_contacts = async {
+            match &mut self.right {
+                Some(right) => {
+                    right.of_contacts.changed().await;
+                    right.is_checked = false;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.of_person.changed() => self.read(false).await,
+            () = of_contacts => Ok(seen),
+        }
+    }
+
+    /// The same for all who watch, so that they share a reading; what one may see is looked at for each.
+    async fn read(&self, is_first: bool) -> Result<Arc<Seen>> {
+        self.of_person.state(&|| Seen::read(&self.platform, self.user), is_first).await
+    }
+
+    async fn check(&mut self, seen: &Seen) -> Result<()> {
+        let Some(right) = &mut self.right else { return Ok(()) };
+        let is_visible = match &seen.person.phone {
+            Some(phone) if seen.person.is_visible() => {
+                // Marked before it is read: a change meanwhile is heard of next.
+                let was_checked = std::mem::replace(&mut right.is_checked, true);
+                let db = self.platform.database.reads();
+                was_checked || contacts::has_phone(db, self.viewer, phone).await?
+            }
+            _ => false,
+        };
+        if is_visible { Ok(()) } else { Err(Error::not_found("user")) }
+    }
+}

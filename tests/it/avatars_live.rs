@@ -1,0 +1,248 @@
+//! Avatars as they change: who is told, in which order, and who is not any more.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::socket::{MODERN, Socket};
+use crate::support::{Caller, Place, TestApp, on_each_database, query};
+
+const BOB: &str = "+31687654321";
+const CID: &str = "+31655512345";
+
+async fn id_of(caller: &Caller) -> String {
+    caller.send("{ me { id } }", json!({})).await.text("/me/id").to_owned()
+}
+
+async fn socket(app: &TestApp, caller: &Caller) -> Socket {
+    app.serve().await.let_in(MODERN, caller.token.as_deref()).await
+}
+
+/// The next change that an operation tells of, as its version.
+async fn version(socket: &mut Socket, id: &str) -> i64 {
+    let data = socket.data(id).await;
+    data["avatarChanged"]["version"].as_i64().expect("a number")
+}
+
+async fn watch(socket: &mut Socket, id: &str, user: &str) {
+    socket.subscribe(id, query!("avatar_changed"), json!({ "userId": user })).await;
+}
+
+/// Who is told of by the next change of a contact, and the version.
+async fn contact(socket: &mut Socket) -> (String, i64) {
+    let data = socket.data("c").await;
+    let change = &data["contactAvatarChanged"];
+    let name = change["profile"]["displayName"].as_str().expect("a name").to_owned();
+    (name, change["version"].as_i64().expect("a number"))
+}
+
+#[tokio::test]
+async fn ones_own_avatar_now_and_each_time_it_is_another() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let id = id_of(&ann).await;
+        let mut socket = socket(&app, &ann).await;
+        socket.subscribe("1", query!("avatar_changed"), json!({})).await;
+        let first = socket.data("1").await;
+        assert_eq!(
+            first["avatarChanged"],
+            json!({
+                "userId": id, "version": 0, "changedAt": null, "avatar": null,
+                "profile": { "id": id, "displayName": "ann", "avatar": null },
+                "user": { "id": id, "avatar": null },
+            })
+        );
+        let avatar = ann.upload_picture(200).await;
+        let second = socket.data("1").await;
+        let change = &second["avatarChanged"];
+        assert_eq!(change["avatar"]["id"], avatar["id"]);
+        assert_eq!(change["avatar"]["url"], avatar["small"]);
+        assert_eq!(
+            (&change["version"], &change["user"]["avatar"]["version"]),
+            (&json!(1), &json!(1))
+        );
+        assert_eq!(change["avatar"]["owner"]["id"], json!(id));
+        assert_eq!(change["avatar"]["user"]["id"], json!(id));
+        assert_eq!(change["changedAt"], "2026-01-02T03:04:05Z");
+        ann.remove_avatar().await.data("/removeAvatar");
+        let third = socket.data("1").await;
+        assert_eq!(
+            (&third["avatarChanged"]["avatar"], &third["avatarChanged"]["version"]),
+            (&Value::Null, &json!(2))
+        );
+        ann.update_profile(json!({ "name": "Ann", "currentPassword": crate::support::PASSWORD }))
+            .await
+            .data("/updateProfile");
+        socket.is_quiet().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_contacts_avatar_as_long_as_it_may_be_seen() {
+    on_each_database(async |app| {
+        let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+        let id = id_of(&bob).await;
+        let added = ann.add_contact("Bob", BOB).await;
+        let mut socket = socket(&app, &ann).await;
+        watch(&mut socket, "1", &id).await;
+        let first = socket.data("1").await;
+        assert_eq!(first["avatarChanged"]["user"], Value::Null, "it is not mine");
+        assert_eq!(first["avatarChanged"]["profile"]["displayName"], "bob");
+        bob.upload_picture(1).await;
+        assert_eq!(version(&mut socket, "1").await, 1);
+        ann.add_contact("Another", "+31611112222").await.data("/addContact");
+        socket.is_quiet().await;
+        let contact = added.data("/addContact/id");
+        ann.send(query!("remove_contact"), json!({ "id": contact })).await.data("/removeContact");
+        assert_eq!(socket.error("1").await, "NOT_FOUND");
+        bob.upload_picture(2).await;
+        socket.is_quiet().await;
+
+        ann.add_contact("Bob", BOB).await.data("/addContact");
+        watch(&mut socket, "2", &id).await;
+        assert_eq!(version(&mut socket, "2").await, 2);
+        let hidden = bob.proven("UPDATE_PROFILE", BOB).await;
+        let hidden = json!({ "discoverable": false, "verification": hidden });
+        bob.update_profile(hidden).await.data("/updateProfile");
+        assert_eq!(socket.error("2").await, "NOT_FOUND");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whose_avatar_is_not_to_be_seen_is_not_there() {
+    on_each_database(async |app| {
+        let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+        let (cid, _) = app.with_phone("cid", CID).await;
+        let serving = app.serve().await;
+        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
+        ann.add_contact("Cid", CID).await.data("/addContact");
+        let stranger = id_of(&bob).await;
+        let unverified = id_of(&cid).await;
+        for (what, id) in [
+            ("no contact", &*stranger),
+            ("not verified", &*unverified),
+            ("nobody", "usr_06dvf41v6vrqn1m0v8bq3q7b50"),
+            ("no id", "bob"),
+            ("another kind", "ses_06dvf41v6vrqn1m0v8bq3q7b50"),
+        ] {
+            watch(&mut socket, what, id).await;
+            assert_eq!(socket.error(what).await, "NOT_FOUND", "{what}");
+        }
+        let mut nobody = serving.let_in(MODERN, None).await;
+        for query in [query!("avatar_changed"), query!("contact_avatar_changed")] {
+            nobody.subscribe("1", query, json!({})).await;
+            assert_eq!(nobody.error("1").await, "UNAUTHENTICATED");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_avatars_of_contacts_whoever_they_are() {
+    on_each_database(async |app| {
+        let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+        bob.upload_picture(1).await;
+        let (cid, signup) = app.with_phone("cid", CID).await;
+        for (name, phone) in [("Bob", BOB), ("Cid", CID), ("Nobody", "+31611112222")] {
+            ann.add_contact(name, phone).await.data("/addContact");
+        }
+        let mut socket = socket(&app, &ann).await;
+        socket.subscribe("c", query!("contact_avatar_changed"), json!({})).await;
+        assert_eq!(contact(&mut socket).await, ("bob".into(), 1));
+        socket.is_quiet().await;
+        bob.upload_picture(2).await;
+        assert_eq!(contact(&mut socket).await, ("bob".into(), 2));
+
+        cid.upload_picture(3).await;
+        socket.is_quiet().await;
+        let code = app.code_to(CID).await;
+        let verification = crate::support::codes::given(signup.text("/signup/challenge/id"), &code);
+        cid.verify_phone(&verification).await.data("/verifyPhone");
+        assert_eq!(contact(&mut socket).await, ("cid".into(), 1), "the number is proven now");
+
+        let page =
+            ann.send("{ me { contacts(search: \"Bob\") { nodes { id } } } }", json!({})).await;
+        let id = page.data("/me/contacts/nodes/0/id");
+        ann.send(query!("remove_contact"), json!({ "id": id })).await.data("/removeContact");
+        socket.is_quiet().await;
+        bob.upload_picture(4).await;
+        socket.is_quiet().await;
+        ann.add_contact("Bob", BOB).await.data("/addContact");
+        assert_eq!(contact(&mut socket).await, ("bob".into(), 3), "added while it runs");
+        bob.remove_avatar().await.data("/removeAvatar");
+        assert_eq!(contact(&mut socket).await, ("bob".into(), 4));
+        cid.upload_picture(5).await;
+        assert_eq!(contact(&mut socket).await, ("cid".into(), 2));
+        socket.is_quiet().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_contacts_are_read_at_once() {
+    let app = TestApp::with(&Place::Memory, &[("LIMITS_SCALE", "1000")]).await;
+    let ann = app.signed_in("ann").await;
+    for number in 0..30 {
+        let phone = format!("+316555123{number:02}");
+        app.verified(&format!("contact{number}"), &phone).await;
+        ann.add_contact("Somebody", &phone).await.data("/addContact");
+    }
+    let mut socket = socket(&app, &ann).await;
+    socket.subscribe("c", query!("contact_avatar_changed"), json!({})).await;
+    let mut told = Vec::new();
+    for _ in 0..30 {
+        told.push(contact(&mut socket).await.0);
+    }
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 30, "each once");
+    socket.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_reader_hears_of_changes_in_their_order_and_of_the_last_for_sure() {
+    let app = TestApp::with(&Place::Memory, &[("LIMITS_SCALE", "100")]).await;
+    let ann = app.signed_in("ann").await;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let mut socket = socket(&app, &ann).await;
+        socket.subscribe("1", query!("avatar_changed"), json!({})).await;
+        assert_eq!(version(&mut socket, "1").await, 0);
+        sockets.push(socket);
+    }
+    for red in 1..=20 {
+        ann.upload_picture(red).await;
+    }
+    for socket in &mut sockets {
+        let mut last = 0;
+        while last < 20 {
+            let next = version(socket, "1").await;
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+        socket.is_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_events_is_no_change() {
+    let app = TestApp::new(&Place::Memory).await;
+    let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+    ann.add_contact("Bob", BOB).await.data("/addContact");
+    let mut socket = socket(&app, &ann).await;
+    watch(&mut socket, "1", &id_of(&bob).await).await;
+    socket.subscribe("c", query!("contact_avatar_changed"), json!({})).await;
+    for _ in 0..2 {
+        socket.hear().await;
+    }
+    app.app.platform.events.publish_all();
+    socket.is_quiet().await;
+    app.sql("UPDATE users SET discoverable = FALSE WHERE nickname = 'bob'").await.expect("done");
+    app.app.platform.events.publish_all();
+    assert_eq!(socket.error("1").await, "NOT_FOUND", "what was missed is read");
+    drop(socket);
+    app.everybody_is_gone().await;
+    app.advance(Duration::from_secs(1)).await;
+}

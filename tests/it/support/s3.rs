@@ -1,0 +1,178 @@
+//! A bucket of S3, played by the test: it keeps files in memory, and takes no request that is not signed as
+//! AWS Signature Version 4 says.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::hmac;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
+use switchboard::platform::vault::sha256;
+use tokio::net::TcpListener;
+
+/// The bucket.
+pub struct Bucket {
+    url: String,
+    own_host: String,
+    kept: Arc<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    files: Mutex<BTreeMap<String, (HeaderMap, Bytes)>>,
+    unsigned: Mutex<usize>,
+}
+
+impl Bucket {
+    pub const KEY_ID: &str = "an-id-for-tests";
+    pub const SECRET: &str = "a-secret-for-tests";
+
+    /// Listens on loopback: by paths that begin with the bucket's name, and as the bucket's own host.
+    pub async fn start(name: &str) -> Self {
+        let kept = Arc::<Kept>::default();
+        let listen = async |prefix: String| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            let routes = Router::new().fallback(answer).with_state((kept.clone(), prefix));
+            tokio::spawn(axum::serve(listener, routes).into_future());
+            url
+        };
+        let (url, own_host) = (listen(format!("/{name}")).await, listen(String::new()).await);
+        Self { url, own_host, kept }
+    }
+
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    pub fn own_host(&self) -> String {
+        self.own_host.clone()
+    }
+
+    /// What is in it.
+    pub fn names(&self) -> Vec<String> {
+        self.kept.files.lock().expect("not poisoned").keys().cloned().collect()
+    }
+
+    /// What a file came with.
+    pub fn headers(&self, name: &str) -> HeaderMap {
+        self.kept.files.lock().expect("not poisoned")[name].0.clone()
+    }
+
+    /// How many requests were refused.
+    pub fn unsigned(&self) -> usize {
+        *self.kept.unsigned.lock().expect("not poisoned")
+    }
+}
+
+async fn answer(
+    State((kept, prefix)): State<(Arc<Kept>, String)>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    if !is_signed(&parts, &body) {
+        *kept.unsigned.lock().expect("not poisoned") += 1;
+        return (StatusCode::FORBIDDEN, "<Error><Code>SignatureDoesNotMatch</Code></Error>")
+            .into_response();
+    }
+    let mut files = kept.files.lock().expect("not poisoned");
+    let Some(path) = parts.uri.path().strip_prefix(&*prefix) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let name = path.trim_start_matches('/').to_owned();
+    let query = parts.uri.query().unwrap_or_default();
+    match parts.method {
+        Method::PUT => {
+            files.insert(name, (parts.headers, body));
+            ([("etag", "\"1\"")], "").into_response()
+        }
+        Method::GET if query.contains("list-type=2") => list(&files, query).into_response(),
+        Method::GET => match files.get(&name) {
+            Some((_, content)) => {
+                let told = [("etag", "\"1\""), ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")];
+                (told, content.clone()).into_response()
+            }
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+        Method::DELETE => {
+            files.remove(&name);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Method::POST if query.starts_with("delete") => {
+            let body = String::from_utf8(body.to_vec()).expect("text");
+            let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+            let mut told = "<DeleteResult>".to_owned();
+            for key in keys {
+                files.remove(key);
+                let _ = write!(told, "<Deleted><Key>{key}</Key></Deleted>");
+            }
+            (told + "</DeleteResult>").into_response()
+        }
+        _ => StatusCode::NOT_IMPLEMENTED.into_response(),
+    }
+}
+
+fn list(files: &BTreeMap<String, (HeaderMap, Bytes)>, query: &str) -> String {
+    let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
+    let prefix = prefix.unwrap_or_default().replace("%2F", "/");
+    let mut told = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
+    for (name, (_, content)) in files.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+        let _ = write!(
+            told,
+            "<Contents><Key>{name}</Key><Size>{}</Size><ETag>\"1\"</ETag>\
+             <LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>",
+            content.len()
+        );
+    }
+    told + "</ListBucketResult>"
+}
+
+/// Whether the signature is ours over just this request, with this body.
+fn is_signed(parts: &Parts, body: &[u8]) -> bool {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let read = || {
+        let signed = header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
+        let field = |name: &str| signed.split(',').find_map(|it| it.trim().strip_prefix(name));
+        let scope = field("Credential=")?.strip_prefix(Bucket::KEY_ID)?.strip_prefix('/')?;
+        let (names, signature) = (field("SignedHeaders=")?, field("Signature=")?);
+        let body_hash = HEXLOWER.encode(&sha256(body));
+        let (hash, date) = (header("x-amz-content-sha256")?, header("x-amz-date")?);
+        let covers = ["host", "x-amz-date", "x-amz-content-sha256"];
+        if hash != body_hash || !covers.iter().all(|it| names.split(';').any(|name| name == *it)) {
+            return None;
+        }
+        let mut query: Vec<String> = parts
+            .uri
+            .query()
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
+            .collect();
+        query.sort();
+        let mut canonical =
+            format!("{}\n{}\n{}\n", parts.method, parts.uri.path(), query.join("&"));
+        for name in names.split(';') {
+            let _ = writeln!(canonical, "{name}:{}", header(name)?.trim());
+        }
+        let _ = write!(canonical, "\n{names}\n{hash}");
+        let hashed = HEXLOWER.encode(&sha256(canonical.as_bytes()));
+        let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashed}");
+        let mut key = format!("AWS4{}", Bucket::SECRET).into_bytes();
+        for part in scope.split('/') {
+            key = mac(&key, part);
+        }
+        Some(HEXLOWER.encode(&mac(&key, &to_sign)) == signature)
+    };
+    read().unwrap_or(false)
+}
+
+fn mac(key: &[u8], text: &str) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
+}
