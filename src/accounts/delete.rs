@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::endings::{self, Ending, HEARD_WITHIN};
@@ -12,6 +12,7 @@ use super::over::session_topic;
 use super::password::Password;
 use super::second_factor::code_required;
 use super::{Accounts, current_password};
+use crate::avatars;
 use crate::contacts;
 use crate::error::{At, Result};
 use crate::ids::{SessionId, UserId};
@@ -20,7 +21,7 @@ use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
-/// How long sockets of this instance may take to close.
+/// How long sockets of this instance may take to close, and files to go, before it is answered all the same.
 const CLOSED_WITHIN: Duration = HEARD_WITHIN;
 
 /// What an account is deleted with: DeleteAccountInput of the schema.
@@ -36,6 +37,8 @@ pub struct Deleted {
     pub user: UserId,
     /// When.
     pub at: Instant,
+    /// Whether they had an avatar.
+    pub avatar: bool,
     /// How many contacts they had.
     pub contacts: u64,
     /// How many sessions went on until then.
@@ -86,10 +89,15 @@ pub async fn delete_account(
     challenges::forget(&tx, user).await?;
     let sessions = sessions::forget(&tx, user, at).await?;
     credentials::forget(&tx, user).await?;
+    let avatar = avatars::forget(&tx, user).await?;
     people::forget(&tx, user, at).await?;
     let ending = Ending::Account(user);
     endings::record(&tx, platform, ending).await?;
     tx.commit().await?;
+    let had_avatar = avatar.had_one();
+    // On a task of its own: who deletes over a socket of theirs is gone before the answer.
+    let files = tokio::spawn(avatar.remove_files(platform.files.clone()));
+    people::tell(platform, &person);
 
     let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
     let open = || topics.iter().map(|topic| platform.events.listeners(topic)).sum::<usize>();
@@ -98,9 +106,9 @@ pub async fn delete_account(
     let closed = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
     let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
     tokio::select! {
-        _ = closed => {}
+        _ = join(closed, files) => {}
         () = patience => {}
     }
     let (sessions, sockets) = (sessions.len(), before.saturating_sub(open()));
-    Ok(Deleted { user, at, contacts, sessions, sockets })
+    Ok(Deleted { user, at, avatar: had_avatar, contacts, sessions, sockets })
 }

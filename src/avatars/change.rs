@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
+use crate::platform::files::Files;
 
 const KIND: &str = "image/webp";
 
@@ -31,7 +32,7 @@ pub async fn upload(
     let squares = avatars.pictures.squares(file).await?;
     let picture = Picture::new(platform, &squares[0]);
     if let Err(error) = keep(platform, &picture, squares).await {
-        discard(platform, &picture).await;
+        discard(&platform.files, &picture).await;
         return Err(error);
     }
     // Should this fail, nobody knows for sure that it did: the files are the sweep's.
@@ -63,7 +64,7 @@ async fn show(
     tx.commit().await?;
     people::tell(platform, &person);
     if let Some(old) = before.and_then(|row| row.picture) {
-        discard(platform, &old).await;
+        discard(&platform.files, &old).await;
     }
     Ok((person, row))
 }
@@ -78,9 +79,9 @@ async fn keep(platform: &Platform, picture: &Picture, squares: Squares) -> Resul
 }
 
 /// Removes the files of a picture that nobody shows. What cannot be removed now is the sweep's.
-pub async fn discard(platform: &Platform, picture: &Picture) {
-    let files = SIDES.map(async |side| platform.files.delete(&picture.file(side)).await);
-    for removed in join_all(files).await {
+pub async fn discard(files: &Files, picture: &Picture) {
+    let removed = SIDES.map(async |side| files.delete(&picture.file(side)).await);
+    for removed in join_all(removed).await {
         if let Err(error) = removed {
             tracing::warn!("a picture that nobody shows stays for now: {}", error.describe());
         }

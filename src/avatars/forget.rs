@@ -8,7 +8,7 @@ use super::name::Picture;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
-use crate::platform::Platform;
+use crate::platform::files::Files;
 
 /// What is left to do when the transaction is committed.
 #[must_use = "the files are there until they are removed"]
@@ -21,9 +21,9 @@ impl Forgotten {
     }
 
     /// Removes the files. Should the process end before, the sweep does.
-    pub async fn remove_files(self, platform: &Platform) {
+    pub async fn remove_files(self, files: Files) {
         if let Some(picture) = self.0 {
-            discard(platform, &picture).await;
+            discard(&files, &picture).await;
         }
     }
 }

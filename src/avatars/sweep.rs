@@ -41,7 +41,7 @@ pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
         let pictures: Vec<Picture> = pictures.into_iter().collect();
         let shown = entity::shown(platform.database.reads(), &pictures).await?;
         for orphan in pictures.iter().filter(|picture| !shown.contains(picture)) {
-            discard(platform, orphan).await;
+            discard(&platform.files, orphan).await;
         }
     }
     platform.files.delete_unfinished(FOLDER, move |file| old(file).is_some()).await?;

@@ -8,15 +8,15 @@ use axum::http::{Method, Request, StatusCode, header};
 use futures_util::future::join_all;
 use image::ImageFormat;
 use serde_json::{Value, json};
-use switchboard::avatars::forget;
-use switchboard::ids::parse;
-use switchboard::people;
 
 use crate::support::pictures::{picture, picture_as, shown};
 use crate::support::s3::Bucket;
+use crate::support::socket::MODERN;
 use crate::support::{
-    Caller, Place, TestApp, bare, on_each_database, on_each_shared_database, query,
+    Caller, PASSWORD, Place, TestApp, bare, on_each_database, on_each_shared_database, query,
 };
+
+const BOB: &str = "+31687654321";
 
 /// How far a colour is off after it was encoded.
 fn is_about(shown: u8, red: u8) -> bool {
@@ -248,27 +248,26 @@ async fn what_crashes_left_behind_is_swept() {
 }
 
 #[tokio::test]
-async fn who_is_forgotten_leaves_no_file() {
+async fn who_is_deleted_leaves_no_file_and_watchers_are_told() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
-        let ann = app.signed_in("ann").await;
-        ann.upload_picture(1).await;
-        let id = ann.send("{ me { id } }", json!({})).await.text("/me/id").to_owned();
-        let (platform, user) = (&app.app.platform, parse(&id).expect("an id"));
-        let gone = async || {
-            let tx = platform.database.begin().await.expect("begun");
-            let forgotten =
-                forget(&tx, user).await.unwrap_or_else(|error| panic!("{}", error.describe()));
-            tx.commit().await.expect("committed");
-            let had_one = forgotten.had_one();
-            forgotten.remove_files(platform).await;
-            had_one
-        };
-        assert!(gone().await);
+        let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+        ann.add_contact("Bob", BOB).await.data("/addContact");
+        let url = bob.upload_picture(1).await["url"].clone();
+        let id = bob.send("{ me { id } }", json!({})).await.text("/me/id").to_owned();
+        let mut socket = app.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        socket.subscribe("1", query!("avatar_changed"), json!({ "userId": id })).await;
+        socket.data("1").await;
+        let verification = bob.proven("DELETE_ACCOUNT", BOB).await;
+        let input = json!({ "password": PASSWORD, "verification": verification });
+        let deleted = bob.send(query!("delete_account"), json!({ "input": input })).await;
+        assert_eq!(deleted.data("/deleteAccount/avatarRemoved"), true);
         assert!(files_in(folder.path()).is_empty());
-        assert!(!gone().await);
-        let person = people::get(platform.database.reads(), user).await;
-        people::tell(platform, &person.unwrap_or_else(|error| panic!("{}", error.describe())));
+        assert_eq!(app.file_at(&url).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(socket.error("1").await, "NOT_FOUND");
+        let input = json!({ "password": PASSWORD });
+        let deleted = ann.send(query!("delete_account"), json!({ "input": input })).await;
+        assert_eq!(deleted.data("/deleteAccount/avatarRemoved"), false);
     })
     .await;
 }

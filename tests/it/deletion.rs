@@ -60,7 +60,7 @@ async fn nothing_of_it_is_left_and_its_names_are_free() {
         assert_eq!(
             told,
             &json!({
-                "id": told["id"], "deletedAt": "2026-01-02T03:04:05Z", "contactsRemoved": 2,
+                "id": told["id"], "deletedAt": "2026-01-02T03:04:05Z", "avatarRemoved": false, "contactsRemoved": 2,
                 "sessionsEnded": 2, "socketsClosed": 0,
             })
         );

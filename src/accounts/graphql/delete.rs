@@ -30,6 +30,8 @@ pub struct DeletedAccount {
     id: ID,
     /// When it was deleted.
     deleted_at: DateTime,
+    /// Whether an avatar went with it.
+    avatar_removed: bool,
     /// How many contacts went with it.
     contacts_removed: i32,
     /// How many sessions ended.
@@ -43,6 +45,7 @@ impl From<Deleted> for DeletedAccount {
         Self {
             id: deleted.user.to_string().into(),
             deleted_at: deleted.at.into(),
+            avatar_removed: deleted.avatar,
             contacts_removed: i32::try_from(deleted.contacts).unwrap_or(i32::MAX),
             sessions_ended: i32::try_from(deleted.sessions).unwrap_or(i32::MAX),
             sockets_closed: i32::try_from(deleted.sockets).unwrap_or(i32::MAX),
