@@ -21,7 +21,7 @@ use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::Events;
 use crate::platform::files::Files;
-use crate::platform::jobs::{self, Wake};
+use crate::platform::jobs::{self, Woken};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_make;
 use crate::platform::vault::Vault;
@@ -71,7 +71,7 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
         vault: Vault::parse(&ring)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         outbound: Outbound::new(clock.clone()),
-        events: Events::default(),
+        events: Events::new(config.redis_url.clone()),
         files: Files::open(&config.files)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
         clock,
@@ -143,8 +143,8 @@ impl App {
     pub async fn work(self: Arc<Self>) {
         let app = &*self;
         let forever = JOBS.iter().map(|job| {
-            let wake = job.woken_by.map(|wake| wake(app));
-            jobs::forever(&app.platform, &app.stopping, wake, move || (job.run)(app)).boxed()
+            let woken = (job.woken)(app);
+            jobs::forever(&app.platform, &app.stopping, woken, move || (job.run)(app)).boxed()
         });
         join_all(forever).await;
     }
@@ -152,8 +152,8 @@ impl App {
 
 /// Something done in the background.
 struct Job {
-    /// What tells it that there is something to do; else it looks for itself.
-    woken_by: Option<fn(&App) -> &Wake>,
+    /// What tells it that there is something to do, before it looks for itself.
+    woken: for<'a> fn(&'a App) -> Woken<'a>,
     /// Does what is due. Answers when it is due again, where it knows.
     run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Instant>>>,
 }
@@ -161,26 +161,38 @@ struct Job {
 /// Everything done in the background.
 const JOBS: [Job; 11] = [
     Job {
-        woken_by: None,
+        woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
-    Job { woken_by: None, run: |app| accounts::sweep(&app.platform).boxed() },
-    Job { woken_by: None, run: |app| avatars::sweep(&app.platform).boxed() },
-    Job { woken_by: None, run: |app| budget::sweep(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| accounts::sweep(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| budget::sweep(&app.platform).boxed() },
     Job {
-        woken_by: Some(|app| &app.accounts.resets),
+        woken: |app| Woken::By(&app.accounts.resets),
         run: |app| accounts::send_resets(&app.accounts, &app.platform).boxed(),
     },
-    Job { woken_by: None, run: |app| messages::give_up(&app.messages, &app.platform).boxed() },
     Job {
-        woken_by: Some(|app| &app.messages.wake),
+        woken: |_| Woken::Never,
+        run: |app| messages::give_up(&app.messages, &app.platform).boxed(),
+    },
+    Job {
+        woken: |app| Woken::By(&app.messages.wake),
         run: |app| messages::send_due(&app.messages, &app.platform, &app.stopping).boxed(),
     },
     Job {
-        woken_by: None,
+        woken: |_| Woken::Never,
         run: |app| messages::settle_unknown(&app.messages, &app.platform).boxed(),
     },
-    Job { woken_by: None, run: |app| messages::tell(&app.messages, &app.platform).boxed() },
-    Job { woken_by: None, run: |app| accounts::tell_codes(&app.accounts, &app.platform).boxed() },
-    Job { woken_by: None, run: |app| messages::tidy(&app.messages, &app.platform).boxed() },
+    Job {
+        woken: |app| Woken::At(app.platform.events.listen(messages::moves_topic())),
+        run: |app| messages::tell(&app.messages, &app.platform).boxed(),
+    },
+    Job {
+        woken: |_| Woken::Never,
+        run: |app| accounts::tell_codes(&app.accounts, &app.platform).boxed(),
+    },
+    Job {
+        woken: |_| Woken::Never,
+        run: |app| messages::tidy(&app.messages, &app.platform).boxed(),
+    },
 ];

@@ -18,6 +18,7 @@ mod m0006_challenges;
 mod m0007_budgets;
 mod m0008_proofs;
 mod m0009_avatars;
+mod m0010_installation;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_budgets::Migration),
             Box::new(m0008_proofs::Migration),
             Box::new(m0009_avatars::Migration),
+            Box::new(m0010_installation::Migration),
         ]
     }
 }

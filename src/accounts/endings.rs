@@ -1,5 +1,6 @@
 //! Endings: a session, an account's sessions, a role, a signing key's time. Each is a row, written in the
-//! transaction of the deed. This instance forgets at once, the others when they read it, each second.
+//! transaction of the deed. This instance forgets at once, the others when they read it: as they hear of it,
+//! and each second.
 
 use std::time::Duration;
 
@@ -61,16 +62,28 @@ pub async fn record(tx: &DatabaseTransaction, platform: &Platform, ending: Endin
     Ok(endings::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)
 }
 
-/// Forgets what ended, on this instance, and tells who has a socket open on it.
+/// The topic of all endings: there is a row to read.
+pub fn topic() -> String {
+    "endings".to_owned()
+}
+
+/// Forgets what ended, and has the other instances read that it did.
 pub async fn apply(accounts: &Accounts, platform: &Platform, ending: Ending) -> Result<()> {
+    forget(accounts, platform, ending).await?;
+    platform.events.publish(&topic());
+    Ok(())
+}
+
+/// Forgets what ended, on this instance, and tells who has a socket open on it.
+async fn forget(accounts: &Accounts, platform: &Platform, ending: Ending) -> Result<()> {
     match ending {
         Ending::Session(id) => {
             accounts.standings.forget(id);
-            platform.events.publish(&over::session_topic(id));
+            platform.events.publish_here(&over::session_topic(id));
         }
         Ending::Account(id) | Ending::Role(id) => {
             accounts.standings.forget_user(id);
-            platform.events.publish(&over::user_topic(id));
+            platform.events.publish_here(&over::user_topic(id));
         }
         Ending::SigningKeys => {
             accounts.signing_keys.reload(platform).await?;
@@ -91,7 +104,7 @@ pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
     }
     for row in rows {
         if let Some(ending) = read(&row) {
-            apply(accounts, platform, ending).await?;
+            forget(accounts, platform, ending).await?;
         }
     }
     *accounts.endings.0.lock() = now;

@@ -63,6 +63,7 @@ mod verify_code;
 
 pub use authenticate::{Authenticated, authenticate, still_signed_in};
 pub use challenge::{Challenge, Verification, tell_codes};
+pub use endings::topic as ending_topic;
 pub use forgot_password::send_resets;
 pub use login::{LoginInput, login};
 pub use logout::{end_session, logout};
@@ -139,7 +140,7 @@ impl Accounts {
         self.signing_keys.jwks(platform.now(), self.access_tokens.lifetime())
     }
 
-    /// Hears of what other instances ended. Called each second.
+    /// Hears of what other instances ended. Called when they tell of it, and each second.
     ///
     /// # Errors
     /// When the database is out of reach; until it is back, nothing remembered is trusted.

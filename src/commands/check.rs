@@ -11,8 +11,8 @@ use crate::config::sms::Gateway;
 use crate::config::{Config, LookupSource};
 use crate::error::Error;
 use crate::messages::Messages;
-use crate::platform::Platform;
 use crate::platform::outbound::{Bounds, Trouble};
+use crate::platform::{Platform, events};
 use crate::server;
 
 const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(5), bytes: 1 << 20 };
@@ -28,6 +28,13 @@ pub async fn run() -> Result<(), Complaint> {
     platform.database.ping().await?;
     println!("database: {} answers", platform.database.name());
     check_files(&platform).await?;
+    match config.redis_url {
+        Some(_) => {
+            events::try_redis(&platform).await?;
+            println!("Redis: answers, and carries events between instances");
+        }
+        None => println!("Redis: not set, one instance needs none"),
+    }
     check_lookup(&config, &platform).await?;
     check_sms(&config, &platform).await?;
     match platform.database.missing_changes().await? {

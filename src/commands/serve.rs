@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{Complaint, assembled};
 use crate::app::App;
 use crate::config::Config;
+use crate::platform::events;
 use crate::server::{self, graphql::Engine};
 
 /// How long jobs may take to come to an end: longer than an SMS gateway is waited for, and than requests are.
@@ -27,6 +29,9 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Compl
     greet(&app.config, listener.local_addr()?);
 
     let mut worker = tokio::spawn(app.clone().work());
+    let published_last = CancellationToken::new();
+    let (platform, until) = (app.platform.clone(), published_last.clone());
+    let carrier = tokio::spawn(async move { events::carry(&platform, &until).await });
     server::raise_file_limit(app.config.connections.most);
     let told = async {
         stop.await;
@@ -37,8 +42,14 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Compl
     let (told_at, ()) = tokio::join!(told, server::serve(listener, router, app.clone()));
     // What is being sent is written down. A message that is cut off would be of unknown fate.
     let patience = app.platform.clock.sleep_until(told_at + LAST_JOBS);
+    let last = async {
+        _ = (&mut worker).await;
+        // Requests and jobs are over.
+        published_last.cancel();
+        _ = carrier.await;
+    };
     tokio::select! {
-        _ = &mut worker => {}
+        () = last => {}
         () = patience => worker.abort(),
     }
     Ok(())

@@ -138,6 +138,8 @@ pub struct Config {
     pub database: Database,
     /// The files that people send.
     pub files: Files,
+    /// The Redis that carries events between instances.
+    pub redis_url: Option<SecretString>,
     /// The key ring of the vault. Development makes one when it is absent.
     pub secret_keys: Option<SecretString>,
     /// The region (ISO 3166-1 alpha-2) of numbers without a country code. Without it they are refused.
@@ -241,6 +243,7 @@ pub const KEYS: &[&str] = &[
     "DATABASE_ACQUIRE_SECONDS",
     "DATABASE_STATEMENT_SECONDS",
     "DATABASE_TLS",
+    "REDIS_URL",
     "SECRET_KEYS",
     "SECRET_KEYS_FILE",
     "DEFAULT_REGION",
@@ -384,6 +387,7 @@ mod tests {
         let bad = [
             "LISTEN",
             "DATABASE_TLS",
+            "REDIS_URL",
             "ACCESS_TOKEN_SECONDS",
             "TWO_FACTOR",
             "LIMITS_SCALE",

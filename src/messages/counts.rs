@@ -7,6 +7,7 @@ use super::{Kind, Messages, Status};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::jobs::POLL;
 
 /// The time that the rate is taken over.
 const RATE_OVER: Duration = Duration::from_mins(1);
@@ -50,9 +51,19 @@ impl Counts {
     }
 }
 
-/// The topic of the queue: its counts have changed.
+/// The topic of the queue: its counts have changed. Each instance looks for itself, and tells its own.
 pub fn topic() -> String {
     "messages".to_owned()
+}
+
+/// The topic of what the counts are made of: messages have moved, on whatever instance.
+pub fn moves_topic() -> String {
+    "message-moves".to_owned()
+}
+
+/// Tells every instance that messages have moved. Call it when that is committed.
+pub fn moved(platform: &Platform) {
+    platform.events.publish(&moves_topic());
 }
 
 /// How things are.
@@ -106,17 +117,23 @@ pub async fn gateway_states(room: &Messages, platform: &Platform) -> Result<Vec<
 }
 
 /// Tells those who watch the queue, when it is not as it was last told: by this instance's doing or another's.
+/// It is told once a second at most, and answers when it may be again.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn tell(room: &Messages, platform: &Platform) -> Result<Option<Instant>> {
-    if platform.events.is_listened_to(&topic()) {
-        let now = counts(room, platform).await?;
-        let mut told = room.told.lock();
-        if told.as_ref() != Some(&now) {
-            *told = Some(now);
-            platform.events.publish(&topic());
-        }
+    if !platform.events.is_listened_to(&topic()) {
+        return Ok(None);
+    }
+    let told_at = room.told.lock().as_ref().map(|(at, _)| *at);
+    if let Some(again) = told_at.map(|at| at + POLL).filter(|again| *again > platform.now()) {
+        return Ok(Some(again));
+    }
+    let now = counts(room, platform).await?;
+    let mut told = room.told.lock();
+    if told.as_ref().is_none_or(|(_, before)| *before != now) {
+        *told = Some((platform.now(), now));
+        platform.events.publish_here(&topic());
     }
     Ok(None)
 }

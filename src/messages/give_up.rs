@@ -1,5 +1,6 @@
 //! Giving up: messages that are not worth sending any more, and those that a sender left behind that crashed.
 
+use super::counts::moved;
 use super::entity::messages::CHUNK;
 use super::entity::{messages, moves};
 use super::{Kind, Messages, Status};
@@ -35,6 +36,7 @@ pub async fn give_up(room: &Messages, platform: &Platform) -> Result<Option<Inst
         let lapsed = lapsed.into_iter().map(way(Status::Sending, Status::Unknown));
         moves::add(&tx, platform, expired.chain(lapsed)).await?;
         tx.commit().await?;
+        moved(platform);
         if !is_more {
             return Ok(None);
         }

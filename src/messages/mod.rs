@@ -43,7 +43,7 @@ mod take;
 mod templates;
 mod unknown;
 
-pub use counts::{Counts, GatewayState, counts, gateway_states, tell, topic};
+pub use counts::{Counts, GatewayState, counts, gateway_states, moves_topic, tell, topic};
 pub use delivery::{deliveries, delivery_topic, forget, withdraw};
 pub use entity::messages::Model as Message;
 pub use gateway::Call;
@@ -71,7 +71,7 @@ pub struct Messages {
     console: Option<Arc<Console>>,
     uncounted: Uncounted,
     /// What those who watch were last told.
-    told: Mutex<Option<Counts>>,
+    told: Mutex<Option<(Instant, Counts)>>,
     /// Whether the gateways' rests of before the start are over.
     has_started: AtomicBool,
     default_region: Option<Region>,

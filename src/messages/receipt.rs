@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::counts::moved;
 use super::delivery::delivery_topic;
 use super::entity::{early_receipts, messages};
 use super::forward::forward;
 use super::gateway::{About, Call, News, NotBelieved, Reason, Receipt, is_id};
 use super::health::text_of;
 use super::take::reference;
-use super::{Message, Messages, Status};
+use super::{Kind, Message, Messages, Status};
 use crate::error::{Error, Result};
 use crate::ids::{self, MessageId};
 use crate::platform::Platform;
@@ -103,7 +104,10 @@ async fn take_note(platform: &Platform, gateway: &str, receipt: Receipt) -> Resu
                 let tx = platform.database.begin().await?;
                 forward(platform, &tx, message.id, &news).await?;
                 tx.commit().await?;
-                platform.events.publish(&delivery_topic(message.id));
+                moved(platform);
+                if message.kind == Kind::Code {
+                    platform.events.publish(&delivery_topic(message.id));
+                }
             }
             Ok(true)
         }

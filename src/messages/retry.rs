@@ -1,5 +1,6 @@
 //! Having messages sent again, by an operator's word.
 
+use super::counts::moved;
 use super::entity::messages::{self, Wanted};
 use super::entity::moves;
 use super::{Kind, Message, Messages, Status};
@@ -44,6 +45,7 @@ pub async fn retry(room: &Messages, platform: &Platform, id: Option<MessageId>) 
     moves::add(&tx, platform, [(retried.kind, Some(message.status), Status::Queued)]).await?;
     tx.commit().await?;
     room.wake.wake();
+    moved(platform);
     Ok(retried)
 }
 
@@ -87,6 +89,7 @@ pub async fn retry_all(room: &Messages, platform: &Platform, mut filter: Filter)
         }
         tx.commit().await?;
         room.wake.wake();
+        moved(platform);
         after = Some(*last);
     }
 }

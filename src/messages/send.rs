@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::moved;
 use super::delivery::delivery_topic;
 use super::entity::messages;
 use super::gateway::{BOUNDS, Outcome, Reason};
@@ -106,6 +107,9 @@ async fn one_turn(
     tx.commit().await?;
     for done in done.iter().filter(|done| done.message.kind == Kind::Code) {
         platform.events.publish(&delivery_topic(done.message.id));
+    }
+    if !done.is_empty() || !taken.0.is_empty() {
+        moved(platform);
     }
     Ok(taken)
 }

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sea_orm::DatabaseTransaction;
 
+use super::counts::moved;
 use super::entity::messages::{self, Change};
 use super::entity::moves;
 use super::forward::forward;
@@ -116,6 +117,7 @@ async fn write(
         room.wake.wake();
     }
     tx.commit().await?;
+    moved(platform);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::jsend;
 use crate::app::App;
 use crate::messages;
+use crate::platform::events::Link;
 
 /// The process answers.
 pub async fn live() -> Response {
@@ -21,7 +22,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
     match app.platform.database.ping().await {
         Ok(()) => {
-            let degraded: Vec<&str> = sms_waits(&app).await.then_some("sms").into_iter().collect();
+            let sms = sms_waits(&app).await.then_some("sms");
+            let redis = is_cut_off(&app).then_some("redis");
+            let degraded: Vec<&str> = sms.into_iter().chain(redis).collect();
             jsend::success(json!({ "database": database, "degraded": degraded }))
         }
         Err(error) => {
@@ -33,6 +36,11 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
             )
         }
     }
+}
+
+/// Whether Redis is out of reach, so that other instances hear late of what is done here, and the reverse.
+fn is_cut_off(app: &App) -> bool {
+    app.platform.events.link().is_some_and(|link| *link.borrow() != Link::Connected)
 }
 
 /// Whether no gateway takes messages, or one has to be mended. Why, an operator reads in `messageQueue`.

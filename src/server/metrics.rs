@@ -1,7 +1,8 @@
-//! `/metrics`, as Prometheus scrapes it (OpenMetrics 1.0): how the queue of messages does.
+//! `/metrics`, as Prometheus scrapes it (OpenMetrics 1.0): how the queue of messages does, and the events between
+//! instances.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -19,6 +20,7 @@ use super::jsend;
 use crate::app::App;
 use crate::config::Config;
 use crate::messages::{self, Counts, Kind, Status};
+use crate::platform::events::Figures;
 use crate::platform::vault::{same, sha256};
 
 const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,7 +52,10 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
         return jsend::fail(StatusCode::UNAUTHORIZED, "Send METRICS_TOKEN as a Bearer token.");
     }
     match messages::counts(&app.messages, &app.platform).await {
-        Ok(counts) => ([(header::CONTENT_TYPE, KIND)], written(&counts)).into_response(),
+        Ok(counts) => {
+            let figures = app.platform.events.figures();
+            ([(header::CONTENT_TYPE, KIND)], written(&counts, figures)).into_response()
+        }
         Err(error) => {
             error.log();
             let (status, message) =
@@ -68,7 +73,7 @@ fn may_read(config: &Config, headers: &HeaderMap) -> bool {
     same(&sha256(shown.as_bytes()), &sha256(token.expose_secret().as_bytes()))
 }
 
-fn written(counts: &Counts) -> String {
+fn written(counts: &Counts, events: Option<&Figures>) -> String {
     let mut registry = Registry::with_prefix("switchboard");
     let now = Family::<Where, Gauge>::default();
     for (kind, status, count) in &counts.now {
@@ -118,9 +123,30 @@ fn written(counts: &Counts) -> String {
         refused,
     );
 
+    if let Some(events) = events {
+        register_events(&mut registry, events);
+    }
+
     let mut text = String::new();
     encode(&mut text, &registry).expect("a text takes everything");
     text
+}
+
+fn register_events(registry: &mut Registry, events: &Figures) {
+    let told = [
+        ("events_published", "Topics that this instance told the others", &events.published),
+        ("events_heard", "Topics that the others told this instance", &events.heard),
+        (
+            "event_gaps",
+            "How often events may have been missed and all was read again",
+            &events.gaps,
+        ),
+    ];
+    for (name, help, figure) in told {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(figure.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    }
 }
 
 fn place(kind: Kind, status: Status) -> Where {

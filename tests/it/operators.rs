@@ -191,6 +191,8 @@ async fn the_queue_is_watched_live_by_administrators_alone() {
         other.write(Kind::Notice, 3).await;
         other.run().await;
         app.run().await;
+        socket.is_quiet().await;
+        app.advance(Duration::from_secs(1)).await;
         assert_eq!(socket.data("1").await["messageQueueChanged"]["sent"], 3);
 
         let operator = Identifier::parse("operator", None);

@@ -138,7 +138,7 @@ impl Watch {
     }
 }
 
-/// Tells those who watch challenges what other instances did to them. Called each second.
+/// Tells those who watch challenges what was done to them and not told. Called each second.
 ///
 /// # Errors
 /// Those of the database.
@@ -163,7 +163,7 @@ pub async fn tell_codes(accounts: &Accounts, platform: &Platform) -> Result<Opti
     let before = std::mem::replace(&mut *accounts.told_codes.lock(), now.clone());
     for id in ids {
         if before.get(&id) != now.get(&id) {
-            platform.events.publish(&topic(id));
+            platform.events.publish_here(&topic(id));
         }
     }
     Ok(None)

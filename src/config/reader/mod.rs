@@ -58,6 +58,7 @@ impl Reader {
             },
             database: self.database(production, &data_dir),
             files: self.files(&data_dir),
+            redis_url: self.redis_url(),
             secret_keys: self.secret_keys(production),
             default_region: self.region(),
             lookup: self.lookup(),
@@ -193,6 +194,18 @@ impl Reader {
                 if production { DatabaseTls::Verify } else { DatabaseTls::Prefer },
             ),
         }
+    }
+
+    fn redis_url(&mut self) -> Option<SecretString> {
+        let url = self.text("REDIS_URL")?;
+        let has_scheme = ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme));
+        // What may stand behind # turns the check of the certificate off.
+        if !has_scheme || url.contains('#') || redis::Client::open(url.as_str()).is_err() {
+            self.problems.push(
+                "REDIS_URL: must be redis://user:password@host:port, or rediss:// with TLS".into(),
+            );
+        }
+        Some(url.into())
     }
 
     fn secret_keys(&mut self, production: bool) -> Option<SecretString> {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Platform;
 use super::clock::Instant;
+use super::events::Listener;
 use crate::error::Result;
 
 mod entity;
@@ -36,6 +37,26 @@ impl Wake {
     /// Ends when there is.
     pub async fn woken(&self) {
         self.0.notified().await;
+    }
+}
+
+/// What tells a worker that there is something to do.
+pub enum Woken<'a> {
+    /// Nothing does: it looks for itself.
+    Never,
+    /// Deeds of this instance.
+    By(&'a Wake),
+    /// An event, of whatever instance.
+    At(Listener),
+}
+
+impl Woken<'_> {
+    async fn woken(&mut self) {
+        match self {
+            Self::Never => std::future::pending().await,
+            Self::By(wake) => wake.woken().await,
+            Self::At(listener) => listener.changed().await,
+        }
     }
 }
 
@@ -69,7 +90,7 @@ impl Backoff {
 pub async fn forever<'a>(
     platform: &Platform,
     stopping: &CancellationToken,
-    wake: Option<&Wake>,
+    mut woken: Woken<'_>,
     job: impl Fn() -> BoxFuture<'a, Result<Option<Instant>>> + Send,
 ) {
     let mut failures = 0;
@@ -92,16 +113,9 @@ pub async fn forever<'a>(
         };
         tokio::select! {
             () = platform.clock.sleep_until(next) => {}
-            () = woken(wake), if failures == 0 => {}
+            () = woken.woken(), if failures == 0 => {}
             () = stopping.cancelled() => {}
         }
-    }
-}
-
-async fn woken(wake: Option<&Wake>) {
-    match wake {
-        Some(wake) => wake.woken().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -266,7 +280,8 @@ mod tests {
     async fn a_worker_begins_at_once_and_looks_again_every_second() {
         let (platform, clock) = platform().await;
         let (stopping, job) = (CancellationToken::new(), Job::new(|_| Ok(None)));
-        let mut worker = pin!(unconstrained(forever(&platform, &stopping, None, || job.run())));
+        let mut worker =
+            pin!(unconstrained(forever(&platform, &stopping, Woken::Never, || job.run())));
         for runs in 1..5 {
             assert!(waits(&mut worker).await);
             assert_eq!(job.runs(), runs);
@@ -289,7 +304,7 @@ mod tests {
             Ok(None)
         });
         let mut worker =
-            pin!(unconstrained(forever(&platform, &stopping, Some(&wake), || job.run())));
+            pin!(unconstrained(forever(&platform, &stopping, Woken::By(&wake), || job.run())));
         assert!(waits(&mut worker).await && waits(&mut worker).await);
         assert_eq!(job.runs(), 1);
         wake.wake();
@@ -315,7 +330,8 @@ mod tests {
                 _ => Some(now + POLL * 60),
             })
         });
-        let mut worker = pin!(unconstrained(forever(&platform, &stopping, None, || job.run())));
+        let mut worker =
+            pin!(unconstrained(forever(&platform, &stopping, Woken::Never, || job.run())));
         for (wait, runs) in [(0, 1), (299, 1), (1, 4), (999, 4), (1, 5)] {
             clock.advance(MILLISECOND * wait);
             assert!(waits(&mut worker).await);
@@ -333,7 +349,7 @@ mod tests {
             _ => Err(Error::internal("the disk is full")),
         });
         let mut worker =
-            pin!(unconstrained(forever(&platform, &stopping, Some(&wake), || job.run())));
+            pin!(unconstrained(forever(&platform, &stopping, Woken::By(&wake), || job.run())));
         for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (6, 10)] {
             assert!(waits(&mut worker).await);
             assert_eq!((job.runs(), log.lines("the disk is full")), (failures, failures));
@@ -360,7 +376,8 @@ mod tests {
             1 | 2 => panic!("as the test wants it"),
             _ => Ok(None),
         });
-        let mut worker = pin!(unconstrained(forever(&platform, &stopping, None, || job.run())));
+        let mut worker =
+            pin!(unconstrained(forever(&platform, &stopping, Woken::Never, || job.run())));
         for (seconds, runs) in [(0, 1), (1, 2), (1, 2), (1, 3), (1, 4)] {
             clock.advance(Duration::from_secs(seconds));
             assert!(waits(&mut worker).await);
@@ -381,7 +398,7 @@ mod tests {
             }
             .boxed()
         };
-        let mut worker = pin!(unconstrained(forever(&platform, &stopping, None, job)));
+        let mut worker = pin!(unconstrained(forever(&platform, &stopping, Woken::Never, job)));
         assert!(waits(&mut worker).await);
         stopping.cancel();
         assert!(waits(&mut worker).await, "it is doing something");
@@ -395,12 +412,13 @@ mod tests {
         let (platform, _clock) = platform().await;
         for answer in [|| Ok(None), || Err(Error::internal("it rests"))] {
             let (stopping, job) = (CancellationToken::new(), Job::new(|_| answer()));
-            let mut worker = pin!(unconstrained(forever(&platform, &stopping, None, || job.run())));
+            let mut worker =
+                pin!(unconstrained(forever(&platform, &stopping, Woken::Never, || job.run())));
             assert!(waits(&mut worker).await);
             stopping.cancel();
             assert!(!waits(&mut worker).await);
             assert_eq!(job.runs(), 1);
-            forever(&platform, &stopping, None, || job.run()).await;
+            forever(&platform, &stopping, Woken::Never, || job.run()).await;
             assert_eq!(job.runs(), 1, "nothing is begun any more");
         }
     }

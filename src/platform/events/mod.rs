@@ -2,6 +2,8 @@
 //!
 //! A listener reads the state again. It is told once of any number of changes, so a slow one misses states
 //! in between and never the last; streams of one topic that wake together share one reading.
+//!
+//! What is published is heard by every instance, where Redis carries it; without Redis by this one alone.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -10,15 +12,26 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use others::Others;
 use parking_lot::Mutex;
+use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::error::Result;
+
+mod carry;
+mod installation;
+mod others;
+
+pub use carry::{carry, try_redis};
+pub use others::{Figures, Link};
 
 /// The topics that somebody listens to, in this process.
 #[derive(Clone, Default)]
 pub struct Events {
     topics: Arc<Mutex<HashMap<String, Arc<Topic>>>>,
+    /// None: there is no Redis, and this instance is alone.
+    others: Option<Arc<Others>>,
 }
 
 struct Topic {
@@ -26,6 +39,12 @@ struct Topic {
     version: watch::Sender<u64>,
     /// What the last reading came to, and the version it has at least.
     state: tokio::sync::Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>,
+}
+
+impl Topic {
+    fn tell(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
 }
 
 /// Listens to a topic as long as it lives.
@@ -38,18 +57,40 @@ pub struct Listener {
 }
 
 impl Events {
-    /// Tells that something changed. Call it when the change is committed.
+    /// With the other instances at the other side of a Redis, if there is one: [`carry`] goes there and back.
+    pub fn new(redis_url: Option<SecretString>) -> Self {
+        let others = redis_url.map(|url| Arc::new(Others::new(url)));
+        Self { topics: Arc::default(), others }
+    }
+
+    /// Tells that something changed, on every instance. Call it when the change is committed.
     pub fn publish(&self, topic: &str) {
-        if let Some(topic) = self.topics.lock().get(topic) {
-            topic.version.send_modify(|version| *version += 1);
+        self.publish_here(topic);
+        if let Some(others) = &self.others {
+            others.add(topic);
         }
     }
 
-    /// Tells every listener that something may have changed: some events were not heard of.
-    pub fn publish_all(&self) {
-        for topic in self.topics.lock().values() {
-            topic.version.send_modify(|version| *version += 1);
+    /// Tells this instance alone, of what every instance finds out for itself.
+    pub fn publish_here(&self, topic: &str) {
+        if let Some(topic) = self.topics.lock().get(topic) {
+            topic.tell();
         }
+    }
+
+    /// Tells every listener of this instance that something may have changed: some events were not heard of.
+    pub fn publish_all(&self) {
+        self.topics.lock().values().for_each(|topic| topic.tell());
+    }
+
+    /// How the connection to Redis does. None: there is none to be.
+    pub fn link(&self) -> Option<watch::Receiver<Link>> {
+        Some(self.others.as_ref()?.link.subscribe())
+    }
+
+    /// What went over Redis so far.
+    pub fn figures(&self) -> Option<&Figures> {
+        Some(&self.others.as_ref()?.figures)
     }
 
     /// Hears of the changes from now on.
