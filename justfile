@@ -13,7 +13,7 @@ console:
     npm --prefix console ci
     npm --prefix console run build
 
-# What every change must pass; CI runs the same, and demands PostgreSQL.
+# What every change must pass; CI runs the same, and demands PostgreSQL and Redis.
 check: && test deny
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
@@ -22,7 +22,8 @@ check: && test deny
 fmt:
     cargo fmt --all
 
-# Runs the tests, which hold schema.graphql and docs/ equal to the code. On PostgreSQL too where it is installed.
+# Runs the tests, which hold schema.graphql and docs/ equal to the code. On PostgreSQL and
+# with Redis too, where they are installed.
 test *arguments:
     cargo test --workspace {{ arguments }}
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::binary::{Serving, switchboard};
+use crate::support::redis::Redis;
 use crate::support::upstream::Upstream;
 use crate::support::{PASSWORD, Place, TestApp, on_each_shared_database, query};
 
@@ -296,6 +297,17 @@ async fn check_tries_every_dependency_and_changes_no_table() {
         said.contains("lookup: MessageBird at http://127.0.0.1:1:") && !said.contains("live_key"),
         "{said}"
     );
+
+    let nobody = [("REDIS_URL", "redis://:s3cret@127.0.0.1:1")];
+    let said = bad(run(folder.path(), &nobody, &["check"]));
+    assert!(said.contains("REDIS_URL: ") && !said.contains("s3cret"), "{said}");
+    if let Some(redis) = Redis::with(&["--requirepass", "right"]) {
+        let with = |password: &str| redis.url().replace("//", &format!("//:{password}@"));
+        let said = good(run(folder.path(), &[("REDIS_URL", &with("right"))], &["check"]));
+        assert!(said.contains("Redis: answers"), "{said}");
+        let said = bad(run(folder.path(), &[("REDIS_URL", &with("s3cret"))], &["check"]));
+        assert!(said.contains("WRONGPASS") && !said.contains("s3cret"), "{said}");
+    }
 
     let upstream = Upstream::start().await;
     let sends = format!("{}/send?to={{to}}&text={{body}}&key=s3cret", upstream.url);

@@ -17,6 +17,7 @@ mod delivery;
 mod docs;
 mod documents;
 mod edge;
+mod events;
 mod jobs;
 mod legacy;
 mod listener;

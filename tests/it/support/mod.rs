@@ -32,6 +32,7 @@ pub mod form;
 pub mod gateway;
 pub mod paths;
 pub mod pictures;
+pub mod redis;
 pub mod s3;
 pub mod sms;
 pub mod socket;
@@ -118,7 +119,7 @@ impl TestApp {
             database: Database::connect(&config.database).await.expect("a database"),
             vault: Vault::parse(config.secret_keys.as_ref().expect("a ring")).expect("a good ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
-            events: Events::default(),
+            events: Events::new(config.redis_url.clone()),
             files: Files::open(&config.files).expect("a store"),
             entropy: Arc::new(SeededEntropy::new(seed)),
             clock: Arc::new(clock.clone()),
