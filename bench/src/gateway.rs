@@ -1,9 +1,9 @@
 //! An SMS gateway that takes every message at once, and remembers when.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::clock::now;
+use crate::clock::{now, within};
+
+/// How long a code may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The gateway. It listens as long as the process lives.
 pub struct Gateway {
@@ -29,11 +32,22 @@ pub struct Log {
     pub moments: Vec<Instant>,
     /// When the first one came for a number.
     pub by_number: HashMap<String, Instant>,
+    /// The codes that came for a number, in order.
+    pub codes: HashMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
 struct Message {
     to: String,
+    body: String,
+}
+
+impl Message {
+    /// The code in it.
+    fn code(&self) -> Option<&str> {
+        let mut numbers = self.body.split(|c: char| !c.is_ascii_digit());
+        numbers.find(|number| number.len() == 6)
+    }
 }
 
 impl Gateway {
@@ -53,6 +67,16 @@ impl Gateway {
     /// What came so far.
     pub fn log(&self) -> watch::Ref<'_, Log> {
         self.log.borrow()
+    }
+
+    /// The code that came for a number after so many others, once it is there.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn code(&self, phone: &str, others: usize) -> Result<String> {
+        let of = |log: &Log| log.codes.get(phone).and_then(|codes| codes.get(others)).cloned();
+        within(PATIENCE, self.has(|log| of(log).is_some())).await??;
+        of(&self.log()).context("a code")
     }
 
     /// Waits until something has come.
@@ -75,6 +99,9 @@ async fn take(
     log.send_modify(|log| {
         number = log.moments.len();
         log.moments.push(now());
+        if let Some(code) = message.code() {
+            log.codes.entry(message.to.clone()).or_default().push(code.to_owned());
+        }
         log.by_number.entry(message.to).or_insert_with(now);
     });
     Ok(Json(json!({ "id": format!("{number:012}") })))

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
+mod cast;
 mod clock;
 mod floor;
 mod gateway;
@@ -27,6 +28,8 @@ mod product;
 mod r8;
 mod report;
 mod stage;
+mod statistics;
+mod timing;
 mod transports;
 
 /// Measures Switchboard.
@@ -51,6 +54,8 @@ enum Row {
     R8(r8::Options),
     /// Idle sockets.
     Idle(idle::Options),
+    /// Whether the time of an answer tells an account that there is from one that there is not.
+    Timing(timing::Options),
     /// The bare server of P1, which it starts itself.
     #[command(hide = true)]
     Floor(floor::Options),
@@ -87,6 +92,7 @@ async fn measure(row: Row, server: &Path) -> Result<()> {
         Row::P8(options) => p8::run(server, options).await,
         Row::R8(options) => r8::run(server, options).await,
         Row::Idle(options) => idle::run(server, options).await,
+        Row::Timing(options) => timing::run(server, options).await,
         Row::Floor(_) => bail!("the floor runs by itself"),
     }
 }
