@@ -502,7 +502,8 @@ mod tests {
             .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
             .map(|(key, _)| key)
             .filter(|key| {
-                !key.is_empty() && key.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+                let is_of_key = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+                !key.is_empty() && key.bytes().all(is_of_key)
             })
             .collect();
         assert_eq!(explained, KEYS.iter().copied().collect());

@@ -80,7 +80,6 @@ impl Redis {
         assert!(sent.expect("kill runs").success());
     }
 
-    #[expect(clippy::zombie_processes, reason = "it is waited for when it is killed")]
     fn try_resume(&mut self) -> bool {
         let mut child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
