@@ -18,14 +18,20 @@ pub fn topic(user: UserId) -> String {
 
 /// The topic of whoever has a number. The number does not show in it.
 pub fn number_topic(platform: &Platform, phone: &PhoneNumber) -> String {
-    let hash = platform.vault.keyed_hash(NUMBER, phone.as_str().as_bytes());
-    format!("number:{}", BASE32_DNSSEC.encode(&hash))
+    written(&platform.vault.keyed_hash(NUMBER, phone.as_str().as_bytes()))
+}
+
+fn written(hash: &[u8]) -> String {
+    format!("number:{}", BASE32_DNSSEC.encode(hash))
 }
 
 /// Tells that a person's profile, avatar or visibility is another. Call it when the change is committed.
 pub fn tell(platform: &Platform, person: &Model) {
     platform.events.publish(&topic(person.id));
     if let Some(phone) = &person.phone {
-        platform.events.publish(&number_topic(platform, phone));
+        // While a new key comes in, another instance's first key may be another.
+        for hash in platform.vault.keyed_hashes(NUMBER, phone.as_str().as_bytes()) {
+            platform.events.publish(&written(&hash));
+        }
     }
 }
