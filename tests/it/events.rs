@@ -160,6 +160,66 @@ async fn codes_and_the_queue_are_watched_from_another_instance() {
 }
 
 #[tokio::test]
+async fn avatars_are_watched_from_another_instance_and_none_is_missed() {
+    on_each_shared_database(async |place| {
+        let Some(mut redis) = Redis::start() else { return };
+        // A new key is coming in: the two have another one first.
+        let [one, two] = ["A", "B"].map(|letter| format!("{letter}:{}A=", letter.repeat(42)));
+        let url = redis.url();
+        let with = |ring| [("REDIS_URL", url.clone()), ("SECRET_KEYS", ring)];
+        let [newer, older] = [with(format!("{one},{two}")), with(format!("{two},{one}"))];
+        let here = TestApp::with(place, &newer.each_ref().map(|(k, v)| (*k, v.as_str()))).await;
+        let there = here.beside(place, &older.each_ref().map(|(k, v)| (*k, v.as_str()))).await;
+        let (_here, _there) = (here.carries(), there.carries());
+        are_linked(&here, &there).await;
+        let (ann, bob) = (here.signed_in("ann").await, here.verified("bob", "+31612345678").await);
+        ann.add_contact("Bob", "+31612345678").await.data("/addContact");
+        let me = bob.send("{ me { id } }", json!({})).await;
+        let serving = there.serve().await;
+        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
+        let id = json!({ "userId": me.text("/me/id") });
+        socket.subscribe("one", query!("avatar_changed"), id).await;
+        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 0);
+        let mut contacts = serving.let_in(MODERN, ann.token.as_deref()).await;
+        contacts.subscribe("all", query!("contact_avatar_changed"), json!({})).await;
+        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 0);
+        bob.upload_picture(1).await;
+        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 1);
+        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 1);
+
+        redis.kill();
+        here.is_cut_off().await;
+        there.is_cut_off().await;
+        bob.upload_picture(2).await;
+        bob.upload_picture(3).await;
+        socket.is_quiet().await;
+        redis.resume();
+        are_linked(&here, &there).await;
+        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 3, "the newest, once");
+        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 3);
+        socket.is_quiet().await;
+        contacts.is_quiet().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_deleted_is_gone_on_every_instance_at_once() {
+    on_each_shared_database(async |place| {
+        let Some(redis) = Redis::start() else { return };
+        let [here, there] = two(place, &redis.url()).await;
+        let _working = [here.works(), there.works()];
+        are_linked(&here, &there).await;
+        let ann = here.signed_in("ann").await;
+        let mut socket = there.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        let input = json!({ "input": { "password": PASSWORD } });
+        ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+        assert_eq!(socket.closed().await, Some((4401, "The account has been deleted.".to_owned())));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_redis_everything_but_speed_goes_on() {
     on_each_shared_database(async |place| {
         let Some(mut redis) = Redis::start() else { return };
