@@ -105,14 +105,9 @@ pub async fn delete_account(
     endings::apply(accounts, platform, ending).await?;
     let closed = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
     let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
-    if platform.events.link().is_some() {
-        // Nobody tells how many sockets other instances have: they are given the time that closing takes.
-        patience.await;
-    } else {
-        tokio::select! {
-            _ = join(closed, files) => {}
-            () = patience => {}
-        }
+    tokio::select! {
+        _ = join(closed, files) => {}
+        () = patience => {}
     }
     let (sessions, sockets) = (sessions.len(), before.saturating_sub(open()));
     Ok(Deleted { user, at, avatar: had_avatar, contacts, sessions, sockets })
