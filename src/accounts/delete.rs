@@ -47,8 +47,8 @@ pub struct Deleted {
     pub sockets: usize,
 }
 
-/// Deletes somebody's account. When this is answered, their tokens are refused and their sockets closed, on
-/// every instance that can hear of it.
+/// Deletes somebody's account. When this is answered, their tokens are refused and their sockets closed on
+/// this instance; on the others at once by Redis, and within two seconds without.
 ///
 /// # Errors
 /// BAD_USER_INPUT and INVALID_CREDENTIALS at `password`; VERIFICATION_REQUIRED without a code when the phone is
