@@ -159,13 +159,14 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 11] = [
+const JOBS: [Job; 12] = [
     Job {
         woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
     Job { woken: |_| Woken::Never, run: |app| accounts::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| budget::sweep(&app.platform).boxed() },
     Job {
         woken: |app| Woken::By(&app.accounts.resets),

@@ -19,6 +19,7 @@ mod m0007_budgets;
 mod m0008_proofs;
 mod m0009_avatars;
 mod m0010_installation;
+mod m0011_avatar_discards;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_proofs::Migration),
             Box::new(m0009_avatars::Migration),
             Box::new(m0010_installation::Migration),
+            Box::new(m0011_avatar_discards::Migration),
         ]
     }
 }

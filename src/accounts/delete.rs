@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::endings::{self, Ending, HEARD_WITHIN};
@@ -21,7 +21,7 @@ use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
-/// How long sockets of this instance may take to close, and files to go, before it is answered all the same.
+/// How long sockets may take to close, and files to go, before it is answered all the same.
 const CLOSED_WITHIN: Duration = HEARD_WITHIN;
 
 /// What an account is deleted with: DeleteAccountInput of the schema.
@@ -47,8 +47,8 @@ pub struct Deleted {
     pub sockets: usize,
 }
 
-/// Deletes somebody's account. When this is answered, their tokens are refused and their sockets closed on
-/// this instance; on the others at once by Redis, and within two seconds without.
+/// Deletes somebody's account. When this is answered, their tokens are refused and their sockets closed, on
+/// every instance that hears of it by Redis; an instance that does not, closes them within two seconds.
 ///
 /// # Errors
 /// BAD_USER_INPUT and INVALID_CREDENTIALS at `password`; VERIFICATION_REQUIRED without a code when the phone is
@@ -89,24 +89,26 @@ pub async fn delete_account(
     challenges::forget(&tx, user).await?;
     let sessions = sessions::forget(&tx, user, at).await?;
     credentials::forget(&tx, user).await?;
-    let avatar = avatars::forget(&tx, user).await?;
+    let avatar = avatars::forget(&tx, user, at).await?;
     people::forget(&tx, user, at).await?;
     let ending = Ending::Account(user);
     endings::record(&tx, platform, ending).await?;
     tx.commit().await?;
     let had_avatar = avatar.had_one();
     // On a task of its own: who deletes over a socket of theirs is gone before the answer.
-    let files = tokio::spawn(avatar.remove_files(platform.files.clone()));
+    let files = avatar.remove_files(platform.database.clone(), platform.files.clone());
+    let files = tokio::spawn(files);
     people::tell(platform, &person);
 
     let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
     let open = || topics.iter().map(|topic| platform.events.listeners(topic)).sum::<usize>();
     let before = open();
+    let elsewhere = endings::closed_elsewhere(platform, user);
     endings::apply(accounts, platform, ending).await?;
-    let closed = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
+    let here = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
     let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
     tokio::select! {
-        _ = join(closed, files) => {}
+        _ = join3(here, elsewhere, files) => {}
         () = patience => {}
     }
     let (sessions, sockets) = (sessions.len(), before.saturating_sub(open()));

@@ -2,6 +2,7 @@
 //! transaction of the deed. This instance forgets at once, the others when they read it: as they hear of it,
 //! and each second.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use crate::error::Result;
 use crate::ids::{Id, SessionId, UserId};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::events::Events;
 
 /// Within this time every instance has heard of an ending: what is remembered is trusted no longer
 /// after the last reading.
@@ -36,18 +38,26 @@ pub enum Ending {
     SigningKeys,
 }
 
-/// Until when this instance has heard of every ending.
-pub struct Endings(Mutex<Instant>);
+/// What this instance has heard of.
+pub struct Endings(Mutex<Heard>);
+
+#[derive(Clone)]
+struct Heard {
+    /// Until when it has heard of every ending.
+    until: Instant,
+    /// What it found in the rows that are read again.
+    rows: HashSet<Uuid>,
+}
 
 impl Endings {
     /// Nothing is remembered yet, so nothing was missed.
     pub fn caught_up(now: Instant) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new(Heard { until: now, rows: HashSet::new() }))
     }
 
     /// Whether every ending of two seconds ago has been heard of.
     pub fn are_heard(&self, now: Instant) -> bool {
-        now <= *self.0.lock() + HEARD_WITHIN
+        now <= self.0.lock().until + HEARD_WITHIN
     }
 }
 
@@ -95,20 +105,45 @@ async fn forget(accounts: &Accounts, platform: &Platform, ending: Ending) -> Res
 /// Reads what other instances wrote since the last time. After a gap everything is forgotten.
 pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
     let now = platform.now();
-    let caught_up = *accounts.endings.0.lock();
-    let rows = endings::since(platform.database.reads(), caught_up - OVERLAP).await?;
-    if now > caught_up + HEARD_WITHIN {
+    let heard = accounts.endings.0.lock().clone();
+    let rows = endings::since(platform.database.reads(), heard.until - OVERLAP).await?;
+    if now > heard.until + HEARD_WITHIN {
         accounts.standings.forget_all();
         platform.events.publish_all();
         accounts.signing_keys.reload(platform).await?;
     }
-    for row in rows {
-        if let Some(ending) = read(&row) {
-            forget(accounts, platform, ending).await?;
+    for ending in rows.iter().filter(|row| !heard.rows.contains(&row.id)).filter_map(read) {
+        forget(accounts, platform, ending).await?;
+        if let Ending::Account(user) = ending {
+            tokio::spawn(acknowledge(platform.events.clone(), user));
         }
     }
-    *accounts.endings.0.lock() = now;
+    let rows = rows.iter().map(|row| row.id).collect();
+    *accounts.endings.0.lock() = Heard { until: now, rows };
     Ok(())
+}
+
+/// Tells the instance where somebody's sessions were ended when no socket of theirs is open here any more.
+async fn acknowledge(events: Events, user: UserId) {
+    events.deserted(&over::user_topic(user)).await;
+    events.publish_there(&closed_topic(user));
+}
+
+/// The topic of the instances that have closed whatever somebody had open there.
+fn closed_topic(user: UserId) -> String {
+    format!("closed:{user}")
+}
+
+/// Ends when every other instance has closed what somebody had open there. Listens from the call on: make it
+/// before [`apply`]. As long as Redis is out of reach nobody knows, and it does not end.
+pub fn closed_elsewhere(platform: &Platform, user: UserId) -> impl Future<Output = ()> + use<> {
+    let events = platform.events.clone();
+    let mut closed = events.listen(closed_topic(user));
+    async move {
+        while events.others().is_none_or(|others| closed.changes() < others) {
+            closed.changed().await;
+        }
+    }
 }
 
 fn read(row: &endings::Model) -> Option<Ending> {

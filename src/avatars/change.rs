@@ -3,17 +3,18 @@
 
 use std::fs::File;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
 use super::Avatars;
-use super::entity::{self, Model};
+use super::discard::{discard, remove_files};
+use super::entity::avatars::{self as entity, Model};
+use super::entity::discards;
 use super::name::Picture;
 use super::picture::{SIDES, Squares};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
-use crate::platform::files::Files;
 
 const KIND: &str = "image/webp";
 
@@ -32,7 +33,7 @@ pub async fn upload(
     let squares = avatars.pictures.squares(file).await?;
     let picture = Picture::new(platform, &squares[0]);
     if let Err(error) = keep(platform, &picture, squares).await {
-        discard(&platform.files, &picture).await;
+        remove_files(&platform.files, &picture).await;
         return Err(error);
     }
     // Should this fail, nobody knows for sure that it did: the files are the sweep's.
@@ -59,12 +60,16 @@ async fn show(
     let person = people::lock(&tx, user).await?.ok_or_else(|| Error::not_found("user"))?;
     let before = entity::of(&tx, user).await?;
     let version = before.as_ref().map_or(0, |row| row.version) + 1;
+    let old = before.and_then(|row| row.picture);
     let row = Model { user_id: user, version, picture, updated_at: platform.now() };
     let row = entity::put(&tx, row).await?;
+    if let Some(old) = &old {
+        discards::insert(&tx, old.clone(), platform.now()).await?;
+    }
     tx.commit().await?;
     people::tell(platform, &person);
-    if let Some(old) = before.and_then(|row| row.picture) {
-        discard(&platform.files, &old).await;
+    if let Some(old) = old {
+        discard(&platform.database, &platform.files, &old).await;
     }
     Ok((person, row))
 }
@@ -76,14 +81,4 @@ async fn keep(platform: &Platform, picture: &Picture, squares: Squares) -> Resul
         .map(async |(side, square)| platform.files.put(&picture.file(side), KIND, square).await);
     try_join_all(kept).await?;
     Ok(())
-}
-
-/// Removes the files of a picture that nobody shows. What cannot be removed now is the sweep's.
-pub async fn discard(files: &Files, picture: &Picture) {
-    let removed = SIDES.map(async |side| files.delete(&picture.file(side)).await);
-    for removed in join_all(removed).await {
-        if let Err(error) = removed {
-            tracing::warn!("a picture that nobody shows stays for now: {}", error.describe());
-        }
-    }
 }

@@ -2,12 +2,14 @@
 
 use sea_orm::DatabaseTransaction;
 
-use super::change::discard;
-use super::entity;
+use super::discard::discard;
+use super::entity::{avatars, discards};
 use super::name::Picture;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
+use crate::platform::clock::Instant;
+use crate::platform::database::Database;
 use crate::platform::files::Files;
 
 /// What is left to do when the transaction is committed.
@@ -20,10 +22,10 @@ impl Forgotten {
         self.0.is_some()
     }
 
-    /// Removes the files. Should the process end before, the sweep does.
-    pub async fn remove_files(self, files: Files) {
+    /// Removes the files. Should the process end before, another one does.
+    pub async fn remove_files(self, database: Database, files: Files) {
         if let Some(picture) = self.0 {
-            discard(&files, &picture).await;
+            discard(&database, &files, &picture).await;
         }
     }
 }
@@ -33,10 +35,13 @@ impl Forgotten {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<Forgotten> {
+pub async fn forget(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<Forgotten> {
     // An upload that has the lock comes to its end first. Who is marked as deleted here is locked by that.
     people::lock(tx, user).await?;
-    let row = entity::of(tx, user).await?;
-    entity::delete(tx, user).await?;
-    Ok(Forgotten(row.and_then(|row| row.picture)))
+    let picture = avatars::of(tx, user).await?.and_then(|row| row.picture);
+    avatars::delete(tx, user).await?;
+    if let Some(picture) = &picture {
+        discards::insert(tx, picture.clone(), now).await?;
+    }
+    Ok(Forgotten(picture))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use super::entity::{self, Model};
+use super::entity::avatars::{self as entity, Model};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::Platform;

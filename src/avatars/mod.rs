@@ -1,8 +1,8 @@
 //! Avatars: a picture that somebody uploads, shown to themselves and to those who see their profile, and told
 //! to whoever watches as soon as it is another.
 //!
-//! The row says which picture is shown; the files in the store are written before it and removed after it. A
-//! sweep removes what a process that died in between left behind.
+//! The row says which picture is shown; the files in the store are written before it and removed after it.
+//! What a process that died in between left behind is removed by another.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::platform::throttle::{Limit, Throttle};
 
 mod change;
 mod container;
+mod discard;
 mod entity;
 mod forget;
 pub mod graphql;
@@ -26,7 +27,8 @@ mod watch;
 mod watch_contacts;
 
 pub use change::{remove, upload};
-pub use entity::Model as Avatar;
+pub use discard::discard_left;
+pub use entity::avatars::Model as Avatar;
 pub use forget::forget;
 pub use name::Picture;
 pub use picture::MOST_BYTES;

@@ -19,6 +19,13 @@ const HASH: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, DeriveValueType)]
 pub struct Picture(String);
 
+// What a primary key must have. A picture is never a number.
+impl sea_orm::TryFromU64 for Picture {
+    fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+        Err(sea_orm::DbErr::ConvertFromU64("Picture"))
+    }
+}
+
 impl Picture {
     /// A new name for what is shown by `content`.
     pub fn new(platform: &Platform, content: &[u8]) -> Self {

@@ -1,5 +1,4 @@
-//! Removing files that nobody shows: of uploads whose process ended before the row was written, and of
-//! pictures that were replaced while the store was out of reach.
+//! Removing files that nobody ever showed: of uploads whose process ended before the row was written.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -7,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::change::discard;
-use super::entity;
+use super::discard::remove_files;
+use super::entity::avatars as entity;
 use super::name::{FOLDER, Picture};
 use crate::error::Result;
 use crate::platform::Platform;
@@ -41,7 +40,7 @@ pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
         let pictures: Vec<Picture> = pictures.into_iter().collect();
         let shown = entity::shown(platform.database.reads(), &pictures).await?;
         for orphan in pictures.iter().filter(|picture| !shown.contains(picture)) {
-            discard(&platform.files, orphan).await;
+            remove_files(&platform.files, orphan).await;
         }
     }
     platform.files.delete_unfinished(FOLDER, move |file| old(file).is_some()).await?;

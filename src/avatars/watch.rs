@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::entity::{self, Model};
+use super::entity::avatars::{self as entity, Model};
 use crate::contacts;
 use crate::error::{Error, Result};
 use crate::ids::UserId;

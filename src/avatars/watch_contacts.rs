@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, try_unfold};
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::entity;
+use super::entity::avatars as entity;
 use super::watch::Seen;
 use crate::contacts;
 use crate::error::Result;

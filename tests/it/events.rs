@@ -212,9 +212,35 @@ async fn an_account_that_is_deleted_is_gone_on_every_instance_at_once() {
         are_linked(&here, &there).await;
         let ann = here.signed_in("ann").await;
         let mut socket = there.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        let me = ann.send("{ me { id } }", json!({})).await;
+        let open = || {
+            let topic = format!("user:{}", me.text("/me/id"));
+            there.app.platform.events.listeners(&topic)
+        };
+        assert_eq!(open(), 1);
         let input = json!({ "input": { "password": PASSWORD } });
         ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+        assert_eq!(open(), 0, "closed before it is answered");
         assert_eq!(socket.closed().await, Some((4401, "The account has been deleted.".to_owned())));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_waits_two_seconds_for_instances_that_cannot_be_heard() {
+    on_each_shared_database(async |place| {
+        let Some(mut redis) = Redis::start() else { return };
+        let [here, there] = two(place, &redis.url()).await;
+        let _carrying = [here.carries(), there.carries()];
+        are_linked(&here, &there).await;
+        redis.kill();
+        here.is_cut_off().await;
+        let ann = here.signed_in("ann").await;
+        let input = json!({ "input": { "password": PASSWORD } });
+        let before = here.app.platform.now();
+        let deleted = here.while_time_passes(ann.send(query!("delete_account"), input)).await;
+        deleted.data("/deleteAccount");
+        assert!(here.app.platform.now() >= before + Duration::from_secs(2));
     })
     .await;
 }

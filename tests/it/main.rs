@@ -19,6 +19,7 @@ mod documents;
 mod edge;
 mod events;
 mod jobs;
+mod kills;
 mod legacy;
 mod listener;
 #[path = "../live/schema.rs"]

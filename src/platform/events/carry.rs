@@ -56,6 +56,7 @@ pub async fn carry(platform: &Platform, ended: &CancellationToken) {
     loop {
         let Err(trouble) = carrier.until_lost(ended).await else { return };
         carrier.failures += 1;
+        others.were_told(None);
         if !carrier.is_lost {
             carrier.is_lost = true;
             tracing::warn!(%trouble, "Redis is out of reach: other instances hear of changes late");
@@ -162,14 +163,17 @@ impl Carrier<'_> {
         }
         let mut publish = cmd("PUBLISH");
         publish.arg(self.channel.as_deref()).arg(news.written(&self.me));
-        let told = in_time(self.platform, publish.query_async::<()>(connection)).await;
-        match &told {
-            Ok(()) => {
+        match in_time(self.platform, publish.query_async(connection)).await {
+            Ok(instances) => {
                 self.others.figures.published.fetch_add(news.count(), Ordering::Relaxed);
+                self.others.were_told(Some(instances));
+                Ok(())
             }
-            Err(_) => self.others.put_back(news),
+            Err(trouble) => {
+                self.others.put_back(news);
+                Err(trouble)
+            }
         }
-        told
     }
 }
 

@@ -66,15 +66,20 @@ impl Events {
     /// Tells that something changed, on every instance. Call it when the change is committed.
     pub fn publish(&self, topic: &str) {
         self.publish_here(topic);
-        if let Some(others) = &self.others {
-            others.add(topic);
-        }
+        self.publish_there(topic);
     }
 
     /// Tells this instance alone, of what every instance finds out for itself.
     pub fn publish_here(&self, topic: &str) {
         if let Some(topic) = self.topics.lock().get(topic) {
             topic.tell();
+        }
+    }
+
+    /// Tells the other instances alone.
+    pub fn publish_there(&self, topic: &str) {
+        if let Some(others) = &self.others {
+            others.add(topic);
         }
     }
 
@@ -86,6 +91,11 @@ impl Events {
     /// How the connection to Redis does. None: there is none to be.
     pub fn link(&self) -> Option<watch::Receiver<Link>> {
         Some(self.others.as_ref()?.link.subscribe())
+    }
+
+    /// How many other instances heard what was told last. None: that is not known.
+    pub fn others(&self) -> Option<u64> {
+        self.others.as_ref().map_or(Some(0), |others| others.count())
     }
 
     /// What went over Redis so far.
@@ -170,6 +180,11 @@ impl Listener {
         if self.seen.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// How often the topic changed since somebody listens to it.
+    pub fn changes(&self) -> u64 {
+        *self.seen.borrow()
     }
 
     /// The state as of the change that was heard last, or later. The first reading is always a new one; of the

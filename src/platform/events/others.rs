@@ -17,6 +17,8 @@ pub(super) struct Others {
     pub(super) url: SecretString,
     pub(super) link: watch::Sender<Link>,
     pub(super) figures: Figures,
+    /// How many instances were told last, this one among them. None: it is not known whether any was.
+    instances: Mutex<Option<u64>>,
     pending: Mutex<News>,
     added: Notify,
 }
@@ -58,6 +60,7 @@ impl Others {
             url,
             link: watch::Sender::new(Link::Trying),
             figures: Figures::default(),
+            instances: Mutex::new(None),
             // Who was here before may have gone down between its deed and telling of it.
             pending: Mutex::new(News::Everything),
             added: Notify::new(),
@@ -75,6 +78,16 @@ impl Others {
         while self.pending.lock().is_empty() {
             self.added.notified().await;
         }
+    }
+
+    /// So many instances have heard, this one among them.
+    pub(super) fn were_told(&self, instances: Option<u64>) {
+        *self.instances.lock() = instances;
+    }
+
+    /// How many are there beside this one, as far as that is known.
+    pub(super) fn count(&self) -> Option<u64> {
+        self.instances.lock().map(|instances| instances.saturating_sub(1))
     }
 
     /// Everything that is to be told by now.

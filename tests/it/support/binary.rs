@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::form::{BOUNDARY, Form};
+
 /// The binary, with nothing set.
 pub fn switchboard(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
@@ -52,6 +54,22 @@ impl Serving {
             request = request.bearer_auth(token);
         }
         request.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// Sends a form. Fails when the process ends before it has answered.
+    pub async fn send_form(&self, form: Form, token: &str) -> reqwest::Result<Value> {
+        let request = client()
+            .post(format!("{}/graphql", self.url))
+            .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
+            .header("apollo-require-preflight", "true")
+            .bearer_auth(token)
+            .body(form.finished());
+        request.send().await?.json().await
+    }
+
+    /// As SIGKILL ends it.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
     }
 
     /// Sends a signal ("-TERM").

@@ -22,6 +22,12 @@ pub fn picture_as(red: u8, format: ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
+/// A file to be the avatar.
+pub fn upload(name: &str, content: &[u8]) -> Form {
+    let operations = json!({ "query": query!("upload_avatar"), "variables": { "file": null } });
+    Form::new(&operations, &json!({ "0": ["variables.file"] })).file("0", name, content)
+}
+
 impl Caller {
     /// Uploads a file as the avatar.
     pub async fn upload(&self, content: &[u8]) -> Answer {
@@ -30,9 +36,7 @@ impl Caller {
 
     /// The same by another name.
     pub async fn upload_named(&self, name: &str, content: &[u8]) -> Answer {
-        let operations = json!({ "query": query!("upload_avatar"), "variables": { "file": null } });
-        let form = Form::new(&operations, &json!({ "0": ["variables.file"] }));
-        self.answer(form.file("0", name, content).request(self)).await
+        self.answer(upload(name, content).request(self)).await
     }
 
     /// Uploads a picture of one colour.

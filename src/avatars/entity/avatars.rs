@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QuerySelect};
 
-use super::name::Picture;
+use crate::avatars::name::Picture;
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::padded;

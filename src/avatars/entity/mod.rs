@@ -1,0 +1,4 @@
+//! The tables of avatars.
+
+pub mod avatars;
+pub mod discards;
