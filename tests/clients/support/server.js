@@ -4,15 +4,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
 import "./browser.js";
-
-const PROGRAM = resolve(
-  process.env.SWITCHBOARD_LIVE ??
-    fileURLToPath(new URL("../../../target/debug/examples/live", import.meta.url)),
-);
+import { LIVE } from "./programs.js";
 
 const running = new Set();
 process.on("exit", () => running.forEach((server) => server.abandon()));
@@ -83,12 +78,12 @@ export class Server {
     const { PATH } = process.env;
     const LISTEN = `127.0.0.1:${this.#port}`;
     const env = { PATH, LISTEN, DATA_DIR: this.#folder, ...this.#settings };
-    const server = spawn(PROGRAM, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    const server = spawn(LIVE, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = server;
     let told = "";
     const listens = new Promise((listening, failed) => {
       server.once("error", failed);
-      server.once("exit", () => failed(new Error(`${PROGRAM} did not start:\n${told}`)));
+      server.once("exit", () => failed(new Error(`${LIVE} did not start:\n${told}`)));
       server.stderr.on("data", (text) => (told += text));
       server.stdout.on("data", (text) => {
         told += text;
