@@ -1,5 +1,6 @@
 //! README.md and docs/: every example is executed, and shows what the program answers; every direct
-//! dependency has its reason in the README; every link leads somewhere.
+//! dependency has its reason in the README; every link leads somewhere. The programs in Node.js are run by
+//! tests/clients.
 //!
 //! `UPDATE_DOCS=1 cargo test --test it docs` writes the answers anew. How an example is written stands in
 //! `docs/play.rs`.
@@ -44,6 +45,16 @@ async fn every_example_shows_what_the_program_answers() {
         "{}\n(UPDATE_DOCS=1 writes the answers anew)",
         problems.join("\n")
     );
+}
+
+#[test]
+fn the_page_of_the_listener_has_the_files_of_the_program() {
+    let page = read("docs/src/listener.md");
+    for (language, file) in [("toml", "Cargo.toml"), ("rust", "src/main.rs")] {
+        let text = read(Path::new("examples/listener").join(file));
+        let shown = format!("```{language} {file}\n{text}```\n");
+        assert!(page.contains(&shown), "docs/src/listener.md has another {file}");
+    }
 }
 
 #[test]
