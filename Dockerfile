@@ -18,9 +18,10 @@ WORKDIR /switchboard
 # The dependencies first, under empty crates of our own: this layer holds until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY bench/Cargo.toml bench/
+COPY examples/listener/Cargo.toml examples/listener/
 COPY migration/Cargo.toml migration/
-RUN mkdir src bench/src migration/src \
- && echo 'fn main() {}' | tee src/main.rs > bench/src/main.rs \
+RUN mkdir src bench/src examples/listener/src migration/src \
+ && echo 'fn main() {}' | tee src/main.rs examples/listener/src/main.rs > bench/src/main.rs \
  && touch src/lib.rs migration/src/lib.rs \
  && cargo build --release --locked \
  && cargo clean --release --package switchboard --package migration

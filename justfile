@@ -27,9 +27,10 @@ fmt:
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Runs other people's clients against the server. Needs Node.js 20 or newer.
+# Runs other people's clients and the recipes against the server, and two of them where PostgreSQL and Redis are
+# installed. Needs Node.js 20 or newer.
 clients:
-    cargo build --example live
+    cargo build --workspace --example live --bin listener
     npm --prefix tests/clients ci
     npm --prefix tests/clients test
 

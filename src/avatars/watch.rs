@@ -1,5 +1,6 @@
 //! Watching the avatar of one person, as long as one may.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use futures_util::Stream;
@@ -7,7 +8,7 @@ use futures_util::stream::try_unfold;
 
 use super::entity::avatars::{self as entity, Model};
 use crate::contacts;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
@@ -95,7 +96,7 @@ impl Watch {
                     right.of_contacts.changed().await;
                     right.is_checked = false;
                 }
-                None => std::future::pending().await,
+                None => pending().await,
             }
         };
         tokio::select! {
@@ -106,7 +107,14 @@ impl Watch {
 
     /// The same for all who watch, so that they share a reading; what one may see is looked at for each.
     async fn read(&self, is_first: bool) -> Result<Arc<Seen>> {
-        self.of_person.state(&|| Seen::read(&self.platform, self.user), is_first).await
+        let read = || Seen::read(&self.platform, self.user);
+        match self.of_person.state(&read, is_first).await {
+            // One's own account is gone. Its session is, too, and the end of that says so.
+            Err(error) if self.right.is_none() && error.code() == ErrorCode::NotFound => {
+                pending().await
+            }
+            seen => seen,
+        }
     }
 
     async fn check(&mut self, seen: &Seen) -> Result<()> {

@@ -41,7 +41,9 @@ export async function answerTo(servers, challenge, phone, token) {
 async function sent(server, { id }, token) {
   const connectionParams = { authorization: `Bearer ${token}` };
   const client = createClient({ url: server.socketUrl, connectionParams });
+  const closed = new Promise((closed) => client.on("closed", closed));
   for await (const answer of client.iterate({ query: DELIVERY, variables: { id } })) {
     if (answer.data.codeDelivery.delivery === "SENT") break;
   }
+  await closed;
 }
