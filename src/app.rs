@@ -13,6 +13,7 @@ use crate::avatars::{self, Avatars};
 use crate::config::Config;
 use crate::contacts::Lookups;
 use crate::error::{Error, ErrorCode, Result};
+use crate::games::{self, Games};
 use crate::messages::{self, Messages};
 use crate::platform::Platform;
 use crate::platform::budget;
@@ -38,6 +39,8 @@ pub struct App {
     pub messages: Arc<Messages>,
     /// Avatars.
     avatars: Arc<Avatars>,
+    /// Games.
+    games: Arc<Games>,
     /// Who is asked about phone numbers.
     lookups: Arc<Lookups>,
     /// Cancelled when the process is about to end: no new requests, sockets close.
@@ -109,8 +112,9 @@ impl App {
         let accounts = Arc::new(Accounts::new(&platform, &config, messages.clone()).await?);
         let lookups = Arc::new(Lookups::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
+        let games = Arc::new(Games::new(&config));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { config, platform, accounts, messages, avatars, lookups, stopping, tasks })
+        Ok(Self { config, platform, accounts, messages, avatars, games, lookups, stopping, tasks })
     }
 
     /// Gives a schema what the rooms' resolvers ask for.
@@ -125,6 +129,7 @@ impl App {
             .data(self.accounts.clone())
             .data(self.messages.clone())
             .data(self.avatars.clone())
+            .data(self.games.clone())
             .data(self.lookups.clone())
     }
 
@@ -159,7 +164,7 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 12] = [
+const JOBS: [Job; 13] = [
     Job {
         woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
@@ -168,6 +173,7 @@ const JOBS: [Job; 12] = [
     Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| budget::sweep(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| games::expire_due(&app.platform).boxed() },
     Job {
         woken: |app| Woken::By(&app.accounts.resets),
         run: |app| accounts::send_resets(&app.accounts, &app.platform).boxed(),

@@ -55,6 +55,10 @@ typed_ids! {
     ContactId "cnt"
     /// An SMS.
     MessageId "msg"
+    /// A round of a game.
+    RoundId "rnd"
+    /// A movement of coins.
+    CoinEntryId "coe"
 }
 
 /// Reads an id of the kind asked for. A wrong prefix and rubbish are both `None`: whoever asks

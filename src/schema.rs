@@ -9,13 +9,15 @@ use crate::accounts::graphql::{
 use crate::api::UploadRule;
 use crate::avatars::MOST_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
+use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::contacts::graphql::{ContactMutation, Contacts};
+use crate::games::graphql::{GameMutation, GameQuery, RoundPage};
 use crate::messages::graphql::{MessageMutation, MessagePage, MessageQuery, MessageSubscription};
 use crate::people::graphql::PeopleQuery;
 
 /// Reading. A field that fails is null beside its error; the others answer all the same.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, CodeQuery, PeopleQuery, MessageQuery);
+pub struct Query(AccountQuery, CodeQuery, PeopleQuery, GameQuery, CoinQuery, MessageQuery);
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
 #[derive(MergedObject, Default)]
@@ -28,12 +30,18 @@ pub struct Mutation(
     DeleteMutation,
     ContactMutation,
     AvatarMutation,
+    GameMutation,
     MessageMutation,
 );
 
 /// Listening. The first event is the state now, each later one the new state.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(CodeSubscription, AvatarSubscription, MessageSubscription);
+pub struct Subscription(
+    CodeSubscription,
+    AvatarSubscription,
+    CoinSubscription,
+    MessageSubscription,
+);
 
 /// The mutations that take files.
 pub const UPLOADS: &[UploadRule] =
@@ -43,6 +51,10 @@ pub const UPLOADS: &[UploadRule] =
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .override_output_type_description::<Contacts>("A page of contacts, by name.")
+        .override_output_type_description::<RoundPage>("A page of rounds, the newest first.")
+        .override_output_type_description::<CoinEntryPage>(
+            "A page of a wallet's entries, the newest first.",
+        )
         .override_output_type_description::<MessagePage>("A page of messages, the newest first.")
 }
 

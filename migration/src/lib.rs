@@ -20,6 +20,8 @@ mod m0008_proofs;
 mod m0009_avatars;
 mod m0010_installation;
 mod m0011_avatar_discards;
+mod m0012_coins;
+mod m0013_rounds;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -38,6 +40,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_avatars::Migration),
             Box::new(m0010_installation::Migration),
             Box::new(m0011_avatar_discards::Migration),
+            Box::new(m0012_coins::Migration),
+            Box::new(m0013_rounds::Migration),
         ]
     }
 }

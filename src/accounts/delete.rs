@@ -15,6 +15,7 @@ use super::{Accounts, current_password};
 use crate::avatars;
 use crate::contacts;
 use crate::error::{At, Result};
+use crate::games;
 use crate::ids::{SessionId, UserId};
 use crate::messages;
 use crate::people;
@@ -90,6 +91,7 @@ pub async fn delete_account(
     let sessions = sessions::forget(&tx, user, at).await?;
     credentials::forget(&tx, user).await?;
     let avatar = avatars::forget(&tx, user, at).await?;
+    games::forget(&tx, user).await?;
     people::forget(&tx, user, at).await?;
     let ending = Ending::Account(user);
     endings::record(&tx, platform, ending).await?;

@@ -56,6 +56,21 @@ impl ScalarType for Long {
     }
 }
 
+/// Any value in the schema.
+pub struct Json(pub serde_json::Value);
+
+/// Any JSON value: null, a boolean, a number, a string, a list or an object.
+#[Scalar(name = "JSON", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
 macro_rules! text_scalars {
     ($($(#[$doc:meta])+ $name:ident $shown:literal $specified_by:literal)*) => {$(
         $(#[$doc])+

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::{Complaint, prepared};
 use crate::accounts::{self, rotate_signing_keys};
+use crate::games;
 use crate::messages;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::private_files::read_or_make;
@@ -47,7 +48,9 @@ pub async fn run(what: Keys) -> Result<(), Complaint> {
         }
         Keys::Reseal => {
             let (_, platform) = prepared().await?;
-            let moved = accounts::reseal(&platform).await? + messages::reseal(&platform).await?;
+            let moved = accounts::reseal(&platform).await?
+                + messages::reseal(&platform).await?
+                + games::reseal(&platform).await?;
             println!("Sealed anew: {moved}.");
         }
     }

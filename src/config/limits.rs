@@ -13,6 +13,10 @@ pub struct Limits {
     pub lookups: u32,
     /// Pictures that one user uploads in an hour.
     pub uploads: u32,
+    /// Plays of one user in a minute.
+    pub plays: u32,
+    /// Rounds that one user may have open.
+    pub open_rounds: u32,
     /// Codes by SMS.
     pub codes: CodeLimits,
 }

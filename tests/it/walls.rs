@@ -15,37 +15,43 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("people", &["error", "ids", "platform", "api", "config"]),
     ("contacts", &["error", "ids", "platform", "api", "config", "people"]),
     ("avatars", &["error", "ids", "platform", "api", "config", "people", "contacts"]),
+    ("coins", &["error", "ids", "platform", "api", "config", "people"]),
+    ("games", &["error", "ids", "platform", "api", "config", "people", "coins"]),
     ("messages", &["error", "ids", "platform", "api", "config"]),
     (
         "accounts",
-        &["error", "ids", "platform", "api", "config", "people", "contacts", "avatars", "messages"],
+        &[
+            "error", "ids", "platform", "api", "config", "people", "contacts", "avatars", "coins",
+            "games", "messages",
+        ],
     ),
-    ("schema", &["api", "people", "contacts", "avatars", "messages", "accounts"]),
+    ("schema", &["api", "people", "contacts", "avatars", "coins", "games", "messages", "accounts"]),
     (
         "app",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
-            "messages", "accounts", "schema",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
+            "games", "messages", "accounts", "schema",
         ],
     ),
     (
         "server",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
-            "messages", "accounts", "schema", "app",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
+            "games", "messages", "accounts", "schema", "app",
         ],
     ),
     (
         "commands",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars",
-            "messages", "accounts", "schema", "app", "server",
+            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
+            "games", "messages", "accounts", "schema", "app", "server",
         ],
     ),
 ];
 
 /// The rooms that have doors: their insides are theirs alone.
-const FEATURES: &[&str] = &["people", "contacts", "avatars", "messages", "accounts"];
+const FEATURES: &[&str] =
+    &["people", "contacts", "avatars", "coins", "games", "messages", "accounts"];
 /// What stands in a door beside the items of `mod.rs`.
 const OPEN_INSIDE: &[&str] = &["graphql", "loaders"];
 

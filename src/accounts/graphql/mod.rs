@@ -8,8 +8,10 @@ use super::{Accounts, Client, SignIn, SignedIn};
 use crate::api::scalars::{DateTime, EmailAddress, PhoneNumber};
 use crate::api::{Answer, Asks, Caller, Viewer, answer, reply};
 use crate::avatars::graphql::Avatar;
+use crate::coins::graphql::Wallet;
 use crate::contacts::graphql::{Contacts, contacts_of};
 use crate::error::{ErrorCode, Result};
+use crate::games::graphql::{RoundPage, rounds_of};
 use crate::people::graphql::{Profile, Role, User};
 
 mod challenge;
@@ -109,6 +111,21 @@ impl User {
         #[graphql(desc = "Only those whose name or number contains this.")] search: Option<String>,
     ) -> Answer<Contacts> {
         answer(ctx, contacts_of(ctx, self.person.id, first, after, search)).await
+    }
+
+    /// My coins.
+    async fn wallet(&self, ctx: &Context<'_>) -> Answer<Wallet> {
+        answer(ctx, Wallet::read(ctx.platform(), self.person.id)).await
+    }
+
+    /// My rounds, the newest first.
+    async fn rounds(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
+    ) -> Answer<RoundPage> {
+        answer(ctx, rounds_of(ctx, self.person.id, first, after)).await
     }
 
     /// Where I am signed in, the last used first; the 100 newest.

@@ -23,6 +23,8 @@ impl Reader {
             signups_per_address: self.limit("LIMIT_SIGNUPS_PER_ADDRESS", 60, per_address),
             lookups: self.limit("LIMIT_LOOKUPS", 100, scale),
             uploads: self.limit("LIMIT_UPLOADS", 20, scale),
+            plays: self.limit("LIMIT_PLAYS", 60, scale),
+            open_rounds: self.limit("LIMIT_OPEN_ROUNDS", 10, scale),
             codes: CodeLimits {
                 per_number: self.limit("LIMIT_CODES_PER_NUMBER", 5, scale),
                 // Whoever pumps SMS has a block of numbers, as somebody who signs up has an address.

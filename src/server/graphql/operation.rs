@@ -20,6 +20,7 @@ use super::question::Question;
 use crate::accounts::{Client, demoted, still_signed_in};
 use crate::api::{Caller, Demoted, Viewer};
 use crate::avatars::loaders::AvatarByUser;
+use crate::coins::loaders::EntryByReference;
 use crate::contacts::loaders::LookupByPhone;
 use crate::error::{ErrorCode, Failure};
 use crate::people::Role;
@@ -145,6 +146,7 @@ impl Endpoint {
                 .data(asker.caller.clone())
                 .data(asker.client.clone())
                 .data(loader(AvatarByUser(platform.clone())))
+                .data(loader(EntryByReference(platform.clone())))
                 .data(loader(LookupByPhone(platform.clone())))
                 .data(loader(DiscoverableByPhone(platform.clone())))
                 .data(people)

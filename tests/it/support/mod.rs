@@ -33,6 +33,7 @@ pub mod gateway;
 pub mod paths;
 pub mod pictures;
 pub mod redis;
+pub mod rounds;
 pub mod s3;
 pub mod sms;
 pub mod socket;

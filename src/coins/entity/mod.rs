@@ -1,0 +1,4 @@
+//! The tables of coins.
+
+pub mod coin_entries;
+pub mod wallets;

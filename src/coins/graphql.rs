@@ -1,0 +1,195 @@
+//! Coins in the schema: the wallet, its entries, and the check of the whole ledger.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, Enum, ID, Object, SimpleObject, Subscription};
+use data_encoding::BASE32_DNSSEC;
+use futures_util::Stream;
+
+use super::entity::coin_entries::{self, Model as Entry};
+use super::entity::wallets;
+use super::loaders::EntryByReference;
+use crate::api::scalars::{DateTime, Long};
+use crate::api::{Answer, ApiError, Asks, Cursor, Page, answer, live};
+use crate::error::Result;
+use crate::ids::{Id, UserId};
+use crate::platform::Platform;
+
+/// A page of a wallet's entries.
+pub type CoinEntryPage = Connection<Cursor<i64>, CoinEntry, EmptyFields>;
+
+/// What coins were for.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "super::Reason")]
+pub enum CoinReason {
+    /// A campaign gave them.
+    Bonus,
+    /// A round was won.
+    GameReward,
+    /// An operator set something right.
+    Adjustment,
+}
+
+/// Somebody's coins in the schema.
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    user: UserId,
+    balance: i64,
+}
+
+impl Wallet {
+    /// Somebody's, as it is now.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn read(platform: &Platform, user: UserId) -> Result<Self> {
+        let wallet = wallets::of(platform.database.reads(), user).await?;
+        Ok(Self { user, balance: wallet.map_or(0, |wallet| wallet.balance) })
+    }
+}
+
+/// Your coins.
+#[Object]
+impl Wallet {
+    /// The wallet's id.
+    async fn id(&self) -> ID {
+        format!("wal_{}", BASE32_DNSSEC.encode(self.user.uuid().as_bytes())).into()
+    }
+
+    /// How many coins there are.
+    async fn balance(&self) -> Long {
+        Long(self.balance)
+    }
+
+    /// How they came and went, the newest first.
+    async fn entries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
+    ) -> Answer<CoinEntryPage> {
+        answer(ctx, async {
+            let page = Page::<i64>::parse(first, after.as_deref())?;
+            let db = ctx.platform().database.reads();
+            let rows = coin_entries::page(db, self.user, page.after, page.rows_to_read()).await?;
+            Ok(page.connection(rows, EmptyFields, |row| (row.number, CoinEntry(row))))
+        })
+        .await
+    }
+}
+
+/// An entry's row in the schema.
+pub struct CoinEntry(Entry);
+
+impl CoinEntry {
+    /// The entry that was booked for something, read together with others of the same answer.
+    pub async fn load(ctx: &Context<'_>, reference: String) -> Answer<Self> {
+        let entries = ctx.data_unchecked::<DataLoader<EntryByReference>>();
+        match entries.load_one(reference).await {
+            Ok(entry) => entry.map(|entry| Ok(Self(entry))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+/// Coins that came or went. Entries are never changed nor removed.
+#[Object]
+impl CoinEntry {
+    /// The entry's id.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// How many came, or went when it is negative.
+    async fn amount(&self) -> Long {
+        Long(self.0.amount)
+    }
+
+    /// How many there were then.
+    async fn balance_after(&self) -> Long {
+        Long(self.0.balance_after)
+    }
+
+    /// What they were for.
+    async fn reason(&self) -> CoinReason {
+        self.0.reason.into()
+    }
+
+    /// What it was that they were for: the round's id, for a round that was won. Nothing is booked twice.
+    async fn reference(&self) -> &str {
+        &self.0.reference
+    }
+
+    /// What the operator said to an adjustment.
+    async fn note(&self) -> Option<&str> {
+        self.0.note.as_deref()
+    }
+
+    /// When.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
+
+/// Whether the ledger adds up.
+#[derive(SimpleObject)]
+pub struct LedgerCheck {
+    /// Whether every wallet is the sum of its entries, and no entry is missing, altered or of nobody.
+    consistent: bool,
+    /// How many wallets there are.
+    accounts: Long,
+    /// How many entries they have.
+    entries: Long,
+    /// What is wrong, in words; the first 100.
+    differences: Vec<String>,
+}
+
+impl From<super::Ledger> for LedgerCheck {
+    fn from(ledger: super::Ledger) -> Self {
+        let long = |count: u64| Long(i64::try_from(count).unwrap_or(i64::MAX));
+        Self {
+            consistent: ledger.is_consistent(),
+            accounts: long(ledger.accounts),
+            entries: long(ledger.entries),
+            differences: ledger.differences,
+        }
+    }
+}
+
+/// Reading the ledger.
+#[derive(Default)]
+pub struct CoinQuery;
+
+#[Object]
+impl CoinQuery {
+    /// Reads the whole ledger and tells whether it adds up. For administrators; of millions of entries, ask
+    /// `switchboard ledger verify`, which has all the time it takes.
+    async fn verify_ledger(&self, ctx: &Context<'_>) -> Answer<LedgerCheck> {
+        answer(ctx, async {
+            ctx.admin()?;
+            Ok(super::verify(ctx.platform(), |_| ()).await?.into())
+        })
+        .await
+    }
+}
+
+/// Coins, live.
+#[derive(Default)]
+pub struct CoinSubscription;
+
+#[Subscription]
+impl CoinSubscription {
+    /// Your wallet now, and each time it is another.
+    async fn wallet_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Wallet, ApiError>> + use<>, ApiError> {
+        let viewer = ctx.viewer()?.user;
+        let platform = ctx.shared_platform();
+        let states = ctx.platform().events.states(super::topic(viewer), move || {
+            let platform = platform.clone();
+            async move { Wallet::read(&platform, viewer).await }
+        });
+        Ok(live(states))
+    }
+}

@@ -1,0 +1,105 @@
+//! Checking a round, for anybody who has its id: how its outcome follows from the seeds, step by step.
+
+use data_encoding::HEXLOWER;
+
+use super::entity::rounds::{self, Model as Round, Status};
+use super::fair::{Seed, outcome};
+use super::game::of_kind;
+use super::moves::Move;
+use super::read::as_it_is;
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::ids::RoundId;
+use crate::platform::Platform;
+use crate::platform::vault::{same, sha256};
+
+/// What a check came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Whether the seed has the hash that was shown, and the outcome follows from it.
+    pub is_valid: bool,
+    /// The outcome as it is recomputed. None: nobody played.
+    pub outcome: Option<u32>,
+    /// The SHA-256 of the server's seed, in hex.
+    pub seed_hash: String,
+    /// How it follows.
+    pub explanation: String,
+}
+
+/// Recomputes a round from what is known of it.
+///
+/// # Errors
+/// NOT_FOUND; CONFLICT while it can be played, for its seed is a secret.
+pub async fn check(platform: &Platform, id: Option<RoundId>) -> Result<Check> {
+    let unknown = || Error::not_found("round");
+    let id = id.ok_or_else(unknown)?;
+    let round = rounds::of_anybody(platform.database.reads(), id).await?.ok_or_else(unknown)?;
+    let round = as_it_is(platform, round)?;
+    if round.status == Status::Open {
+        let secret = "The round can be played still: its seed is a secret until then.";
+        return Err(Failure::new(ErrorCode::Conflict, secret).at("id").into());
+    }
+    let seed = round.seed.clone().and_then(|seed| Seed::try_from(seed).ok());
+    let seed = seed.ok_or_else(|| Error::internal("a round that is over has no seed"))?;
+    Ok(explained(&round, &seed))
+}
+
+fn explained(round: &Round, seed: &Seed) -> Check {
+    let game = of_kind(round.game);
+    let (shown_hash, hash) = (HEXLOWER.encode(&round.seed_hash), HEXLOWER.encode(&sha256(seed)));
+    let is_committed = same(&round.seed_hash, &sha256(seed));
+    let mut steps = vec![
+        format!("1. serverSeed is {}: 32 bytes, in hex.", HEXLOWER.encode(seed)),
+        format!(
+            "2. Its SHA-256 is {hash}, {} shown when the round started.",
+            if is_committed {
+                "which is the serverSeedHash that was"
+            } else {
+                "not the serverSeedHash"
+            }
+        ),
+    ];
+    let played = round.r#move.as_ref().and_then(|played| serde_json::from_str::<Move>(played).ok());
+    let (Some(client_seed), Some(played)) = (&round.client_seed, played) else {
+        steps.push("3. The round expired before it was played, so nothing was drawn.".to_owned());
+        return Check {
+            is_valid: is_committed,
+            outcome: None,
+            seed_hash: shown_hash,
+            explanation: steps.join("\n"),
+        };
+    };
+    let (n, id) = (game.outcomes(), round.id);
+    let drawn = outcome(seed, client_seed, &id.to_string(), n);
+    let shown = game.shown(drawn);
+    let wins = game.wins(&played).unwrap_or(0..0);
+    let (won, winning) = (wins.contains(&drawn), u32::try_from(wins.len()).unwrap_or(0));
+    let points = if won { game.points(winning) } else { 0 };
+    let largest = (1_u64 << 32) / u64::from(n) * u64::from(n);
+    steps.extend([
+        format!(
+            "3. HMAC-SHA256 with these 32 bytes as the key, of the text \"{client_seed}:{id}:0\", has 32 bytes: eight \
+             numbers of 32 bits, big-endian."
+        ),
+        format!(
+            "4. The first of them below {largest}, the largest multiple of {n} up to 2^32, is taken (were there none: \
+             the same with 1, 2, … at the end of the text)."
+        ),
+        format!("5. Modulo {n} it is {drawn}, which is the outcome {shown}."),
+        format!(
+            "6. The move {} wins by {winning} of {n} outcomes, for {n} · 10 / {winning} = {} points, rounded down.",
+            round.r#move.as_deref().unwrap_or_default(),
+            game.points(winning.max(1)),
+        ),
+        format!("7. So the round was {}, for {points} points.", if won { "won" } else { "lost" }),
+    ]);
+    let is = |told: Option<i32>, found: u32| {
+        told.and_then(|told| u32::try_from(told).ok()) == Some(found)
+    };
+    let follows = is(round.outcome, shown) && is(round.points, points) && round.won == Some(won);
+    Check {
+        is_valid: is_committed && follows,
+        outcome: Some(shown),
+        seed_hash: shown_hash,
+        explanation: steps.join("\n"),
+    }
+}

@@ -1,0 +1,41 @@
+//! Heads or tails.
+
+use std::ops::Range;
+
+use super::entity::rounds::GameKind;
+use super::game::{Game, another_game};
+use super::moves::{CoinSide, Move};
+use crate::error::Failure;
+
+/// A coin is flipped: 0 heads, 1 tails.
+pub struct CoinFlip;
+
+impl Game for CoinFlip {
+    fn kind(&self) -> GameKind {
+        GameKind::CoinFlip
+    }
+
+    fn title(&self) -> &'static str {
+        "Coin flip"
+    }
+
+    fn rules(&self) -> &'static str {
+        "Say heads or tails. The side that shows wins 20 points. Outcome 0 is heads, 1 is tails."
+    }
+
+    fn outcomes(&self) -> u32 {
+        2
+    }
+
+    fn shown(&self, outcome: u32) -> u32 {
+        outcome
+    }
+
+    fn wins(&self, of: &Move) -> Result<Range<u32>, Failure> {
+        match of {
+            Move::CoinFlip(CoinSide::Heads) => Ok(0..1),
+            Move::CoinFlip(CoinSide::Tails) => Ok(1..2),
+            _ => Err(another_game()),
+        }
+    }
+}
