@@ -61,7 +61,7 @@ macro_rules! error_codes {
 
 error_codes! {
     BadUserInput Fail false "A value is missing, malformed, too long or out of range; `field` names it."
-    Unauthenticated Fail false "Nobody is signed in, or the token is wrong, over or its session has ended. Refresh it or log in."
+    Unauthenticated Fail false "Nobody is signed in, or the token is wrong or over: refresh it or log in. With `reason` SESSION_ENDED: log in."
     Forbidden Fail false "Signed in, but this is for administrators."
     NotFound Fail false "It does not exist, or it is not yours to see."
     Conflict Fail false "It contradicts what is there already; `field` says where."

@@ -1,7 +1,7 @@
 //! Who a bearer token speaks for, at this moment.
 
 use super::Accounts;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{SessionId, UserId};
 use crate::people::Role;
 use crate::platform::Platform;
@@ -30,6 +30,14 @@ pub async fn authenticate(
     still_signed_in(accounts, platform, claims.user, claims.session).await
 }
 
+/// What distinguishes a session that has ended, for which no token is good any more, from a bad token.
+pub const SESSION_ENDED: &str = "SESSION_ENDED";
+
+fn session_ended() -> Error {
+    let message = "The session has ended. Log in again.";
+    Failure::new(ErrorCode::Unauthenticated, message).because(SESSION_ENDED).into()
+}
+
 /// Checks that a session is not over, for one whose token was checked when its socket was opened.
 ///
 /// # Errors
@@ -44,6 +52,6 @@ pub async fn still_signed_in(
     let standing = accounts.standings.of(platform, session, may_remember).await?;
     match standing.filter(|standing| standing.user == user) {
         Some(standing) => Ok(Authenticated { user, session, role: standing.role }),
-        None => Err(Error::unauthenticated("The session has ended. Log in again.")),
+        None => Err(session_ended()),
     }
 }

@@ -37,7 +37,7 @@ pub async fn change_password(
     )
         .all()?;
     let needs_code = |person: &Person| person.phone_verified_at.is_some();
-    let person = people::get(platform.database.reads(), user).await?;
+    let person = people::own(platform.database.reads(), user).await?;
     let verification = input.verification.as_ref().filter(|_| needs_code(&person));
     if needs_code(&person) && verification.is_none() {
         return Err(code_required());

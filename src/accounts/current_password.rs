@@ -7,7 +7,7 @@ use super::password::{Password, Verdict};
 use super::{Accounts, locked};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
-use crate::people::Person;
+use crate::people::{self, Person};
 use crate::platform::Platform;
 
 /// The password was right when it was compared.
@@ -45,11 +45,13 @@ impl Matched {
     /// Locks the account, whose password must be the same still. Answers whose it is.
     ///
     /// # Errors
-    /// INVALID_CREDENTIALS when it has changed.
+    /// INVALID_CREDENTIALS when it has changed; ACCOUNT_DELETED.
     pub async fn lock(&self, tx: &DatabaseTransaction) -> Result<Person> {
-        let locked = locked::lock(tx, self.user).await?;
-        let same = locked.filter(|locked| locked.password_version == self.version);
-        same.map(|locked| locked.person).ok_or_else(|| wrong(self.field))
+        let Some(locked) = locked::lock(tx, self.user).await? else {
+            return people::own(tx, self.user).await;
+        };
+        let is_same = locked.password_version == self.version;
+        if is_same { Ok(locked.person) } else { Err(wrong(self.field)) }
     }
 }
 

@@ -61,7 +61,7 @@ pub async fn delete_account(
     input: DeleteAccountInput,
 ) -> Result<Deleted> {
     let password = Password::given(&input.password).at("password")?;
-    let person = people::get(platform.database.reads(), user).await?;
+    let person = people::own(platform.database.reads(), user).await?;
     let needs_code = person.phone_verified_at.is_some();
     let verification = input.verification.as_ref().filter(|_| needs_code);
     if needs_code && verification.is_none() {
@@ -83,8 +83,12 @@ pub async fn delete_account(
     }
     let at = platform.now();
     // A number that was never verified may be somebody else's: of what went there only the codes are ours.
-    let verified = person.phone.as_ref().filter(|_| person.phone_verified_at.is_some());
-    let of_codes = challenges::messages_of(&tx, user).await?;
+    let (verified, of_codes) = match &person.phone {
+        Some(phone) if person.phone_verified_at.is_none() => {
+            (None, messages::codes_to(&tx, phone, person.created_at).await?)
+        }
+        phone => (phone.as_ref(), Vec::new()),
+    };
     messages::forget(platform, &tx, verified, &of_codes).await?;
     let contacts = contacts::forget(&tx, user, person.phone.as_ref()).await?;
     challenges::forget(&tx, user).await?;

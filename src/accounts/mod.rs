@@ -61,7 +61,7 @@ mod sweep;
 mod update_profile;
 mod verify_code;
 
-pub use authenticate::{Authenticated, authenticate, still_signed_in};
+pub use authenticate::{Authenticated, SESSION_ENDED, authenticate, still_signed_in};
 pub use challenge::{Challenge, Verification, tell_codes};
 pub use endings::topic as ending_topic;
 pub use forgot_password::send_resets;

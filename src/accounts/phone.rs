@@ -29,7 +29,7 @@ pub async fn add_phone(
         Password::given(current_password).at("currentPassword"),
     )
         .all()?;
-    let person = people::get(platform.database.reads(), user).await?;
+    let person = people::own(platform.database.reads(), user).await?;
     if person.phone.is_some() {
         return Err(has_one());
     }

@@ -27,7 +27,7 @@ pub async fn set_two_factor(
     enabled: bool,
     verification: &Verification,
 ) -> Result<()> {
-    let person = people::get(platform.database.reads(), user).await?;
+    let person = people::own(platform.database.reads(), user).await?;
     if person.phone_verified_at.is_none() {
         return Err(phone_required());
     }

@@ -44,7 +44,7 @@ pub async fn update_profile(
     input: UpdateProfileInput,
 ) -> Result<()> {
     let changes = check(&input)?;
-    let person = people::get(platform.database.reads(), user).await?;
+    let person = people::own(platform.database.reads(), user).await?;
     let tx = if person.phone_verified_at.is_some() {
         let verification = input.verification.as_ref().ok_or_else(code_required)?;
         let by = Answerer::SignedIn(user, session);

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::Avatars;
 use super::discard::{discard, remove_files};
@@ -11,7 +11,7 @@ use super::entity::avatars::{self as entity, Model};
 use super::entity::discards;
 use super::name::Picture;
 use super::picture::{SIDES, Squares};
-use crate::error::{Error, Result};
+use crate::error::{ErrorCode, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
@@ -21,8 +21,8 @@ const KIND: &str = "image/webp";
 /// Shows a picture from now on.
 ///
 /// # Errors
-/// RATE_LIMITED; UPLOAD_TOO_LARGE and UNSUPPORTED_MEDIA at `file`; SERVICE_UNAVAILABLE when it cannot be kept.
-/// Then the one before stays.
+/// RATE_LIMITED; UPLOAD_TOO_LARGE and UNSUPPORTED_MEDIA at `file`; SERVICE_UNAVAILABLE when it cannot be kept;
+/// ACCOUNT_DELETED. Then the one before stays.
 pub async fn upload(
     avatars: &Avatars,
     platform: &Platform,
@@ -36,8 +36,12 @@ pub async fn upload(
         remove_files(&platform.files, &picture).await;
         return Err(error);
     }
-    // Should this fail, nobody knows for sure that it did: the files are the sweep's.
-    show(platform, user, Some(picture)).await
+    let shown = show(platform, user, Some(picture.clone())).await;
+    // Should anything else fail, nobody knows for sure that it did: the files are the sweep's.
+    if shown.as_ref().is_err_and(|error| error.code() == ErrorCode::AccountDeleted) {
+        remove_files(&platform.files, &picture).await;
+    }
+    shown
 }
 
 /// Shows none from now on. Answers with whose it was.
@@ -45,23 +49,24 @@ pub async fn upload(
 /// # Errors
 /// SERVICE_UNAVAILABLE.
 pub async fn remove(platform: &Platform, user: UserId) -> Result<Person> {
-    if entity::of(platform.database.reads(), user).await?.is_none_or(|row| row.picture.is_none()) {
-        return people::get(platform.database.reads(), user).await;
-    }
     Ok(show(platform, user, None).await?.0)
 }
 
+/// Shows another picture, or none. None in place of none is no change.
 async fn show(
     platform: &Platform,
     user: UserId,
     picture: Option<Picture>,
 ) -> Result<(Person, Model)> {
     let tx = platform.database.begin().await?;
-    let person = people::lock(&tx, user).await?.ok_or_else(|| Error::not_found("user"))?;
+    let person = people::lock_own(&tx, user).await?;
     let before = entity::of(&tx, user).await?;
-    let version = before.as_ref().map_or(0, |row| row.version) + 1;
+    let version = before.as_ref().map_or(0, |row| row.version);
     let old = before.and_then(|row| row.picture);
-    let row = Model { user_id: user, version, picture, updated_at: platform.now() };
+    let row = Model { user_id: user, version: version + 1, picture, updated_at: platform.now() };
+    if old.is_none() && row.picture.is_none() {
+        return Ok((person, Model { version, ..row }));
+    }
     let row = entity::put(&tx, row).await?;
     if let Some(old) = &old {
         discards::insert(&tx, old.clone(), platform.now()).await?;
@@ -79,6 +84,6 @@ async fn keep(platform: &Platform, picture: &Picture, squares: Squares) -> Resul
         .into_iter()
         .zip(squares)
         .map(async |(side, square)| platform.files.put(&picture.file(side), KIND, square).await);
-    try_join_all(kept).await?;
-    Ok(())
+    // To the end of each: one that is left while it is written comes after what removes it.
+    join_all(kept).await.into_iter().collect()
 }

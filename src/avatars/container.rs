@@ -44,14 +44,26 @@ pub fn recognise(file: &[u8]) -> Result<ImageFormat, Unfit> {
     }
 }
 
+/// So much text after the name of a tag makes it one, and not chance.
+const TEXT: usize = 4;
+
 /// What some programs would run or show, were the same bytes given to them.
 fn is_also_something_else(file: &[u8]) -> bool {
     const MARKUP: [&[u8]; 7] =
         [b"<script", b"<html", b"<svg", b"<!doctype", b"<?php", b"<iframe", b"<body"];
+    let is_text = |rest: &[u8]| {
+        rest.first().is_some_and(|byte| b" \t\r\n/>".contains(byte))
+            && rest
+                .iter()
+                .take(TEXT)
+                .all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
+    };
     let begins_markup = |rest: &[u8]| {
-        MARKUP
-            .iter()
-            .any(|tag| rest.get(..tag.len()).is_some_and(|it| it.eq_ignore_ascii_case(tag)))
+        let begins = |tag: &&[u8]| {
+            let (name, then) = rest.split_at_checked(tag.len())?;
+            Some(name.eq_ignore_ascii_case(tag) && is_text(then))
+        };
+        MARKUP.iter().any(|tag| begins(tag) == Some(true))
     };
     let has_markup =
         file.iter().enumerate().any(|(at, byte)| *byte == b'<' && begins_markup(&file[at..]));
@@ -172,6 +184,12 @@ fn gif(file: &[u8]) -> Option<usize> {
             };
         }
     }
+    // Decoders make room for a frame, however small the screen is that it belongs to.
+    fn is_within(frame: &[u8; 9], screen: &[u8; 7]) -> bool {
+        let number = |bytes: &[u8], at| u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let fits = |at| number(frame, at) + number(frame, at + 4) <= number(screen, at);
+        fits(0) && fits(2)
+    }
     let (mut reader, mut frames) = (Reader::at(file, 6), 0);
     let screen: [u8; 7] = reader.array()?;
     reader.take(table(screen[4]))?;
@@ -185,6 +203,9 @@ fn gif(file: &[u8]) -> Option<usize> {
             0x2c => {
                 frames += 1;
                 let frame: [u8; 9] = reader.array()?;
+                if !is_within(&frame, &screen) {
+                    return None;
+                }
                 reader.take(table(frame[8]))?;
                 reader.byte()?;
                 blocks(&mut reader)?;
@@ -209,4 +230,40 @@ fn webp(file: &[u8]) -> Option<usize> {
         frames += usize::from(kind == *b"ANMF");
     }
     Reader::at(file, end).is_at_end().then_some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_text_that_goes_on_and_not_what_chance_writes() {
+        // The numbers of a generator: as good as compressed data, and the same each time.
+        let mut state = 1_u64;
+        let mut drawn = Vec::new();
+        for _ in 0..1 << 20 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            drawn.extend_from_slice(&state.to_be_bytes()[..4]);
+        }
+        for (at, tag) in [(9, "<svg"), (70_000, "<SvG"), (300_001, "<html"), (900_000, "<?PHP")] {
+            drawn[at..at + tag.len()].copy_from_slice(tag.as_bytes());
+        }
+        assert!(!is_also_something_else(&drawn));
+        for markup in ["<svg onload=alert(1)>", "<SCRIPT>alert(1)</script>", "<svg/>"] {
+            assert!(is_also_something_else(&[&drawn, markup.as_bytes()].concat()), "{markup}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_a_gif_is_within_its_screen() {
+        let of = |width: u16, height: u16| {
+            let size = [width.to_le_bytes(), height.to_le_bytes()].concat();
+            let frame = [&[0x2c, 1, 0, 1, 0], &size[..], &[0, 2, 1, 0, 0, 0x3b]].concat();
+            [&b"GIF89a\x08\x00\x08\x00\x00\x00\x00"[..], &frame].concat()
+        };
+        assert_eq!(gif(&of(7, 7)), Some(1));
+        for (width, height) in [(8, 7), (7, 8), (65_535, 600), (65_535, 65_535)] {
+            assert_eq!(gif(&of(width, height)), None, "{width} x {height}");
+        }
+    }
 }

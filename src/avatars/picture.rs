@@ -1,12 +1,12 @@
 //! Pictures that strangers send: what is accepted, and what is made of it. Three squares as WebP, upright,
 //! without metadata; nothing of the bytes that came is passed on.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, imageops};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::container::{Unfit, bare_png, recognise};
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -29,18 +29,22 @@ const QUALITY: f32 = 82.0;
 const ROUGH_SIDE: u32 = 2 * SIDES[0];
 /// What decoding may take at once, in MiB: what the largest picture does.
 const MEMORY: usize = 460;
+/// What takes more, in MiB, is large: more than a photograph of 16 megapixels.
+const LARGE: u32 = 140;
 
 /// What is shown of a picture: WebP files, in the order of [`SIDES`].
 pub type Squares = [Vec<u8>; SIDES.len()];
 
 /// Makes squares of pictures, off the async threads: as many at once as there are cores, and as many as fit
-/// into the memory that the largest one needs.
+/// into the memory that the largest one needs. Of large ones, one: however many of them come, the others wait
+/// for one of them at most.
 #[derive(Debug)]
 pub struct Pictures {
     queue: Arc<Semaphore>,
-    cores: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     /// Of which one is a mebibyte.
     memory: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
 }
 
 impl Default for Pictures {
@@ -48,8 +52,9 @@ impl Default for Pictures {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             queue: Arc::new(Semaphore::new(cores + MOST_WAITING)),
-            cores: Arc::new(Semaphore::new(cores)),
+            large: Arc::new(Semaphore::new(1)),
             memory: Arc::new(Semaphore::new(MEMORY)),
+            cores: Arc::new(Semaphore::new(cores)),
         }
     }
 }
@@ -65,18 +70,32 @@ impl Pictures {
             Error::ours(ErrorCode::ServiceUnavailable, message, cause)
         };
         let _place = self.queue.clone().try_acquire_owned().map_err(busy)?;
-        let turn = self.cores.clone().acquire_owned().await.map_err(Error::internal)?;
-        // The turn goes along: a caller who leaves does not free a core that is still at work.
-        let (turn, fit) = off_thread(move || Ok((turn, Fit::read(file)?))).await?;
-        let wanted = self.memory.clone().acquire_many_owned(fit.mebibytes);
-        let memory = wanted.await.map_err(Error::internal)?;
+        let core = acquire(&self.cores, 1).await?;
+        // What is acquired goes along: a caller who leaves does not free what is still at work.
+        let measured = move || {
+            let fit = Fit::read(&file)?;
+            drop(core);
+            Ok((file, fit.mebibytes))
+        };
+        // Only its size is kept while it waits.
+        let (file, mebibytes) = off_thread(measured).await?;
+        let large = match mebibytes > LARGE {
+            true => Some(acquire(&self.large, 1).await?),
+            false => None,
+        };
+        let memory = acquire(&self.memory, mebibytes).await?;
+        let core = acquire(&self.cores, 1).await?;
         off_thread(move || {
-            let squares = fit.squares();
-            drop((memory, turn));
+            let squares = Fit::read(&file)?.squares();
+            drop((core, memory, large));
             squares
         })
         .await
     }
+}
+
+async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
+    semaphore.clone().acquire_many_owned(permits).await.map_err(Error::internal)
 }
 
 /// A decoder that does not get along with a file may panic: that is the file's fault.
@@ -98,8 +117,9 @@ struct Fit {
 }
 
 impl Fit {
-    fn read(file: std::fs::File) -> Result<Self> {
+    fn read(mut file: &std::fs::File) -> Result<Self> {
         let mut content = Vec::new();
+        file.rewind().map_err(Error::internal)?;
         file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(Error::internal)?;
         Self::of(content).map_err(refusal)
     }

@@ -4,7 +4,7 @@ use super::entity::{self, Model};
 use super::{Lookups, topic};
 use crate::error::{At, Checked, Error, ErrorCode, Failure, Result, optional};
 use crate::ids::UserId;
-use crate::people::person_name;
+use crate::people::{self, person_name};
 use crate::platform::phone::{PhoneNumber, Region};
 use crate::platform::{Platform, text};
 
@@ -43,6 +43,7 @@ pub async fn add(
     lookups.check(owner, &phone).await?;
 
     let tx = platform.database.begin().await?;
+    people::lock_own(&tx, owner).await?;
     let contact = Model {
         id: platform.new_id(),
         owner_id: owner,

@@ -45,7 +45,7 @@ mod unknown;
 
 pub use counts::{Counts, GatewayState, counts, gateway_states, moves_topic, tell, topic};
 pub use delivery::{deliveries, delivery_topic, forget, withdraw};
-pub use entity::messages::Model as Message;
+pub use entity::messages::{Model as Message, codes_to};
 pub use gateway::Call;
 pub use gateway::console::Sent;
 pub use give_up::give_up;

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
 
 use super::identity::Identifier;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::padded;
@@ -81,6 +81,27 @@ pub async fn by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model
 /// NOT_FOUND for who is not.
 pub async fn get(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
     by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
+}
+
+/// Who is signed in.
+///
+/// # Errors
+/// ACCOUNT_DELETED when that was the last that they were; those of the database.
+pub async fn own(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
+    by_id(db, id).await?.ok_or_else(deleted)
+}
+
+/// The same, whose row nobody else changes until the transaction ends: what is written for them then goes with
+/// the account, should it be deleted.
+///
+/// # Errors
+/// The same.
+pub async fn lock_own(tx: &DatabaseTransaction, id: UserId) -> crate::error::Result<Model> {
+    lock(tx, id).await?.ok_or_else(deleted)
+}
+
+fn deleted() -> Error {
+    Error::new(ErrorCode::AccountDeleted, "The account has been deleted.")
 }
 
 /// The person of an id, whose row nobody else changes until the transaction ends.

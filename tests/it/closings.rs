@@ -108,14 +108,18 @@ async fn a_token_that_is_not_good_closes_with_4403() {
 }
 
 #[tokio::test]
-async fn the_token_of_an_ended_session_closes_with_4403() {
+async fn the_token_of_an_ended_session_closes_with_4401() {
     on_each_database(async |app| {
-        let ann = app.signed_in("ann").await;
+        let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
         ann.send(query!("logout"), json!({})).await.data("/logout");
-        let mut socket = app.serve().await.socket(MODERN).await;
-        let token = format!("Bearer {}", ann.token.expect("a token"));
-        socket.say(init(&json!({ "Authorization": token }))).await;
-        assert_eq!(socket.close_code().await, Some(4403));
+        let input = json!({ "input": { "password": PASSWORD } });
+        bob.send(query!("delete_account"), input).await.data("/deleteAccount");
+        for caller in [ann, bob] {
+            let mut socket = app.serve().await.socket(MODERN).await;
+            let token = format!("Bearer {}", caller.token.expect("a token"));
+            socket.say(init(&json!({ "Authorization": token }))).await;
+            assert_eq!(socket.close_code().await, Some(4401));
+        }
     })
     .await;
 }

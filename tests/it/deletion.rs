@@ -1,12 +1,17 @@
 //! Deleting an account: nothing of it answers any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
+use futures_util::future::join_all;
 use serde_json::json;
 use switchboard::messages::Kind;
+use tokio::sync::Notify;
 
 use crate::support::codes::given;
 use crate::support::socket::{Heard, MODERN};
+use crate::support::upstream::{Reply, Upstream};
 use crate::support::{
     Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
 };
@@ -97,13 +102,16 @@ async fn nothing_of_it_is_left_and_its_names_are_free() {
 #[tokio::test]
 async fn a_number_that_was_never_verified_keeps_what_was_sent_to_it() {
     on_each_database(async |app| {
-        let (ann, _) = app.with_phone("ann", ANN).await;
+        let (ann, signup) = app.with_phone("ann", ANN).await;
         app.write(Kind::Bonus, 12_345_678).await;
+        app.run().await;
+        app.advance(Duration::from_mins(1)).await;
+        ann.resend_code(signup.text("/signup/challenge/id")).await.data("/resendCode");
         delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
         let of_others = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
         assert_eq!(app.count(of_others).await, 1);
         app.run().await;
-        assert_eq!(app.sms_to(ANN).await, 1, "the code was withdrawn");
+        assert_eq!(app.sms_to(ANN).await, 2, "the second code was withdrawn");
     })
     .await;
 }
@@ -135,6 +143,69 @@ async fn its_sockets_are_closed_before_it_is_answered_and_elsewhere_soon() {
         assert_eq!(elsewhere.anything().await, told());
         let there = other.bearing(ann.token.as_deref().expect("a token"));
         assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_does_while_they_are_deleted_is_not_done() {
+    on_each_shared_database(async |place| {
+        let upstream = Upstream::start().await;
+        let settings = [
+            ("LOOKUP", "messagebird"),
+            ("MESSAGEBIRD_ACCESS_KEY", "test-key"),
+            ("MESSAGEBIRD_BASE_URL", &upstream.url),
+        ];
+        let app = TestApp::with(place, &settings).await;
+        let ann = app.signed_in("ann").await;
+        let told = Arc::new(Notify::new());
+        let found = json!({
+            "href": "", "countryCode": "NL", "countryPrefix": 31, "phoneNumber": 31_612_345_678_u64, "type": "mobile",
+            "formats": {
+                "e164": ANN, "international": "+31 6 12345678", "national": "06 12345678",
+                "rfc3966": "tel:+31-6-12345678",
+            },
+        });
+        upstream.will([Reply::Held(told.clone(), found)]);
+        let adding = tokio::spawn({
+            let ann = ann.clone();
+            async move { ann.add_contact("Bob", ANN).await.errors() }
+        });
+        upstream.has_got(1).await;
+        let deletions = join_all((0..4).map(|_| delete(&ann, PASSWORD, json!(null)))).await;
+        let done = deletions.iter().filter(|answer| answer.errors().is_empty()).count();
+        assert_eq!(done, 1);
+        let late = ["ACCOUNT_DELETED", "UNAUTHENTICATED", "INVALID_CREDENTIALS password"];
+        for answer in deletions.iter().filter(|answer| !answer.errors().is_empty()) {
+            assert!(late.contains(&&*answer.errors()[0]), "{:?}", answer.errors());
+        }
+        told.notify_one();
+        assert_eq!(adding.await.expect("no panic"), ["ACCOUNT_DELETED"]);
+        assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn streams_over_http_end_too() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let request = Request::post("/graphql")
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream")
+            .header("authorization", format!("Bearer {}", ann.token.as_deref().expect("a token")));
+        let body = json!({ "query": "subscription { avatarChanged { version } }" }).to_string();
+        let app_of_stream = app.clone();
+        let stream = tokio::spawn(async move {
+            app_of_stream.request(request.body(body.into()).expect("a request")).await
+        });
+        while app.app.platform.events.topics() < 3 {
+            tokio::task::yield_now().await;
+        }
+        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+        let (.., body) = stream.await.expect("no panic");
+        let told = String::from_utf8(body).expect("text");
+        assert!(told.contains("ACCOUNT_DELETED") && !told.contains("NOT_FOUND"), "{told}");
     })
     .await;
 }

@@ -103,6 +103,7 @@ async fn an_upload_that_is_killed_leaves_the_old_picture_or_the_new_one() {
             assert!(version == before || version == before + 1, "{before}, then {version}");
             before = version;
         }
+        assert!(stage.files().len() > SQUARES, "no kill met an upload that was under way");
         let last = stage.process();
         let form = upload("me.png", &picture(3));
         let answer = last.send_form(form, token(&ann)).await.expect("an answer");

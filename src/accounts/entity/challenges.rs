@@ -174,18 +174,6 @@ pub async fn spend_logins(
     Ok(())
 }
 
-/// The messages of an account's codes.
-pub async fn messages_of(tx: &DatabaseTransaction, user: UserId) -> Result<Vec<MessageId>, DbErr> {
-    Entity::find()
-        .select_only()
-        .column(Column::MessageId)
-        .filter(Column::UserId.eq(user))
-        .filter(Column::MessageId.is_not_null())
-        .into_tuple()
-        .all(tx)
-        .await
-}
-
 /// Drops those of an account.
 pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::UserId.eq(user)).exec(tx).await?;

@@ -1,7 +1,7 @@
 //! Forgetting whom messages were for, and what they said.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, DatabaseTransaction};
+use sea_orm::{Condition, DatabaseTransaction, QuerySelect};
 
 use super::{Column, Entity, is, value};
 use crate::ids::MessageId;
@@ -9,6 +9,20 @@ use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Instant;
 use crate::platform::database::padded;
 use crate::platform::phone::PhoneNumber;
+
+/// The codes that went, or are to go, to a number since a moment.
+///
+/// # Errors
+/// Those of the database.
+pub async fn codes_to(
+    tx: &DatabaseTransaction,
+    phone: &PhoneNumber,
+    since: Instant,
+) -> Result<Vec<MessageId>, DbErr> {
+    let codes = Entity::find().filter(Column::Phone.eq(phone.clone()));
+    let codes = codes.filter(Column::Kind.eq(Kind::Code)).filter(Column::CreatedAt.gte(since));
+    codes.select_only().column(Column::Id).into_tuple().all(tx).await
+}
 
 /// Withdraws those in a status, to a number and some others. Answers their lanes.
 pub async fn cancel(

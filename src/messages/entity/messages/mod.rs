@@ -19,7 +19,7 @@ use crate::platform::phone::PhoneNumber;
 mod forget;
 mod search;
 
-pub use forget::{cancel, forget};
+pub use forget::{cancel, codes_to, forget};
 pub use search::{Wanted, clear_bodies, page, retry_one, retry_some, retryable, statuses};
 
 /// A message.

@@ -24,7 +24,7 @@ use super::answer::{self, Refusal};
 use super::http::MOST_BYTES;
 use super::operation::{Asker, Step};
 use super::slots::Slot;
-use crate::accounts::Over;
+use crate::accounts::{Over, SESSION_ENDED};
 use crate::api::Caller;
 use crate::error::{ErrorCode, Failure};
 use crate::server::caller;
@@ -177,7 +177,11 @@ impl Conversation {
         }
         if let Caller::Refused(error) = &asker.caller {
             let failure = &error.failures()[0];
-            let code = if failure.code == ErrorCode::Unauthenticated { 4403 } else { 1013 };
+            let code = match (failure.code, failure.reason) {
+                (ErrorCode::Unauthenticated, Some(SESSION_ENDED)) => 4401,
+                (ErrorCode::Unauthenticated, _) => 4403,
+                _ => 1013,
+            };
             let errors = answer::errors(vec![(failure.clone(), None)], &asker.id);
             if let Some(refusal) = self.protocol.refusal(&errors) {
                 self.send(refusal).await?;
