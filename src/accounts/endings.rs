@@ -134,15 +134,13 @@ fn closed_topic(user: UserId) -> String {
     format!("closed:{user}")
 }
 
-/// Ends when every other instance has closed what somebody had open there. Listens from the call on: make it
-/// before [`apply`]. As long as Redis is out of reach nobody knows, and it does not end.
-pub fn closed_elsewhere(platform: &Platform, user: UserId) -> impl Future<Output = ()> + use<> {
-    let events = platform.events.clone();
-    let mut closed = events.listen(closed_topic(user));
-    async move {
-        while events.others().is_none_or(|others| closed.changes() < others) {
-            closed.changed().await;
-        }
+/// Ends when every other instance has closed what somebody had open there. As long as Redis is out of reach
+/// nobody knows, and it does not end.
+pub async fn closed_elsewhere(platform: &Platform, user: UserId) {
+    let mut closed = platform.events.listen(closed_topic(user));
+    let others = platform.events.heard_by(&topic()).await;
+    while closed.changes() < others {
+        closed.changed().await;
     }
 }
 

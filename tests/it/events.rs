@@ -193,10 +193,14 @@ async fn avatars_are_watched_from_another_instance_and_none_is_missed() {
         bob.upload_picture(2).await;
         bob.upload_picture(3).await;
         socket.is_quiet().await;
+        let found = here.while_time_passes(socket.data("one")).await;
+        assert_eq!(found["avatarChanged"]["version"], 3, "looked for, some seconds later");
+        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 3);
+        bob.upload_picture(4).await;
         redis.resume();
         are_linked(&here, &there).await;
-        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 3, "the newest, once");
-        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 3);
+        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 4, "the newest, once");
+        assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 4);
         socket.is_quiet().await;
         contacts.is_quiet().await;
     })
@@ -222,6 +226,41 @@ async fn an_account_that_is_deleted_is_gone_on_every_instance_at_once() {
         ann.send(query!("delete_account"), input).await.data("/deleteAccount");
         assert_eq!(open(), 0, "closed before it is answered");
         assert_eq!(socket.closed().await, Some((4401, "The account has been deleted.".to_owned())));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_has_just_come_is_waited_for_and_who_has_gone_is_not() {
+    on_each_shared_database(async |place| {
+        let Some(redis) = Redis::start() else { return };
+        let [here, there] = two(place, &redis.url()).await;
+        let _working = here.works();
+        are_connected(&[&here]).await;
+        let figures = here.app.platform.events.figures().expect("REDIS_URL is set");
+        let (ann, bob) = (here.signed_in("ann").await, here.signed_in("bob").await);
+        let input = json!({ "input": { "password": PASSWORD } });
+        let before = figures.published.load(Ordering::Relaxed);
+        {
+            let _there = there.works();
+            are_connected(&[&there]).await;
+            assert_eq!(
+                figures.published.load(Ordering::Relaxed),
+                before,
+                "it has not counted again"
+            );
+            let mut socket = there.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+            let me = ann.send("{ me { id } }", json!({})).await;
+            let topic = format!("user:{}", me.text("/me/id"));
+            ann.send(query!("delete_account"), input.clone()).await.data("/deleteAccount");
+            assert_eq!(there.app.platform.events.listeners(&topic), 0);
+            assert_eq!(socket.close_code().await, Some(4401));
+        }
+        while here.app.platform.events.heard_by("is anybody there?").await > 0 {
+            tokio::task::yield_now().await;
+        }
+        // The clock stands, so whoever waited for somebody would wait for ever.
+        bob.send(query!("delete_account"), input).await.data("/deleteAccount");
     })
     .await;
 }
@@ -263,6 +302,7 @@ async fn without_redis_everything_but_speed_goes_on() {
         here.is_cut_off().await;
         there.is_cut_off().await;
         assert_eq!(here.degraded().await, json!(["redis"]));
+        assert_eq!(socket.data("1").await["counterChanged"]["value"], 0, "looked for");
         add(&here).await;
         socket.is_quiet().await;
         add(&there).await;

@@ -30,6 +30,8 @@ use crate::platform::jobs::Backoff;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// After so long without a word it is asked whether it is there.
 const ASKED_AFTER: Duration = Duration::from_secs(5);
+/// While it is not there, everything is read again so often, or as often as it is tried.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(10) };
 
@@ -53,10 +55,15 @@ pub async fn carry(platform: &Platform, ended: &CancellationToken) {
     let me = HEXLOWER.encode(&platform.random::<8>());
     let mut carrier =
         Carrier { platform, others, me: me.into(), channel: None, failures: 0, is_lost: false };
+    let mut read_again = platform.now();
     loop {
         let Err(trouble) = carrier.until_lost(ended).await else { return };
         carrier.failures += 1;
-        others.were_told(None);
+        // Nobody tells what happens elsewhere: it is looked for.
+        if platform.now() >= read_again {
+            platform.events.publish_all();
+            read_again = platform.now() + READ_AGAIN_AFTER;
+        }
         if !carrier.is_lost {
             carrier.is_lost = true;
             tracing::warn!(%trouble, "Redis is out of reach: other instances hear of changes late");
@@ -157,20 +164,25 @@ impl Carrier<'_> {
 
     /// Tells everything that is to be told by now.
     async fn tell(&self, connection: &mut MultiplexedConnection) -> Result<(), Trouble> {
-        let news = self.others.take();
-        if news.is_empty() {
+        let pending = self.others.take();
+        if pending.news.is_empty() {
             return Ok(());
         }
         let mut publish = cmd("PUBLISH");
-        publish.arg(self.channel.as_deref()).arg(news.written(&self.me));
+        publish.arg(self.channel.as_deref()).arg(pending.news.written(&self.me));
         match in_time(self.platform, publish.query_async(connection)).await {
             Ok(instances) => {
-                self.others.figures.published.fetch_add(news.count(), Ordering::Relaxed);
-                self.others.were_told(Some(instances));
+                self.others.figures.published.fetch_add(pending.news.count(), Ordering::Relaxed);
+                // It is one of them.
+                let others = u64::saturating_sub(instances, 1);
+                for asks in pending.asked {
+                    // Who asked may have left.
+                    let _ = asks.send(others);
+                }
                 Ok(())
             }
             Err(trouble) => {
-                self.others.put_back(news);
+                self.others.put_back(pending);
                 Err(trouble)
             }
         }

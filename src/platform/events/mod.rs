@@ -93,9 +93,15 @@ impl Events {
         Some(self.others.as_ref()?.link.subscribe())
     }
 
-    /// How many other instances heard what was told last. None: that is not known.
-    pub fn others(&self) -> Option<u64> {
-        self.others.as_ref().map_or(Some(0), |others| others.count())
+    /// Tells the other instances, and answers how many heard it. While Redis is out of reach, it waits.
+    pub async fn heard_by(&self, topic: &str) -> u64 {
+        match &self.others {
+            Some(others) => match others.ask(topic).await {
+                Ok(heard) => heard,
+                Err(_) => std::future::pending().await,
+            },
+            None => 0,
+        }
     }
 
     /// What went over Redis so far.

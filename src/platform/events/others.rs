@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::Events;
 
@@ -17,9 +17,7 @@ pub(super) struct Others {
     pub(super) url: SecretString,
     pub(super) link: watch::Sender<Link>,
     pub(super) figures: Figures,
-    /// How many instances were told last, this one among them. None: it is not known whether any was.
-    instances: Mutex<Option<u64>>,
-    pending: Mutex<News>,
+    pending: Mutex<Pending>,
     added: Notify,
 }
 
@@ -45,6 +43,13 @@ pub struct Figures {
     pub gaps: AtomicU64,
 }
 
+/// What is to be told, and who wants to know how many others heard it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) news: News,
+    pub(super) asked: Vec<oneshot::Sender<u64>>,
+}
+
 /// What is to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -60,48 +65,53 @@ impl Others {
             url,
             link: watch::Sender::new(Link::Trying),
             figures: Figures::default(),
-            instances: Mutex::new(None),
             // Who was here before may have gone down between its deed and telling of it.
-            pending: Mutex::new(News::Everything),
+            pending: Mutex::new(Pending { news: News::Everything, asked: Vec::new() }),
             added: Notify::new(),
         }
     }
 
     /// Takes note of a topic, and waits for nothing.
     pub(super) fn add(&self, topic: &str) {
-        self.pending.lock().add(topic);
+        self.pending.lock().news.add(topic);
         self.added.notify_one();
+    }
+
+    /// The same. Answers how many others heard of it, once they did.
+    pub(super) fn ask(&self, topic: &str) -> oneshot::Receiver<u64> {
+        let (asks, answer) = oneshot::channel();
+        let mut pending = self.pending.lock();
+        pending.news.add(topic);
+        pending.asked.push(asks);
+        drop(pending);
+        self.added.notify_one();
+        answer
     }
 
     /// Ends when there is something to tell.
     pub(super) async fn has_news(&self) {
-        while self.pending.lock().is_empty() {
+        while self.pending.lock().news.is_empty() {
             self.added.notified().await;
         }
     }
 
-    /// So many instances have heard, this one among them.
-    pub(super) fn were_told(&self, instances: Option<u64>) {
-        *self.instances.lock() = instances;
-    }
-
-    /// How many are there beside this one, as far as that is known.
-    pub(super) fn count(&self) -> Option<u64> {
-        self.instances.lock().map(|instances| instances.saturating_sub(1))
-    }
-
     /// Everything that is to be told by now.
-    pub(super) fn take(&self) -> News {
-        std::mem::take(&mut self.pending.lock())
+    pub(super) fn take(&self) -> Pending {
+        let mut pending = self.pending.lock();
+        Pending {
+            news: std::mem::take(&mut pending.news),
+            asked: std::mem::take(&mut pending.asked),
+        }
     }
 
     /// Nobody knows whether this was told, so it is told once more.
-    pub(super) fn put_back(&self, news: News) {
+    pub(super) fn put_back(&self, untold: Pending) {
         let mut pending = self.pending.lock();
-        match news {
-            News::Topics(topics) => topics.iter().for_each(|topic| pending.add(topic)),
-            News::Everything => *pending = News::Everything,
+        match untold.news {
+            News::Topics(topics) => topics.iter().for_each(|topic| pending.news.add(topic)),
+            News::Everything => pending.news = News::Everything,
         }
+        pending.asked.extend(untold.asked.into_iter().filter(|asks| !asks.is_closed()));
     }
 }
 
@@ -178,7 +188,7 @@ mod tests {
 
     fn others() -> Others {
         let others = Others::new("redis://127.0.0.1".to_owned().into());
-        assert_eq!(others.take(), News::Everything, "who starts tells that it was not there");
+        assert_eq!(others.take().news, News::Everything, "who starts tells that it was not there");
         others
     }
 
@@ -195,7 +205,7 @@ mod tests {
             others.add("b");
         }
         assert!(others.has_news().now_or_never().is_some());
-        let news = others.take();
+        let news = others.take().news;
         assert_eq!(news.count(), 2);
         assert!(others.has_news().now_or_never().is_none());
     }
@@ -207,7 +217,7 @@ mod tests {
         let lost = others.take();
         others.add("b");
         others.put_back(lost);
-        assert_eq!(others.take(), News::Topics(["a", "b"].map(str::to_owned).into()));
+        assert_eq!(others.take().news, News::Topics(["a", "b"].map(str::to_owned).into()));
     }
 
     #[test]
@@ -217,9 +227,9 @@ mod tests {
             others.add(&number.to_string());
         }
         others.add("a");
-        assert_eq!(others.take(), News::Everything);
+        assert_eq!(others.take().news, News::Everything);
         others.add("a");
-        assert_eq!(others.take().count(), 1);
+        assert_eq!(others.take().news.count(), 1);
     }
 
     #[test]
@@ -245,10 +255,10 @@ mod tests {
     fn what_is_published_here_does_not_travel() {
         let events = Events::new(Some("redis://127.0.0.1".to_owned().into()));
         let others = events.others.clone().expect("others");
-        others.take();
+        others.take().news;
         events.publish_here("a");
-        assert!(others.take().is_empty());
+        assert!(others.take().news.is_empty());
         events.publish("a");
-        assert_eq!(others.take().count(), 1);
+        assert_eq!(others.take().news.count(), 1);
     }
 }
