@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
+mod across;
 mod cast;
 mod clock;
 mod floor;
@@ -19,6 +20,7 @@ mod http;
 mod idle;
 mod load;
 mod p1;
+mod p6;
 mod p7;
 mod p8;
 mod people;
@@ -26,8 +28,11 @@ mod postgres;
 mod process;
 mod product;
 mod r8;
+mod redis;
+mod relay;
 mod report;
 mod stage;
+mod star;
 mod statistics;
 mod timing;
 mod transports;
@@ -46,6 +51,8 @@ struct Bench {
 enum Row {
     /// A small query with a token, beside a bare server that runs the same two statements.
     P1(p1::Options),
+    /// Telling thousands of sockets of one change, beside a bare server that sends all the same bytes.
+    P6(p6::Options),
     /// Logins, beside the bare rate of hashes; and what others feel meanwhile.
     P7(p7::Options),
     /// Messages leaving for a gateway that takes them at once, and codes among them.
@@ -54,11 +61,16 @@ enum Row {
     R8(r8::Options),
     /// Idle sockets.
     Idle(idle::Options),
+    /// A change on one instance, told on another.
+    Across(across::Options),
     /// Whether the time of an answer tells an account that there is from one that there is not.
     Timing(timing::Options),
     /// The bare server of P1, which it starts itself.
     #[command(hide = true)]
     Floor(floor::Options),
+    /// The bare server of P6, which it starts itself.
+    #[command(hide = true)]
+    Relay,
 }
 
 fn main() -> Result<()> {
@@ -66,9 +78,11 @@ fn main() -> Result<()> {
         bail!("measure what is served: cargo run --release -p bench -- …");
     }
     let bench = Bench::parse();
-    if let Row::Floor(options) = bench.row {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(floor::run(options));
+    let floor = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match bench.row {
+        Row::Floor(options) => return floor()?.block_on(floor::run(options)),
+        Row::Relay => return floor()?.block_on(relay::run()),
+        _ => {}
     }
     let server = match bench.server {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
@@ -88,12 +102,14 @@ fn main() -> Result<()> {
 async fn measure(row: Row, server: &Path) -> Result<()> {
     match row {
         Row::P1(options) => p1::run(server, options).await,
+        Row::P6(options) => p6::run(server, options).await,
         Row::P7(options) => p7::run(server, options).await,
         Row::P8(options) => p8::run(server, options).await,
         Row::R8(options) => r8::run(server, options).await,
         Row::Idle(options) => idle::run(server, options).await,
+        Row::Across(options) => across::run(server, options).await,
         Row::Timing(options) => timing::run(server, options).await,
-        Row::Floor(_) => bail!("the floor runs by itself"),
+        Row::Floor(_) | Row::Relay => bail!("a floor runs by itself"),
     }
 }
 

@@ -337,12 +337,18 @@ impl Socket {
     }
 
     /// Reads, and answers pings, until the server closes. How it ended.
-    pub async fn stay(mut self) -> String {
+    pub async fn stay(self) -> String {
+        self.hear(|_| {}).await
+    }
+
+    /// The same, and passes on everything else that is said.
+    pub async fn hear(mut self, mut said: impl FnMut(&str)) -> String {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) if text.contains(r#""type":"ping""#) => {
                     let _ = self.stream.send(Message::text(r#"{"type":"pong"}"#)).await;
                 }
+                Some(Ok(Message::Text(text))) => said(&text),
                 Some(Ok(Message::Close(frame))) => return format!("closed with {frame:?}"),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return error.to_string(),
