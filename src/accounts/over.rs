@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::entity::sessions;
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
@@ -46,7 +48,8 @@ pub async fn session_over(platform: &Platform, user: UserId, session: SessionId)
     let mut session_events = platform.events.listen(session_topic(session));
     let mut user_events = platform.events.listen(user_topic(user));
     loop {
-        let look_again = match standing(platform, user, session).await {
+        // In a box, which is gone when it is done: every socket waits here.
+        let look_again = match standing(platform, user, session).boxed().await {
             Ok(Ok(expires_at)) => expires_at,
             Ok(Err(over)) => return over,
             Err(error) => {

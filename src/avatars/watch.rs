@@ -3,8 +3,8 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use futures_util::{FutureExt, Stream};
 
 use super::entity::avatars::{self as entity, Model};
 use crate::contacts;
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
-use crate::platform::events::Listener;
+use crate::platform::events::{Follower, Listener};
 
 /// Somebody as they were seen, with their avatar.
 #[derive(Clone, Debug)]
@@ -43,22 +43,23 @@ pub fn watch(
     viewer: UserId,
     user: UserId,
 ) -> impl Stream<Item = Result<Arc<Seen>>> + Send + use<> {
-    let of_person = platform.events.listen(people::topic(user));
+    // The same for all who watch, so that they share a reading; what one may see is looked at for each.
+    let reading = platform.clone();
+    let of_person = platform.events.follow(people::topic(user), move || {
+        let platform = reading.clone();
+        async move { Seen::read(&platform, user).await }
+    });
     let right = (viewer != user).then(|| Right {
         of_contacts: platform.events.listen(contacts::topic(viewer)),
         is_checked: false,
     });
-    try_unfold(
-        Watch { platform, viewer, user, of_person, right, seen: None, told: None },
-        Watch::next,
-    )
+    try_unfold(Watch { platform, viewer, of_person, right, seen: None, told: None }, Watch::next)
 }
 
 struct Watch {
     platform: Arc<Platform>,
     viewer: UserId,
-    user: UserId,
-    of_person: Listener,
+    of_person: Follower<Arc<Seen>>,
     /// None: it is one's own.
     right: Option<Right>,
     /// The newest reading.
@@ -75,9 +76,16 @@ struct Right {
 impl Watch {
     async fn next(mut self) -> Result<Option<(Arc<Seen>, Self)>> {
         loop {
-            let seen = match self.seen.take() {
-                Some(seen) => self.changed(seen).await?,
-                None => self.read(true).await?,
+            let read = match self.seen.take() {
+                Some(seen) => self.changed(seen).await,
+                None => self.of_person.first().await,
+            };
+            let seen = match read {
+                // One's own account is gone. Its session is, too, and the end of that says so.
+                Err(error) if self.right.is_none() && error.code() == ErrorCode::NotFound => {
+                    pending().await
+                }
+                read => read?,
             };
             self.seen = Some(seen.clone());
             self.check(&seen).await?;
@@ -99,21 +107,11 @@ impl Watch {
                 None => pending().await,
             }
         };
+        // The contacts first: who has lost the right is not told of what changed since.
         tokio::select! {
-            () = self.of_person.changed() => self.read(false).await,
+            biased;
             () = of_contacts => Ok(seen),
-        }
-    }
-
-    /// The same for all who watch, so that they share a reading; what one may see is looked at for each.
-    async fn read(&self, is_first: bool) -> Result<Arc<Seen>> {
-        let read = || Seen::read(&self.platform, self.user);
-        match self.of_person.state(&read, is_first).await {
-            // One's own account is gone. Its session is, too, and the end of that says so.
-            Err(error) if self.right.is_none() && error.code() == ErrorCode::NotFound => {
-                pending().await
-            }
-            seen => seen,
+            seen = self.of_person.next() => seen,
         }
     }
 
@@ -124,7 +122,8 @@ impl Watch {
                 // Marked before it is read: a change meanwhile is heard of next.
                 let was_checked = std::mem::replace(&mut right.is_checked, true);
                 let db = self.platform.database.reads();
-                was_checked || contacts::has_phone(db, self.viewer, phone).await?
+                // In a box, which is gone when it is done: thousands wait for the next change.
+                was_checked || contacts::has_phone(db, self.viewer, phone).boxed().await?
             }
             _ => false,
         };

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
-use crate::platform::events::Listener;
+use crate::platform::events::{Follower, Listener};
 use crate::platform::phone::PhoneNumber;
 
 /// How many numbers are read by one statement.
@@ -50,12 +50,14 @@ struct Watch {
     /// Whether the contacts are to be read.
     is_stale: bool,
     numbers: HashMap<PhoneNumber, Number>,
-    /// The next change of each number. Nothing is read here: a reading that is left for another one keeps its
-    /// place in the database.
-    changes: FuturesUnordered<BoxFuture<'static, Option<(PhoneNumber, Listener)>>>,
+    /// The next change of each number.
+    changes: FuturesUnordered<BoxFuture<'static, Option<Change>>>,
     /// What was read and not told yet.
     read: VecDeque<(PhoneNumber, State)>,
 }
+
+/// What is seen by a number now, and who goes on following it.
+type Change = (PhoneNumber, Follower<State>, Result<State>);
 
 /// A number that is listened to until this is dropped.
 struct Number {
@@ -77,11 +79,9 @@ impl Watch {
             tokio::select! {
                 () = self.of_contacts.changed() => self.is_stale = true,
                 Some(change) = self.changes.next(), if !self.changes.is_empty() => {
-                    if let Some((phone, listener)) = change {
-                        let one = [phone.clone()];
-                        let read = || read_one(&self.platform, &one);
-                        self.read.push_back((phone.clone(), listener.state(&read, false).await?));
-                        self.listen(phone, listener);
+                    if let Some((phone, follower, state)) = change {
+                        self.read.push_back((phone.clone(), state?));
+                        self.wait(phone, follower);
                     }
                 }
             }
@@ -109,7 +109,12 @@ impl Watch {
             let listens = CancellationToken::new().drop_guard();
             self.numbers.insert(phone.clone(), Number { listens, told: None });
             let topic = people::number_topic(&self.platform, phone);
-            self.listen(phone.clone(), self.platform.events.listen(topic));
+            let (platform, one) = (self.platform.clone(), phone.clone());
+            let follower = self.platform.events.follow(topic, move || {
+                let (platform, one) = (platform.clone(), [one.clone()]);
+                async move { read_one(&platform, &one).await }
+            });
+            self.wait(phone.clone(), follower);
         }
         for phones in new.chunks(AT_ONCE) {
             let mut seen = read(&self.platform, phones).await?;
@@ -119,12 +124,12 @@ impl Watch {
     }
 
     /// Waits for the next change of a number, unless it is no longer a contact's.
-    fn listen(&mut self, phone: PhoneNumber, mut listener: Listener) {
+    fn wait(&mut self, phone: PhoneNumber, mut follower: Follower<State>) {
         let Some(number) = self.numbers.get(&phone) else { return };
         let listens = number.listens.token().clone();
         let change = async move {
-            listens.run_until_cancelled(listener.changed()).await?;
-            Some((phone, listener))
+            let state = listens.run_until_cancelled(follower.next()).await?;
+            Some((phone, follower, state))
         };
         self.changes.push(change.boxed());
     }

@@ -1,29 +1,26 @@
 //! The event bus: a topic says that something changed, never what it is now.
 //!
 //! A listener reads the state again. It is told once of any number of changes, so a slow one misses states
-//! in between and never the last; streams of one topic that wake together share one reading.
+//! in between and never the last. Those who follow a state share one reading, and wake when it is there.
 //!
 //! What is published is heard by every instance, where Redis carries it; without Redis by this one alone.
 
-use std::any::Any;
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 
-use futures_util::Stream;
-use futures_util::stream::try_unfold;
+use follow::Reads;
 use others::Others;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use crate::error::Result;
-
 mod carry;
+mod follow;
 mod installation;
 mod others;
 
 pub use carry::{carry, try_redis};
+pub use follow::Follower;
 pub use others::{Figures, Link};
 
 /// The topics that somebody listens to, in this process.
@@ -34,16 +31,18 @@ pub struct Events {
     others: Option<Arc<Others>>,
 }
 
+#[derive(Default)]
 struct Topic {
     /// How many changes were told.
     version: watch::Sender<u64>,
-    /// What the last reading came to, and the version it has at least.
-    state: tokio::sync::Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>,
+    /// What reads its state for those who follow it: one for each kind of state.
+    readers: Mutex<Vec<Arc<dyn Reads>>>,
 }
 
 impl Topic {
     fn tell(&self) {
         self.version.send_modify(|version| *version += 1);
+        self.readers.lock().iter().for_each(|reader| reader.clone().read_again());
     }
 }
 
@@ -111,43 +110,9 @@ impl Events {
 
     /// Hears of the changes from now on.
     pub fn listen(&self, name: String) -> Listener {
-        let topic = self
-            .topics
-            .lock()
-            .entry(name.clone())
-            .or_insert_with(|| {
-                Arc::new(Topic {
-                    version: watch::Sender::new(0),
-                    state: tokio::sync::Mutex::default(),
-                })
-            })
-            .clone();
+        let topic = self.topics.lock().entry(name.clone()).or_default().clone();
         let seen = topic.version.subscribe();
         Listener { events: self.clone(), name, topic: Some(topic), seen }
-    }
-
-    /// The state now, then the state after each change, until reading it fails.
-    ///
-    /// Listening begins before the first reading, so no change falls between. `read` answers the same to
-    /// every stream of the topic: what only one viewer may see has a topic of that viewer's.
-    pub fn states<T, R, F>(
-        &self,
-        topic: String,
-        read: R,
-    ) -> impl Stream<Item = Result<T>> + Send + use<T, R, F>
-    where
-        T: Clone + Send + Sync + 'static,
-        R: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<T>> + Send,
-    {
-        let start = (self.listen(topic), Arc::new(read), true);
-        try_unfold(start, async |(mut listener, read, is_first)| {
-            if !is_first {
-                listener.changed().await;
-            }
-            let state = listener.state(&*read, is_first).await?;
-            Ok(Some((state, (listener, read, false))))
-        })
     }
 
     /// Whether somebody listens to a topic.
@@ -192,36 +157,6 @@ impl Listener {
     pub fn changes(&self) -> u64 {
         *self.seen.borrow()
     }
-
-    /// The state as of the change that was heard last, or later. The first reading is always a new one; of the
-    /// later ones, all who listen share one. For those who wait for several topics: what [`Events::states`] has
-    /// begun to read would keep its place in the database while another is waited for.
-    ///
-    /// # Errors
-    /// Those of the reading.
-    pub async fn state<T, F>(&self, read: &impl Fn() -> F, is_first: bool) -> Result<T>
-    where
-        T: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<T>>,
-    {
-        if is_first {
-            return read().await;
-        }
-        let Some(topic) = &self.topic else { return read().await };
-        let mut known = topic.state.lock().await;
-        let heard = *self.seen.borrow();
-        if let Some((version, state)) = &*known
-            && *version >= heard
-            && let Some(state) = state.downcast_ref::<Result<T>>()
-        {
-            return state.clone();
-        }
-        // What is read now has every change that was told before.
-        let version = *topic.version.borrow();
-        let state = read().await;
-        *known = Some((version, Arc::new(state.clone())));
-        state
-    }
 }
 
 impl Drop for Listener {
@@ -237,97 +172,9 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use futures_util::{FutureExt, StreamExt, poll};
+    use futures_util::FutureExt;
 
     use super::*;
-    use crate::error::Error;
-
-    /// A state that counts how often it was read.
-    #[derive(Clone, Default)]
-    struct Counted {
-        value: Arc<AtomicU32>,
-        read: Arc<AtomicU32>,
-    }
-
-    impl Counted {
-        fn stream(&self, events: &Events) -> impl Stream<Item = Result<u32>> + use<> {
-            let this = self.clone();
-            events.states("counter".to_owned(), move || {
-                this.read.fetch_add(1, Ordering::Relaxed);
-                let value = this.value.load(Ordering::Relaxed);
-                async move {
-                    match value {
-                        99 => Err(Error::not_found("counter")),
-                        value => Ok(value),
-                    }
-                }
-            })
-        }
-
-        fn set(&self, events: &Events, value: u32) {
-            self.value.store(value, Ordering::Relaxed);
-            events.publish("counter");
-        }
-    }
-
-    async fn next(stream: &mut (impl Stream<Item = Result<u32>> + Unpin)) -> u32 {
-        stream
-            .next()
-            .await
-            .expect("it goes on")
-            .unwrap_or_else(|error| panic!("{}", error.describe()))
-    }
-
-    #[tokio::test]
-    async fn the_state_now_and_after_each_change() {
-        let (events, counted) = (Events::default(), Counted::default());
-        let mut stream = pin!(counted.stream(&events));
-        assert_eq!(next(&mut stream).await, 0);
-        assert!(poll!(stream.next()).is_pending());
-        counted.set(&events, 1);
-        assert_eq!(next(&mut stream).await, 1);
-        assert!(poll!(stream.next()).is_pending(), "told once");
-    }
-
-    #[tokio::test]
-    async fn a_slow_reader_gets_the_newest() {
-        let (events, counted) = (Events::default(), Counted::default());
-        let mut stream = pin!(counted.stream(&events));
-        next(&mut stream).await;
-        for value in 1..=50 {
-            counted.set(&events, value);
-        }
-        assert_eq!(next(&mut stream).await, 50);
-        assert!(poll!(stream.next()).is_pending());
-    }
-
-    #[tokio::test]
-    async fn streams_that_wake_together_share_one_reading() {
-        let (events, counted) = (Events::default(), Counted::default());
-        let mut streams: Vec<_> = (0..100).map(|_| Box::pin(counted.stream(&events))).collect();
-        for stream in &mut streams {
-            next(stream).await;
-        }
-        let before = counted.read.load(Ordering::Relaxed);
-        counted.set(&events, 7);
-        for stream in &mut streams {
-            assert_eq!(next(stream).await, 7);
-        }
-        assert_eq!(counted.read.load(Ordering::Relaxed) - before, 1);
-    }
-
-    #[tokio::test]
-    async fn a_state_that_cannot_be_read_ends_the_stream() {
-        let (events, counted) = (Events::default(), Counted::default());
-        let mut stream = pin!(counted.stream(&events));
-        next(&mut stream).await;
-        counted.set(&events, 99);
-        assert!(stream.next().await.expect("an error").is_err());
-        assert!(stream.next().await.is_none());
-    }
 
     #[tokio::test]
     async fn a_gap_is_a_change_of_everything() {

@@ -86,7 +86,8 @@ impl Endpoint {
                 }
             }
         };
-        caught(stream::once(operation).flatten(), id)
+        // In a box, which is gone when it runs.
+        caught(stream::once(operation.boxed()).flatten(), id)
     }
 
     /// Runs any operation, step by step.

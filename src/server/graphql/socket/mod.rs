@@ -45,7 +45,7 @@ const LONGEST_REASON: usize = 123;
 /// unread bytes hears nothing.
 const MOST_READ: usize = 4 * MOST_BYTES;
 /// What a socket keeps for reading, at least: most messages are short.
-const READ_BUFFER: usize = 4096;
+const READ_BUFFER: usize = 1024;
 
 /// Why a socket is closed. Clients of graphql-ws come back after 1001, 1013, 4403 and 4408, and give up
 /// after the others.
@@ -137,7 +137,8 @@ impl Conversation {
     async fn converse(&mut self, asker: Asker) -> End {
         let stopping = self.endpoint.app.stopping.clone();
         let (asker, _slot) = tokio::select! {
-            let_in = self.init(asker) => match let_in {
+            // In a box, which is gone when the client is in.
+            let_in = Box::pin(self.init(asker)) => match let_in {
                 Ok(let_in) => let_in,
                 Err(end) => return end,
             },
