@@ -8,11 +8,13 @@ use async_graphql::Context;
 mod answers;
 mod paging;
 pub mod scalars;
+mod shared;
 mod uploads;
 mod viewer;
 
 pub use answers::{Answer, ApiError, answer, extensions_of, live, live_for_admins, reply};
 pub use paging::{Cursor, Page};
+pub use shared::{Asked, Remembers, Shared};
 pub use uploads::UploadRule;
 pub use viewer::{Caller, Demoted, Viewer};
 
@@ -46,6 +48,9 @@ impl<'a> Asks<'a> for Context<'a> {
     }
 
     fn viewer(&self) -> Result<Viewer> {
+        if let Some(asked) = self.data_opt::<Asked>() {
+            asked.regard_viewer();
+        }
         self.data_unchecked::<Caller>().viewer()
     }
 

@@ -11,11 +11,12 @@ use futures_util::{Stream, TryStreamExt};
 use super::loaders::AvatarByUser;
 use super::{Avatars, Picture, Seen, watch, watch_contacts};
 use crate::api::scalars::{DateTime, Url};
-use crate::api::{Answer, ApiError, Asks, answer, live};
+use crate::api::{Answer, ApiError, Asks, Remembers, Shared, answer, live};
 use crate::error::{Error, Result};
 use crate::ids::{Id, UserId, parse};
 use crate::people::Person;
 use crate::people::graphql::{Profile, User};
+use crate::platform::memo::Memo;
 
 fn avatars<'a>(ctx: &Context<'a>) -> &'a Avatars {
     ctx.data_unchecked::<Arc<Avatars>>()
@@ -122,6 +123,12 @@ impl Profile {
 /// What is seen of somebody in the schema.
 pub struct AvatarChange(Arc<Seen>);
 
+impl Remembers for AvatarChange {
+    fn memo(&self) -> &Memo {
+        &self.0.shown
+    }
+}
+
 /// Somebody's avatar as it is from now on.
 #[Object]
 impl AvatarChange {
@@ -155,6 +162,10 @@ impl AvatarChange {
     async fn changed_at(&self) -> Option<DateTime> {
         self.0.avatar.as_ref().map(|avatar| avatar.updated_at.into())
     }
+}
+
+fn change(seen: Arc<Seen>) -> Shared<AvatarChange> {
+    Shared(AvatarChange(seen))
 }
 
 /// Changing one's avatar.
@@ -203,13 +214,13 @@ impl AvatarSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The user's id. Null: yourself.")] user_id: Option<ID>,
-    ) -> Result<impl Stream<Item = Result<AvatarChange, ApiError>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Shared<AvatarChange>, ApiError>> + use<>, ApiError> {
         let viewer = ctx.viewer()?.user;
         let user = match user_id {
             Some(id) => parse(&id).ok_or_else(|| Error::not_found("user"))?,
             None => viewer,
         };
-        Ok(live(watch(ctx.shared_platform(), viewer, user).map_ok(AvatarChange)))
+        Ok(live(watch(ctx.shared_platform(), viewer, user).map_ok(change)))
     }
 
     /// The avatar of each contact with a visible profile, then each time that one is another. Contacts that are
@@ -217,8 +228,8 @@ impl AvatarSubscription {
     async fn contact_avatar_changed(
         &self,
         ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = Result<AvatarChange, ApiError>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Shared<AvatarChange>, ApiError>> + use<>, ApiError> {
         let viewer = ctx.viewer()?.user;
-        Ok(live(watch_contacts(ctx.shared_platform(), viewer).map_ok(AvatarChange)))
+        Ok(live(watch_contacts(ctx.shared_platform(), viewer).map_ok(change)))
     }
 }

@@ -13,14 +13,17 @@ use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
 use crate::platform::events::{Follower, Listener};
+use crate::platform::memo::Memo;
 
 /// Somebody as they were seen, with their avatar.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Seen {
     /// Who it is.
     pub person: Person,
     /// Their avatar. None: they never had one.
     pub avatar: Option<Model>,
+    /// What was shown of it.
+    pub shown: Memo,
 }
 
 impl Seen {
@@ -32,7 +35,8 @@ impl Seen {
     async fn read(platform: &Platform, user: UserId) -> Result<Arc<Self>> {
         let db = platform.database.reads();
         let person = people::get(db, user).await?;
-        Ok(Arc::new(Self { person, avatar: entity::of(db, user).await? }))
+        let avatar = entity::of(db, user).await?;
+        Ok(Arc::new(Self { person, avatar, shown: Memo::default() }))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::events::{Follower, Listener};
+use crate::platform::memo::Memo;
 use crate::platform::phone::PhoneNumber;
 
 /// How many numbers are read by one statement.
@@ -152,7 +153,7 @@ async fn read(
     let mut avatars: HashMap<UserId, _> = rows.map(|row| (row.user_id, row)).collect();
     let seen = people.into_iter().filter_map(|person| {
         let (phone, avatar) = (person.phone.clone()?, avatars.remove(&person.id));
-        Some((phone, Arc::new(Seen { person, avatar })))
+        Some((phone, Arc::new(Seen { person, avatar, shown: Memo::default() })))
     });
     Ok(seen.collect())
 }

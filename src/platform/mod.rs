@@ -19,6 +19,7 @@ pub mod entropy;
 pub mod events;
 pub mod files;
 pub mod jobs;
+pub mod memo;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;

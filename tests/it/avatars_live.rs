@@ -1,5 +1,6 @@
 //! Avatars as they change: who is told, in which order, and who is not any more.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -223,6 +224,48 @@ async fn a_reader_hears_of_changes_in_their_order_and_of_the_last_for_sure() {
             last = next;
         }
         socket.is_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn everybody_is_told_what_is_theirs_of_a_change_that_many_share() {
+    const OWN: &str =
+        "subscription ($id: ID!) { avatarChanged(userId: $id) { version user { id } } }";
+    const URL: &str = "subscription ($id: ID!, $size: AvatarSize!) {
+      avatarChanged(userId: $id) { version avatar { url(size: $size) user { id } } }
+    }";
+    let app = TestApp::with(&Place::Memory, &[("LIMITS_SCALE", "100")]).await;
+    let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+    ann.add_contact("Bob", BOB).await.data("/addContact");
+    let id = id_of(&bob).await;
+    let mut sockets = Vec::new();
+    // Whoever comes first, it is not for the others.
+    for watcher in [&ann, &bob, &ann, &bob] {
+        let mut socket = socket(&app, watcher).await;
+        socket.subscribe("own", OWN, json!({ "id": id })).await;
+        socket.data("own").await;
+        for size in ["SMALL", "LARGE"] {
+            socket.subscribe(size, URL, json!({ "id": id, "size": size })).await;
+            socket.data(size).await;
+        }
+        sockets.push((socket, watcher.token == bob.token));
+    }
+    for red in [10, 200] {
+        let avatar = bob.upload_picture(red).await;
+        for (socket, is_own) in &mut sockets {
+            let own = (*is_own).then(|| json!({ "id": id })).unwrap_or_default();
+            let mut told: HashMap<String, Value> = HashMap::new();
+            for _ in 0..3 {
+                let message = socket.hear().await;
+                let name = message["id"].as_str().expect("an id").to_owned();
+                told.insert(name, message["payload"]["data"]["avatarChanged"].clone());
+            }
+            assert_eq!(told["own"]["user"], own);
+            for (size, url) in [("SMALL", &avatar["small"]), ("LARGE", &avatar["url"])] {
+                assert_eq!(told[size]["avatar"]["url"], *url, "{size}");
+                assert_eq!(told[size]["avatar"]["user"], own, "{size}");
+            }
+        }
     }
 }
 

@@ -242,4 +242,60 @@ mod tests {
         assert!(stream.next().await.expect("an error").is_err());
         assert!(stream.next().await.is_none());
     }
+
+    #[tokio::test]
+    async fn one_that_is_not_polled_holds_up_nobody() {
+        let events = Events::default();
+        let slow = || async {
+            tokio::task::yield_now().await;
+            Ok(1)
+        };
+        let (mut first, mut second) =
+            (events.follow("a".to_owned(), slow), events.follow("a".to_owned(), slow));
+        let mut stuck = pin!(first.next());
+        assert!(poll!(&mut stuck).is_pending());
+        events.publish("a");
+        assert!(poll!(&mut stuck).is_pending(), "it waits for the reading");
+        assert_eq!(second.next().await.ok(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_change_during_a_reading_is_read_too() {
+        let (events, counted) = (Events::default(), Counted::default());
+        let (value, changing) = (counted.value.clone(), events.clone());
+        let mut follower = events.follow("counter".to_owned(), move || {
+            let (before, changing) = (value.load(Ordering::Relaxed), changing.clone());
+            let value = value.clone();
+            async move {
+                if before == 1 {
+                    value.store(2, Ordering::Relaxed);
+                    changing.publish("counter");
+                }
+                Ok(before)
+            }
+        });
+        counted.set(&events, 1);
+        let mut told = Vec::new();
+        while told.last() != Some(&2) {
+            told.extend(follower.next().await.ok());
+        }
+        assert!(poll!(pin!(follower.next())).is_pending(), "after {told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_panics_is_an_error_and_not_the_last() {
+        let (events, counted) = (Events::default(), Counted::default());
+        let value = counted.value.clone();
+        let mut follower = events.follow("counter".to_owned(), move || {
+            let value = value.load(Ordering::Relaxed);
+            async move {
+                assert!(value != 13, "a reading that panics");
+                Ok(value)
+            }
+        });
+        counted.set(&events, 13);
+        assert!(follower.next().await.is_err());
+        counted.set(&events, 14);
+        assert_eq!(follower.next().await.ok(), Some(14));
+    }
 }

@@ -21,10 +21,10 @@ use super::question::Question;
 use super::slots::Slot;
 use super::types::Types;
 use super::{coercion, guard, omission, subscriptions};
-use crate::api::UploadRule;
+use crate::api::{Asked, UploadRule};
 use crate::config::graphql::Graphql;
 use crate::error::{ErrorCode, Failure};
-use crate::platform::vault::Hash;
+use crate::platform::vault::{self, Hash};
 
 /// What is wrong with a request, and where in the document.
 pub type Fault = (Failure, Option<Pos>);
@@ -161,9 +161,15 @@ impl Engine {
         )?;
         if let Some(field) = field {
             subscriptions::hoist(&mut document, question.operation_name.as_deref(), field);
+            subscriptions::shrink(&mut document, question.operation_name.as_deref());
         }
         omission::apply(&mut document, question.operation_name.as_deref(), &variables);
         let mut request = Request::new("").variables(variables);
+        if kind == OperationType::Subscription {
+            let name = question.operation_name.as_deref();
+            let asked = asked(&found.text, name, &request.variables);
+            request = request.data(asked);
+        }
         if let Some(name) = &question.operation_name {
             request = request.operation_name(name);
         }
@@ -240,6 +246,11 @@ impl Engine {
         }
         response
     }
+}
+
+/// What an operation asks for, in one value.
+fn asked(text: &str, name: Option<&str>, variables: &Variables) -> Asked {
+    Asked::new(vault::sha256(&serde_json::to_vec(&(text, name, variables)).expect("JSON")))
 }
 
 /// Whether an operation ran, as opposed to being refused by validation.

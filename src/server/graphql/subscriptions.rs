@@ -51,6 +51,27 @@ pub fn hoist(document: &mut ExecutableDocument, name: Option<&str>, field: Posit
     }
 }
 
+/// Gives back the room that parsing took and does not use: thousands of subscriptions keep their documents.
+pub fn shrink(document: &mut ExecutableDocument, name: Option<&str>) {
+    let Some(operation) = omission::operation(document, name) else { return };
+    let mut sets = vec![&mut operation.selection_set.node];
+    while let Some(set) = sets.pop() {
+        set.items.shrink_to_fit();
+        for item in &mut set.items {
+            match &mut item.node {
+                Selection::Field(field) => {
+                    field.node.arguments.shrink_to_fit();
+                    sets.push(&mut field.node.selection_set.node);
+                }
+                Selection::InlineFragment(inline) => {
+                    sets.push(&mut inline.node.selection_set.node);
+                }
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+}
+
 fn is_condition(directive: &Positioned<Directive>) -> bool {
     matches!(directive.node.name.node.as_str(), "skip" | "include")
 }

@@ -146,7 +146,7 @@ impl Conversation {
         };
         let over = self.endpoint.session_over(&asker);
         tokio::select! {
-            end = self.operate(asker) => end,
+            end = self.operate(&asker) => end,
             over = over => Some(session_is_over(over)),
             () = stopping.cancelled() => Some(Close::stopping()),
         }
@@ -197,14 +197,14 @@ impl Conversation {
     }
 
     /// Runs operations until one side has enough.
-    async fn operate(&mut self, asker: Asker) -> End {
+    async fn operate(&mut self, asker: &Asker) -> End {
         match self.exchange(asker).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn exchange(&mut self, asker: Asker) -> Result<std::convert::Infallible, End> {
+    async fn exchange(&mut self, asker: &Asker) -> Result<std::convert::Infallible, End> {
         let platform = self.endpoint.app.platform.clone();
         let most = self.endpoint.app.config.graphql.streams.operations;
         let mut operations: StreamMap<String, BoxStream<'static, Step>> = StreamMap::new();
