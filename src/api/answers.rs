@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_graphql::{Context, ErrorExtensionValues, Name, Value, resolver_utils::EnumType};
-use futures_util::stream::once;
+use futures_util::stream::{BoxStream, once};
 use futures_util::{Stream, StreamExt};
 
 use super::Demoted;
@@ -88,9 +88,10 @@ fn whole_seconds(wait: Duration) -> u64 {
 /// Answers a subscription with states as they come. One that cannot be read, or no longer may be, is its
 /// last answer.
 pub fn live<T>(
-    states: impl Stream<Item = Result<T, Error>>,
-) -> impl Stream<Item = Result<T, ApiError>> {
-    states.map(|state| state.map_err(ApiError::from))
+    states: impl Stream<Item = Result<T, Error>> + Send + 'static,
+) -> BoxStream<'static, Result<T, ApiError>> {
+    // In a box: async-graphql keeps room for a stream wherever it passes through.
+    states.map(|state| state.map_err(ApiError::from)).boxed()
 }
 
 /// The same for what only administrators may see: who is no longer one is told NOT_FOUND, and no more.
@@ -99,7 +100,8 @@ pub fn live_for_admins<T, S>(
     states: S,
 ) -> impl Stream<Item = Result<T, ApiError>> + use<T, S>
 where
-    S: Stream<Item = Result<T, Error>>,
+    T: Send + 'static,
+    S: Stream<Item = Result<T, Error>> + Send + 'static,
 {
     let Demoted(demoted) = ctx.data_unchecked::<Demoted>().clone();
     let lost = once(async { Err(Error::not_found("subscription")) });

@@ -1,6 +1,7 @@
 //! States that many subscribe to: what one of them was shown, others who ask for the same are shown too.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::parser::types::Field;
@@ -52,14 +53,14 @@ impl<T: OutputType + Remembers> OutputType for Shared<T> {
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
         let Some(asked) = ctx.data_opt::<Asked>() else { return self.0.resolve(ctx, field).await };
-        if let Some(value) = self.0.memo().get(&asked.whole) {
-            return Ok(value);
+        if let Some(value) = self.0.memo().get::<Arc<Value>>(&asked.whole) {
+            return Ok(Value::clone(&value));
         }
         asked.regards_viewer.store(false, Ordering::Relaxed);
         let value = self.0.resolve(ctx, field).await?;
         let has_errors = ctx.query_env.errors.lock().is_ok_and(|errors| !errors.is_empty());
         if !asked.regards_viewer.load(Ordering::Relaxed) && !has_errors {
-            self.0.memo().keep(asked.whole, value.clone());
+            self.0.memo().keep(asked.whole, Arc::new(value.clone()));
         }
         Ok(value)
     }
@@ -67,7 +68,6 @@ impl<T: OutputType + Remembers> OutputType for Shared<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
 
     use async_graphql::{Context, EmptyMutation, EmptySubscription, Object, Request, Schema};

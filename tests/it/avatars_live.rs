@@ -253,7 +253,7 @@ async fn everybody_is_told_what_is_theirs_of_a_change_that_many_share() {
     for red in [10, 200] {
         let avatar = bob.upload_picture(red).await;
         for (socket, is_own) in &mut sockets {
-            let own = (*is_own).then(|| json!({ "id": id })).unwrap_or_default();
+            let own = if *is_own { json!({ "id": id }) } else { Value::Null };
             let mut told: HashMap<String, Value> = HashMap::new();
             for _ in 0..3 {
                 let message = socket.hear().await;

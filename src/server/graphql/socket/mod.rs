@@ -113,14 +113,16 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Respo
         .ok_or_else(no_protocol)?;
     let (tasks, endpoint) = (endpoint.app.tasks.clone(), endpoint.clone());
     Ok(upgrade.on_upgrade(move |socket| {
-        tasks.track_future(Conversation { endpoint, protocol, socket }.hold(asker))
+        tasks
+            .track_future(Conversation { endpoint, protocol, socket: Box::new(socket) }.hold(asker))
     }))
 }
 
 struct Conversation {
     endpoint: Arc<Endpoint>,
     protocol: Protocol,
-    socket: WebSocket,
+    /// In a box: the task would have room for each place that it passes through.
+    socket: Box<WebSocket>,
 }
 
 impl Conversation {
