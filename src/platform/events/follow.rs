@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use futures_util::stream::try_unfold;
 use futures_util::{FutureExt, Stream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Events, Listener};
 use crate::error::{Error, Result};
@@ -30,6 +30,7 @@ struct Reader<T> {
     /// What the last reading came to, and the version it has at least.
     states: watch::Sender<(u64, Option<Result<T>>)>,
     is_reading: AtomicBool,
+    turns: Arc<Semaphore>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Reads for Reader<T> {
@@ -43,7 +44,10 @@ impl<T: Clone + Send + Sync + 'static> Reads for Reader<T> {
 impl<T: Clone + Send + Sync + 'static> Reader<T> {
     /// Reads until nothing has changed meanwhile.
     async fn read_all(self: Arc<Self>) {
+        let turns = self.turns.clone();
         loop {
+            // Never closed, so there is one.
+            let _turn = turns.acquire().await;
             // What is read now has every change that was told before.
             let version = *self.version.borrow();
             let read = AssertUnwindSafe((self.read)()).catch_unwind().await;
@@ -121,6 +125,7 @@ impl Events {
                 version: topic.version.clone(),
                 states: watch::Sender::new((0, None)),
                 is_reading: AtomicBool::new(false),
+                turns: self.readings.clone(),
             });
             readers.push(reader.clone());
             reader

@@ -12,7 +12,7 @@ use follow::Reads;
 use others::Others;
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 mod carry;
 mod follow;
@@ -23,12 +23,23 @@ pub use carry::{carry, try_redis};
 pub use follow::Follower;
 pub use others::{Figures, Link};
 
+/// How many states are read at once.
+const READINGS: usize = 4;
+
 /// The topics that somebody listens to, in this process.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Events {
     topics: Arc<Mutex<HashMap<String, Arc<Topic>>>>,
     /// None: there is no Redis, and this instance is alone.
     others: Option<Arc<Others>>,
+    /// So many states are read at once: after a gap it is all of them.
+    readings: Arc<Semaphore>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 #[derive(Default)]
@@ -59,7 +70,8 @@ impl Events {
     /// With the other instances at the other side of a Redis, if there is one: [`carry`] goes there and back.
     pub fn new(redis_url: Option<SecretString>) -> Self {
         let others = redis_url.map(|url| Arc::new(Others::new(url)));
-        Self { topics: Arc::default(), others }
+        let readings = Arc::new(Semaphore::new(READINGS));
+        Self { topics: Arc::default(), others, readings }
     }
 
     /// Tells that something changed, on every instance. Call it when the change is committed.
