@@ -205,6 +205,26 @@ async fn those_who_ask_at_once_share_one_call_and_outlive_its_first_caller() {
 }
 
 #[tokio::test]
+async fn what_was_begun_is_ended_when_the_client_leaves() {
+    on_each_shared_database(async |place| {
+        let upstream = Upstream::start().await;
+        let app = messagebird(place, &upstream).await;
+        let told = Arc::new(Notify::new());
+        upstream.will([Reply::Held(told.clone(), found())]);
+        let ann = app.signed_in("ann").await;
+        let adding = tokio::spawn(async move { ann.add_contact("Bob", PHONE).await.errors() });
+        upstream.has_got(1).await;
+        adding.abort();
+        assert!(adding.await.expect_err("it left").is_cancelled());
+        told.notify_one();
+        while app.count("SELECT COUNT(*) FROM contacts").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_good_answer_holds_thirty_days_and_a_bad_one_a_day() {
     on_each_shared_database(async |place| {
         let upstream = Upstream::start().await;

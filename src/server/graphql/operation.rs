@@ -1,7 +1,7 @@
 //! Running one operation for somebody, whatever carries its answers.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use async_graphql::{Response, ServerError, Value};
 use axum::http::request::Parts;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, Stream, StreamExt};
+use tracing::Instrument;
 
 use super::Endpoint;
 use super::answer::{self, complete};
@@ -63,9 +64,22 @@ impl Endpoint {
     /// Runs a query or a mutation.
     pub async fn execute(&self, prepared: Prepared, asker: &Asker) -> Response {
         let prepared = self.with_data(prepared, asker);
-        let mut response = self.engine.execute(prepared).await;
+        let mut response = self.run(prepared).await;
         complete(&mut response.errors, &asker.id);
         response
+    }
+
+    /// A mutation goes on when its client leaves: what it has written it also tells.
+    async fn run(&self, prepared: Prepared) -> Response {
+        let (engine, kind) = (self.engine.clone(), prepared.kind);
+        let running = async move { engine.execute(prepared).await };
+        if kind != OperationType::Mutation {
+            return running.await;
+        }
+        match self.app.tasks.spawn(running.in_current_span()).await {
+            Ok(response) => response,
+            Err(error) => resume_unwind(error.into_panic()),
+        }
     }
 
     /// Checks and runs an operation of a socket, which may be older than its user's rights.
@@ -94,10 +108,12 @@ impl Endpoint {
     pub fn steps(self: &Arc<Self>, prepared: Prepared, asker: &Asker) -> BoxStream<'static, Step> {
         let (kind, id) = (prepared.kind, asker.id.clone());
         let prepared = self.with_data(prepared, asker);
-        let engine = self.engine.clone();
         let answers = match kind {
-            OperationType::Subscription => engine.stream(prepared),
-            _ => stream::once(async move { engine.execute(prepared).await }).boxed(),
+            OperationType::Subscription => self.engine.clone().stream(prepared),
+            _ => {
+                let endpoint = self.clone();
+                stream::once(async move { endpoint.run(prepared).await }).boxed()
+            }
         };
         let over = stream::once(std::future::ready(Step::Complete));
         let told = id.clone();
