@@ -38,8 +38,14 @@ pub async fn book(
     let refused = |what: &str, field: &'static str| -> Error {
         Failure::new(ErrorCode::Conflict, what).at(field).into()
     };
+    let booked_before = || refused("This was booked before.", "reference");
     let Some(wallet) = wallets::add(tx, user, amount, now).await? else {
-        return Err(refused("The wallet has too few coins for it, or too many.", "amount"));
+        // Coins that were taken already may be what is lacking now.
+        let booked = coin_entries::of_references(tx, &[reference]).await?;
+        return Err(match booked.is_empty() {
+            true => refused("The wallet has too few coins for it, or too many.", "amount"),
+            false => booked_before(),
+        });
     };
     let entry = Entry {
         user_id: user,
@@ -54,9 +60,7 @@ pub async fn book(
     };
     match coin_entries::insert(tx, entry.clone()).await {
         Ok(()) => Ok(entry),
-        Err(error) if coin_entries::is_booked(&error) => {
-            Err(refused("This was booked before.", "reference"))
-        }
+        Err(error) if coin_entries::is_booked(&error) => Err(booked_before()),
         Err(error) => Err(error.into()),
     }
 }

@@ -13,7 +13,9 @@ use crate::server::{self, graphql::Engine};
 mod account;
 mod admin;
 mod check;
+mod coins;
 mod keys;
+mod ledger;
 mod migrate;
 mod schema;
 mod serve;
@@ -40,6 +42,12 @@ enum Command {
     /// Looks after accounts.
     #[command(subcommand)]
     Account(account::Account),
+    /// Sets somebody's coins right.
+    #[command(subcommand)]
+    Coins(coins::Coins),
+    /// Looks after the ledger of coins.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Looks after the keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -91,6 +99,8 @@ async fn dispatch(command: Command) -> Result<(), Complaint> {
         Command::Schema => schema::run(),
         Command::Admin(what) => admin::run(what).await,
         Command::Account(what) => account::run(what).await,
+        Command::Coins(what) => coins::run(what).await,
+        Command::Ledger(what) => ledger::run(what).await,
         Command::Keys(what) => keys::run(what).await,
         Command::Check => check::run().await,
     }

@@ -77,7 +77,7 @@ async fn an_operator_sets_coins_right_and_never_below_nothing() {
         };
         let entry = adjust(5, "a gift", Some("ticket 1")).await.expect("booked");
         assert_eq!((entry.amount, entry.balance_after, entry.reason), (5, 5, Reason::Adjustment));
-        adjust(-3, "too many", None).await.expect("booked");
+        adjust(-3, "too many", Some("ticket 2")).await.expect("booked");
         let most = coins::MOST;
         for (amount, note, reference, code, field) in [
             (0, "x", None, ErrorCode::BadUserInput, "amount"),
@@ -89,6 +89,7 @@ async fn an_operator_sets_coins_right_and_never_below_nothing() {
             (i64::MAX, "x", None, ErrorCode::Conflict, "amount"),
             (i64::MIN, "x", None, ErrorCode::Conflict, "amount"),
             (1, "again", Some("ticket 1"), ErrorCode::Conflict, "reference"),
+            (-3, "there are too few by now", Some("ticket 2"), ErrorCode::Conflict, "reference"),
         ] {
             let error = adjust(amount, note, reference).await.expect_err("refused");
             let told = &error.failures()[0];

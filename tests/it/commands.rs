@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::binary::{Serving, switchboard};
 use crate::support::redis::Redis;
 use crate::support::upstream::Upstream;
-use crate::support::{PASSWORD, Place, TestApp, on_each_shared_database, query};
+use crate::support::{PASSWORD, Place, RING, TestApp, on_each_shared_database, query};
 
 fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     switchboard(folder, settings, arguments).output().expect("it runs")
@@ -241,6 +241,66 @@ async fn an_account_is_recovered_while_it_serves() {
         assert!(reset["data"]["resetPassword"]["accessToken"].is_string(), "{reset}");
         let said = bad(run(folder.path(), &settings, &["account", "recover", "nobody"]));
         assert!(said.contains("nobody has the identifier nobody"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn coins_are_set_right_and_the_ledger_is_verified_while_it_serves() {
+    on_each_shared_database(async |place| {
+        let folder = folder();
+        let url = place.url();
+        let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEYS", RING)];
+        let serving = Serving::start(folder.path(), &settings);
+        let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
+        let signup = serving.send(query!("signup"), input, None).await;
+        let token = signup["data"]["signup"]["accessToken"].as_str().expect("a token").to_owned();
+        let adjust = |amount: &str, more: &[&str]| {
+            let arguments =
+                [&["coins", "adjust", "ANN", amount, "--note", "a gift"], more].concat();
+            run(folder.path(), &settings, &arguments)
+        };
+        let said = good(adjust("9007199254740991", &["--reference", "ticket 1"]));
+        assert!(said.starts_with("ann (usr_"), "{said}");
+        assert!(said.contains(": +9007199254740991 makes 9007199254740991 coins."), "{said}");
+        assert!(said.ends_with("Booked as adjustment:ticket 1.\n"), "{said}");
+        let said = good(adjust("-9007199254740989", &[]));
+        assert!(said.contains(": -9007199254740989 makes 2 coins."), "{said}");
+        for (amount, more, told) in [
+            (
+                "1",
+                &["--reference", "ticket 1"][..],
+                "switchboard: reference: This was booked before.",
+            ),
+            ("-3", &[], "switchboard: amount: The wallet has too few coins for it, or too many."),
+            ("9007199254740990", &[], "switchboard: amount: The wallet has too few coins"),
+            ("-9223372036854775808", &[], "switchboard: amount: The wallet has too few coins"),
+            ("0", &[], "switchboard: amount: No coins are no adjustment."),
+            ("9223372036854775808", &[], "number too large"),
+            ("1.5", &[], "invalid digit"),
+            ("1", &["--reference", ""], "switchboard: reference: "),
+        ] {
+            let said = bad(adjust(amount, more));
+            assert!(said.contains(told), "{amount} {more:?}: {said}");
+        }
+        let nobody = ["coins", "adjust", "nobody", "1", "--note", "x"];
+        let said = bad(run(folder.path(), &settings, &nobody));
+        assert!(said.contains("nobody has the identifier nobody"), "{said}");
+        let unsaid = bad(run(folder.path(), &settings, &["coins", "adjust", "ann", "1"]));
+        assert!(unsaid.contains("--note"), "{unsaid}");
+        let wallet = serving.send(query!("wallet"), json!({}), Some(&token)).await;
+        assert_eq!(wallet["data"]["me"]["wallet"]["balance"], 2, "{wallet}");
+
+        let verify = || run(folder.path(), &settings, &["ledger", "verify"]);
+        assert_eq!(good(verify()), "accounts: 1\nentries: 2\ndifferences: 0\n");
+        let app = TestApp::new(place).await;
+        app.sql("UPDATE wallets SET balance = 3").await.expect("done");
+        let output = verify();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stdout.clone()).expect("text");
+        assert!(said.starts_with("accounts: 1\nentries: 2\ndifferences: 1\n  usr_"), "{said}");
+        assert!(said.ends_with(": the wallet holds 3, its entries come to 2\n"), "{said}");
+        assert_eq!(bad(output), "switchboard: the ledger does not add up\n");
     })
     .await;
 }
