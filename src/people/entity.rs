@@ -1,6 +1,7 @@
 //! The users table and its finders. A deleted user is found by none of them.
 
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
 
 use super::identity::Identifier;
@@ -109,8 +110,9 @@ fn deleted() -> Error {
 /// # Errors
 /// Those of the database.
 pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>, DbErr> {
-    // SQLite has one writer, and no such clause.
-    living().filter(Column::Id.eq(id)).lock_exclusive().one(tx).await
+    // SQLite has one writer, and no such clause. Rows that refer to theirs can be added meanwhile: whoever adds one
+    // may hold what the holder of this lock waits for.
+    living().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
 }
 
 /// The people of some ids.

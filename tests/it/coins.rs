@@ -140,6 +140,43 @@ async fn coins_that_come_and_go_at_once_add_up() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rounds_are_won_while_coins_are_set_right_and_accounts_deleted() {
+    on_each_shared_database(async |place| {
+        let settings = [("LIMIT_PLAYS", "1000"), ("DATABASE_CONNECTIONS", "8")];
+        let app = TestApp::with(place, &settings).await;
+        for turn in 0..8 {
+            let ann = app.signed_in(&format!("ann{turn}")).await;
+            let user = id_of(&ann).await;
+            let rounds = join_all((0..8).map(|_| ann.round_of("COIN_FLIP"))).await;
+            let plays = rounds.iter().map(async |round| {
+                let played = ann.play(round, json!({ "coinFlip": "HEADS" }), "seed").await;
+                let is_lost = ["UNAUTHENTICATED", "NOT_FOUND", "ROUND_EXPIRED"];
+                let errors = played.errors();
+                assert!(errors.iter().all(|error| is_lost.contains(&&**error)), "{errors:?}");
+            });
+            let adjustments = (0..8).map(async |_| {
+                let booked = coins::adjust(&app.app.platform, user, 1, "a gift", None).await;
+                let refused = booked.err().map(|error| error.code());
+                assert!(refused.is_none_or(|code| code == ErrorCode::NotFound), "{refused:?}");
+            });
+            let deletion = async {
+                if turn % 2 == 1 {
+                    let input = json!({ "input": { "password": PASSWORD } });
+                    ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+                }
+            };
+            tokio::join!(join_all(plays), join_all(adjustments), deletion);
+        }
+        let ledger = coins::verify(&app.app.platform, |_| ()).await.expect("read");
+        assert!(ledger.is_consistent(), "{ledger:?}");
+        let won = app.count("SELECT COUNT(*) FROM rounds WHERE won").await;
+        let paid = "SELECT COUNT(*) FROM coin_entries WHERE reason = 'GAME_REWARD'";
+        assert_eq!(app.count(paid).await, won);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_ledger_that_was_tampered_with_is_told() {
     on_each_database(async |app| {
