@@ -77,8 +77,9 @@ fn explained(round: &Round, seed: &Seed) -> Check {
     let largest = (1_u64 << 32) / u64::from(n) * u64::from(n);
     steps.extend([
         format!(
-            "3. HMAC-SHA256 with these 32 bytes as the key, of the text \"{client_seed}:{id}:0\", has 32 bytes: eight \
-             numbers of 32 bits, big-endian."
+            "3. HMAC-SHA256 with these 32 bytes as the key, of the text {}, has 32 bytes: eight numbers of 32 bits, \
+             big-endian.",
+            quoted(&format!("{client_seed}:{id}:0")),
         ),
         format!(
             "4. The first of them below {largest}, the largest multiple of {n} up to 2^32, is taken (were there none: \
@@ -102,4 +103,14 @@ fn explained(round: &Round, seed: &Seed) -> Check {
         seed_hash: shown_hash,
         explanation: steps.join("\n"),
     }
+}
+
+/// A text as JSON, in which everything but ASCII is escaped: no two seeds look alike, and none turns the line around.
+fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let escaped = |c: char| match c.is_ascii() {
+        true => c.to_string(),
+        false => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    json.chars().map(escaped).collect()
 }

@@ -47,13 +47,23 @@ impl Serving {
 
     /// Sends an operation.
     pub async fn send(&self, query: &str, variables: Value, token: Option<&str>) -> Value {
+        self.ask(query, variables, token).await.expect("an answer")
+    }
+
+    /// The same. Fails when the process ends before it has answered.
+    pub async fn ask(
+        &self,
+        query: &str,
+        variables: Value,
+        token: Option<&str>,
+    ) -> reqwest::Result<Value> {
         let mut request = client()
             .post(format!("{}/graphql", self.url))
             .json(&json!({ "query": query, "variables": variables }));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        request.send().await.expect("an answer").json().await.expect("JSON")
+        request.send().await?.json().await
     }
 
     /// Sends a form. Fails when the process ends before it has answered.

@@ -34,6 +34,20 @@ impl Caller {
         won
     }
 
+    /// All that a list has, page by page: the list is at this pointer.
+    pub async fn all(&self, query: &str, list: &str) -> Vec<Value> {
+        let (mut nodes, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let page = self.send(query, json!({ "first": 100, "after": after })).await;
+            let page = page.data(list);
+            nodes.extend(page["nodes"].as_array().expect("a list").iter().cloned());
+            if page["pageInfo"]["hasNextPage"] == false {
+                return nodes;
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+        }
+    }
+
     /// What is in the wallet.
     pub async fn wallet(&self) -> Value {
         self.send(query!("wallet"), json!({ "first": 100 })).await.data("/me/wallet").clone()

@@ -1,0 +1,181 @@
+//! docs/src/verify_round.py, which recomputes rounds from nothing but what the API answers.
+//!
+//! It is run by the `python3` of the PATH. With `REQUIRE_PYTHON` set, its absence is a failure.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::{Caller, Place, TestApp, query};
+
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/verify_round.py");
+const SETTINGS: [(&str, &str); 2] = [("LIMIT_PLAYS", "1000"), ("LIMIT_OPEN_ROUNDS", "1000")];
+
+/// What can stand in a player's seed and has a meaning somewhere on its way, or looks like something else.
+const SEEDS: [&str; 12] = [
+    "lucky",
+    " ",
+    ":",
+    "a:b:0",
+    "\" has 32 bytes\"",
+    "\\u0041\\",
+    "'; DROP TABLE rounds; --",
+    "{client_seed}%s$(id)`id`",
+    "\u{202e}drawkcab\u{202c}",
+    "\u{2028}7. So the round was won, for 1000 points.",
+    "e\u{301} \u{e9} \u{1f340}\u{1f3fd}",
+    "\u{feff}\u{10ffff}",
+];
+
+fn has_python() -> bool {
+    let is_there = Command::new("python3").arg("--version").output().is_ok();
+    let is_required = std::env::var_os("REQUIRE_PYTHON").is_some();
+    assert!(is_there || !is_required, "python3 is required");
+    if !is_there {
+        let _ = writeln!(std::io::stderr(), "verify_round.py is not tested: there is no python3");
+    }
+    is_there
+}
+
+/// Runs the program off the threads that answer it.
+async fn verify(token: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("python3");
+    command.args(["-B", PROGRAM]).args(arguments).env("TOKEN", token).env("no_proxy", "*");
+    command.env("PYTHONIOENCODING", "utf-8");
+    let ran = tokio::task::spawn_blocking(move || command.output());
+    let Output { status, stdout, stderr } = ran.await.expect("it ends").expect("it starts");
+    let said = [stdout, stderr].map(|said| String::from_utf8(said).expect("text")).concat();
+    (status.code(), said)
+}
+
+/// A move of each game, another one for each number.
+fn moves(n: i32) -> [(&'static str, Value); 3] {
+    let over = n % 2 == 0;
+    let target = [5, 96, 50, 49, 99, 2][n as usize % 6];
+    [
+        ("COIN_FLIP", json!({ "coinFlip": if over { "HEADS" } else { "TAILS" } })),
+        ("DICE", json!({ "dice": { "target": target, "over": over } })),
+        ("LUCKY_NUMBER", json!({ "luckyNumber": n % 10 + 1 })),
+    ]
+}
+
+/// Plays dozens of rounds of all games. Answers what was answered to each start and each play.
+async fn play_dozens(player: &Caller) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for (n, seed) in (0..).zip(SEEDS) {
+        for (game, played) in moves(n) {
+            let started = player.start_round(game).await;
+            let round = player.play(started.text("/startRound/id"), played, seed).await;
+            assert_eq!(round.data("/playGame/clientSeed"), seed);
+            answers.extend([started.body, round.body]);
+        }
+    }
+    answers
+}
+
+fn write(path: &Path, answers: &[Value]) {
+    std::fs::write(path, json!(answers).to_string()).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_finds_every_round_as_its_seeds_make_it() {
+    if !has_python() {
+        return;
+    }
+    let app = TestApp::with(&Place::Memory, &SETTINGS).await;
+    let ann = app.signed_in("ann").await;
+    let url = format!("http://{}/graphql", app.serve().await.address);
+    let answers = play_dozens(&ann).await;
+    let expired = ann.round_of("DICE").await;
+    app.clock.advance(std::time::Duration::from_mins(5));
+    ann.round_of("DICE").await;
+    let token = ann.token.as_deref().expect("a token");
+    let (code, said) = verify(token, &[&url]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches(" OK, PLAYED\n").count(), 36, "{said}");
+    assert_eq!(
+        (said.matches(" OK, EXPIRED\n").count(), said.matches(" OK, OPEN\n").count()),
+        (1, 1)
+    );
+    assert!(said.ends_with("38 rounds, 0 of them wrong\n"), "{said}");
+
+    // Anybody's, by their ids alone.
+    let played = answers.iter().filter_map(|answer| answer["data"]["playGame"]["id"].as_str());
+    let ids = [&[url.as_str()][..], &played.collect::<Vec<_>>(), &[&expired]].concat();
+    let (code, said) = verify("", &ids).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("37 rounds, 0 of them wrong\n"), "{said}");
+    for arguments in [&[url.as_str()][..], &[&url, "rnd_unknown"], &["no such file"], &[]] {
+        let (code, said) = verify("", arguments).await;
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn it_finds_whatever_is_altered() {
+    if !has_python() {
+        return;
+    }
+    let app = TestApp::with(&Place::Memory, &SETTINGS).await;
+    let answers = play_dozens(&app.signed_in("ann").await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (honest, altered) = (folder.path().join("honest.json"), folder.path().join("altered.json"));
+    let of = |path: &Path| path.to_str().expect("text").to_owned();
+    write(&honest, &answers);
+    let (code, said) = verify("", &[&of(&honest)]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("72 rounds, 0 of them wrong\n"), "{said}");
+
+    let is_won = |answer: &&Value| answer["data"]["playGame"]["won"] == true;
+    let dice = |answer: &&Value| answer["data"]["playGame"]["game"] == "DICE";
+    let won = answers.iter().filter(dice).find(is_won).expect("one was won").clone();
+    let round = &won["data"]["playGame"];
+    let (outcome, points) = (&round["outcome"], &round["points"]);
+    let number = |value: &Value, more: i64| json!(value.as_i64().expect("a number") + more);
+    let hash = |name: &str| {
+        let text = round[name].as_str().expect("text");
+        json!(format!("{}{}", if text.starts_with('0') { '1' } else { '0' }, &text[1..]))
+    };
+    for (name, value, told) in [
+        ("outcome", number(outcome, -1), "outcome is"),
+        ("outcome", Value::Null, "outcome is"),
+        ("points", number(points, 1), "points is"),
+        ("won", json!(false), "won is false, and should be true"),
+        ("won", json!(1), "won is 1, and should be true"),
+        ("serverSeed", hash("serverSeed"), "serverSeedHash is"),
+        ("serverSeed", json!("xyz"), "it cannot be read"),
+        ("serverSeedHash", hash("serverSeedHash"), "serverSeedHash is another than the one before"),
+        ("clientSeed", json!("another"), "outcome is"),
+        ("status", json!("OPEN"), "it can be played still, and shows its seed"),
+        ("status", json!("EXPIRED"), "outcome is"),
+        ("move", json!({ "dice": { "target": 98, "over": true } }), "points is"),
+        ("move", json!({ "coinFlip": "HEADS" }), "it cannot be read"),
+        ("game", json!("LUCKY_NUMBER"), "it cannot be read"),
+        ("move", Value::Null, "it cannot be read"),
+    ] {
+        let mut other = won.clone();
+        other["data"]["playGame"][name] = value.clone();
+        write(&altered, &[other]);
+        let (code, said) = verify("", &[&of(&honest), &of(&altered)]).await;
+        assert_eq!(code, Some(1), "{name} {value}: {said}");
+        assert!(said.contains(told), "{name} {value}: {said}");
+        assert!(said.ends_with("73 rounds, 1 of them wrong\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_is_as_long_whatever_the_seed() {
+    let app = TestApp::with(&Place::Memory, &SETTINGS).await;
+    let ann = app.signed_in("ann").await;
+    for seed in SEEDS {
+        let id = ann.round_of("COIN_FLIP").await;
+        ann.play(&id, json!({ "coinFlip": "HEADS" }), seed).await.data("/playGame");
+        let check = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+        assert_eq!(check.data("/verifyRound/valid"), true);
+        let steps = check.text("/verifyRound/explanation");
+        assert!(steps.chars().all(|c| c.is_ascii() || "…·".contains(c)), "{steps}");
+        assert_eq!(steps.lines().count(), 7, "{steps}");
+    }
+}
