@@ -33,6 +33,18 @@ static TABS: LazyLock<Vec<Tab>> = LazyLock::new(|| {
         Tab::new(include_str!("tabs/remove_contact.graphql"))
             .with(&json!({ "id": "<paste addContact.id>" }))
             .signed_in(),
+        Tab::new(include_str!("tabs/start_round.graphql"))
+            .with(&json!({ "game": "COIN_FLIP" }))
+            .signed_in(),
+        Tab::new(include_str!("tabs/play_game.graphql"))
+            .with(&json!({ "input": {
+                "roundId": "<paste startRound.id>",
+                "move": { "coinFlip": "HEADS" },
+                "clientSeed": "a four-leaf clover"
+            } }))
+            .signed_in(),
+        Tab::new(include_str!("tabs/verify_round.graphql"))
+            .with(&json!({ "id": "<paste startRound.id>" })),
         Tab::new(include_str!("tabs/refresh.graphql"))
             .with(&json!({ "refreshToken": "<paste login.refreshToken>" })),
         Tab::new(include_str!("tabs/logout.graphql")).signed_in(),
