@@ -17,9 +17,13 @@ use serde_json::json;
 
 use crate::support::{Place, TestApp};
 
-/// What no page needs to show: these two always answer, the second with the table of errors.md.
-const NOT_SHOWN: [(&str, &str); 3] =
-    [("authenticated", "failing"), ("errorCodes", "failing"), ("errorCodes", "good")];
+/// What no page needs to show: these always answer, `errorCodes` with the table of errors.md.
+const NOT_SHOWN: [(&str, &str); 4] = [
+    ("authenticated", "failing"),
+    ("errorCodes", "failing"),
+    ("errorCodes", "good"),
+    ("games", "failing"),
+];
 
 #[tokio::test]
 async fn every_example_shows_what_the_program_answers() {
@@ -55,6 +59,14 @@ fn the_page_of_the_listener_has_the_files_of_the_program() {
         let shown = format!("```{language} {file}\n{text}```\n");
         assert!(page.contains(&shown), "docs/src/listener.md has another {file}");
     }
+}
+
+#[test]
+fn the_page_of_the_games_has_the_formula_of_its_program() {
+    let (page, program) = (read("docs/src/games.md"), read("docs/src/verify_round.py"));
+    let (_, shown) = page.split_once("```python\n").expect("a block of Python");
+    let (shown, _) = shown.split_once("```\n").expect("its end");
+    assert!(program.contains(shown), "docs/src/games.md has another formula");
 }
 
 #[test]
@@ -118,7 +130,12 @@ fn pages() -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root().join(&folder)).expect("a folder") {
             let path = folder.join(entry.expect("an entry").file_name());
-            if path.extension().is_none() { folders.push(path) } else { pages.push(path) }
+            match path.extension() {
+                None => folders.push(path),
+                Some(extension) if extension == "md" => pages.push(path),
+                // A program that a page leads to.
+                Some(_) => {}
+            }
         }
     }
     pages.sort();
