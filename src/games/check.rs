@@ -1,5 +1,7 @@
 //! Checking a round, for anybody who has its id: how its outcome follows from the seeds, step by step.
 
+use std::fmt::Write;
+
 use data_encoding::HEXLOWER;
 
 use super::entity::rounds::{self, Model as Round, Status};
@@ -107,10 +109,15 @@ fn explained(round: &Round, seed: &Seed) -> Check {
 
 /// A text as JSON, in which everything but ASCII is escaped: no two seeds look alike, and none turns the line around.
 fn quoted(text: &str) -> String {
-    let json = serde_json::Value::from(text).to_string();
-    let escaped = |c: char| match c.is_ascii() {
-        true => c.to_string(),
-        false => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-    };
-    json.chars().map(escaped).collect()
+    let mut quoted = String::new();
+    for c in serde_json::Value::from(text).to_string().chars() {
+        if c.is_ascii() {
+            quoted.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(quoted, "\\u{unit:04x}");
+        }
+    }
+    quoted
 }

@@ -116,8 +116,8 @@ async fn coins_that_come_and_go_at_once_add_up() {
         let other = app.beside(place, &[]).await;
         let users =
             [id_of(&app.signed_in("ann").await).await, id_of(&app.signed_in("bob").await).await];
-        let movements = (0..60_i64).map(async |n| {
-            let (app, user) = ([&app, &other][n as usize % 2], users[n as usize % 3 % 2]);
+        let movements = (0..60_usize).map(async |n| {
+            let (app, user) = ([&app, &other][n % 2], users[n % 3 % 2]);
             let amount = if n % 4 == 3 { -3 } else { 2 };
             // Each is asked for twice, as by somebody who got no answer.
             let reference = format!("ticket {}", n / 2);

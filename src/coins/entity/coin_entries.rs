@@ -100,7 +100,7 @@ pub async fn steps(
     let mut entries = Entity::find().select_only().columns(columns);
     if let Some((user, number)) = after {
         // Row values, which both databases walk along the key.
-        let place = Expr::tuple([Column::UserId, Column::Number].map(|column| Expr::col(column)));
+        let place = Expr::tuple([Column::UserId, Column::Number].map(Expr::col));
         entries = entries.filter(place.gt(Expr::tuple([user.into(), number.into()])));
     }
     let until = until.map(|user| Column::UserId.lte(user));
