@@ -244,7 +244,9 @@ mod tests {
     use crate::config::Config;
 
     const SDL: &str = "
-        type Query { a: Query, b: Int, list(first: Int, after: String): Page, all: [Query!]! }
+        type Query { a: Query, b: Int, list(first: Int, after: String): Page, all: [Query!]!,
+            board(first: Int! = 10): Board }
+        type Board { id: ID!, entries: [Query!]! }
         type Page { nodes: [Query!]!, pageInfo: PageInfo! }
         type PageInfo { hasNextPage: Boolean! }
         schema { query: Query }
@@ -350,6 +352,8 @@ mod tests {
         assert_eq!(cost(default, json!({ "n": 2 })), Ok(5));
         let nested = "{ list(first: 100) { nodes { list(first: 100) { nodes { b } } } } }";
         assert_eq!(cost(nested, json!({})), Err(ErrorCode::QueryTooComplex));
+        let board = "{ board(first: 100) { entries { b } } }";
+        assert_eq!(cost(board, json!({})), Ok(201), "the rows of what is no connection");
         let by_fragment = "{ list(first: 2) { ...P } } fragment P on Page { nodes { b } }";
         assert_eq!(cost(by_fragment, json!({})), Ok(5));
     }

@@ -55,6 +55,11 @@ impl Field {
     pub fn is_paged(&self) -> bool {
         self.arguments.contains_key("first")
     }
+
+    /// The same, with the rows in a list of what it answers.
+    fn is_page(&self) -> bool {
+        self.is_paged() && !self.is_list
+    }
 }
 
 /// Arguments, or the fields of an input object, by their names, in the order of the schema.
@@ -95,7 +100,24 @@ impl Types {
                 }
             }
         }
+        types.count_pages_once();
         types
+    }
+
+    /// The lists of what a field with `first` answers are as long as that says, which counts already.
+    fn count_pages_once(&mut self) {
+        let answered = |kind: &Kind| match kind {
+            Kind::Composite(fields) => {
+                fields.values().filter(|it| it.is_page()).map(|it| it.of.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let pages: Vec<String> = self.kinds.values().flat_map(answered).collect();
+        for page in pages {
+            if let Some(Kind::Composite(fields)) = self.kinds.get_mut(&page) {
+                fields.values_mut().for_each(|field| field.is_list = false);
+            }
+        }
     }
 
     /// The type of an operation's top fields.
@@ -149,11 +171,10 @@ fn kind(kind: TypeKind, is_one_of: bool) -> Kind {
 }
 
 fn fields(fields: Vec<Positioned<FieldDefinition>>) -> HashMap<String, Field> {
-    let is_page = fields.iter().any(|field| field.node.name.node == "pageInfo");
     let read = |field: Positioned<FieldDefinition>| {
         let field = field.node;
         let of = innermost(&field.ty.node).to_owned();
-        let is_list = !is_page && matches!(field.ty.node.base, BaseType::List(_));
+        let is_list = matches!(field.ty.node.base, BaseType::List(_));
         (field.name.to_string(), Field { arguments: inputs(field.arguments), of, is_list })
     };
     fields.into_iter().map(read).collect()
