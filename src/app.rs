@@ -164,7 +164,7 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 13] = [
+const JOBS: [Job; 15] = [
     Job {
         woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
@@ -174,6 +174,11 @@ const JOBS: [Job; 13] = [
     Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| budget::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| games::expire_due(&app.platform).boxed() },
+    Job { woken: |_| Woken::Never, run: |app| games::sweep(&app.platform).boxed() },
+    Job {
+        woken: |app| Woken::By(&app.games.boards.wake),
+        run: |app| games::tally(&app.games.boards, &app.platform).boxed(),
+    },
     Job {
         woken: |app| Woken::By(&app.accounts.resets),
         run: |app| accounts::send_resets(&app.accounts, &app.platform).boxed(),

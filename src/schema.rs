@@ -11,13 +11,23 @@ use crate::avatars::MOST_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::contacts::graphql::{ContactMutation, Contacts};
-use crate::games::graphql::{GameMutation, GameQuery, RoundPage};
+use crate::games::graphql::{
+    GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
+};
 use crate::messages::graphql::{MessageMutation, MessagePage, MessageQuery, MessageSubscription};
 use crate::people::graphql::PeopleQuery;
 
 /// Reading. A field that fails is null beside its error; the others answer all the same.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, CodeQuery, PeopleQuery, GameQuery, CoinQuery, MessageQuery);
+pub struct Query(
+    AccountQuery,
+    CodeQuery,
+    PeopleQuery,
+    GameQuery,
+    LeaderboardQuery,
+    CoinQuery,
+    MessageQuery,
+);
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
 #[derive(MergedObject, Default)]
@@ -39,6 +49,7 @@ pub struct Mutation(
 pub struct Subscription(
     CodeSubscription,
     AvatarSubscription,
+    LeaderboardSubscription,
     CoinSubscription,
     MessageSubscription,
 );

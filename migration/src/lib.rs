@@ -22,6 +22,7 @@ mod m0010_installation;
 mod m0011_avatar_discards;
 mod m0012_coins;
 mod m0013_rounds;
+mod m0014_boards;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_avatar_discards::Migration),
             Box::new(m0012_coins::Migration),
             Box::new(m0013_rounds::Migration),
+            Box::new(m0014_boards::Migration),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::DatabaseTransaction;
 
-use super::entity::rounds;
+use super::entity::{board_blocks, board_places, board_state, rounds};
 use crate::error::Result;
 use crate::ids::UserId;
 
@@ -11,5 +11,11 @@ use crate::ids::UserId;
 /// # Errors
 /// Those of the database.
 pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<()> {
-    Ok(rounds::forget(tx, user).await?)
+    // Before the rounds, as the tally does: what it has taken of them it brings to the boards first.
+    board_state::lock(tx).await?;
+    rounds::forget(tx, user).await?;
+    for place in board_places::forget(tx, user).await? {
+        board_blocks::count_out(tx, &place.board, place.position()).await?;
+    }
+    Ok(())
 }

@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::ids::UserId;
 use crate::platform::throttle::{Limit, Throttle};
 
+mod blocks;
+mod board;
 mod check;
 mod coin_flip;
 mod dice;
@@ -18,21 +20,31 @@ mod fair;
 mod forget;
 mod game;
 pub mod graphql;
+mod leaderboard;
 mod lucky_number;
 mod moves;
 mod play;
 mod read;
 mod start;
+mod sweep;
+mod tally;
+mod watch;
 
+pub use board::{Board, Period};
 pub use check::{Check, check};
+pub use entity::board_places::{Model as Place, Ranked};
 pub use entity::rounds::{GameKind, Model as Round, Status};
 pub use expire::{expire_due, reseal};
 pub use forget::forget;
 pub use game::{GAMES, Game, of_kind};
+pub use leaderboard::{Standing, Top, standing, top};
 pub use moves::{CoinSide, Move};
 pub use play::{Play, play};
 pub use read::{page, round};
 pub use start::start;
+pub use sweep::sweep;
+pub use tally::{Boards, tally};
+pub use watch::{View, watch};
 
 /// How long a round can be played.
 pub const LIVES: Duration = Duration::from_mins(5);
@@ -41,6 +53,8 @@ const PLAYS_WINDOW: Duration = Duration::from_mins(1);
 /// What the room keeps as long as the process lives.
 #[derive(Debug)]
 pub struct Games {
+    /// The boards.
+    pub boards: Boards,
     plays: Throttle<UserId>,
     open_rounds: i16,
 }
@@ -50,6 +64,6 @@ impl Games {
     pub fn new(config: &Config) -> Self {
         let plays = Limit { attempts: config.limits.plays, window: PLAYS_WINDOW };
         let open_rounds = i16::try_from(config.limits.open_rounds).unwrap_or(i16::MAX);
-        Self { plays: Throttle::new(plays), open_rounds }
+        Self { boards: Boards::default(), plays: Throttle::new(plays), open_rounds }
     }
 }

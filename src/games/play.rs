@@ -78,6 +78,7 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
         coins::book(&tx, platform, movement).await?;
     }
     tx.commit().await?;
+    games.boards.wake.wake();
     if won {
         coins::tell(platform, user);
     }

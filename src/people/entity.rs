@@ -116,7 +116,10 @@ pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>,
 }
 
 /// The people of some ids.
-pub(super) async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
     living().filter(Column::Id.is_in(padded(ids))).all(db).await
 }
 

@@ -4,6 +4,7 @@ mod support;
 
 mod avatars;
 mod avatars_live;
+mod boards;
 mod closings;
 mod codes;
 mod coins;

@@ -1,8 +1,11 @@
 //! The rounds table. Every finder of somebody's rounds carries them.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
+use sea_orm::{
+    ActiveValue::Set, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
+    QuerySelect,
+};
 
 use crate::ids::{RoundId, UserId};
 use crate::platform::clock::Instant;
@@ -190,8 +193,45 @@ pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr>
     open.filter(Column::Slot.is_not_null()).exec(tx).await?;
     let tallied = ActiveModel { is_tallied: Set(true), ..Default::default() };
     let left = Entity::update_many().set(tallied).filter(Column::UserId.eq(user));
-    left.filter(Expr::cust("NOT is_tallied")).exec(tx).await?;
+    left.filter(is_untallied()).exec(tx).await?;
     Ok(())
+}
+
+/// What the boards count of a round.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Played {
+    /// Who played it.
+    pub user_id: UserId,
+    /// Which game.
+    pub game: GameKind,
+    /// What for.
+    pub points: i32,
+    /// When.
+    pub played_at: Instant,
+}
+
+/// The condition of the index of them, word for word.
+fn is_untallied() -> Expr {
+    Expr::cust("NOT is_tallied")
+}
+
+/// The ids of those that the boards do not have.
+pub fn untallied() -> SelectStatement {
+    Query::select().column(Column::Id).from(Entity).and_where(is_untallied()).take()
+}
+
+/// Takes some that the boards do not have, and marks that they do.
+pub async fn take_untallied(tx: &DatabaseTransaction, most: u64) -> Result<Vec<Played>, DbErr> {
+    let some = untallied().order_by(Column::Id, Order::Asc).limit(most).take();
+    let what = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
+    let taken = Query::update()
+        .table(Entity)
+        .value(Column::IsTallied, true)
+        .and_where(Column::Id.in_subquery(some))
+        .returning(Query::returning().columns(what))
+        .take();
+    let rows = tx.query_all(&taken).await?;
+    rows.iter().map(|row| Played::from_query_result(row, "")).collect()
 }
 
 /// Those with a seed that is sealed.

@@ -13,6 +13,10 @@ use crate::error::Result;
 use crate::ids::{Id, RoundId, UserId, parse};
 use crate::people::graphql::User;
 
+mod leaderboard;
+
+pub use leaderboard::{Leaderboard, LeaderboardEntry, LeaderboardQuery, LeaderboardSubscription};
+
 fn games<'a>(ctx: &Context<'a>) -> &'a Games {
     ctx.data_unchecked::<std::sync::Arc<Games>>()
 }
