@@ -185,9 +185,9 @@ fn gif(file: &[u8]) -> Option<usize> {
         }
     }
     // Decoders make room for a frame, however small the screen is that it belongs to.
-    fn is_within(frame: &[u8; 9], screen: &[u8; 7]) -> bool {
+    fn is_within(frame: [u8; 9], screen: [u8; 7]) -> bool {
         let number = |bytes: &[u8], at| u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-        let fits = |at| number(frame, at) + number(frame, at + 4) <= number(screen, at);
+        let fits = |at| number(&frame, at) + number(&frame, at + 4) <= number(&screen, at);
         fits(0) && fits(2)
     }
     let (mut reader, mut frames) = (Reader::at(file, 6), 0);
@@ -203,7 +203,7 @@ fn gif(file: &[u8]) -> Option<usize> {
             0x2c => {
                 frames += 1;
                 let frame: [u8; 9] = reader.array()?;
-                if !is_within(&frame, &screen) {
+                if !is_within(frame, screen) {
                     return None;
                 }
                 reader.take(table(frame[8]))?;
