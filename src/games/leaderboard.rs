@@ -2,15 +2,16 @@
 
 use super::board::Board;
 use super::entity::board_places::{self, Model as Place, Ranked};
-use super::entity::board_state;
+use super::tally::Boards;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::memo::Memo;
 
 /// The first places of a board.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Top {
     /// The key of the board that it was then.
     pub key: String,
@@ -20,6 +21,8 @@ pub struct Top {
     pub people: Vec<Person>,
     /// The board has every round whose play was answered before this.
     pub updated_at: Instant,
+    /// What was shown of it.
+    pub shown: Memo,
 }
 
 /// Somebody's place on a board, with those before and after it.
@@ -35,16 +38,15 @@ pub struct Standing {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn top(platform: &Platform, board: Board, first: u64) -> Result<Top> {
+pub async fn top(boards: &Boards, platform: &Platform, board: Board, first: u64) -> Result<Top> {
+    // Known first: the places may be newer than this, and never older.
+    let updated_at = boards.complete_at(platform).await?;
     let (db, now) = (platform.database.reads(), platform.now());
-    // Read first: the places may be newer than this, and never older.
-    let state = board_state::read(db).await?;
-    let updated_at = if state.is_behind { state.updated_at } else { now };
     let key = board.key(now);
     let places = board_places::first(db, &key, first).await?;
     let users: Vec<UserId> = places.iter().map(|place| place.user_id).collect();
     let people = people::by_ids(db, &users).await?;
-    Ok(Top { key, places, people, updated_at })
+    Ok(Top { key, places, people, updated_at, shown: Memo::default() })
 }
 
 /// Where somebody stands on a board of a key. None: they have not played what it counts.

@@ -12,7 +12,7 @@ use sea_orm::DatabaseTransaction;
 use super::blocks::{Moves, recount};
 use super::board::Board;
 use super::entity::board_places::{self, Model as Place};
-use super::entity::rounds::{self, Played};
+use super::entity::rounds::{self, Tallied};
 use super::entity::{board_blocks, board_state};
 use crate::error::Result;
 use crate::ids::UserId;
@@ -32,6 +32,8 @@ pub struct Boards {
     places_in_block: u32,
     /// When the boards changed last, as far as this instance knows.
     changed_at: Mutex<Option<Instant>>,
+    /// When they had every round whose play was answered before, as far as this instance knows.
+    complete_at: Mutex<Option<Instant>>,
     /// When it was looked last whether a period is over.
     looked_at: Mutex<Option<Instant>>,
 }
@@ -50,7 +52,18 @@ impl Boards {
             rounds_at_once,
             places_in_block,
             changed_at: Mutex::default(),
+            complete_at: Mutex::default(),
             looked_at: Mutex::default(),
+        }
+    }
+
+    /// When they had every round whose play was answered before. No reader looks for rounds that wait: after many
+    /// plays that takes PostgreSQL longer than all the rest.
+    pub(super) async fn complete_at(&self, platform: &Platform) -> Result<Instant> {
+        let known = *self.complete_at.lock();
+        match known {
+            Some(at) => Ok(at),
+            None => Ok(board_state::read(platform.database.reads()).await?.updated_at),
         }
     }
 
@@ -82,6 +95,7 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
     }
     let state = board_state::read(platform.database.reads()).await?;
     if !state.is_behind {
+        *boards.complete_at.lock() = Some(now);
         return Ok(None);
     }
     // Another instance may have changed them.
@@ -105,6 +119,7 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
     if is_more {
         return Ok(Some(now));
     }
+    *boards.complete_at.lock() = Some(now);
     *boards.changed_at.lock() = Some(now);
     Ok(Some(now + EACH))
 }
@@ -121,7 +136,7 @@ struct Gain {
 }
 
 impl Gain {
-    fn of(round: &Played) -> Self {
+    fn of(round: &Tallied) -> Self {
         Self {
             points: round.points.into(),
             rounds: 1,
@@ -160,7 +175,7 @@ impl Gain {
 /// Moves the players of some rounds on all boards that have these. Answers which.
 async fn advance(
     tx: &DatabaseTransaction,
-    played: &[Played],
+    played: &[Tallied],
     places_in_block: u32,
 ) -> Result<Vec<Board>> {
     let mut gains: HashMap<(Board, String), BTreeMap<UserId, Gain>> = HashMap::new();

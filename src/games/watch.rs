@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, try_unfold};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 
+use super::Games;
 use super::board::Board;
-use super::entity::board_places::Model as Place;
+use super::entity::Position;
 use super::leaderboard::{Standing, Top, standing, top};
 use crate::error::Result;
 use crate::ids::UserId;
@@ -31,6 +32,7 @@ pub struct View {
 /// A board now, and each time that its first places or the viewer's standing are others: twice a second at most.
 /// The standing is read only with a viewer.
 pub fn watch(
+    games: Arc<Games>,
     platform: Arc<Platform>,
     board: Board,
     first: usize,
@@ -38,8 +40,8 @@ pub fn watch(
 ) -> impl Stream<Item = Result<View>> + Send + use<> {
     let reading = platform.clone();
     let tops = platform.events.states(board.topic(), move || {
-        let platform = reading.clone();
-        async move { Ok(Arc::new(top(&platform, board, MOST).await?)) }
+        let (games, platform) = (games.clone(), reading.clone());
+        async move { Ok(Arc::new(top(&games.boards, &platform, board, MOST).await?)) }
     });
     let tops = tops.boxed();
     let watch = Watch { platform, tops, first, viewer, looked_at: None, told: None };
@@ -52,8 +54,11 @@ struct Watch {
     first: usize,
     viewer: Option<UserId>,
     looked_at: Option<Instant>,
-    told: Option<View>,
+    told: Option<Told>,
 }
+
+/// What is compared with what was told: the first positions with their rounds, and the standing.
+type Told = (Vec<(Position, i64)>, Option<Option<Standing>>);
 
 impl Watch {
     async fn next(mut self) -> Result<Option<(View, Self)>> {
@@ -64,21 +69,17 @@ impl Watch {
             let Some(top) = self.tops.next().await.transpose()? else { return Ok(None) };
             self.looked_at = Some(self.platform.now());
             let standing = match self.viewer {
-                Some(viewer) => Some(standing(&self.platform, &top.key, viewer).await?),
+                // In a box, which is gone when it is done: thousands wait for the next change.
+                Some(viewer) => Some(standing(&self.platform, &top.key, viewer).boxed().await?),
                 None => None,
             };
-            let view = View { top, standing };
-            if !self.told.as_ref().is_some_and(|told| self.is_same(told, &view)) {
-                self.told = Some(view.clone());
-                return Ok(Some((view, self)));
+            let first = top.places.iter().take(self.first);
+            let seen = first.map(|place| (place.position(), place.rounds)).collect();
+            let seen = Some((seen, standing.clone()));
+            if self.told != seen {
+                self.told = seen;
+                return Ok(Some((View { top, standing }, self)));
             }
         }
-    }
-
-    fn is_same(&self, told: &View, view: &View) -> bool {
-        let of = |view: &View| -> Vec<Place> {
-            view.top.places.iter().take(self.first).cloned().collect()
-        };
-        told.standing == view.standing && of(told) == of(view)
     }
 }

@@ -39,7 +39,7 @@ pub type Blocks = BTreeMap<Position, i64>;
 const POSITION: [Column; 3] = [Column::MinusPoints, Column::ReachedAt, Column::UserId];
 
 fn position() -> Expr {
-    Expr::tuple(POSITION.map(|column| Expr::col(column)))
+    Expr::tuple(POSITION.map(Expr::col))
 }
 
 fn of_board(board: &str) -> Select<Entity> {

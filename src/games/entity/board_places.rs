@@ -59,7 +59,7 @@ pub struct Ranked {
 const POSITION: [Column; 3] = [Column::MinusPoints, Column::ReachedAt, Column::UserId];
 
 fn position() -> Expr {
-    Expr::tuple(POSITION.map(|column| Expr::col(column)))
+    Expr::tuple(POSITION.map(Expr::col))
 }
 
 fn in_order(places: Select<Entity>) -> Select<Entity> {
@@ -151,6 +151,6 @@ pub async fn sweep(
         .and_where(Column::Board.lt(to))
         .limit(most)
         .take();
-    let these = Expr::tuple(key.map(|column| Expr::col(column))).in_subquery(some);
+    let these = Expr::tuple(key.map(Expr::col)).in_subquery(some);
     Ok(Entity::delete_many().filter(these).exec(tx).await?.rows_affected)
 }

@@ -199,7 +199,7 @@ pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr>
 
 /// What the boards count of a round.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Played {
+pub struct Tallied {
     /// Who played it.
     pub user_id: UserId,
     /// Which game.
@@ -221,7 +221,7 @@ pub fn untallied() -> SelectStatement {
 }
 
 /// Takes some that the boards do not have, and marks that they do.
-pub async fn take_untallied(tx: &DatabaseTransaction, most: u64) -> Result<Vec<Played>, DbErr> {
+pub async fn take_untallied(tx: &DatabaseTransaction, most: u64) -> Result<Vec<Tallied>, DbErr> {
     let some = untallied().order_by(Column::Id, Order::Asc).limit(most).take();
     let what = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
     let taken = Query::update()
@@ -231,7 +231,7 @@ pub async fn take_untallied(tx: &DatabaseTransaction, most: u64) -> Result<Vec<P
         .returning(Query::returning().columns(what))
         .take();
     let rows = tx.query_all(&taken).await?;
-    rows.iter().map(|row| Played::from_query_result(row, "")).collect()
+    rows.iter().map(|row| Tallied::from_query_result(row, "")).collect()
 }
 
 /// Those with a seed that is sealed.

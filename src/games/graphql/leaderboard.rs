@@ -8,14 +8,21 @@ use tokio::sync::OnceCell;
 
 use super::GameKind;
 use crate::api::scalars::{DateTime, Long};
-use crate::api::{Answer, ApiError, Asks, Caller, answer, live, reply};
+use crate::api::{Answer, ApiError, Asks, Caller, Remembers, Shared, answer, live, reply};
 use crate::error::{At, Failure, Result};
-use crate::games::{Board, Period, Place, Ranked, Standing, Top, View, standing, top, watch};
+use crate::games::{
+    Board, Games, Period, Place, Ranked, Standing, Top, View, standing, top, watch,
+};
 use crate::ids::UserId;
 use crate::people::Person;
 use crate::people::graphql::Profile;
+use crate::platform::memo::Memo;
 
 const LARGEST: i32 = 100;
+
+fn room<'a>(ctx: &Context<'a>) -> &'a Arc<Games> {
+    ctx.data_unchecked()
+}
 
 /// What a leaderboard counts: rounds by when they were played, in UTC.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +64,18 @@ pub struct Leaderboard {
     standing: OnceCell<Option<Standing>>,
 }
 
+impl Remembers for Leaderboard {
+    fn memo(&self) -> &Memo {
+        &self.top.shown
+    }
+}
+
 impl Leaderboard {
     /// Where the viewer stands. None: nobody is signed in, or they are not on the board.
     async fn standing(&self, ctx: &Context<'_>) -> Result<Option<&Standing>> {
-        let viewer = match ctx.data_unchecked::<Caller>() {
-            Caller::Anonymous => return Ok(None),
-            Caller::Refused(error) => return Err(error.clone()),
-            Caller::SignedIn(viewer) => viewer.user,
+        let viewer = match (ctx.viewer(), ctx.data_unchecked::<Caller>()) {
+            (_, Caller::Anonymous) => return Ok(None),
+            (viewer, _) => viewer?.user,
         };
         let read = || standing(ctx.platform(), &self.top.key, viewer);
         Ok(self.standing.get_or_try_init(read).await?.as_ref())
@@ -187,7 +199,8 @@ impl LeaderboardQuery {
     ) -> Answer<Leaderboard> {
         answer(ctx, async {
             let asked = Asked::parse(game, period, first)?;
-            let top = top(ctx.platform(), asked.board, asked.first.into()).await?;
+            let boards = &room(ctx).boards;
+            let top = top(boards, ctx.platform(), asked.board, asked.first.into()).await?;
             Ok(Leaderboard { asked, top: Arc::new(top), standing: OnceCell::new() })
         })
         .await
@@ -213,17 +226,16 @@ impl LeaderboardSubscription {
         )]
         period: LeaderboardPeriod,
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
-    ) -> Result<impl Stream<Item = Result<Leaderboard, ApiError>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Shared<Leaderboard>, ApiError>> + use<>, ApiError> {
         let asked = Asked::parse(game, period, first)?;
         let selected = ctx.look_ahead();
         let asks_for_own = ["me", "around"].iter().any(|name| selected.field(name).exists());
         let viewer: Option<UserId> =
             ctx.viewer().ok().filter(|_| asks_for_own).map(|viewer| viewer.user);
-        let views = watch(ctx.shared_platform(), asked.board, asked.first.into(), viewer);
-        Ok(live(views.map_ok(move |View { top, standing }| Leaderboard {
-            asked,
-            top,
-            standing: OnceCell::new_with(standing),
+        let (games, platform) = (room(ctx).clone(), ctx.shared_platform());
+        let views = watch(games, platform, asked.board, asked.first.into(), viewer);
+        Ok(live(views.map_ok(move |View { top, standing }| {
+            Shared(Leaderboard { asked, top, standing: OnceCell::new_with(standing) })
         })))
     }
 }

@@ -115,7 +115,9 @@ impl Types {
         let pages: Vec<String> = self.kinds.values().flat_map(answered).collect();
         for page in pages {
             if let Some(Kind::Composite(fields)) = self.kinds.get_mut(&page) {
-                fields.values_mut().for_each(|field| field.is_list = false);
+                for field in fields.values_mut() {
+                    field.is_list = false;
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A client that writes whatever bytes it likes to a real socket, at whatever pace.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +29,23 @@ impl TestApp {
         let address = listener.local_addr().expect("an address");
         let ended = tokio::spawn(switchboard::server::serve(listener, router, self.app.clone()));
         Serving { address, ended }
+    }
+
+    /// What a client is told, by which time ever: half a second passes whenever nothing else goes on.
+    pub async fn told_in_time<T>(&self, told: impl Future<Output = T>) -> T {
+        const A_WHILE: usize = 1_000;
+        let mut told = pin!(told);
+        loop {
+            let nothing = async {
+                for _ in 0..A_WHILE {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                told = &mut told => return told,
+                () = nothing => self.clock.advance(Duration::from_millis(500)),
+            }
+        }
     }
 
     /// Lets seconds pass until something happens. They go on passing, because a timer that is set after
