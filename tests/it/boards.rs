@@ -397,9 +397,11 @@ async fn a_deletion_during_a_tally_leaves_nobody_behind() {
             let input = json!({ "input": { "password": PASSWORD } });
             let delete = ann.send(query!("delete_account"), input);
             let tallies = join_all([&app, &other].map(|app| app.app.run_due_jobs()));
-            let (deleted, tallied) = tokio::join!(delete, tallies);
+            let (deleted, jobs) = tokio::join!(delete, tallies);
             deleted.data("/deleteAccount");
-            tallied.into_iter().for_each(|done| done.expect("no deadlock"));
+            for done in jobs {
+                done.expect("no deadlock");
+            }
             app.advance(SECOND).await;
             let board = app.anonymous().leaderboard(json!({})).await;
             assert_eq!(entries(&board), [format!("1. bob {}", (turn + 1) * 60)]);
