@@ -121,7 +121,11 @@ pub async fn at_pace(
     gather(tasks, began).await
 }
 
-async fn open(address: SocketAddr, connections: usize) -> Result<Vec<Connection>> {
+/// Connections that are kept alive.
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn open(address: SocketAddr, connections: usize) -> Result<Vec<Connection>> {
     let mut opened = Vec::new();
     for _ in 0..connections {
         opened.push(Connection::open(address).await?);
@@ -129,7 +133,11 @@ async fn open(address: SocketAddr, connections: usize) -> Result<Vec<Connection>
     Ok(opened)
 }
 
-async fn gather(
+/// What all tasks were answered.
+///
+/// # Errors
+/// When one of them fails.
+pub async fn gather(
     tasks: impl Iterator<Item = tokio::task::JoinHandle<Result<Vec<Duration>>>>,
     began: Instant,
 ) -> Result<Tally> {

@@ -20,6 +20,7 @@ mod http;
 mod idle;
 mod load;
 mod p1;
+mod p2;
 mod p6;
 mod p7;
 mod p8;
@@ -51,6 +52,8 @@ struct Bench {
 enum Row {
     /// A small query with a token, beside a bare server that runs the same two statements.
     P1(p1::Options),
+    /// Rounds that are started and played, beside pgbench with the same statements; and a mixed load.
+    P2(p2::Options),
     /// Telling thousands of sockets of one change, beside a bare server that sends all the same bytes.
     P6(p6::Options),
     /// Logins, beside the bare rate of hashes; and what others feel meanwhile.
@@ -102,6 +105,7 @@ fn main() -> Result<()> {
 async fn measure(row: Row, server: &Path) -> Result<()> {
     match row {
         Row::P1(options) => p1::run(server, options).await,
+        Row::P2(options) => p2::run(server, options).await,
         Row::P6(options) => p6::run(server, options).await,
         Row::P7(options) => p7::run(server, options).await,
         Row::P8(options) => p8::run(server, options).await,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command as Blocking, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_postgres::{Client, NoTls};
@@ -12,6 +12,7 @@ use crate::process::Process;
 
 /// A server that ends when this is dropped, however this process ends.
 pub struct Postgres {
+    programs: PathBuf,
     port: u16,
     /// What is measured.
     pub process: Process,
@@ -44,6 +45,7 @@ impl Postgres {
         let id = line.trim().parse().context("PostgreSQL does not start")?;
         let version = Blocking::new(programs.join("postgres")).arg("--version").output()?.stdout;
         Ok(Self {
+            programs,
             port,
             process: Process::with_children(id),
             version: String::from_utf8(version)?.trim().to_owned(),
@@ -54,6 +56,16 @@ impl Postgres {
     /// Where a database of it is.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Where another program of the same PostgreSQL is.
+    ///
+    /// # Errors
+    /// When it is not beside the server.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        let path = self.programs.join(name);
+        ensure!(path.exists(), "{name} is not in {}, where initdb is", self.programs.display());
+        Ok(path)
     }
 
     /// A connection to a database of it.
