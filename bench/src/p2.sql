@@ -5,9 +5,6 @@
 \set slot random(1, 32767)
 \set won random(0, 1)
 
-SELECT slot FROM rounds
-  WHERE user_id = ('01900000-0000-7000-8000-' || lpad(to_hex(:person::int), 12, '0'))::uuid AND slot IS NOT NULL;
-
 BEGIN;
 INSERT INTO rounds (id, user_id, game, status, slot, seed_hash, sealed_seed, seed, client_seed, move, outcome, won,
     points, is_tallied, started_at, expires_at, played_at)
