@@ -1,5 +1,5 @@
-//! P2: starting a round and playing it, beside `pgbench` with the same statements; then rounds, logins and reads
-//! at once.
+//! P2: starting a round and playing it, beside `pgbench` with the same statements; then rounds, logins and
+//! leaderboards at once.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,14 +25,16 @@ const PLAY: &str = "mutation ($input: PlayGameInput!) {
 const LOGIN: &str = "mutation ($input: LoginInput!) {
   login(input: $input) { ... on AuthTokens { accessToken } }
 }";
-const READ: &str = "{ me { wallet { balance } rounds(first: 10) { nodes { id } } } }";
+const BOARD: &str = "{
+  leaderboard(game: COIN_FLIP) { entries { rank points profile { displayName } } me { rank } updatedAt }
+}";
 
 /// For 64 of the people who are rows. Half of the rounds are won.
 const SAME_STATEMENTS: &str = include_str!("p2.sql");
 /// As many as the product has when nothing is set.
 const DATABASE_CONNECTIONS: usize = 10;
 const LOGINS_PER_SECOND: u32 = 20;
-const READS_PER_SECOND: u32 = 100;
+const BOARDS_PER_SECOND: u32 = 100;
 
 /// How it is measured.
 #[derive(clap::Args)]
@@ -105,15 +107,15 @@ pub async fn run(server: &Path, options: Options) -> Result<()> {
         let input = json!({ "identifier": person.nickname, "password": PASSWORD });
         graphql(LOGIN, &json!({ "input": input }), None)
     })?;
-    let reads = shots(&people, |person| graphql(READ, &Value::Null, Some(&person.token)))?;
-    let (rounds, logins, reads) = tokio::try_join!(
+    let boards = shots(&people, |person| graphql(BOARD, &Value::Null, Some(&person.token)))?;
+    let (rounds, logins, boards) = tokio::try_join!(
         playing(duration),
         at_pace(product.address, &logins, LOGINS_PER_SECOND, duration),
-        at_pace(product.address, &reads, READS_PER_SECOND, duration),
+        at_pace(product.address, &boards, BOARDS_PER_SECOND, duration),
     )?;
     let mut rows = vec![row([&"at once", &"a second", &"p50 ms", &"p99 ms"])];
     for (what, tally) in
-        [("rounds, started and played", rounds), ("logins", logins), ("reads", reads)]
+        [("rounds, started and played", rounds), ("logins", logins), ("leaderboards", boards)]
     {
         let of = |share| format!("{:.1}", percentile(&tally.latencies, share));
         rows.push(row([&what, &format!("{:.0}", tally.rate()), &of(0.5), &of(0.99)]));
