@@ -8,7 +8,7 @@ use super::entity::rounds::{self, Model as Round, Status};
 use super::fair::{Seed, outcome};
 use super::game::of_kind;
 use super::moves::Move;
-use super::read::as_it_is;
+use super::read::ended;
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::RoundId;
 use crate::platform::Platform;
@@ -34,8 +34,12 @@ pub struct Check {
 pub async fn check(platform: &Platform, id: Option<RoundId>) -> Result<Check> {
     let unknown = || Error::not_found("round");
     let id = id.ok_or_else(unknown)?;
-    let round = rounds::of_anybody(platform.database.reads(), id).await?.ok_or_else(unknown)?;
-    let round = as_it_is(platform, round)?;
+    let db = platform.database.reads();
+    let mut round = rounds::of_anybody(db, id).await?;
+    if ended(platform, round.as_slice()).await? {
+        round = rounds::of_anybody(db, id).await?;
+    }
+    let round = round.ok_or_else(unknown)?;
     if round.status == Status::Open {
         let secret = "The round can be played still: its seed is a secret until then.";
         return Err(Failure::new(ErrorCode::Conflict, secret).at("id").into());

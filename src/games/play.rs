@@ -65,24 +65,33 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
         played_at: Some(now),
         ..played
     };
-    let tx = platform.database.begin().await?;
-    if !rounds::set_played(&tx, played.clone()).await? {
-        tx.rollback().await?;
+    if !write(platform, played.clone()).await? {
         let round = rounds::by_id(db, user, id).await?.ok_or_else(not_found)?;
         return over(round, &played);
     }
-    if won {
-        let reference = id.to_string();
-        let reason = Reason::GameReward;
-        let movement = Movement { user, amount: REWARD, reason, reference, note: None };
-        coins::book(&tx, platform, movement).await?;
-    }
-    tx.commit().await?;
     games.boards.wake.wake();
     if won {
         coins::tell(platform, user);
     }
     Ok(played)
+}
+
+/// Writes what was played, and what it pays. False: it was played before, or is over.
+async fn write(platform: &Platform, played: Round) -> Result<bool> {
+    if played.won != Some(true) {
+        return Ok(rounds::set_played(platform.database.writes(), played).await?);
+    }
+    let reference = played.id.to_string();
+    let (user, reason) = (played.user_id, Reason::GameReward);
+    let movement = Movement { user, amount: REWARD, reason, reference, note: None };
+    let tx = platform.database.begin().await?;
+    if !rounds::set_played(&tx, played).await? {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    coins::book(&tx, platform, movement).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// What a round is answered with that cannot be played any more.

@@ -52,13 +52,8 @@ async fn open(
     slot: i16,
 ) -> Result<Option<Round>> {
     let round = new(platform, user, game, slot);
-    let tx = platform.database.begin().await?;
-    if !rounds::insert(&tx, round.clone()).await? {
-        tx.rollback().await?;
-        return Ok(None);
-    }
-    tx.commit().await?;
-    Ok(Some(round))
+    let is_written = rounds::insert(platform.database.writes(), round.clone()).await?;
+    Ok(is_written.then_some(round))
 }
 
 fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {

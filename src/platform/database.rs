@@ -1,7 +1,7 @@
 //! The database, and everything in which SQLite and PostgreSQL differ.
 //!
 //! SQLite has one writer: `begin` opens an IMMEDIATE transaction on the one writing connection, reads go
-//! to connections of their own, and so do PostgreSQL's.
+//! to connections of their own. PostgreSQL has connections for transactions, and others for single statements.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use sea_orm::{
 use secrecy::ExposeSecret;
 
 use super::private_files::make_file;
-use super::reads::{Reads, TRIED_AFTER_IDLE};
+use super::statements::{Statements, TRIED_AFTER_IDLE};
 use crate::config::{self, DatabaseTls};
 use crate::error::{Error, ErrorCode};
 
@@ -32,8 +32,9 @@ const MIGRATION_LOCK: i64 = 0x5377_6974_6368;
 #[derive(Clone, Debug)]
 pub struct Database {
     kind: Kind,
-    reads: Reads,
-    writes: DatabaseConnection,
+    reads: Statements,
+    writes: Statements,
+    transactions: DatabaseConnection,
     settings: config::Database,
 }
 
@@ -59,20 +60,23 @@ impl Database {
                 Kind::SqliteFile(options.get_filename().to_owned())
             }
         };
-        let (reads, writes) = match &kind {
+        let (reads, writes, transactions) = match &kind {
             Kind::Postgres => {
-                // Most requests read only, and a read is over sooner than a transaction.
-                let writing = (settings.connections / 2).max(1);
-                let reading = settings.connections - writing;
-                let writes = sea_orm::Database::connect(postgres(settings, writing)).await?;
-                let most = usize::try_from(reading).unwrap_or(usize::MAX);
-                let options = postgres_reads(settings)?;
-                (Reads::postgres(options, most, settings.acquire_timeout), writes)
+                // Most requests read only, and a statement is over sooner than a transaction.
+                let for_transactions = (settings.connections / 2).max(1);
+                let others = settings.connections - for_transactions;
+                let transactions =
+                    sea_orm::Database::connect(postgres(settings, for_transactions)).await?;
+                let most = usize::try_from(others).unwrap_or(usize::MAX);
+                let options = postgres_statements(settings)?;
+                let statements = Statements::postgres(options, most, settings.acquire_timeout);
+                (statements.clone(), statements, transactions)
             }
             Kind::SqliteMemory => {
                 let only =
                     sea_orm::Database::connect(sqlite("sqlite::memory:", 1, settings)).await?;
-                (Reads::Sqlite(only.clone()), only)
+                let statements = Statements::Sqlite(only.clone());
+                (statements.clone(), statements, only)
             }
             Kind::SqliteFile(path) => {
                 // SQLite gives the files beside it the same permissions.
@@ -83,15 +87,21 @@ impl Database {
                 let writes = sea_orm::Database::connect(sqlite(url, 1, settings)).await?;
                 let mut readers = sqlite(url, settings.connections, settings);
                 readers.map_sqlx_sqlite_opts(|options| options.pragma("query_only", "on"));
-                (Reads::Sqlite(sea_orm::Database::connect(readers).await?), writes)
+                let readers = sea_orm::Database::connect(readers).await?;
+                (Statements::Sqlite(readers), Statements::Sqlite(writes.clone()), writes)
             }
         };
-        Ok(Self { kind, reads, writes, settings: settings.clone() })
+        Ok(Self { kind, reads, writes, transactions, settings: settings.clone() })
     }
 
     /// For reads outside of a transaction.
-    pub fn reads(&self) -> &Reads {
+    pub fn reads(&self) -> &Statements {
         &self.reads
+    }
+
+    /// For one statement that is all that changes: it is its own transaction.
+    pub fn writes(&self) -> &Statements {
+        &self.writes
     }
 
     /// A transaction that may write. On SQLite it is the only one at a time, so that inside a deed
@@ -104,7 +114,7 @@ impl Database {
             (self.kind != Kind::Postgres).then_some(SqliteTransactionMode::Immediate);
         let options =
             TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-        Ok(self.writes.begin_with_options(options).await?)
+        Ok(self.transactions.begin_with_options(options).await?)
     }
 
     /// Whether it answers.
@@ -121,7 +131,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn missing_changes(&self) -> Result<usize, Error> {
-        let applied = migration::applied(&self.writes).await?;
+        let applied = migration::applied(&self.transactions).await?;
         Ok(Migrator::migrations()
             .iter()
             .filter(|change| !applied.iter().any(|name| name == change.name()))
@@ -143,10 +153,10 @@ impl Database {
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
         match &self.kind {
-            Kind::SqliteMemory => Ok(MigrationLock { connection: self.writes.clone(), file: None }),
+            Kind::SqliteMemory => Ok(MigrationLock { connection: self.transactions.clone(), file: None }),
             Kind::SqliteFile(path) => {
                 let file = lock_beside(path, ".migrating").await?;
-                Ok(MigrationLock { connection: self.writes.clone(), file: Some(file) })
+                Ok(MigrationLock { connection: self.transactions.clone(), file: Some(file) })
             }
             Kind::Postgres => {
                 // A connection of its own: the lock belongs to it, and neither waiting for it nor
@@ -303,7 +313,7 @@ fn postgres(settings: &config::Database, connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres_reads(settings: &config::Database) -> Result<PgConnectOptions, Error> {
+fn postgres_statements(settings: &config::Database) -> Result<PgConnectOptions, Error> {
     let url = settings.url.expose_secret();
     let mut options: PgConnectOptions = url.parse().map_err(Error::internal)?;
     if !settings.statement_timeout.is_zero() {

@@ -23,7 +23,7 @@ pub mod memo;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;
-pub mod reads;
+pub mod statements;
 pub mod text;
 pub mod throttle;
 pub mod vault;

@@ -85,11 +85,11 @@ fn owned_by(user: UserId) -> Select<Entity> {
 }
 
 /// Writes a new one, unless another has taken its slot.
-pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<bool, DbErr> {
+pub async fn insert(db: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
     let mut taken = OnConflict::columns([Column::UserId, Column::Slot]);
     taken.target_and_where(Column::Slot.is_not_null()).do_nothing();
     let row = row.into_active_model().reset_all();
-    let inserted = Entity::insert(row).on_conflict(taken).exec_without_returning(tx).await?;
+    let inserted = Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
     Ok(inserted == 1)
 }
 
@@ -128,7 +128,7 @@ pub async fn page(
 }
 
 /// Writes that one was played, if it can be at the time. False: it was played, or it is too late.
-pub async fn set_played(tx: &DatabaseTransaction, row: Model) -> Result<bool, DbErr> {
+pub async fn set_played(db: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
     let (id, user, now) = (row.id, row.user_id, row.played_at);
     let played = ActiveModel {
         status: Set(Status::Played),
@@ -147,7 +147,7 @@ pub async fn set_played(tx: &DatabaseTransaction, row: Model) -> Result<bool, Db
     let open = Entity::update_many().set(played).filter(Column::Id.eq(id));
     let open = open.filter(Column::UserId.eq(user)).filter(Column::Status.eq(Status::Open));
     let in_time = open.filter(Column::ExpiresAt.gt(now));
-    Ok(in_time.exec(tx).await?.rows_affected == 1)
+    Ok(in_time.exec(db).await?.rows_affected == 1)
 }
 
 /// Those that are over and not marked so: of somebody, or of anybody.

@@ -1,4 +1,4 @@
-//! Reads outside of transactions.
+//! Single statements, outside of transactions.
 //!
 //! PostgreSQL's go over connections of their own, not over sqlx's pool: that one asks the server whether a
 //! connection lives each time it comes back, which is one more round trip for every statement. Here a
@@ -22,16 +22,16 @@ use sea_query_sqlx::SqlxValues;
 /// A connection that has been idle for so long is tried before it is used.
 pub const TRIED_AFTER_IDLE: Duration = Duration::from_secs(30);
 
-/// Where single statements are read.
+/// Where single statements go.
 #[derive(Clone, Debug)]
-pub enum Reads {
-    /// SQLite's readers: no server, so no round trips.
+pub enum Statements {
+    /// SQLite's: no server, so no round trips.
     Sqlite(DatabaseConnection),
     /// PostgreSQL's.
     Postgres(Pool<Connections>),
 }
 
-impl Reads {
+impl Statements {
     /// Connections to a PostgreSQL server, made when they are needed.
     pub fn postgres(options: PgConnectOptions, most: usize, within: Duration) -> Self {
         let pool = Pool::builder(Connections(options))
@@ -44,7 +44,7 @@ impl Reads {
         Self::Postgres(pool.expect("a pool with timeouts has a runtime"))
     }
 
-    /// Ends every connection: whoever reads afterwards is refused.
+    /// Ends every connection: whoever asks afterwards is refused.
     pub async fn close(&self) {
         match self {
             Self::Sqlite(connection) => drop(connection.clone().close().await),
@@ -116,7 +116,7 @@ fn not_acquired(error: PoolError<sqlx::Error>) -> DbErr {
 }
 
 #[async_trait]
-impl ConnectionTrait for Reads {
+impl ConnectionTrait for Statements {
     fn get_database_backend(&self) -> DbBackend {
         match self {
             Self::Sqlite(connection) => connection.get_database_backend(),
