@@ -153,7 +153,9 @@ impl Database {
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
         match &self.kind {
-            Kind::SqliteMemory => Ok(MigrationLock { connection: self.transactions.clone(), file: None }),
+            Kind::SqliteMemory => {
+                Ok(MigrationLock { connection: self.transactions.clone(), file: None })
+            }
             Kind::SqliteFile(path) => {
                 let file = lock_beside(path, ".migrating").await?;
                 Ok(MigrationLock { connection: self.transactions.clone(), file: Some(file) })
