@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 mod across;
+mod boards;
 mod cast;
 mod clock;
 mod floor;
@@ -54,6 +55,8 @@ enum Row {
     P1(p1::Options),
     /// Rounds that are started and played, beside pgbench with the same statements; and a mixed load.
     P2(p2::Options),
+    /// Leaderboards of ten thousand and of a million places, and rounds that come to them.
+    Boards(boards::Options),
     /// Telling thousands of sockets of one change, beside a bare server that sends all the same bytes.
     P6(p6::Options),
     /// Logins, beside the bare rate of hashes; and what others feel meanwhile.
@@ -106,6 +109,7 @@ async fn measure(row: Row, server: &Path) -> Result<()> {
     match row {
         Row::P1(options) => p1::run(server, options).await,
         Row::P2(options) => p2::run(server, options).await,
+        Row::Boards(options) => boards::run(server, options).await,
         Row::P6(options) => p6::run(server, options).await,
         Row::P7(options) => p7::run(server, options).await,
         Row::P8(options) => p8::run(server, options).await,

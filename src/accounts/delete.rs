@@ -95,7 +95,7 @@ pub async fn delete_account(
     let sessions = sessions::forget(&tx, user, at).await?;
     credentials::forget(&tx, user).await?;
     let avatar = avatars::forget(&tx, user, at).await?;
-    games::forget(&tx, user).await?;
+    games::forget(platform, &tx, user).await?;
     people::forget(&tx, user, at).await?;
     let ending = Ending::Account(user);
     endings::record(&tx, platform, ending).await?;
@@ -105,6 +105,7 @@ pub async fn delete_account(
     let files = avatar.remove_files(platform.database.clone(), platform.files.clone());
     let files = tokio::spawn(files);
     people::tell(platform, &person);
+    games::tell_all(platform);
 
     let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
     let open = || topics.iter().map(|topic| platform.events.listeners(topic)).sum::<usize>();

@@ -13,7 +13,6 @@ mod verify;
 pub use adjust::adjust;
 pub use book::{Movement, book, tell, topic};
 pub use entity::coin_entries::{Model as Entry, Reason};
-pub use entity::wallets::Model as Wallet;
 pub use verify::{Ledger, verify};
 
 /// The most that a wallet holds: what JavaScript reads exactly.

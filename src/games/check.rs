@@ -21,7 +21,7 @@ pub struct Check {
     pub is_valid: bool,
     /// The outcome as it is recomputed. None: nobody played.
     pub outcome: Option<u32>,
-    /// The SHA-256 of the server's seed, in hex.
+    /// The hash that was shown at the start, in hex.
     pub seed_hash: String,
     /// How it follows.
     pub explanation: String,
@@ -30,7 +30,7 @@ pub struct Check {
 /// Recomputes a round from what is known of it.
 ///
 /// # Errors
-/// NOT_FOUND; CONFLICT while it can be played, for its seed is a secret.
+/// NOT_FOUND; CONFLICT at `id` while it can be played, for its seed is a secret, and when the seed is lost.
 pub async fn check(platform: &Platform, id: Option<RoundId>) -> Result<Check> {
     let unknown = || Error::not_found("round");
     let id = id.ok_or_else(unknown)?;
@@ -45,7 +45,10 @@ pub async fn check(platform: &Platform, id: Option<RoundId>) -> Result<Check> {
         return Err(Failure::new(ErrorCode::Conflict, secret).at("id").into());
     }
     let seed = round.seed.clone().and_then(|seed| Seed::try_from(seed).ok());
-    let seed = seed.ok_or_else(|| Error::internal("a round that is over has no seed"))?;
+    let seed = seed.ok_or_else(|| {
+        let lost = "The key to this round's seed was lost, so nobody can check it.";
+        Failure::new(ErrorCode::Conflict, lost).at("id")
+    })?;
     Ok(explained(&round, &seed))
 }
 
@@ -65,10 +68,15 @@ fn explained(round: &Round, seed: &Seed) -> Check {
         ),
     ];
     let played = round.r#move.as_ref().and_then(|played| serde_json::from_str::<Move>(played).ok());
-    let (Some(client_seed), Some(played)) = (&round.client_seed, played) else {
-        steps.push("3. The round expired before it was played, so nothing was drawn.".to_owned());
+    let wins = played.and_then(|played| game.wins(&played).ok());
+    let (Some(client_seed), Some(wins)) = (&round.client_seed, wins) else {
+        let is_expired = round.status == Status::Expired;
+        steps.push(match is_expired {
+            true => "3. The round expired before it was played, so nothing was drawn.".to_owned(),
+            false => "3. What was played cannot be read.".to_owned(),
+        });
         return Check {
-            is_valid: is_committed,
+            is_valid: is_committed && is_expired,
             outcome: None,
             seed_hash: shown_hash,
             explanation: steps.join("\n"),
@@ -77,7 +85,6 @@ fn explained(round: &Round, seed: &Seed) -> Check {
     let (n, id) = (game.outcomes(), round.id);
     let drawn = outcome(seed, client_seed, &id.to_string(), n);
     let shown = game.shown(drawn);
-    let wins = game.wins(&played).unwrap_or(0..0);
     let (won, winning) = (wins.contains(&drawn), u32::try_from(wins.len()).unwrap_or(0));
     let points = if won { game.points(winning) } else { 0 };
     let largest = (1_u64 << 32) / u64::from(n) * u64::from(n);

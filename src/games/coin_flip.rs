@@ -31,8 +31,8 @@ impl Game for CoinFlip {
         outcome
     }
 
-    fn wins(&self, of: &Move) -> Result<Range<u32>, Failure> {
-        match of {
+    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
+        match given {
             Move::CoinFlip(CoinSide::Heads) => Ok(0..1),
             Move::CoinFlip(CoinSide::Tails) => Ok(1..2),
             _ => Err(another_game()),

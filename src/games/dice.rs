@@ -36,8 +36,8 @@ impl Game for Dice {
         outcome + 1
     }
 
-    fn wins(&self, of: &Move) -> Result<Range<u32>, Failure> {
-        let Move::Dice { target, over } = of else { return Err(another_game()) };
+    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
+        let Move::Dice { target, over } = given else { return Err(another_game()) };
         let target = u32::try_from(*target).unwrap_or(0);
         let wins = match over {
             true => target..FACES,

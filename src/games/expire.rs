@@ -1,8 +1,7 @@
 //! Ending rounds that were not played in time. They stay, and show their seeds.
 
 use super::entity::rounds;
-use super::play::open;
-use super::start::place;
+use super::seal::shown_at_the_end;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
@@ -36,30 +35,10 @@ pub async fn expire(platform: &Platform, of: Option<UserId>) -> Result<u64> {
     if overdue.is_empty() {
         return Ok(0);
     }
-    let tx = platform.database.begin().await?;
+    // One by one: a transaction would hold some and wait for others, as a deletion does.
+    let db = platform.database.writes();
     for round in &overdue {
-        // One that cannot be opened, because its key is gone, is over all the same.
-        let seed = open(platform, round).inspect_err(crate::error::Error::log).ok();
-        rounds::set_expired(&tx, round.id, seed.map(|seed| seed.to_vec())).await?;
+        rounds::set_expired(db, round.id, shown_at_the_end(platform, round)).await?;
     }
-    tx.commit().await?;
     Ok(overdue.len() as u64)
-}
-
-/// Moves every sealed seed to the first key. Answers how many were moved.
-///
-/// # Errors
-/// When one cannot be opened: the ring lacks its key.
-pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.database.begin().await?;
-    let mut moved = 0;
-    for (id, sealed) in rounds::sealed(&tx).await? {
-        if !platform.vault.is_current(&sealed) {
-            let seed = platform.vault.open(&place(id), &sealed)?;
-            let anew = platform.vault.seal(&place(id), &seed);
-            moved += usize::from(rounds::seal_anew(&tx, id, sealed, anew).await?);
-        }
-    }
-    tx.commit().await?;
-    Ok(moved)
 }

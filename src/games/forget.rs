@@ -2,20 +2,31 @@
 
 use sea_orm::DatabaseTransaction;
 
+use super::board::Board;
 use super::entity::{board_blocks, board_places, board_state, rounds};
+use super::seal::shown_at_the_end;
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::platform::Platform;
 
-/// Ends somebody's open rounds and takes them from the boards.
+/// Ends somebody's open rounds and takes them from the boards. When that is committed, [`tell_all`] who watches.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<()> {
+pub async fn forget(platform: &Platform, tx: &DatabaseTransaction, user: UserId) -> Result<()> {
     // Before the rounds, as the tally does: what it has taken of them it brings to the boards first.
     board_state::lock(tx).await?;
-    rounds::forget(tx, user).await?;
+    for round in rounds::open_of(tx, user).await? {
+        rounds::set_expired(tx, round.id, shown_at_the_end(platform, &round)).await?;
+    }
+    rounds::keep_from_boards(tx, user).await?;
     for place in board_places::forget(tx, user).await? {
         board_blocks::count_out(tx, &place.board, place.position()).await?;
     }
     Ok(())
+}
+
+/// Tells whoever watches any board that it is another.
+pub fn tell_all(platform: &Platform) {
+    Board::all().for_each(|board| platform.events.publish(&board.topic()));
 }

@@ -1,4 +1,5 @@
-//! What a game is. A new one is a file beside the others, a kind, a kind of move, and its place in [`GAMES`].
+//! What a game is. A new one is a file beside the others, its place in [`GAMES`], and a kind of game and of move, here
+//! and in the schema.
 
 use std::ops::Range;
 
@@ -33,7 +34,7 @@ pub trait Game: Sync {
     ///
     /// # Errors
     /// BAD_USER_INPUT at the part of `move` that is out of range, and at `move` when it is another game's.
-    fn wins(&self, of: &Move) -> Result<Range<u32>, Failure>;
+    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure>;
 
     /// The points of a round that is won by one of so many outcomes.
     fn points(&self, winning: u32) -> u32 {
@@ -46,11 +47,8 @@ pub const GAMES: [&dyn Game; 3] = [&CoinFlip, &Dice, &LuckyNumber];
 
 /// The game of a kind.
 pub fn of_kind(kind: GameKind) -> &'static dyn Game {
-    match kind {
-        GameKind::CoinFlip => &CoinFlip,
-        GameKind::Dice => &Dice,
-        GameKind::LuckyNumber => &LuckyNumber,
-    }
+    let game = GAMES.into_iter().find(|game| game.kind() == kind);
+    game.expect("every kind has its game")
 }
 
 /// A move of another game.

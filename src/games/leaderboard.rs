@@ -10,6 +10,9 @@ use crate::platform::Platform;
 use crate::platform::clock::Instant;
 use crate::platform::memo::Memo;
 
+/// The most places of a board that are shown at once.
+pub const MOST_PLACES: u8 = 100;
+
 /// The first places of a board.
 #[derive(Debug)]
 pub struct Top {
@@ -43,9 +46,11 @@ pub async fn top(boards: &Boards, platform: &Platform, board: Board, first: u64)
     let updated_at = boards.complete_at(platform).await?;
     let (db, now) = (platform.database.reads(), platform.now());
     let key = board.key(now);
-    let places = board_places::first(db, &key, first).await?;
+    let mut places = board_places::first(db, &key, first).await?;
     let users: Vec<UserId> = places.iter().map(|place| place.user_id).collect();
     let people = people::by_ids(db, &users).await?;
+    // Who was deleted between the two.
+    places.retain(|place| people.iter().any(|person| person.id == place.user_id));
     Ok(Top { key, places, people, updated_at, shown: Memo::default() })
 }
 

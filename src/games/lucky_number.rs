@@ -33,8 +33,8 @@ impl Game for LuckyNumber {
         outcome + 1
     }
 
-    fn wins(&self, of: &Move) -> Result<Range<u32>, Failure> {
-        let Move::LuckyNumber(number) = of else { return Err(another_game()) };
+    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
+        let Move::LuckyNumber(number) = given else { return Err(another_game()) };
         match u32::try_from(*number) {
             Ok(number @ 1..=NUMBERS) => Ok(number - 1..number),
             _ => Err(Failure::bad_input("Must be 1 to 10.")).at("move.luckyNumber"),

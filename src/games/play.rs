@@ -2,14 +2,15 @@
 
 use super::Games;
 use super::entity::rounds::{self, Model as Round, Status};
-use super::fair::{Seed, outcome};
+use super::fair::outcome;
 use super::game::of_kind;
 use super::moves::Move;
-use super::start::place;
+use super::seal::unseal;
 use crate::coins::{self, Movement, Reason};
 use crate::error::{At, Checked, Error, ErrorCode, Failure, Result};
 use crate::ids::{RoundId, UserId};
 use crate::platform::Platform;
+use crate::platform::clock::Instant;
 
 const LONGEST_SEED: usize = 64;
 /// What a round that is won pays beside its points.
@@ -21,7 +22,7 @@ pub struct Play {
     /// The round. None: no round has such an id.
     pub round: Option<RoundId>,
     /// What they do.
-    pub of: Move,
+    pub given: Move,
     /// Their part of what is drawn from.
     pub client_seed: String,
 }
@@ -30,7 +31,8 @@ pub struct Play {
 ///
 /// # Errors
 /// BAD_USER_INPUT at `clientSeed`, and within `move` or at it when it is another game's; NOT_FOUND unless the round is
-/// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED.
+/// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED; CONFLICT when it is won and
+/// their wallet can hold no more.
 pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) -> Result<Round> {
     games.plays.attempt(platform.now(), &user)?;
     let not_found = || Error::not_found("round");
@@ -39,15 +41,15 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
     let round = rounds::by_id(db, user, id).await?.ok_or_else(not_found)?;
     let game = of_kind(round.game);
     let (client_seed, wins) =
-        (client_seed(&play.client_seed).at("clientSeed"), game.wins(&play.of)).all()?;
-    let played = serde_json::to_string(&play.of).map_err(Error::internal)?;
+        (client_seed(&play.client_seed).at("clientSeed"), game.wins(&play.given)).all()?;
+    let played = serde_json::to_string(&play.given).map_err(Error::internal)?;
     let played = Round { r#move: Some(played), client_seed: Some(client_seed), ..round.clone() };
     let now = platform.now();
     if round.status != Status::Open || round.expires_at <= now {
         return over(round, &played);
     }
 
-    let seed = open(platform, &round)?;
+    let seed = unseal(platform, &round)?;
     let drawn = outcome(&seed, &play.client_seed, &id.to_string(), game.outcomes());
     let won = wins.contains(&drawn);
     let winning = u32::try_from(wins.len()).map_err(Error::internal)?;
@@ -65,7 +67,7 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
         played_at: Some(now),
         ..played
     };
-    if !write(platform, played.clone()).await? {
+    if !write(platform, played.clone(), now).await? {
         let round = rounds::by_id(db, user, id).await?.ok_or_else(not_found)?;
         return over(round, &played);
     }
@@ -77,15 +79,15 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
 }
 
 /// Writes what was played, and what it pays. False: it was played before, or is over.
-async fn write(platform: &Platform, played: Round) -> Result<bool> {
+async fn write(platform: &Platform, played: Round, now: Instant) -> Result<bool> {
     if played.won != Some(true) {
-        return Ok(rounds::set_played(platform.database.writes(), played).await?);
+        return Ok(rounds::set_played(platform.database.writes(), played, now).await?);
     }
     let reference = played.id.to_string();
     let (user, reason) = (played.user_id, Reason::GameReward);
     let movement = Movement { user, amount: REWARD, reason, reference, note: None };
     let tx = platform.database.begin().await?;
-    if !rounds::set_played(&tx, played).await? {
+    if !rounds::set_played(&tx, played, now).await? {
         tx.rollback().await?;
         return Ok(false);
     }
@@ -101,20 +103,12 @@ fn over(round: Round, asked: &Round) -> Result<Round> {
     }
     let is_same = (&round.r#move, &round.client_seed) == (&asked.r#move, &asked.client_seed);
     let played = || {
-        Error::new(ErrorCode::RoundAlreadyPlayed, "This round has been played with another move.")
+        Error::new(
+            ErrorCode::RoundAlreadyPlayed,
+            "This round has been played, with another move or seed.",
+        )
     };
     if is_same { Ok(round) } else { Err(played()) }
-}
-
-/// The seed of a round that is open, which nobody may see.
-///
-/// # Errors
-/// Internal when the ring lacks its key.
-pub fn open(platform: &Platform, round: &Round) -> Result<Seed> {
-    let sealed = round.sealed_seed.as_ref();
-    let sealed = sealed.ok_or_else(|| Error::internal("an open round has no seed"))?;
-    let seed = platform.vault.open(&place(round.id), sealed)?;
-    Seed::try_from(seed).map_err(|_| Error::internal("a seed has another length"))
 }
 
 /// What a player chose goes into the draw as it is: it is not trimmed or composed.

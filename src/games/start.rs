@@ -3,8 +3,9 @@
 use super::entity::rounds::{self, GameKind, Model as Round, Status};
 use super::expire::expire;
 use super::fair::Seed;
+use super::seal::seal;
 use super::{Games, LIVES};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{RoundId, UserId};
 use crate::platform::Platform;
 use crate::platform::vault::sha256;
@@ -19,33 +20,29 @@ pub async fn start(
     user: UserId,
     game: GameKind,
 ) -> Result<Round> {
-    let most = usize::try_from(games.open_rounds).unwrap_or(0);
-    // Several that are started at once rarely want the same slot, and never get it.
-    let first = usize::from(u16::from_be_bytes(platform.random()));
-    // Hardly anybody has many open: whichever slot it is, it is likely free.
-    if let Some(slot) = (1..=games.open_rounds).nth(first % most.max(1))
-        && let Some(round) = open(platform, user, game, slot).await?
-    {
+    let slots = games.open_rounds;
+    // Several that are started at once rarely want the same slot, and never get it. Hardly anybody has many open:
+    // whichever slot it is, it is likely free.
+    let any = 1 + i16::from_be_bytes(platform.random()).rem_euclid(slots);
+    if let Some(round) = start_in(platform, user, game, any).await? {
         return Ok(round);
     }
-    let db = platform.database.reads();
-    let mut taken = rounds::slots_of(db, user).await?;
-    if taken.len() >= most {
-        expire(platform, Some(user)).await?;
-        taken = rounds::slots_of(db, user).await?;
-    }
-    let free: Vec<i16> = (1..=games.open_rounds).filter(|slot| !taken.contains(slot)).collect();
-    for turn in 0..free.len() {
-        let slot = free[(first + turn) % free.len()];
-        if let Some(round) = open(platform, user, game, slot).await? {
-            return Ok(round);
+    for is_last_try in [false, true] {
+        if is_last_try {
+            expire(platform, Some(user)).await?;
+        }
+        let taken = rounds::slots_of(platform.database.reads(), user).await?;
+        for slot in (any..=slots).chain(1..any).filter(|slot| !taken.contains(slot)) {
+            if let Some(round) = start_in(platform, user, game, slot).await? {
+                return Ok(round);
+            }
         }
     }
-    Err(Error::rate_limited(LIVES))
+    Err(too_many(platform, user).await?)
 }
 
 /// Starts one in a slot. None: another has it.
-async fn open(
+async fn start_in(
     platform: &Platform,
     user: UserId,
     game: GameKind,
@@ -54,6 +51,16 @@ async fn open(
     let round = new(platform, user, game, slot);
     let is_written = rounds::insert(platform.database.writes(), round.clone()).await?;
     Ok(is_written.then_some(round))
+}
+
+async fn too_many(platform: &Platform, user: UserId) -> Result<Error> {
+    let next = rounds::next_expiry(platform.database.reads(), user).await?;
+    let wait = next.and_then(|at| (at - platform.now()).to_std().ok()).unwrap_or_default();
+    let failure = Failure::new(
+        ErrorCode::RateLimited,
+        "You have as many open rounds as you may. Play one of them, or try again later.",
+    );
+    Ok(Failure { retry_after: Some(wait), ..failure }.into())
 }
 
 fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
@@ -66,7 +73,7 @@ fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
         status: Status::Open,
         slot: Some(slot),
         seed_hash: sha256(&seed).to_vec(),
-        sealed_seed: Some(platform.vault.seal(&place(id), &seed)),
+        sealed_seed: Some(seal(platform, id, &seed)),
         seed: None,
         client_seed: None,
         r#move: None,
@@ -78,9 +85,4 @@ fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
         expires_at: now + LIVES,
         played_at: None,
     }
-}
-
-/// Where a round's seed is sealed for.
-pub fn place(id: RoundId) -> String {
-    format!("rounds/{id}")
 }

@@ -3,11 +3,12 @@
 //! All of it is one transaction, which first changes the one row that says how far the boards are: whoever else
 //! changes boards waits for it, on whatever instance, and what crashes has changed nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use sea_orm::DatabaseTransaction;
+use tokio::sync::Semaphore;
 
 use super::blocks::{Moves, recount};
 use super::board::Board;
@@ -16,12 +17,15 @@ use super::entity::rounds::{self, Tallied};
 use super::entity::{board_blocks, board_state};
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 use crate::platform::jobs::Wake;
 
 /// The boards change at most twice a second: what was played meanwhile is one change.
 const EACH: Duration = Duration::from_millis(500);
+
+const STANDINGS: usize = 2;
 
 /// What the boards keep as long as the process lives.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Boards {
     complete_at: Mutex<Option<Instant>>,
     /// When it was looked last whether a period is over.
     looked_at: Mutex<Option<Instant>>,
+    /// How many standings are read at once for those who watch: however many they are, others read meanwhile.
+    pub(super) standings: Semaphore,
 }
 
 impl Default for Boards {
@@ -54,6 +60,7 @@ impl Boards {
             changed_at: Mutex::default(),
             complete_at: Mutex::default(),
             looked_at: Mutex::default(),
+            standings: Semaphore::new(STANDINGS),
         }
     }
 
@@ -71,6 +78,21 @@ impl Boards {
     fn rest_until(&self, now: Instant) -> Option<Instant> {
         let changed_at = self.changed_at.lock().filter(|changed_at| *changed_at <= now)?;
         Some(changed_at + EACH).filter(|until| *until > now)
+    }
+
+    fn are_complete(&self, at: Instant) {
+        let mut complete_at = self.complete_at.lock();
+        *complete_at = (*complete_at).max(Some(at));
+    }
+
+    /// Takes note of when the boards changed. When that was another instance, those who watch here are told, also
+    /// where its word does not come.
+    fn hear(&self, platform: &Platform, changed_at: Instant) {
+        let before = self.changed_at.lock().replace(changed_at);
+        if before.is_some_and(|before| before != changed_at) {
+            self.are_complete(changed_at);
+            Board::all().for_each(|board| platform.events.publish_here(&board.topic()));
+        }
     }
 
     /// Tells those who watch a board of a day, week or month that is over: they watch the next one now.
@@ -94,20 +116,22 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
         return Ok(Some(until));
     }
     let state = board_state::read(platform.database.reads()).await?;
+    boards.hear(platform, state.updated_at);
     if !state.is_behind {
-        *boards.complete_at.lock() = Some(now);
+        boards.are_complete(now);
         return Ok(None);
     }
-    // Another instance may have changed them.
-    *boards.changed_at.lock() = Some(state.updated_at);
     if let Some(until) = boards.rest_until(now) {
         return Ok(Some(until));
     }
 
     let tx = platform.database.begin().await?;
     board_state::lock(&tx).await?;
+    // Not before: another instance may have been first, and this is never earlier than its time.
+    let now = platform.now();
     let played = rounds::take_untallied(&tx, boards.rounds_at_once).await?;
     let is_more = played.len() as u64 == boards.rounds_at_once;
+    let played = of_the_living(&tx, played).await?;
     let changed = advance(&tx, &played, boards.places_in_block).await?;
     if !is_more {
         board_state::set(&tx, now).await?;
@@ -119,9 +143,18 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
     if is_more {
         return Ok(Some(now));
     }
-    *boards.complete_at.lock() = Some(now);
     *boards.changed_at.lock() = Some(now);
+    boards.are_complete(now);
     Ok(Some(now + EACH))
+}
+
+/// Without the rounds of those who were deleted: one that was started and played meanwhile was not seen by [`forget`].
+///
+/// [`forget`]: super::forget()
+async fn of_the_living(tx: &DatabaseTransaction, rounds: Vec<Tallied>) -> Result<Vec<Tallied>> {
+    let players: BTreeSet<UserId> = rounds.iter().map(|round| round.user_id).collect();
+    let living = people::living_of(tx, &Vec::from_iter(players)).await?;
+    Ok(rounds.into_iter().filter(|round| living.contains(&round.user_id)).collect())
 }
 
 /// What somebody won on a board.

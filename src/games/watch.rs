@@ -9,16 +9,14 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use super::Games;
 use super::board::Board;
 use super::entity::Position;
-use super::leaderboard::{Standing, Top, standing, top};
-use crate::error::Result;
+use super::leaderboard::{MOST_PLACES, Standing, Top, standing, top};
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
 /// How long it takes until what changed is told again.
 const APART: Duration = Duration::from_millis(500);
-/// How many places are read, for all who watch the first so many of them.
-const MOST: u64 = 100;
 
 /// What somebody sees of a board.
 #[derive(Clone, Debug)]
@@ -38,17 +36,18 @@ pub fn watch(
     first: usize,
     viewer: Option<UserId>,
 ) -> impl Stream<Item = Result<View>> + Send + use<> {
-    let reading = platform.clone();
+    let (reading, of) = (platform.clone(), games.clone());
     let tops = platform.events.states(board.topic(), move || {
-        let (games, platform) = (games.clone(), reading.clone());
-        async move { Ok(Arc::new(top(&games.boards, &platform, board, MOST).await?)) }
+        let (games, platform) = (of.clone(), reading.clone());
+        async move { Ok(Arc::new(top(&games.boards, &platform, board, MOST_PLACES.into()).await?)) }
     });
     let tops = tops.boxed();
-    let watch = Watch { platform, tops, first, viewer, looked_at: None, told: None };
+    let watch = Watch { games, platform, tops, first, viewer, looked_at: None, told: None };
     try_unfold(watch, Watch::next)
 }
 
 struct Watch {
+    games: Arc<Games>,
     platform: Arc<Platform>,
     tops: BoxStream<'static, Result<Arc<Top>>>,
     first: usize,
@@ -70,7 +69,10 @@ impl Watch {
             self.looked_at = Some(self.platform.now());
             let standing = match self.viewer {
                 // In a box, which is gone when it is done: thousands wait for the next change.
-                Some(viewer) => Some(standing(&self.platform, &top.key, viewer).boxed().await?),
+                Some(viewer) => {
+                    let standing = standing_in_turn(&self.games, &self.platform, &top, viewer);
+                    Some(standing.boxed().await?)
+                }
                 None => None,
             };
             let first = top.places.iter().take(self.first);
@@ -82,4 +84,14 @@ impl Watch {
             }
         }
     }
+}
+
+async fn standing_in_turn(
+    games: &Games,
+    platform: &Platform,
+    top: &Top,
+    viewer: UserId,
+) -> Result<Option<Standing>> {
+    let _turn = games.boards.standings.acquire().await.map_err(Error::internal)?;
+    standing(platform, &top.key, viewer).await
 }

@@ -1,5 +1,7 @@
 //! The users table and its finders. A deleted user is found by none of them.
 
+use std::collections::HashSet;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
@@ -121,6 +123,18 @@ pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>,
 /// Those of the database.
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
     living().filter(Column::Id.is_in(padded(ids))).all(db).await
+}
+
+/// Those of some ids who have not been deleted.
+///
+/// # Errors
+/// Those of the database.
+pub async fn living_of(
+    db: &impl ConnectionTrait,
+    ids: &[UserId],
+) -> Result<HashSet<UserId>, DbErr> {
+    let ids = living().filter(Column::Id.is_in(padded(ids))).select_only().column(Column::Id);
+    Ok(ids.into_tuple().all(db).await?.into_iter().collect())
 }
 
 /// The person who logs in by this.

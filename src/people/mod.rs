@@ -12,8 +12,8 @@ mod topics;
 
 pub use change::{Changes, set_phone, update};
 pub use entity::{
-    Model as Person, Role, by_id, by_identifier, by_ids, discoverable, forget, get, lock, lock_own,
-    own, prove_phone, set_role, set_two_factor, waive_two_factor,
+    Model as Person, Role, by_id, by_identifier, by_ids, discoverable, forget, get, living_of,
+    lock, lock_own, own, prove_phone, set_role, set_two_factor, waive_two_factor,
 };
 pub use identity::{Email, Identifier, Nickname, person_name};
 pub use register::{NewPerson, register};

@@ -374,9 +374,65 @@ async fn who_is_deleted_is_on_no_board_and_does_not_come_back() {
         assert_eq!(board().await, ["1. ann 60", "2. cid 20"]);
         let cid = people[2].0.leaderboard(json!({})).await;
         assert_eq!(cid.data("/leaderboard/me/rank"), 2);
+        // Bob's deletion did not see a round of his that was under way.
+        have_played(&app, &all[1..2]).await;
+        app.advance(SECOND).await;
+        assert_eq!(board().await, ["1. ann 60", "2. cid 20"]);
         let places = app.count("SELECT COUNT(*) FROM board_places").await;
         let counted = app.count("SELECT CAST(SUM(places) AS BIGINT) FROM board_blocks").await;
         assert_eq!((places, counted), (2 * 8, 2 * 8));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_board_that_is_watched_loses_whoever_is_deleted() {
+    on_each_database(async |app| {
+        let people = people(&app, &["ann", "bob"]).await;
+        let dice = GameKind::Dice;
+        let rounds = [(people[0].1, dice, 30, beginning()), (people[1].1, dice, 20, beginning())];
+        have_played(&app, &rounds).await;
+        app.advance(SECOND).await;
+        let mut stranger = app.serve().await.let_in(MODERN, None).await;
+        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        let first = stranger.data("1").await["leaderboardChanged"].take();
+        assert_eq!(told(&first["entries"]), ["1. ann 30", "2. bob 20"]);
+        app.clock.advance(SECOND);
+        let input = json!({ "input": { "password": PASSWORD } });
+        people[0].0.send(query!("delete_account"), input).await.data("/deleteAccount");
+        let next = app.told_in_time(stranger.data("1")).await["leaderboardChanged"].take();
+        assert_eq!(told(&next["entries"]), ["1. bob 20"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_instance_brought_to_the_boards_is_told_here() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let ann = people(&app, &["ann"]).await[0].1;
+        other.app.run_due_jobs().await.expect("nothing to do");
+        let mut stranger = other.serve().await.let_in(MODERN, None).await;
+        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        stranger.data("1").await;
+        for turn in 1..=3 {
+            have_played(&app, &[(ann, GameKind::Dice, 10, beginning())]).await;
+            app.advance(SECOND).await;
+            // A round that came since keeps the other from saying by itself how far they are.
+            have_played(&app, &[(ann, GameKind::CoinFlip, 0, beginning())]).await;
+            app.clock.advance(Duration::from_millis(1));
+            other.app.run_due_jobs().await.expect("heard of it");
+            let read = other.anonymous().leaderboard(json!({})).await;
+            let here = app.anonymous().leaderboard(json!({})).await;
+            assert_eq!(
+                read.data("/leaderboard/updatedAt"),
+                here.data("/leaderboard/updatedAt"),
+                "no play that is in it is younger"
+            );
+            let next = app.told_in_time(stranger.data("1")).await["leaderboardChanged"].take();
+            assert_eq!(told(&next["entries"]), [format!("1. ann {}", 10 * turn)]);
+        }
     })
     .await;
 }
@@ -653,7 +709,7 @@ async fn ranks_are_those_of_a_list_that_is_sorted() {
                     }
                     Step::Forgotten(who) => {
                         let tx = platform.database.begin().await.expect("a transaction");
-                        games::forget(&tx, users[*who]).await.expect("forgotten");
+                        games::forget(platform, &tx, users[*who]).await.expect("forgotten");
                         tx.commit().await.expect("committed");
                         rounds.retain(|round| round.0 != users[*who]);
                     }

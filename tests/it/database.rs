@@ -138,6 +138,7 @@ async fn resealing_moves_every_secret_to_the_first_key() {
         let before = TestApp::new(place).await;
         let ann = before.signed_in("ann").await;
         before.anonymous().sign_up(json!({ "phone": "+31612345678" })).await.data("/signup");
+        let round = ann.round_of("COIN_FLIP").await;
         let both = TestApp::with(place, &[("SECRET_KEYS", &format!("{new},{old}"))]).await;
         assert_eq!(
             switchboard::accounts::reseal(&both.app.platform).await.expect("sealed anew"),
@@ -150,9 +151,13 @@ async fn resealing_moves_every_secret_to_the_first_key() {
         let messages =
             async || switchboard::messages::reseal(&both.app.platform).await.expect("sealed anew");
         assert_eq!((messages().await, messages().await), (1, 0));
+        let seeds =
+            async || switchboard::games::reseal(&both.app.platform).await.expect("sealed anew");
+        assert_eq!((seeds().await, seeds().await), (1, 0));
         let only_new = TestApp::with(place, &[("SECRET_KEYS", new)]).await;
         let there = only_new.bearing(ann.token.as_ref().expect("signed in"));
         there.send(query!("me"), json!({})).await.data("/me/id");
+        there.play(&round, json!({ "coinFlip": "HEADS" }), "a").await.data("/playGame");
         only_new.run().await;
         assert_eq!(only_new.printed("+31612345678").await.len(), 1, "the code still opens");
     })

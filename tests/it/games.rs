@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Caller, Place, TestApp, on_each_database, on_each_shared_database, query,
+    Answer, Caller, PASSWORD, Place, TestApp, on_each_database, on_each_shared_database, query,
 };
 
 fn heads() -> Value {
@@ -142,18 +142,18 @@ async fn a_round_that_was_not_played_in_time_is_over_and_shows_its_seed() {
         assert_eq!(check().await.errors(), ["CONFLICT id"], "its seed is a secret");
         let sealed = "SELECT COUNT(*) FROM rounds WHERE seed IS NULL AND sealed_seed IS NOT NULL";
         assert_eq!(app.count(sealed).await, 1);
-        app.clock.advance(Duration::from_mins(5));
+        app.clock.advance(Duration::from_mins(1));
+        ann.round_of("COIN_FLIP").await;
+        app.clock.advance(Duration::from_mins(4));
         for swept in [false, true] {
             if swept {
-                app.advance(Duration::from_secs(30)).await;
-                assert_eq!(
-                    app.count("SELECT COUNT(*) FROM rounds WHERE status = 'EXPIRED'").await,
-                    1
-                );
+                app.advance(Duration::from_secs(90)).await;
                 assert_eq!(app.count(sealed).await, 0);
             }
             let read = ann.send(query!("round"), json!({ "id": id })).await;
             assert_eq!(read.data("/round/status"), "EXPIRED");
+            let expired = "SELECT COUNT(*) FROM rounds WHERE status = 'EXPIRED'";
+            assert_eq!(app.count(expired).await, if swept { 2 } else { 1 }, "written by the read");
             let seed = read.text("/round/serverSeed").to_owned();
             assert_eq!(ann.play(&id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
             let check = check().await;
@@ -163,6 +163,86 @@ async fn a_round_that_was_not_played_in_time_is_over_and_shows_its_seed() {
         }
         let unknown = app.anonymous().send(query!("verify_round"), json!({ "id": "rnd_x" })).await;
         assert_eq!(unknown.errors(), ["NOT_FOUND"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_has_seen_a_seed_plays_on_no_instance_whose_clock_is_behind() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let behind = app.behind(place, Duration::from_secs(1)).await;
+        let ann = app.signed_in("ann").await;
+        let there = behind.bearing(ann.token.as_deref().expect("a token"));
+        let read = json!({ "id": ann.round_of("COIN_FLIP").await });
+        let listed = ann.round_of("COIN_FLIP").await;
+        let checked = json!({ "id": ann.round_of("COIN_FLIP").await });
+        app.clock.advance(Duration::from_mins(5));
+        behind.clock.advance(Duration::from_mins(5));
+        ann.send(query!("round"), read.clone()).await.text("/round/serverSeed");
+        let id = read["id"].as_str().expect("an id");
+        assert_eq!(there.play(id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+        let rounds = ann.send(query!("rounds"), json!({ "first": 10 })).await;
+        let nodes = rounds.data("/me/rounds/nodes").as_array().expect("a list");
+        assert!(nodes.iter().all(|round| round["status"] == "EXPIRED"), "{nodes:?}");
+        assert_eq!(there.play(&listed, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+        let check = app.anonymous().send(query!("verify_round"), checked.clone()).await;
+        check.data("/verifyRound/explanation");
+        let id = checked["id"].as_str().expect("an id");
+        assert_eq!(there.play(id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_check_fails_when_anything_of_a_round_was_altered() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let id = ann.round_of("LUCKY_NUMBER").await;
+        ann.play(&id, json!({ "luckyNumber": 7 }), "a").await.data("/playGame");
+        let check = async || {
+            let check = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+            check.data("/verifyRound/valid") == true
+        };
+        assert!(check().await);
+        app.sql("CREATE TABLE kept AS SELECT * FROM rounds").await.expect("kept");
+        for altered in [
+            "outcome = outcome % 10 + 1",
+            "points = points + 1",
+            "won = NOT won",
+            "client_seed = 'b'",
+            "seed = seed_hash",
+            "seed_hash = seed",
+            "move = '{\"luckyNumber\":0}'",
+            "move = 'unreadable'",
+            "client_seed = NULL",
+        ] {
+            app.sql(&format!("UPDATE rounds SET {altered}")).await.expect("altered");
+            assert!(!check().await, "{altered}");
+            app.sql("DELETE FROM rounds").await.expect("removed");
+            app.sql("INSERT INTO rounds SELECT * FROM kept").await.expect("restored");
+            assert!(check().await);
+        }
+        app.sql("UPDATE rounds SET seed = NULL").await.expect("altered");
+        let lost = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+        assert_eq!(lost.errors(), ["CONFLICT id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_round_of_somebody_who_was_deleted_can_be_checked() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let (played, open) = (ann.round_of("DICE").await, ann.round_of("COIN_FLIP").await);
+        let dice = json!({ "dice": { "target": 50, "over": true } });
+        ann.play(&played, dice, "a").await.data("/playGame");
+        let input = json!({ "input": { "password": PASSWORD } });
+        ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+        for id in [played, open] {
+            let check = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+            assert_eq!(check.data("/verifyRound/valid"), true);
+        }
     })
     .await;
 }
@@ -189,8 +269,11 @@ async fn so_many_rounds_are_open_at_once() {
             .await
             .data("/playGame");
         ann.start_round("COIN_FLIP").await.data("/startRound");
-        assert_eq!(ann.start_round("COIN_FLIP").await.errors(), ["RATE_LIMITED"]);
-        app.clock.advance(Duration::from_mins(5));
+        app.clock.advance(Duration::from_mins(1));
+        let refused = ann.start_round("COIN_FLIP").await;
+        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
+        assert_eq!(refused.extension("retryAfter"), 240, "until the first of them is over");
+        app.clock.advance(Duration::from_mins(4));
         ann.start_round("COIN_FLIP").await.data("/startRound");
     })
     .await;
@@ -240,14 +323,15 @@ async fn one_plays_list_is_the_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_plays_at_once_on_two_instances_are_one() {
     on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
+        let settings = [("LIMIT_PLAYS", "1000")];
+        let app = TestApp::with(place, &settings).await;
+        let other = app.beside(place, &settings).await;
         let ann = app.signed_in("ann").await;
         let there = other.bearing(ann.token.as_deref().expect("a token"));
         let mut wins = 0;
         for _ in 0..6 {
             let id = ann.round_of("COIN_FLIP").await;
-            let callers = (0..8).map(|n| if n % 2 == 0 { &ann } else { &there });
+            let callers = (0..30).map(|n| if n % 2 == 0 { &ann } else { &there });
             let same = join_all(callers.clone().map(|caller| caller.play(&id, heads(), "a"))).await;
             let answers: BTreeSet<String> =
                 same.iter().map(|answer| answer.data("/playGame").to_string()).collect();

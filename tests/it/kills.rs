@@ -13,6 +13,8 @@ use crate::support::{Caller, PASSWORD, Place, RING, TestApp, on_each_shared_data
 const URL: &str = "http://switchboard.test";
 /// The files of a picture.
 const SQUARES: usize = 3;
+/// How many boards have somebody who plays one game.
+const PLACES: i64 = 8;
 
 /// An instance of the test's own, and processes beside it on the same database and store.
 struct Stage {
@@ -39,6 +41,13 @@ impl Stage {
             ("PUBLIC_URL", URL),
         ];
         Serving::start(self.folder.path(), &settings)
+    }
+
+    /// How many places the boards have, and as how many they are counted.
+    async fn count_places(&self) -> (i64, i64) {
+        let counted = "SELECT CAST(COALESCE(SUM(places), 0) AS BIGINT) FROM board_blocks";
+        let places = self.app.count("SELECT COUNT(*) FROM board_places").await;
+        (places, self.app.count(counted).await)
     }
 
     /// What lies in the store, half-written or not.
@@ -129,6 +138,10 @@ async fn a_deletion_that_is_killed_is_whole_or_never_was() {
             let ann = stage.app.signed_in("ann").await;
             ann.upload_picture(1).await;
             ann.add_contact("Bob", "+31612345678").await.data("/addContact");
+            let won = ann.win(1).await;
+            let open = ann.round_of("DICE").await;
+            stage.app.advance(std::time::Duration::from_secs(1)).await;
+            assert_eq!(stage.count_places().await, (PLACES, PLACES));
             let input = json!({ "input": { "password": PASSWORD } });
             let sent = process.send(query!("delete_account"), input.clone(), Some(token(&ann)));
             let mut looks = 0;
@@ -143,6 +156,9 @@ async fn a_deletion_that_is_killed_is_whole_or_never_was() {
             process.kill();
             if stage.app.count(deleted).await == gone {
                 assert_eq!(stage.avatar(&ann).await["version"], 1, "it never was");
+                assert_eq!(stage.count_places().await, (PLACES, PLACES));
+                let round = ann.send(query!("round"), json!({ "id": open })).await;
+                assert_eq!(round.data("/round/status"), "OPEN");
                 ann.send(query!("delete_account"), input).await.data("/deleteAccount");
             }
             gone += 1;
@@ -155,6 +171,14 @@ async fn a_deletion_that_is_killed_is_whole_or_never_was() {
             for table in ["credentials", "sessions", "contacts", "avatars"] {
                 assert_eq!(stage.app.count(&format!("SELECT COUNT(*) FROM {table}")).await, 0);
             }
+            assert_eq!(stage.count_places().await, (0, 0));
+            for id in won.iter().chain([&open]) {
+                let id = json!({ "id": id });
+                let check = stage.app.anonymous().send(query!("verify_round"), id).await;
+                assert_eq!(check.data("/verifyRound/valid"), true);
+            }
+            let ledger = switchboard::coins::verify(&stage.app.app.platform, |_| ()).await;
+            assert!(ledger.expect("read").is_consistent());
         }
         // Not the day's sweep: within minutes.
         stage.app.advance(std::time::Duration::from_mins(2)).await;

@@ -160,7 +160,7 @@ impl<'a> Case<'a> {
         let started = &self.model.rounds[flip.round % self.model.rounds.len()];
         let side = if flip.is_heads { CoinSide::Heads } else { CoinSide::Tails };
         let (round, client_seed) = (Some(started.id), flip.seed.to_owned());
-        (self.players[started.player].0, Play { round, of: Move::CoinFlip(side), client_seed })
+        (self.players[started.player].0, Play { round, given: Move::CoinFlip(side), client_seed })
     }
 
     async fn play(&self, flip: Flip) -> Result<Round, Error> {

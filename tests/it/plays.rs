@@ -137,6 +137,14 @@ async fn plays_that_are_killed_again_and_again_have_one_outcome_and_pay_once() {
             wins += won.len();
         }
         assert_ne!(cut_off, 0, "no kill met a play");
+        // Those that were killed also brought rounds to the boards.
+        app.advance(std::time::Duration::from_secs(1)).await;
+        let played = app.count("SELECT COUNT(*) FROM rounds WHERE status = 'PLAYED'").await;
+        let board = app.anonymous().send(query!("leaderboard"), json!({})).await;
+        let entries = board.data("/leaderboard/entries").as_array().expect("a list");
+        let sum = |what: &str| entries.iter().filter_map(|entry| entry[what].as_i64()).sum::<i64>();
+        assert_eq!(sum("rounds"), played);
+        assert_eq!(sum("points"), 20 * i64::try_from(wins).expect("few"));
         let ledger = coins::verify(&app.app.platform, |_| ()).await.expect("read");
         assert!(ledger.is_consistent(), "{ledger:?}");
         assert_eq!(ledger.entries, wins as u64);

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder};
 
-use super::Position;
+use super::{POSITION, Position, position};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::in_powers_of_two;
@@ -36,12 +36,6 @@ impl ActiveModelBehavior for ActiveModel {}
 /// How many places the blocks of a board have, by where they begin.
 pub type Blocks = BTreeMap<Position, i64>;
 
-const POSITION: [Column; 3] = [Column::MinusPoints, Column::ReachedAt, Column::UserId];
-
-fn position() -> Expr {
-    Expr::tuple(POSITION.map(Expr::col))
-}
-
 fn of_board(board: &str) -> Select<Entity> {
     Entity::find().filter(Column::Board.eq(board))
 }
@@ -53,7 +47,7 @@ async fn beginning(
     at: Position,
 ) -> Result<Option<Position>, DbErr> {
     let before = of_board(board).filter(position().lte(at.row()));
-    let last = POSITION.into_iter().fold(before, |it, column| it.order_by_desc(column));
+    let last = POSITION.into_iter().fold(before, |it, column| it.order_by_desc(Expr::col(column)));
     Ok(last.one(db).await?.map(|block| block.position()))
 }
 

@@ -6,7 +6,7 @@ use sea_orm::{
     DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Statement,
 };
 
-use super::Position;
+use super::{POSITION, Position, position};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::{in_powers_of_two, padded};
@@ -56,14 +56,8 @@ pub struct Ranked {
     pub place: Model,
 }
 
-const POSITION: [Column; 3] = [Column::MinusPoints, Column::ReachedAt, Column::UserId];
-
-fn position() -> Expr {
-    Expr::tuple(POSITION.map(Expr::col))
-}
-
 fn in_order(places: Select<Entity>) -> Select<Entity> {
-    POSITION.into_iter().fold(places, |places, column| places.order_by_asc(column))
+    POSITION.into_iter().fold(places, |places, column| places.order_by_asc(Expr::col(column)))
 }
 
 /// The first ones of a board.

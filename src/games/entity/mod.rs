@@ -21,6 +21,14 @@ pub struct Position {
     pub user: UserId,
 }
 
+/// The columns that hold it, in places as in blocks.
+const POSITION: [&str; 3] = ["minus_points", "reached_at", "user_id"];
+
+/// The position of a row.
+fn position() -> Expr {
+    Expr::tuple(POSITION.map(Expr::col))
+}
+
 impl Position {
     /// As the row value that both databases compare with a place's or a block's.
     fn row(self) -> Expr {

@@ -99,6 +99,21 @@ pub async fn slots_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<i16
     open.select_only().column(Column::Slot).into_tuple().all(db).await
 }
 
+/// When the first of somebody's open rounds is over.
+pub async fn next_expiry(
+    db: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<Option<Instant>, DbErr> {
+    let open = owned_by(user).filter(Column::Slot.is_not_null());
+    let first = open.order_by_asc(Column::ExpiresAt).limit(1);
+    first.select_only().column(Column::ExpiresAt).into_tuple().one(db).await
+}
+
+/// Somebody's open rounds, overdue or not.
+pub async fn open_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+    owned_by(user).filter(Column::Slot.is_not_null()).all(db).await
+}
+
 /// One of somebody's.
 pub async fn by_id(
     db: &impl ConnectionTrait,
@@ -128,8 +143,12 @@ pub async fn page(
 }
 
 /// Writes that one was played, if it can be at the time. False: it was played, or it is too late.
-pub async fn set_played(db: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
-    let (id, user, now) = (row.id, row.user_id, row.played_at);
+pub async fn set_played(
+    db: &impl ConnectionTrait,
+    row: Model,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let (id, user) = (row.id, row.user_id);
     let played = ActiveModel {
         status: Set(Status::Played),
         slot: Set(None),
@@ -141,7 +160,7 @@ pub async fn set_played(db: &impl ConnectionTrait, row: Model) -> Result<bool, D
         won: Set(row.won),
         points: Set(row.points),
         is_tallied: Set(false),
-        played_at: Set(now),
+        played_at: Set(Some(now)),
         ..Default::default()
     };
     let open = Entity::update_many().set(played).filter(Column::Id.eq(id));
@@ -164,7 +183,7 @@ pub async fn overdue(
 
 /// Writes that one is over and was not played, and what its seed was.
 pub async fn set_expired(
-    tx: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     id: RoundId,
     seed: Option<Vec<u8>>,
 ) -> Result<(), DbErr> {
@@ -176,21 +195,12 @@ pub async fn set_expired(
         ..Default::default()
     };
     let open = Entity::update_many().set(expired).filter(Column::Id.eq(id));
-    open.filter(Column::Status.eq(Status::Open)).exec(tx).await?;
+    open.filter(Column::Status.eq(Status::Open)).exec(db).await?;
     Ok(())
 }
 
-/// Ends somebody's open rounds, whose seeds nobody will ask for, and keeps all of theirs from the boards.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
-    let ended = ActiveModel {
-        status: Set(Status::Expired),
-        slot: Set(None),
-        sealed_seed: Set(None),
-        ..Default::default()
-    };
-    let open = Entity::update_many().set(ended).filter(Column::UserId.eq(user));
-    // A play that is under way ends before this does, or finds it done.
-    open.filter(Column::Slot.is_not_null()).exec(tx).await?;
+/// Keeps all rounds of somebody from the boards.
+pub async fn keep_from_boards(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
     let tallied = ActiveModel { is_tallied: Set(true), ..Default::default() };
     let left = Entity::update_many().set(tallied).filter(Column::UserId.eq(user));
     left.filter(is_untallied()).exec(tx).await?;
@@ -242,12 +252,12 @@ pub async fn sealed(db: &impl ConnectionTrait) -> Result<Vec<(RoundId, Vec<u8>)>
 
 /// Seals one's seed anew, unless it was played meanwhile.
 pub async fn seal_anew(
-    tx: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     id: RoundId,
     before: Vec<u8>,
     sealed: Vec<u8>,
 ) -> Result<bool, DbErr> {
     let anew = ActiveModel { sealed_seed: Set(Some(sealed)), ..Default::default() };
     let same = Entity::update_many().set(anew).filter(Column::Id.eq(id));
-    Ok(same.filter(Column::SealedSeed.eq(before)).exec(tx).await?.rows_affected == 1)
+    Ok(same.filter(Column::SealedSeed.eq(before)).exec(db).await?.rows_affected == 1)
 }

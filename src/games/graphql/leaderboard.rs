@@ -11,14 +11,12 @@ use crate::api::scalars::{DateTime, Long};
 use crate::api::{Answer, ApiError, Asks, Caller, Remembers, Shared, answer, live, reply};
 use crate::error::{At, Failure, Result};
 use crate::games::{
-    Board, Games, Period, Place, Ranked, Standing, Top, View, standing, top, watch,
+    Board, Games, MOST_PLACES, Period, Place, Ranked, Standing, Top, View, standing, top, watch,
 };
 use crate::ids::UserId;
 use crate::people::Person;
 use crate::people::graphql::Profile;
 use crate::platform::memo::Memo;
-
-const LARGEST: i32 = 100;
 
 fn room<'a>(ctx: &Context<'a>) -> &'a Arc<Games> {
     ctx.data_unchecked()
@@ -40,17 +38,17 @@ pub enum LeaderboardPeriod {
 
 /// How many entries of which board somebody asked for.
 #[derive(Clone, Copy)]
-struct Asked {
+struct Selection {
     board: Board,
     first: u8,
 }
 
-impl Asked {
+impl Selection {
     /// # Errors
     /// BAD_USER_INPUT at `first`.
     fn parse(game: Option<GameKind>, period: LeaderboardPeriod, first: i32) -> Result<Self> {
-        let bad = || Failure::bad_input(format!("Must be 1 to {LARGEST}."));
-        let asked = u8::try_from(first).ok().filter(|_| (1..=LARGEST).contains(&first));
+        let bad = || Failure::bad_input(format!("Must be 1 to {MOST_PLACES}."));
+        let asked = u8::try_from(first).ok().filter(|first| (1..=MOST_PLACES).contains(first));
         let first = asked.ok_or_else(bad).at("first")?;
         Ok(Self { board: Board { period: period.into(), game: game.map(GameKind::into) }, first })
     }
@@ -58,7 +56,7 @@ impl Asked {
 
 /// A leaderboard in the schema.
 pub struct Leaderboard {
-    asked: Asked,
+    asked: Selection,
     top: Arc<Top>,
     /// The viewer's, read when it is asked for.
     standing: OnceCell<Option<Standing>>,
@@ -198,7 +196,7 @@ impl LeaderboardQuery {
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
     ) -> Answer<Leaderboard> {
         answer(ctx, async {
-            let asked = Asked::parse(game, period, first)?;
+            let asked = Selection::parse(game, period, first)?;
             let boards = &room(ctx).boards;
             let top = top(boards, ctx.platform(), asked.board, asked.first.into()).await?;
             Ok(Leaderboard { asked, top: Arc::new(top), standing: OnceCell::new() })
@@ -227,7 +225,7 @@ impl LeaderboardSubscription {
         period: LeaderboardPeriod,
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
     ) -> Result<impl Stream<Item = Result<Shared<Leaderboard>, ApiError>> + use<>, ApiError> {
-        let asked = Asked::parse(game, period, first)?;
+        let asked = Selection::parse(game, period, first)?;
         let selected = ctx.look_ahead();
         let asks_for_own = ["me", "around"].iter().any(|name| selected.field(name).exists());
         let viewer: Option<UserId> =

@@ -244,7 +244,7 @@ struct PlayGameInput {
     round_id: ID,
     /// The move, of the round's game.
     #[graphql(name = "move")]
-    of: GameMoveInput,
+    given: GameMoveInput,
     /// Your part of what is drawn from, 1 to 64 characters: best random, and never the same.
     client_seed: String,
 }
@@ -352,7 +352,7 @@ impl GameMutation {
             let viewer = ctx.viewer()?;
             let play = Play {
                 round: parse(&input.round_id),
-                of: input.of.into(),
+                given: input.given.into(),
                 client_seed: input.client_seed,
             };
             Ok(Round(super::play(games(ctx), ctx.platform(), viewer.user, play).await?))

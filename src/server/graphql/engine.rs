@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{
-    Executor, ObjectType, Pos, Request, Response, SDLExportOptions, Schema, ServerError,
-    SubscriptionType, Value, Variables, value,
+    Executor, ObjectType, Pos, Request, Response, SDLExportOptions, Schema, SubscriptionType,
+    Value, Variables, value,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,10 +16,11 @@ use futures_util::stream::BoxStream;
 
 use super::cost::{self, Cost};
 use super::documents::{self, Documents};
+use super::parse::Parser;
 use super::question::Question;
 use super::slots::Slot;
 use super::types::Types;
-use super::{coercion, guard, omission, subscriptions};
+use super::{coercion, omission, subscriptions};
 use crate::api::{Asked, UploadRule};
 use crate::config::graphql::Graphql;
 use crate::error::{ErrorCode, Failure};
@@ -34,6 +34,7 @@ pub struct Engine {
     executor: Box<dyn Execute>,
     types: Types,
     documents: Documents,
+    parser: Parser,
     uploads: HashMap<&'static str, UploadRule>,
     settings: Graphql,
 }
@@ -105,6 +106,7 @@ impl Engine {
             types: Types::read(&schema.sdl_with_options(SDLExportOptions::new())),
             executor: Box::new(schema),
             documents: Documents::new(settings.persisted_queries, trusted.transpose()?),
+            parser: Parser::new(settings.documents.clone()),
             uploads: uploads.iter().map(|rule| (rule.field, *rule)).collect(),
             settings,
         })
@@ -123,11 +125,7 @@ impl Engine {
         let nowhere = |failure| vec![(failure, None)];
         let tells_cost = question.wants_cost();
         let found = self.documents.find(&mut question).map_err(nowhere)?;
-        guard::check(&found.text, &self.settings.documents).map_err(nowhere)?;
-        let mut document = parse_query(&*found.text).map_err(|error| {
-            let error = ServerError::from(error);
-            vec![(parse_failed(&error), error.locations.first().copied())]
-        })?;
+        let mut document = self.parser.parse(&found.text).map_err(|fault| vec![fault])?;
         let variables = Value::from_json(question.variables.unwrap_or_default().into())
             .map(Variables::from_value)
             .unwrap_or_default();
@@ -299,13 +297,4 @@ fn top_fields(document: &ExecutableDocument, set: &SelectionSet) -> Vec<String> 
         }
     }
     fields
-}
-
-/// The parser draws the place, which `locations` tells already; what it expected comes last.
-fn parse_failed(error: &ServerError) -> Failure {
-    let message = match error.message.rsplit_once("= ") {
-        Some((_, expected)) => format!("Cannot be parsed: {}.", expected.trim()),
-        None => "Cannot be parsed.".to_owned(),
-    };
-    Failure::new(ErrorCode::GraphqlParseFailed, message)
 }

@@ -29,6 +29,7 @@ mod http;
 mod literals;
 mod omission;
 mod operation;
+mod parse;
 mod question;
 mod slots;
 mod socket;

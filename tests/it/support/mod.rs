@@ -98,6 +98,12 @@ impl TestApp {
         Self::at(place, settings, self.clock.clone(), 2, self.engine).await
     }
 
+    /// Another instance on the same place, whose clock is behind.
+    pub async fn behind(&self, place: &Place, by: Duration) -> Self {
+        let clock = ManualClock::at(self.clock.now() - by);
+        Self::at(place, &[], clock, 2, self.engine).await
+    }
+
     async fn at(
         place: &Place,
         settings: &[(&str, &str)],
