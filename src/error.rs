@@ -76,7 +76,7 @@ error_codes! {
     AccountDeleted Fail false "The account has been deleted."
     InvalidPhoneNumber Fail false "Not a phone number that can be used here; `reason` says why: TOO_SHORT, TOO_LONG, INVALID_LENGTH, INVALID_COUNTRY_CODE, NOT_A_NUMBER, NOT_IN_USE, NOT_CALLABLE or NO_SMS."
     LookupUnavailable Error true "The service that checks phone numbers did not answer. Nothing was saved; try again."
-    RoundAlreadyPlayed Fail false "The round has been played with another move."
+    RoundAlreadyPlayed Fail false "The round has been played, with another move or seed."
     RoundExpired Fail false "The round was not played within its time."
     UploadTooLarge Fail false "The file has too many bytes, pixels or frames."
     UnsupportedMedia Fail false "The file is not of a kind that is accepted here."

@@ -6,7 +6,6 @@
 \set slot random(1, 32767)
 \set won random(0, 1)
 
-BEGIN;
 INSERT INTO rounds (id, user_id, game, status, slot, seed_hash, sealed_seed, seed, client_seed, move, outcome, won,
     points, is_tallied, started_at, expires_at, played_at)
   VALUES (lpad(:round::text, 32, '0')::uuid,
@@ -14,7 +13,6 @@ INSERT INTO rounds (id, user_id, game, status, slot, seed_hash, sealed_seed, see
     'COIN_FLIP', 'OPEN', :slot, decode(repeat('ab', 32), 'hex'), decode(repeat('cd', 67), 'hex'), NULL, NULL, NULL,
     NULL, NULL, NULL, TRUE, now(), now() + interval '5 minutes', NULL)
   ON CONFLICT (user_id, slot) WHERE slot IS NOT NULL DO NOTHING;
-COMMIT;
 
 SELECT id, user_id, game, status, slot, seed_hash, sealed_seed, seed, client_seed, move, outcome, won, points,
     is_tallied, started_at, expires_at, played_at
@@ -23,7 +21,9 @@ SELECT id, user_id, game, status, slot, seed_hash, sealed_seed, seed, client_see
     AND id = lpad(:round::text, 32, '0')::uuid
   LIMIT 1;
 
+\if :won = 1
 BEGIN;
+\endif
 UPDATE rounds
   SET status = 'PLAYED', slot = NULL, sealed_seed = NULL, seed = decode(repeat('ef', 32), 'hex'),
     client_seed = 'bench', move = '{"coinFlip":"HEADS"}', outcome = 0, won = :won::int = 1, points = 20 * :won::int,
@@ -41,5 +41,5 @@ INSERT INTO wallets (user_id, balance, entries, updated_at)
 INSERT INTO coin_entries (user_id, number, id, amount, balance_after, reason, reference, note, created_at)
   VALUES (('01900000-0000-7000-8000-' || lpad(to_hex(:person::int), 12, '0'))::uuid, :entries, lpad(:round::text, 32, '0')::uuid, 1, :balance, 'GAME_REWARD',
     'rnd_' || lpad(:round::text, 26, '0'), NULL, now());
-\endif
 COMMIT;
+\endif

@@ -13,7 +13,7 @@ mod uploads;
 mod viewer;
 
 pub use answers::{Answer, ApiError, answer, extensions_of, live, live_for_admins, reply};
-pub use paging::{Cursor, Page};
+pub use paging::{Cursor, LARGEST_PAGE, Page};
 pub use shared::{Asked, Remembers, Shared};
 pub use uploads::UploadRule;
 pub use viewer::{Caller, Demoted, Viewer};

@@ -11,7 +11,8 @@ use crate::error::{At, Checked, Failure, Result, optional};
 pub type Cursor<K> = OpaqueCursor<K>;
 
 const DEFAULT_SIZE: i32 = 25;
-const LARGEST: i32 = 100;
+/// The most rows of a page.
+pub const LARGEST_PAGE: i32 = 100;
 
 /// Which rows are asked for.
 #[derive(Clone, Debug)]
@@ -28,8 +29,8 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
     /// BAD_USER_INPUT with the field.
     pub fn parse(first: Option<i32>, after: Option<&str>) -> Result<Self> {
         let size = match first.unwrap_or(DEFAULT_SIZE) {
-            size @ 1..=LARGEST => Ok(u64::from(size.unsigned_abs())),
-            _ => Err(Failure::bad_input(format!("Must be 1 to {LARGEST}."))),
+            size @ 1..=LARGEST_PAGE => Ok(u64::from(size.unsigned_abs())),
+            _ => Err(Failure::bad_input(format!("Must be 1 to {LARGEST_PAGE}."))),
         };
         let after = optional(after, read_cursor);
         let (size, after) = (size.at("first"), after.at("after")).all()?;

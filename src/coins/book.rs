@@ -65,6 +65,12 @@ pub async fn book(
     }
 }
 
+/// Whether a movement was refused because the wallet would hold too little or too much. Nothing was changed then.
+pub fn is_beyond(error: &Error) -> bool {
+    let failure = &error.failures()[0];
+    (failure.code, failure.field.as_deref()) == (ErrorCode::Conflict, Some("amount"))
+}
+
 /// The topic of somebody's wallet.
 pub fn topic(user: UserId) -> String {
     format!("wallet:{user}")

@@ -134,7 +134,8 @@ impl CoinEntry {
 /// Whether the ledger adds up.
 #[derive(SimpleObject)]
 pub struct LedgerCheck {
-    /// Whether every wallet is the sum of its entries, and no entry is missing, altered or of nobody.
+    /// Whether every wallet is the sum of its entries, each of which goes on from the balance before it, and none is
+    /// missing or of nobody.
     consistent: bool,
     /// How many wallets there are.
     accounts: Long,

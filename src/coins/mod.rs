@@ -11,7 +11,7 @@ pub mod loaders;
 mod verify;
 
 pub use adjust::adjust;
-pub use book::{Movement, book, tell, topic};
+pub use book::{Movement, book, is_beyond, tell, topic};
 pub use entity::coin_entries::{Model as Entry, Reason};
 pub use verify::{Ledger, verify};
 

@@ -1,4 +1,5 @@
-//! Proving the ledger: every wallet is the sum of its entries, and no entry is missing, altered or of nobody.
+//! Proving the ledger: every wallet is the sum of its entries, each of which goes on from the balance before it, and
+//! none is missing or of nobody.
 //!
 //! It is read in pieces while it goes on. A wallet says how many entries made it, so those that came since it
 //! was read are left out, and nothing has to stand still.

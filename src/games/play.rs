@@ -31,8 +31,7 @@ pub struct Play {
 ///
 /// # Errors
 /// BAD_USER_INPUT at `clientSeed`, and within `move` or at it when it is another game's; NOT_FOUND unless the round is
-/// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED; CONFLICT when it is won and
-/// their wallet can hold no more.
+/// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED.
 pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) -> Result<Round> {
     games.plays.attempt(platform.now(), &user)?;
     let not_found = || Error::not_found("round");
@@ -91,7 +90,11 @@ async fn write(platform: &Platform, played: Round, now: Instant) -> Result<bool>
         tx.rollback().await?;
         return Ok(false);
     }
-    coins::book(&tx, platform, movement).await?;
+    match coins::book(&tx, platform, movement).await {
+        // Whose wallet is full has won all the same: were it refused, another move could be tried.
+        Err(error) if coins::is_beyond(&error) => {}
+        booked => drop(booked?),
+    }
     tx.commit().await?;
     Ok(true)
 }
@@ -105,7 +108,7 @@ fn over(round: Round, asked: &Round) -> Result<Round> {
     let played = || {
         Error::new(
             ErrorCode::RoundAlreadyPlayed,
-            "This round has been played, with another move or seed.",
+            "The round has been played, with another move or seed.",
         )
     };
     if is_same { Ok(round) } else { Err(played()) }

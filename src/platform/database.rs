@@ -1,7 +1,7 @@
 //! The database, and everything in which SQLite and PostgreSQL differ.
 //!
 //! SQLite has one writer: `begin` opens an IMMEDIATE transaction on the one writing connection, reads go
-//! to connections of their own. PostgreSQL has connections for transactions, and others for single statements.
+//! to connections of their own. PostgreSQL has connections for reads, for single writes, and for transactions.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -62,15 +62,15 @@ impl Database {
         };
         let (reads, writes, transactions) = match &kind {
             Kind::Postgres => {
-                // Most requests read only, and a statement is over sooner than a transaction.
-                let for_transactions = (settings.connections / 2).max(1);
-                let others = settings.connections - for_transactions;
-                let transactions =
-                    sea_orm::Database::connect(postgres(settings, for_transactions)).await?;
-                let most = usize::try_from(others).unwrap_or(usize::MAX);
+                // A read is over soonest, and waits for none of the others.
+                let third = settings.connections / 3;
+                let transactions = sea_orm::Database::connect(postgres(settings, third)).await?;
                 let options = postgres_statements(settings)?;
-                let statements = Statements::postgres(options, most, settings.acquire_timeout);
-                (statements.clone(), statements, transactions)
+                let statements = |most: u32| {
+                    let most = usize::try_from(most).unwrap_or(usize::MAX);
+                    Statements::postgres(options.clone(), most, settings.acquire_timeout)
+                };
+                (statements(settings.connections - 2 * third), statements(third), transactions)
             }
             Kind::SqliteMemory => {
                 let only =

@@ -173,6 +173,15 @@ async fn so_many_entries_and_no_others() {
 }
 
 #[tokio::test]
+async fn whoever_wants_more_entries_than_there_can_be_is_told_which_argument_it_is() {
+    let app = TestApp::new(&Place::Memory).await;
+    for first in [json!(101), json!(i32::MAX), json!(1_i64 << 31), json!(1_u64 << 63)] {
+        let read = app.anonymous().leaderboard(json!({ "first": first })).await;
+        assert_eq!(read.errors(), ["BAD_USER_INPUT first"], "{first}");
+    }
+}
+
+#[tokio::test]
 async fn who_reached_the_same_points_earlier_is_first() {
     on_each_database(async |app| {
         let people = people(&app, &["ann", "bob", "cid", "dan"]).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use switchboard::coins::{self, Reason};
+use switchboard::coins::{self, MOST, Reason};
 use switchboard::error::ErrorCode;
 use switchboard::ids::{UserId, parse};
 
@@ -105,6 +105,22 @@ async fn an_operator_sets_coins_right_and_never_below_nothing() {
         let ledger = coins::verify(&app.app.platform, |_| ()).await.expect("read");
         assert!(ledger.is_consistent(), "{ledger:?}");
         assert_eq!((ledger.accounts, ledger.entries), (1, 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whose_wallet_is_full_wins_without_a_coin() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let user = id_of(&ann).await;
+        coins::adjust(&app.app.platform, user, MOST, "all there is", None).await.expect("booked");
+        let won = ann.win(1).await;
+        let round = ann.send(query!("round"), json!({ "id": won[0] })).await;
+        assert_eq!(round.data("/round/reward"), &Value::Null);
+        assert_eq!(ann.wallet().await["balance"], MOST);
+        let ledger = coins::verify(&app.app.platform, |_| ()).await.expect("read");
+        assert!(ledger.is_consistent(), "{ledger:?}");
     })
     .await;
 }

@@ -130,6 +130,13 @@ async fn a_play_that_makes_no_sense_is_refused_with_its_field() {
     ann.play(&coin, heads(), &longest).await.data("/playGame");
     ann.play(&dice, roll(5, true), " a ").await.data("/playGame");
     assert_eq!(ann.start_round("CHESS").await.errors(), ["BAD_USER_INPUT game"]);
+    let twice = format!(
+        r#"mutation {{ playGame(input: {{
+            roundId: "{number}", clientSeed: "a", move: {{ luckyNumber: 1, luckyNumber: 2 }}
+        }}) {{ id }} }}"#
+    );
+    let refused = ann.send(&twice, json!({})).await;
+    assert_eq!(refused.errors(), ["GRAPHQL_VALIDATION_FAILED"]);
 }
 
 #[tokio::test]

@@ -511,7 +511,7 @@ async fn a_body_that_is_too_large_or_too_slow_is_refused_in_oauths_form() {
 #[tokio::test]
 async fn while_the_database_is_out_of_reach_clients_are_told_to_come_back() {
     on_each_shared_database(async |place| {
-        let settings = [("DATABASE_ACQUIRE_SECONDS", "1"), ("DATABASE_CONNECTIONS", "2")];
+        let settings = [("DATABASE_ACQUIRE_SECONDS", "1"), ("DATABASE_CONNECTIONS", "3")];
         let app = TestApp::with(place, &settings).await;
         let (access, first) = session(&app, "ann").await;
         let in_use = app.app.platform.database.begin().await.expect("a transaction");

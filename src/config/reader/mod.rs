@@ -185,7 +185,7 @@ impl Reader {
         ];
         Database {
             url: url.into(),
-            connections: self.parsed("DATABASE_CONNECTIONS", 10).clamp(2, 1000),
+            connections: self.parsed("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
             acquire_timeout: self.seconds("DATABASE_ACQUIRE_SECONDS", 5, 1..=60),
             statement_timeout: self.seconds("DATABASE_STATEMENT_SECONDS", 10, 1..=600),
             tls: self.choice(

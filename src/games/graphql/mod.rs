@@ -130,7 +130,7 @@ impl Round {
         serde_json::from_str::<Move>(self.0.r#move.as_deref()?).ok().map(GameMove::from)
     }
 
-    /// The coins that it paid. Null unless it was won.
+    /// The coins that it paid. Null unless it was won, and when the wallet could hold no more.
     async fn reward(&self, ctx: &Context<'_>) -> Answer<CoinEntry> {
         match self.0.won {
             Some(true) => CoinEntry::load(ctx, self.0.id.to_string()).await,

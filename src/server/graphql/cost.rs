@@ -12,6 +12,7 @@ use async_graphql::{Name, Positioned, Value, Variables};
 use async_graphql_value::Value as Literal;
 
 use super::types::Types;
+use crate::api;
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, Failure};
 
@@ -19,6 +20,8 @@ use crate::error::{ErrorCode, Failure};
 const LONGEST_CHAIN: usize = 16;
 /// How many rows a page has when `first` does not say, and a list that has no `first`.
 const PAGE: u64 = 25;
+/// The most rows of a page.
+const LARGEST_PAGE: u64 = api::LARGEST_PAGE.unsigned_abs() as u64;
 /// The query that GraphiQL asks has some 200.
 const MOST_INTROSPECTED: u64 = 400;
 /// Validation walks fragments anew for each operation.
@@ -200,7 +203,8 @@ impl<'d> Walk<'d> {
             Literal::Number(number) => number.as_u64(),
             _ => None,
         });
-        first.unwrap_or(PAGE).max(1)
+        // Beyond, it is refused where it is read.
+        first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
     }
 
     fn fragment(&mut self, name: &'d str) -> Result<Cost, Failure> {
@@ -345,8 +349,8 @@ mod tests {
         assert_eq!(cost(&page("(first: $n)"), json!({ "n": 7 })), Ok(15));
         assert_eq!(cost(&page(""), json!({})), Ok(51), "25 rows when it does not say");
         assert_eq!(cost(&page("(first: -5)"), json!({})), Ok(51));
-        assert_eq!(cost(&page("(first: 4999)"), json!({})), Ok(9_999), "refused where it is read");
-        assert_eq!(cost(&page("(first: 5000)"), json!({})), Err(ErrorCode::QueryTooComplex));
+        assert_eq!(cost(&page("(first: 101)"), json!({})), Ok(201), "refused where it is read");
+        assert_eq!(cost(&page("(first: $n)"), json!({ "n": 1_u64 << 63 })), Ok(201));
         let default = "query Q($n: Int = 100) { list(first: $n) { nodes { b } } }";
         assert_eq!(cost(default, json!({})), Ok(201));
         assert_eq!(cost(default, json!({ "n": 2 })), Ok(5));

@@ -1,6 +1,7 @@
 //! Bounds on a document's text, checked in one pass before anything parses it: async-graphql's parser
 //! overflows its stack, and takes the process with it, on a few kilobytes of nested brackets.
 
+use super::tokens::{Unclosed, tokens};
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, Failure};
 
@@ -13,7 +14,7 @@ pub fn check(document: &str, limits: &DocumentLimits) -> Result<(), Failure> {
     if document.len() > limits.bytes {
         return Err(too_complex(format!("The document has more than {} bytes.", limits.bytes)));
     }
-    let measured = measure(document.as_bytes()).ok_or_else(|| {
+    let measured = measure(document.as_bytes()).map_err(|Unclosed| {
         // The parser would read it as an empty string, and go on behind it.
         let message = "Cannot be parsed: a block string is not closed.";
         Failure::new(ErrorCode::GraphqlParseFailed, message)
@@ -34,72 +35,22 @@ pub fn check(document: &str, limits: &DocumentLimits) -> Result<(), Failure> {
 struct Measured {
     /// How deeply brackets are nested outside of strings and comments.
     deepest: usize,
-    /// Punctuation, names, numbers and strings (GraphQL specification, section 2.1.6). A number with a
-    /// sign, a point or an exponent may be several.
+    /// How many there are.
     tokens: usize,
 }
 
-/// `None` when a block string is not closed.
-fn measure(text: &[u8]) -> Option<Measured> {
-    let (mut measured, mut depth, mut at) = (Measured::default(), 0_usize, 0);
-    while let Some(&byte) = text.get(at) {
-        let rest = &text[at..];
-        let (length, is_token) = match byte {
-            b' ' | b'\t' | b'\n' | b'\r' | b',' => (1, false),
-            b'#' => (line_length(rest), false),
-            b'"' if rest.starts_with(br#"""""#) => (3 + block_string_length(&rest[3..])?, true),
-            b'"' => (1 + string_length(&rest[1..]), true),
-            b'(' | b'[' | b'{' => {
-                depth += 1;
-                measured.deepest = measured.deepest.max(depth);
-                (1, true)
-            }
-            b')' | b']' | b'}' => {
-                depth = depth.saturating_sub(1);
-                (1, true)
-            }
-            byte if is_word(byte) => (rest.iter().take_while(|byte| is_word(**byte)).count(), true),
-            _ => (1, true),
-        };
-        at += length;
-        measured.tokens += usize::from(is_token);
-    }
-    Some(measured)
-}
-
-/// Of a name or a number.
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-fn line_length(text: &[u8]) -> usize {
-    text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len())
-}
-
-/// Up to and with the closing quotation mark. A string does not go over the end of its line.
-fn string_length(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            b'"' | b'\n' | b'\r' => return at + 1,
-            _ => at += 1,
+fn measure(text: &[u8]) -> Result<Measured, Unclosed> {
+    let (mut measured, mut depth) = (Measured::default(), 0_usize);
+    for token in tokens(text) {
+        match token?.1 {
+            b"(" | b"[" | b"{" => depth += 1,
+            b")" | b"]" | b"}" => depth = depth.saturating_sub(1),
+            _ => {}
         }
+        measured.deepest = measured.deepest.max(depth);
+        measured.tokens += 1;
     }
-    text.len()
-}
-
-/// Up to and with the three closing quotation marks, if they are there.
-fn block_string_length(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at < text.len() {
-        match &text[at..] {
-            rest if rest.starts_with(br#"\""""#) => at += 4,
-            rest if rest.starts_with(br#"""""#) => return Some(at + 3),
-            _ => at += 1,
-        }
-    }
-    None
+    Ok(measured)
 }
 
 #[cfg(test)]
@@ -129,7 +80,7 @@ mod tests {
         ] {
             assert_eq!(
                 measure(document.as_bytes()),
-                Some(Measured { deepest, tokens }),
+                Ok(Measured { deepest, tokens }),
                 "{document}"
             );
         }
@@ -138,8 +89,8 @@ mod tests {
     #[test]
     fn a_block_string_without_an_end_hides_nothing() {
         let hidden = format!("{{ a(b: [\"\"\"x\" {}", "[".repeat(10_000));
-        assert_eq!(measure(hidden.as_bytes()), None);
-        assert_eq!(measure(br#"{ a(b: """x\""") }"#), None);
+        assert_eq!(measure(hidden.as_bytes()), Err(Unclosed));
+        assert_eq!(measure(br#"{ a(b: """x\""") }"#), Err(Unclosed));
         assert!(checked("{ a(b: \"\"\"x\"\"\") }").is_ok());
     }
 
@@ -158,7 +109,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in "[\\[\\]{}()\"\\\\#\n a]{0,60}") {
-            measure(text.as_bytes());
+            let _ = measure(text.as_bytes());
         }
     }
 }

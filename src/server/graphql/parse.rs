@@ -9,7 +9,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::engine::Fault;
-use super::guard;
+use super::{guard, repeated};
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, Failure};
 
@@ -42,13 +42,14 @@ impl Parser {
     /// What a text says.
     ///
     /// # Errors
-    /// Those of the limits; GRAPHQL_PARSE_FAILED.
+    /// Those of the limits; GRAPHQL_PARSE_FAILED; GRAPHQL_VALIDATION_FAILED when an object has a field twice.
     pub fn parse(&self, text: &Arc<str>) -> Result<ExecutableDocument, Fault> {
         if let Some(parsed) = self.parsed.get(text) {
             return Ok((*parsed).clone());
         }
         guard::check(text, &self.limits).map_err(|failure| (failure, None))?;
         let document = parse_query(&**text).map_err(|error| failed(&error.into()))?;
+        repeated::check(text)?;
         self.parsed.insert(text.clone(), Arc::new(document.clone()));
         Ok(document)
     }

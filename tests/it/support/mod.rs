@@ -115,7 +115,7 @@ impl TestApp {
         let mut values: BTreeMap<String, String> = [
             ("DATABASE_URL", url.as_str()),
             ("SECRET_KEYS", RING),
-            ("DATABASE_CONNECTIONS", "4"),
+            ("DATABASE_CONNECTIONS", "6"),
             ("FILE_STORE", "memory:"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
