@@ -20,7 +20,7 @@ use crate::platform::budget;
 use crate::platform::clock::{Instant, SystemClock};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
-use crate::platform::events::Events;
+use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
 use crate::platform::jobs::{self, Woken};
 use crate::platform::outbound::Outbound;
@@ -164,11 +164,12 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 15] = [
+const JOBS: [Job; 16] = [
     Job {
         woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
+    Job { woken: |_| Woken::Never, run: |app| events::hear(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| accounts::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },

@@ -23,6 +23,7 @@ mod m0011_avatar_discards;
 mod m0012_coins;
 mod m0013_rounds;
 mod m0014_boards;
+mod m0015_announcements;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_coins::Migration),
             Box::new(m0013_rounds::Migration),
             Box::new(m0014_boards::Migration),
+            Box::new(m0015_announcements::Migration),
         ]
     }
 }

@@ -2,18 +2,20 @@
 
 use uuid::Uuid;
 
-use super::book::{Movement, book, tell};
+use super::book::{Movement, book, topic};
 use super::entity::coin_entries::{Model as Entry, Reason};
 use crate::error::{At, Checked, Error, Failure, Result};
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
+use crate::platform::events::announce;
 use crate::platform::text;
 
 const LONGEST_NOTE: usize = 500;
 const LONGEST_REFERENCE: usize = 100;
 
-/// Gives somebody coins, or takes them, with a note that says why. With a reference of the operator's own, the
+/// Gives somebody coins, or takes them, with a note that says why. Whoever watches the wallet hears of it within a
+/// second. With a reference of the operator's own, the
 /// same adjustment is made once however often it is asked for.
 ///
 /// # Errors
@@ -49,7 +51,7 @@ pub async fn adjust(
         note: Some(note),
     };
     let entry = book(&tx, platform, movement).await?;
+    announce(&tx, platform, topic(user)).await?;
     tx.commit().await?;
-    tell(platform, user);
     Ok(entry)
 }

@@ -68,6 +68,33 @@ async fn a_wallet_is_watched() {
 }
 
 #[tokio::test]
+async fn what_an_operator_sets_right_is_told_within_a_second() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let command = app.beside(place, &[]).await;
+        let ann = app.signed_in("ann").await;
+        let user = id_of(&ann).await;
+        let mut socket = app.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        socket.subscribe("1", query!("wallet_changed"), json!({})).await;
+        socket.data("1").await;
+        for balance in [5, 10] {
+            let adjusted = coins::adjust(&command.app.platform, user, 5, "a gift", None).await;
+            adjusted.expect("booked");
+            app.advance(Duration::from_secs(1)).await;
+            assert_eq!(socket.data("1").await["walletChanged"]["balance"], balance);
+            app.advance(Duration::from_secs(1)).await;
+            socket.is_quiet().await;
+        }
+        // Those that are over are removed by the next.
+        app.advance(Duration::from_mins(6)).await;
+        let adjusted = coins::adjust(&command.app.platform, user, 5, "a gift", None).await;
+        adjusted.expect("booked");
+        assert_eq!(app.count("SELECT COUNT(*) FROM announcements").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_operator_sets_coins_right_and_never_below_nothing() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;

@@ -3,9 +3,10 @@
 //! A listener reads the state again. It is told once of any number of changes, so a slow one misses states
 //! in between and never the last. Those who follow a state share one reading, and wake when it is there.
 //!
-//! What is published is heard by every instance, where Redis carries it; without Redis by this one alone.
+//! What is published is heard by every instance, where Redis carries it; without Redis by this one alone. What a
+//! command does is announced instead, by the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use follow::Reads;
@@ -13,12 +14,15 @@ use others::Others;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
 
+mod announce;
 mod carry;
 mod follow;
 mod installation;
 mod others;
 
+pub use announce::{announce, hear};
 pub use carry::{carry, try_redis};
 pub use follow::Follower;
 pub use others::{Figures, Link};
@@ -34,6 +38,8 @@ pub struct Events {
     others: Option<Arc<Others>>,
     /// So many states are read at once: after a gap it is all of them.
     readings: Arc<Semaphore>,
+    /// The announcements that were heard.
+    announced: Arc<Mutex<HashSet<Uuid>>>,
 }
 
 impl Default for Events {
@@ -71,7 +77,7 @@ impl Events {
     pub fn new(redis_url: Option<SecretString>) -> Self {
         let others = redis_url.map(|url| Arc::new(Others::new(url)));
         let readings = Arc::new(Semaphore::new(READINGS));
-        Self { topics: Arc::default(), others, readings }
+        Self { topics: Arc::default(), others, readings, announced: Arc::default() }
     }
 
     /// Tells that something changed, on every instance. Call it when the change is committed.
