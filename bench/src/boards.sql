@@ -27,5 +27,3 @@ INSERT INTO board_blocks (board, minus_points, reached_at, user_id, places)
     CASE WHEN place = 0 THEN '00000000-0000-0000-0000-000000000000' ELSE user_id END,
     places
   FROM blocks;
-VACUUM ANALYZE;
-CHECKPOINT;
