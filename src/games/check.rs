@@ -5,7 +5,7 @@ use std::fmt::Write;
 use data_encoding::HEXLOWER;
 
 use super::entity::rounds::{self, Model as Round, Status};
-use super::fair::{Seed, outcome};
+use super::fair::{Draw, Seed, draw, largest_multiple};
 use super::game::of_kind;
 use super::moves::Move;
 use super::read::ended;
@@ -82,23 +82,14 @@ fn explained(round: &Round, seed: &Seed) -> Check {
             explanation: steps.join("\n"),
         };
     };
-    let (n, id) = (game.outcomes(), round.id);
-    let drawn = outcome(seed, client_seed, &id.to_string(), n);
-    let shown = game.shown(drawn);
-    let (won, winning) = (wins.contains(&drawn), u32::try_from(wins.len()).unwrap_or(0));
+    let n = game.outcomes();
+    let drawn = draw(seed, client_seed, &round.id.to_string(), n);
+    let shown = game.shown(drawn.outcome);
+    let (won, winning) = (wins.contains(&drawn.outcome), u32::try_from(wins.len()).unwrap_or(0));
     let points = if won { game.points(winning) } else { 0 };
-    let largest = (1_u64 << 32) / u64::from(n) * u64::from(n);
+    steps.extend(steps_of(&drawn, &format!("{client_seed}:{}", round.id), n));
     steps.extend([
-        format!(
-            "3. HMAC-SHA256 with these 32 bytes as the key, of the text {}, has 32 bytes: eight numbers of 32 bits, \
-             big-endian.",
-            quoted(&format!("{client_seed}:{id}:0")),
-        ),
-        format!(
-            "4. The first of them below {largest}, the largest multiple of {n} up to 2^32, is taken (were there none: \
-             the same with 1, 2, … at the end of the text)."
-        ),
-        format!("5. Modulo {n} it is {drawn}, which is the outcome {shown}."),
+        format!("5. {} modulo {n} is {}, which is the outcome {shown}.", drawn.number, drawn.outcome),
         format!(
             "6. The move {} wins by {winning} of {n} outcomes, for {n} · 10 / {winning} = {} points, rounded down.",
             round.r#move.as_deref().unwrap_or_default(),
@@ -116,6 +107,26 @@ fn explained(round: &Round, seed: &Seed) -> Check {
         seed_hash: shown_hash,
         explanation: steps.join("\n"),
     }
+}
+
+/// How a number was drawn, of a text and a counter.
+fn steps_of(drawn: &Draw, text: &str, outcomes: u32) -> [String; 2] {
+    let Draw { counter, digest, number, .. } = drawn;
+    let in_vain = match counter {
+        0 => "",
+        _ => " Of the texts with a lower number at their end none could be taken.",
+    };
+    let (text, digest) = (quoted(&format!("{text}:{counter}")), HEXLOWER.encode(digest));
+    let below = largest_multiple(outcomes);
+    [
+        format!(
+            "3. HMAC-SHA256 with these 32 bytes as the key, of the text {text}, is {digest}: eight numbers of 32 bits, \
+             big-endian.{in_vain}"
+        ),
+        format!(
+            "4. The first of them below {below}, the largest multiple of {outcomes} up to 2^32, is {number}."
+        ),
+    ]
 }
 
 /// A text as JSON, in which everything but ASCII is escaped: no two seeds look alike, and none turns the line around.

@@ -6,25 +6,44 @@ use aws_lc_rs::hmac;
 /// The server's part: random, fixed when the round starts, shown when it is over.
 pub type Seed = [u8; 32];
 
-/// The outcome among `outcomes` equally likely ones, counted from 0.
+/// How an outcome was drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Which text had a number that could be taken: the first has 0.
+    pub counter: u64,
+    /// The HMAC-SHA256 of that text.
+    pub digest: Vec<u8>,
+    /// The number that was taken of it.
+    pub number: u32,
+    /// The outcome, counted from 0.
+    pub outcome: u32,
+}
+
+/// Draws among `outcomes` equally likely ones, of which there is at least one.
 ///
 /// HMAC-SHA256 under the server's seed of "{client seed}:{round}:{counter}", for counter 0, 1, …: the first of its
 /// eight big-endian 32-bit numbers that is below the largest multiple of `outcomes`, modulo `outcomes`.
-pub fn outcome(seed: &Seed, client_seed: &str, round: &str, outcomes: u32) -> u32 {
+pub fn draw(seed: &Seed, client_seed: &str, round: &str, outcomes: u32) -> Draw {
     let key = hmac::Key::new(hmac::HMAC_SHA256, seed);
-    let values = u64::from(u32::MAX) + 1;
-    let fair = values - values % u64::from(outcomes);
+    let below = largest_multiple(outcomes);
     let mut counter = 0_u64;
     loop {
         let message = format!("{client_seed}:{round}:{counter}");
         let digest = hmac::sign(&key, message.as_bytes());
         let (numbers, _) = digest.as_ref().as_chunks();
-        let drawn = numbers.iter().map(|bytes| u32::from_be_bytes(*bytes));
-        if let Some(number) = drawn.into_iter().find(|number| u64::from(*number) < fair) {
-            return number % outcomes;
+        let numbers = numbers.iter().map(|bytes| u32::from_be_bytes(*bytes));
+        if let Some(number) = numbers.into_iter().find(|number| u64::from(*number) < below) {
+            let digest = digest.as_ref().to_vec();
+            return Draw { counter, digest, number, outcome: number % outcomes };
         }
         counter += 1;
     }
+}
+
+/// The largest multiple of a number up to 2^32.
+pub fn largest_multiple(of: u32) -> u64 {
+    let values = u64::from(u32::MAX) + 1;
+    values - values % u64::from(of)
 }
 
 #[cfg(test)]
@@ -36,6 +55,10 @@ mod tests {
     use crate::games::moves::CoinSide;
     use crate::games::{GAMES, Move};
     use crate::platform::vault::sha256;
+
+    fn outcome(seed: &Seed, client_seed: &str, round: &str, outcomes: u32) -> u32 {
+        draw(seed, client_seed, round, outcomes).outcome
+    }
 
     fn known() -> Seed {
         let half = HEXLOWER.decode(b"00112233445566778899aabbccddeeff").expect("hex");
@@ -55,13 +78,14 @@ mod tests {
     #[test]
     fn numbers_that_would_favour_some_outcomes_are_passed_over() {
         let many = (1 << 31) + 1;
-        for (client_seed, expected) in [
-            ("lucky", 1_347_709_573),
-            ("lucky50", 238_124_082),
-            ("lucky181", 1_602_797_231),
-            ("lucky27767", 1_476_923_953),
+        for (client_seed, counter, expected) in [
+            ("lucky", 0, 1_347_709_573),
+            ("lucky50", 0, 238_124_082),
+            ("lucky181", 1, 1_602_797_231),
+            ("lucky27767", 2, 1_476_923_953),
         ] {
-            assert_eq!(outcome(&known(), client_seed, "rnd_example", many), expected);
+            let drawn = draw(&known(), client_seed, "rnd_example", many);
+            assert_eq!((drawn.counter, drawn.outcome), (counter, expected));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Games;
 use super::entity::rounds::{self, Model as Round, Status};
-use super::fair::outcome;
+use super::fair::draw;
 use super::game::of_kind;
 use super::moves::Move;
 use super::seal::unseal;
@@ -49,7 +49,7 @@ pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) 
     }
 
     let seed = unseal(platform, &round)?;
-    let drawn = outcome(&seed, &play.client_seed, &id.to_string(), game.outcomes());
+    let drawn = draw(&seed, &play.client_seed, &id.to_string(), game.outcomes()).outcome;
     let won = wins.contains(&drawn);
     let winning = u32::try_from(wins.len()).map_err(Error::internal)?;
     let points = if won { game.points(winning) } else { 0 };

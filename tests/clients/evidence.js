@@ -1,5 +1,5 @@
-// The console in a real browser: signs up, logs in, adds a contact, each good and failing, then sees an
-// event arrive. What the page shows must be what the server answered. Keeps pictures of it in
+// The console in a real browser: signs up, logs in, adds a contact, each good and failing, flips a coin, then
+// sees an event arrive. What the page shows must be what the server answered. Keeps pictures of it in
 // docs/evidence, or in the folder EVIDENCE.
 
 import assert from "node:assert/strict";
@@ -222,6 +222,38 @@ test("addContact", async () => {
   assert.deepEqual(answer.data, { addContact: null });
   assert.equal(code(answer), "INVALID_PHONE_NUMBER");
   await page.picture("add-contact-failing");
+  assert.deepEqual(page.problems, []);
+});
+
+test("a coin flip, from its start to its proof", async () => {
+  const page = await Console.open();
+  // An editor holds the lines that are seen, and a play's variables are nine.
+  await page.page.setViewportSize({ width: 1280, height: 1000 });
+  await page.tab("Signup");
+  await page.variables({ input: { nickname: "cid", password: PASSWORD } });
+  const { accessToken } = (await page.run("Signup")).answer.data.signup;
+  const headers = { Authorization: `Bearer ${accessToken}` };
+
+  await page.tab("StartRound");
+  await page.headers(headers);
+  const round = (await page.run("StartRound")).answer.data.startRound;
+
+  await page.tab("PlayGame");
+  await page.headers(headers);
+  await page.variables({ input: { roundId: round.id, move: { coinFlip: "HEADS" }, clientSeed: "my lucky words" } });
+  const played = (await page.run("PlayGame")).answer.data.playGame;
+  assert.equal(played.won, played.outcome === 0);
+  assert.deepEqual([played.points, played.reward], played.won ? [20, { balanceAfter: 1 }] : [0, null]);
+  await page.picture("play-game");
+
+  await page.tab("VerifyRound");
+  await page.variables({ id: round.id });
+  const { valid, explanation } = (await page.run("VerifyRound")).answer.data.verifyRound;
+  assert.ok(valid);
+  for (const part of [round.serverSeedHash, played.serverSeed, "my lucky words", round.id]) {
+    assert.ok(explanation.includes(part), `${part}: ${explanation}`);
+  }
+  await page.picture("verify-round");
   assert.deepEqual(page.problems, []);
 });
 

@@ -22,6 +22,7 @@ use switchboard::avatars::MOST_BYTES;
 use switchboard::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use switchboard::contacts::graphql::ContactMutation;
 use switchboard::error::{Error, ErrorCode};
+use switchboard::games::graphql::{GameMutation, GameQuery};
 use switchboard::messages::graphql::{MessageMutation, MessageQuery};
 use switchboard::people::graphql::PeopleQuery;
 use switchboard::platform::{Platform, vault};
@@ -29,7 +30,7 @@ use switchboard::server::graphql::Engine;
 
 /// The product's, and numbers and pages.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, CodeQuery, PeopleQuery, MessageQuery, NumberQuery);
+pub struct Query(AccountQuery, CodeQuery, PeopleQuery, GameQuery, MessageQuery, NumberQuery);
 
 /// The product's, and counters and files.
 #[derive(MergedObject, Default)]
@@ -42,6 +43,7 @@ pub struct Mutation(
     DeleteMutation,
     ContactMutation,
     AvatarMutation,
+    GameMutation,
     MessageMutation,
     CounterMutation,
     FileMutation,
