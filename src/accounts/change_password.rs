@@ -1,15 +1,14 @@
 //! Changing the password of somebody who is signed in.
 
-use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::challenge::{Purpose, Verification};
+use super::current_password::confirm;
 use super::endings::{self, Ending};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::second_factor::code_required;
-use super::{Accounts, current_password, notice};
+use super::{Accounts, notice};
 use crate::error::{At, Checked, Result};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
-use crate::people::{self, Person};
 use crate::platform::Platform;
 
 /// What a password is changed with: ChangePasswordInput of the schema.
@@ -36,27 +35,13 @@ pub async fn change_password(
         Password::choose(&input.new_password).at("newPassword"),
     )
         .all()?;
-    let needs_code = |person: &Person| person.phone_verified_at.is_some();
-    let person = people::own(platform.database.reads(), user).await?;
-    let verification = input.verification.as_ref().filter(|_| needs_code(&person));
-    if needs_code(&person) && verification.is_none() {
-        return Err(code_required());
-    }
-    let matched =
-        current_password::matches(accounts, platform, user, &current, "currentPassword").await?;
+    let (by, verification) = ((user, session), input.verification.as_ref());
+    let password = (&current, "currentPassword");
+    let confirmed =
+        confirm(accounts, platform, by, Purpose::ChangePassword, password, verification).await?;
     let hash = accounts.passwords.hash(platform, &new).await?;
 
-    let tx = match verification {
-        Some(verification) => {
-            let (purpose, by) = (Purpose::ChangePassword, Answerer::SignedIn(user, session));
-            answered(accounts, platform, purpose, by, verification).await?.0
-        }
-        None => platform.database.begin().await?,
-    };
-    let person = matched.lock(&tx).await?;
-    if needs_code(&person) && verification.is_none() {
-        return Err(code_required());
-    }
+    let (tx, person) = confirmed.begin(accounts, platform).await?;
     credentials::set(&tx, user, hash, platform.now()).await?;
     challenges::spend_logins(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;

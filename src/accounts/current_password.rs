@@ -2,11 +2,13 @@
 
 use sea_orm::DatabaseTransaction;
 
+use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::entity::credentials;
 use super::password::{Password, Verdict};
+use super::second_factor::code_required;
 use super::{Accounts, locked};
 use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::ids::UserId;
+use crate::ids::{SessionId, UserId};
 use crate::people::{self, Person};
 use crate::platform::Platform;
 
@@ -53,6 +55,62 @@ impl Matched {
         let is_same = locked.password_version == self.version;
         if is_same { Ok(locked.person) } else { Err(wrong(self.field)) }
     }
+}
+
+/// The password was right, and a code is there where the phone is verified.
+pub struct Confirmed<'v> {
+    matched: Matched,
+    purpose: Purpose,
+    by: Answerer,
+    verification: Option<&'v Verification>,
+}
+
+/// Compares a password with an account's, for what a code is asked for as well where the phone is verified.
+///
+/// # Errors
+/// Those of [`matches`]; VERIFICATION_REQUIRED without a code when the phone is verified.
+pub async fn confirm<'v>(
+    accounts: &Accounts,
+    platform: &Platform,
+    (user, session): (UserId, SessionId),
+    purpose: Purpose,
+    (password, field): (&Password, &'static str),
+    verification: Option<&'v Verification>,
+) -> Result<Confirmed<'v>> {
+    let person = people::own(platform.database.reads(), user).await?;
+    let verification = verification.filter(|_| needs_code(&person));
+    if needs_code(&person) && verification.is_none() {
+        return Err(code_required());
+    }
+    let matched = matches(accounts, platform, user, password, field).await?;
+    Ok(Confirmed { matched, purpose, by: Answerer::SignedIn(user, session), verification })
+}
+
+impl Confirmed<'_> {
+    /// Begins the deed's transaction, with the account locked: password and phone are the same still, and the code is
+    /// spent in it. Answers whose account it is, too.
+    ///
+    /// # Errors
+    /// Those of the code; those of [`Matched::lock`]; VERIFICATION_REQUIRED when the phone was verified meanwhile.
+    pub async fn begin(
+        self,
+        accounts: &Accounts,
+        platform: &Platform,
+    ) -> Result<(DatabaseTransaction, Person)> {
+        let tx = match self.verification {
+            Some(code) => answered(accounts, platform, self.purpose, self.by, code).await?.0,
+            None => platform.database.begin().await?,
+        };
+        let person = self.matched.lock(&tx).await?;
+        if needs_code(&person) && self.verification.is_none() {
+            return Err(code_required());
+        }
+        Ok((tx, person))
+    }
+}
+
+fn needs_code(person: &Person) -> bool {
+    person.phone_verified_at.is_some()
 }
 
 fn wrong(field: &'static str) -> Error {

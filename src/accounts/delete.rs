@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
 
-use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::Accounts;
+use super::challenge::{Purpose, Verification};
+use super::current_password::confirm;
 use super::endings::{self, Ending, HEARD_WITHIN};
 use super::entity::{challenges, credentials, sessions};
 use super::over::session_topic;
 use super::password::Password;
-use super::second_factor::code_required;
-use super::{Accounts, current_password};
 use crate::avatars;
 use crate::contacts;
 use crate::error::{At, Result};
@@ -61,26 +61,12 @@ pub async fn delete_account(
     input: DeleteAccountInput,
 ) -> Result<Deleted> {
     let password = Password::given(&input.password).at("password")?;
-    let person = people::own(platform.database.reads(), user).await?;
-    let needs_code = person.phone_verified_at.is_some();
-    let verification = input.verification.as_ref().filter(|_| needs_code);
-    if needs_code && verification.is_none() {
-        return Err(code_required());
-    }
-    let matched =
-        current_password::matches(accounts, platform, user, &password, "password").await?;
+    let (by, verification) = ((user, session), input.verification.as_ref());
+    let password = (&password, "password");
+    let confirmed =
+        confirm(accounts, platform, by, Purpose::DeleteAccount, password, verification).await?;
 
-    let tx = match verification {
-        Some(verification) => {
-            let (purpose, by) = (Purpose::DeleteAccount, Answerer::SignedIn(user, session));
-            answered(accounts, platform, purpose, by, verification).await?.0
-        }
-        None => platform.database.begin().await?,
-    };
-    let person = matched.lock(&tx).await?;
-    if person.phone_verified_at.is_some() && verification.is_none() {
-        return Err(code_required());
-    }
+    let (tx, person) = confirmed.begin(accounts, platform).await?;
     let at = platform.now();
     // A number that was never verified may be somebody else's: of what went there only the codes are ours.
     let (verified, of_codes) = match &person.phone {

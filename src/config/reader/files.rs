@@ -5,26 +5,11 @@ use std::path::Path;
 use secrecy::SecretString;
 use url::Url;
 
-use super::Reader;
+use super::{KEYS, Reader};
 use crate::config::files::{Files, Store};
 
-/// What else of Amazon's variables is heeded: who we are to the store, and where it is.
-const AWS: [&str; 14] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-];
+/// What the names of Amazon's variables begin with: who we are to the store, and where it is.
+const AWS: &str = "AWS_";
 
 impl Reader {
     pub fn files(&mut self, data_dir: &Path) -> Files {
@@ -46,8 +31,8 @@ impl Reader {
         if bucket.is_empty() || bucket.contains(['?', '#', '@']) {
             self.problems.push("FILE_STORE: must name a bucket: s3://bucket/prefix".into());
         }
-        let settings =
-            AWS.iter().filter_map(|key| Some((*key, SecretString::from(self.text(key)?))));
+        let keys = KEYS.iter().filter(|key| key.starts_with(AWS));
+        let settings = keys.filter_map(|key| Some((*key, SecretString::from(self.text(key)?))));
         Store::S3 {
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
