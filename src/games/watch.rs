@@ -15,8 +15,9 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
 
-/// How long it takes until what changed is told again.
-const APART: Duration = Duration::from_millis(500);
+/// How long it takes until what changed is told again: so much more than half a second that no second has three,
+/// though the way to a client is not always as long.
+const APART: Duration = Duration::from_millis(520);
 
 /// What somebody sees of a board.
 #[derive(Clone, Debug)]

@@ -564,7 +564,7 @@ async fn a_board_is_told_of_twice_a_second_at_most_and_only_when_it_is_another()
             socket.is_quiet().await;
             stranger.is_quiet().await;
         }
-        app.clock.advance(Duration::from_millis(10));
+        app.clock.advance(Duration::from_millis(30));
         for (socket, rank) in [(&mut socket, Some(1)), (&mut stranger, None)] {
             // What was read by then may be some changes ago.
             let mut told = next(socket).await;
