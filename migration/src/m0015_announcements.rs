@@ -1,4 +1,4 @@
-//! Announcements: topics that changed by the deed of a command, which every instance reads.
+//! Announcements: topics that changed, which every instance reads.
 
 use sea_orm_migration::prelude::*;
 

@@ -51,7 +51,7 @@ pub async fn adjust(
         note: Some(note),
     };
     let entry = book(&tx, platform, movement).await?;
-    announce(&tx, platform, topic(user)).await?;
+    announce(&tx, platform, [topic(user)]).await?;
     tx.commit().await?;
     Ok(entry)
 }

@@ -8,8 +8,10 @@ use super::seal::shown_at_the_end;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::events::announce;
 
-/// Ends somebody's open rounds and takes them from the boards. When that is committed, [`tell_all`] who watches.
+/// Ends somebody's open rounds and takes them from the boards. Whoever watches these hears of it within a second,
+/// and here at once by [`tell_all`] when it is committed.
 ///
 /// # Errors
 /// Those of the database.
@@ -23,7 +25,7 @@ pub async fn forget(platform: &Platform, tx: &DatabaseTransaction, user: UserId)
     for place in board_places::forget(tx, user).await? {
         board_blocks::count_out(tx, &place.board, place.position()).await?;
     }
-    Ok(())
+    announce(tx, platform, Board::all().map(Board::topic)).await
 }
 
 /// Tells whoever watches any board that it is another.

@@ -126,7 +126,8 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
     }
 
     let tx = platform.database.begin().await?;
-    board_state::lock(&tx).await?;
+    // Another instance may have been at it until now, and left nothing.
+    boards.hear(platform, board_state::lock(&tx).await?);
     // Not before: another instance may have been first, and this is never earlier than its time.
     let now = platform.now();
     let played = rounds::take_untallied(&tx, boards.rounds_at_once).await?;

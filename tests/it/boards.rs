@@ -416,6 +416,30 @@ async fn a_board_that_is_watched_loses_whoever_is_deleted() {
 }
 
 #[tokio::test]
+async fn whoever_is_deleted_on_one_instance_leaves_what_is_watched_on_another() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        let other = app.beside(place, &[]).await;
+        let people = people(&app, &["ann", "bob"]).await;
+        let dice = GameKind::Dice;
+        let rounds = [(people[0].1, dice, 30, beginning()), (people[1].1, dice, 20, beginning())];
+        have_played(&app, &rounds).await;
+        app.advance(SECOND).await;
+        other.app.run_due_jobs().await.expect("nothing to do");
+        let mut stranger = other.serve().await.let_in(MODERN, None).await;
+        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        stranger.data("1").await;
+        app.clock.advance(SECOND);
+        let input = json!({ "input": { "password": PASSWORD } });
+        people[0].0.send(query!("delete_account"), input).await.data("/deleteAccount");
+        other.app.run_due_jobs().await.expect("heard of it");
+        let next = app.told_in_time(stranger.data("1")).await["leaderboardChanged"].take();
+        assert_eq!(told(&next["entries"]), ["1. bob 20"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_another_instance_brought_to_the_boards_is_told_here() {
     on_each_shared_database(async |place| {
         let app = TestApp::new(place).await;

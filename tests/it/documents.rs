@@ -354,6 +354,26 @@ async fn a_variable_that_was_not_given_leaves_its_place_to_the_default() {
 }
 
 #[tokio::test]
+async fn a_variable_that_was_not_given_has_its_default_also_where_fields_are_left_out() {
+    let app = TestApp::new(&Place::Memory).await;
+    let query = "query ($is: Boolean! = true) {
+      included: authenticated @include(if: $is)
+      skipped: authenticated @skip(if: $is)
+      ... @include(if: $is) { within: authenticated }
+      ...F @skip(if: $is)
+    }
+    fragment F on Query { spread: authenticated }";
+    for (variables, expected) in [
+        (json!({}), json!({ "included": false, "within": false })),
+        (json!({ "is": true }), json!({ "included": false, "within": false })),
+        (json!({ "is": false }), json!({ "skipped": false, "spread": false })),
+    ] {
+        let answer = app.anonymous().send(query, variables).await;
+        assert_eq!(answer.data(""), &expected);
+    }
+}
+
+#[tokio::test]
 async fn what_validation_would_tell_a_thousand_times_is_told_once() {
     let app = TestApp::live(&Place::Memory, &[]).await;
     let arguments = (0..600).map(|n| format!("a{n}: 1 ")).collect::<Vec<_>>().concat();

@@ -40,11 +40,11 @@ pub async fn read(db: &impl ConnectionTrait) -> Result<State, DbErr> {
     state.into_model().one(db).await?.ok_or_else(gone)
 }
 
-/// Keeps everybody else from changing the boards until the transaction ends.
-pub async fn lock(tx: &DatabaseTransaction) -> Result<(), DbErr> {
+/// Keeps everybody else from changing the boards until the transaction ends. Answers how far they are by then.
+pub async fn lock(tx: &DatabaseTransaction) -> Result<Instant, DbErr> {
     let same = Entity::update_many().col_expr(Column::Number, Expr::value(ONLY));
-    let locked = same.filter(Column::Number.eq(ONLY)).exec(tx).await?;
-    if locked.rows_affected == 1 { Ok(()) } else { Err(gone()) }
+    let locked = same.filter(Column::Number.eq(ONLY)).exec_with_returning(tx).await?;
+    locked.first().map(|row| row.updated_at).ok_or_else(gone)
 }
 
 /// Writes how far they are.

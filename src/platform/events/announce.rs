@@ -1,5 +1,5 @@
-//! Announcements: what a command changed, as rows that every instance reads each second. A command is gone before
-//! Redis would have its word, and where there is no Redis nobody else would say it.
+//! Announcements: topics that changed, as rows that every instance reads each second. For the deeds of commands, which
+//! are gone before Redis would have their word, and for what is rare and must be told without Redis too.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -29,19 +29,20 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Says that a topic changes, in the transaction of a command's deed. Every instance hears it within a second or so.
+/// Says that topics change, in the deed's transaction. Every instance hears it within a second or so.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn announce(
     tx: &DatabaseTransaction,
     platform: &Platform,
-    topic: String,
+    topics: impl IntoIterator<Item = String>,
 ) -> Result<(), Error> {
     let now = platform.now();
     Entity::delete_many().filter(Column::MadeAt.lt(now - HEARD_FOR)).exec(tx).await?;
-    let row = ActiveModel { id: Set(platform.new_id()), topic: Set(topic), made_at: Set(now) };
-    Entity::insert(row).exec_without_returning(tx).await?;
+    let row =
+        |topic| ActiveModel { id: Set(platform.new_id()), topic: Set(topic), made_at: Set(now) };
+    Entity::insert_many(topics.into_iter().map(row)).exec_without_returning(tx).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! in between and never the last. Those who follow a state share one reading, and wake when it is there.
 //!
 //! What is published is heard by every instance, where Redis carries it; without Redis by this one alone. What a
-//! command does is announced instead, by the database.
+//! command does, and what is rare, is announced by the database.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -126,7 +126,7 @@ impl Engine {
         let tells_cost = question.wants_cost();
         let found = self.documents.find(&mut question).map_err(nowhere)?;
         let mut document = self.parser.parse(&found.text).map_err(|fault| vec![fault])?;
-        let variables = Value::from_json(question.variables.unwrap_or_default().into())
+        let mut variables = Value::from_json(question.variables.unwrap_or_default().into())
             .map(Variables::from_value)
             .unwrap_or_default();
         let operation =
@@ -157,6 +157,7 @@ impl Engine {
         coercion::check_variables(&self.types, operation, &places, &variables, files).map_err(
             |failures| failures.into_iter().map(|failure| (failure, None)).collect::<Vec<_>>(),
         )?;
+        omission::fill(operation, &mut variables);
         if let Some(field) = field {
             subscriptions::hoist(&mut document, question.operation_name.as_deref(), field);
             subscriptions::shrink(&mut document, question.operation_name.as_deref());

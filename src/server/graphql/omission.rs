@@ -1,6 +1,6 @@
-//! Variables that were not given (GraphQL specification, section 6.4.1): an argument or a field of an input
-//! object whose value is one of them is as if it were not there, so that its default takes its place.
-//! async-graphql puts null there instead.
+//! Variables that were not given. One that has a default has its value (GraphQL specification, section 6.1.2), which
+//! async-graphql forgets in `@skip` and `@include`. An argument or a field of an input object whose value is another
+//! is as if it were not there, so that its own default takes its place (section 6.4.1); async-graphql puts null there.
 
 use std::collections::HashSet;
 
@@ -9,6 +9,17 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::Value;
+
+/// Gives an operation's variables their defaults.
+pub fn fill(operation: &OperationDefinition, variables: &mut Variables) {
+    for definition in &operation.variable_definitions {
+        let definition = &definition.node;
+        if let Some(default) = &definition.default_value {
+            let name = definition.name.node.clone();
+            variables.entry(name).or_insert_with(|| default.node.clone());
+        }
+    }
+}
 
 /// Takes what was not given out of the document, for the operation of this name or the only one. The other
 /// operations do not run: they go where they could be changed with it.
