@@ -15,8 +15,7 @@ const LONGEST_NOTE: usize = 500;
 const LONGEST_REFERENCE: usize = 100;
 
 /// Gives somebody coins, or takes them, with a note that says why. Whoever watches the wallet hears of it within a
-/// second. With a reference of the operator's own, the
-/// same adjustment is made once however often it is asked for.
+/// second. With a reference of the operator's own, the same adjustment is made once however often it is asked for.
 ///
 /// # Errors
 /// BAD_USER_INPUT at `amount`, `note` and `reference`; NOT_FOUND when there is nobody; those of [`book`].

@@ -13,8 +13,8 @@ use super::{guard, repeated};
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, Failure};
 
-/// How many bytes of text are kept parsed, which takes up some thirty times as much; and about how many documents
-/// that is.
+/// How many bytes of text are kept parsed, which takes up far more: a flood of other documents makes it 20 MB. And
+/// about how many documents that is.
 const MOST_BYTES: u64 = 256 << 10;
 const ABOUT: usize = 500;
 
