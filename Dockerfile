@@ -30,13 +30,14 @@ COPY --from=console /switchboard/console/dist console/dist
 RUN cargo build --release --locked
 
 FROM ${RUN_BASE}
-# The user has a number of its own, so that volumes still belong to it after the next build. /secrets is
-# for docker-compose.yml: a new volume takes over the owner of the folder that it is mounted on.
+# The user has a number of its own, so that volumes still belong to it after the next build. Platforms that run an
+# image under any user id give it group 0. /secrets is for docker-compose.yml: a new volume takes over the owner of
+# the folder that it is mounted on.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin switchboard \
- && install --directory --owner switchboard --group switchboard --mode 0700 /data /secrets /secrets/database
+ && install --directory --owner switchboard --group root --mode 0770 /data /secrets /secrets/database
 COPY --from=build /switchboard/target/release/switchboard /usr/local/bin/
 USER 10001:10001
 # Production, so that an image that is run with nothing set names what it needs instead of serving.

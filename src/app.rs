@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::SchemaBuilder;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, TryFutureExt};
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +26,7 @@ use crate::platform::files::Files;
 use crate::platform::jobs::{self, Woken};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_make;
+use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
 
 /// The running program.
@@ -49,37 +51,61 @@ pub struct App {
     pub tasks: TaskTracker,
 }
 
-/// The platform that a configuration describes. What had to be made for it is told in `config.assumed`.
+/// The platform that a configuration describes. It connects to nothing yet. What had to be made for it is told in
+/// `config.assumed`.
 ///
 /// # Errors
-/// When the key ring is bad or the database cannot be reached.
-pub async fn platform(config: &mut Config) -> Result<Platform> {
+/// Everything that is wrong with it, a sentence each.
+pub fn platform(config: &mut Config) -> Result<Platform, Vec<String>> {
+    let (platform, problems) = assemble(config);
+    if problems.is_empty() { Ok(platform) } else { Err(problems) }
+}
+
+/// The platform that a configuration describes, with stand-ins for the parts that cannot be had, and what is
+/// wrong with those.
+pub fn assemble(config: &mut Config) -> (Platform, Vec<String>) {
     let clock = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
-    let ring = match config.secret_keys.clone() {
-        Some(ring) => ring,
-        None => {
-            let file = config.data_dir.join("secret-keys");
-            let fresh =
-                || secrecy::ExposeSecret::expose_secret(&Vault::generate(&*entropy)).to_owned();
-            let (ring, made) = read_or_make(&file, fresh)
-                .map_err(|error| Error::internal(format!("{}: {error}", file.display())))?;
-            let verb = if made { "made" } else { "read" };
-            config.assumed.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
-            ring.trim().to_owned().into()
+    let mut problems = Vec::new();
+    let vault = match key_ring(config, &*entropy).and_then(|ring| Vault::parse(&ring)) {
+        Ok(vault) => vault,
+        Err(problem) => {
+            problems.push(problem);
+            Vault::parse(&Vault::generate(&*entropy)).expect("a ring of our own")
         }
     };
-    Ok(Platform {
-        database: Database::connect(&config.database).await?,
-        vault: Vault::parse(&ring)
-            .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
+    let temp_files = TempFiles::open(&config.files.temp_folders).unwrap_or_else(|problem| {
+        problems.push(problem);
+        TempFiles::at(config.files.temp_folders[0].clone())
+    });
+    let files = Files::open(&config.files).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Files::in_memory()
+    });
+    let platform = Platform {
+        database: Database::open(&config.database),
+        vault,
         outbound: Outbound::new(clock.clone()),
         events: Events::new(config.redis_url.clone()),
-        files: Files::open(&config.files)
-            .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?,
+        files,
+        temp_files,
         clock,
         entropy,
-    })
+    };
+    (platform, problems)
+}
+
+fn key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretString, String> {
+    if let Some(ring) = config.secret_keys.clone() {
+        return Ok(ring);
+    }
+    let file = config.data_dir.join("secret-keys");
+    let fresh = || Vault::generate(entropy).expose_secret().to_owned();
+    let (ring, made) =
+        read_or_make(&file, fresh).map_err(|error| format!("{}: {error}", file.display()))?;
+    let verb = if made { "made" } else { "read" };
+    config.assumed.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
+    Ok(ring.trim().to_owned().into())
 }
 
 /// Brings the tables up to date and makes what the first start needs, while other instances wait.
@@ -87,7 +113,8 @@ pub async fn platform(config: &mut Config) -> Result<Platform> {
 /// # Errors
 /// When the database cannot be reached or a change fails.
 pub async fn prepare(platform: &Platform) -> Result<()> {
-    let lock = platform.database.migration_lock().await?;
+    platform.database.ping().await?;
+    let mut lock = platform.database.migration_lock().await?;
     let migrated = lock.migrate().await?;
     if migrated.applied > 0 {
         tracing::info!(changes = migrated.applied, "the database is up to date");
@@ -164,12 +191,19 @@ struct Job {
 }
 
 /// Everything done in the background.
-const JOBS: [Job; 16] = [
+const JOBS: [Job; 17] = [
     Job {
         woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
         run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
     },
     Job { woken: |_| Woken::Never, run: |app| events::hear(&app.platform).boxed() },
+    Job {
+        woken: |_| Woken::Never,
+        run: |app| {
+            let platform = &app.platform;
+            platform.database.probe_writes(platform.now()).map(|()| Ok(None)).boxed()
+        },
+    },
     Job { woken: |_| Woken::Never, run: |app| accounts::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
     Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },

@@ -29,6 +29,8 @@ mod people;
 mod postgres;
 mod process;
 mod product;
+mod r11;
+mod r3;
 mod r8;
 mod redis;
 mod relay;
@@ -63,6 +65,10 @@ enum Row {
     P7(p7::Options),
     /// Messages leaving for a gateway that takes them at once, and codes among them.
     P8(p8::Options),
+    /// PostgreSQL that goes silent, crashes or becomes read-only under load.
+    R3(r3::Options),
+    /// A full disk under SQLite.
+    R11(r11::Options),
     /// Hostile documents over every transport.
     R8(r8::Options),
     /// Idle sockets.
@@ -113,6 +119,8 @@ async fn measure(row: Row, server: &Path) -> Result<()> {
         Row::P6(options) => p6::run(server, options).await,
         Row::P7(options) => p7::run(server, options).await,
         Row::P8(options) => p8::run(server, options).await,
+        Row::R3(options) => r3::run(server, options).await,
+        Row::R11(options) => r11::run(server, options).await,
         Row::R8(options) => r8::run(server, options).await,
         Row::Idle(options) => idle::run(server, options).await,
         Row::Across(options) => across::run(server, options).await,

@@ -65,6 +65,16 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Itself, and the processes that it started.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn with_its_children(self) -> Result<Vec<Pid>> {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        Ok(std::iter::once(self.id).chain(children).map(Pid::from_raw).collect())
+    }
+
     fn status(self, line: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
         let value =

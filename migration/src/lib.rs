@@ -4,12 +4,12 @@
 //! A released file never changes; the next change is the next file.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 use sea_orm_migration::seaql_migrations;
 
-pub use sea_orm_migration::MigratorTrait;
+pub use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTrait};
 
-mod m0001_people;
+mod m0001_users;
 mod m0002_accounts;
 mod m0003_contacts;
 mod m0004_jobs;
@@ -24,6 +24,7 @@ mod m0012_coins;
 mod m0013_rounds;
 mod m0014_boards;
 mod m0015_announcements;
+mod m0016_write_probe;
 
 /// Runs the changes in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -31,7 +32,7 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m0001_people::Migration),
+            Box::new(m0001_users::Migration),
             Box::new(m0002_accounts::Migration),
             Box::new(m0003_contacts::Migration),
             Box::new(m0004_jobs::Migration),
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_rounds::Migration),
             Box::new(m0014_boards::Migration),
             Box::new(m0015_announcements::Migration),
+            Box::new(m0016_write_probe::Migration),
         ]
     }
 }
@@ -54,8 +56,13 @@ impl MigratorTrait for Migrator {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
-    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+pub async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let backend = db.get_database_backend();
+    let has_table = match backend {
+        DbBackend::Postgres => "SELECT 1 WHERE to_regclass('seaql_migrations') IS NOT NULL",
+        _ => "SELECT 1 FROM sqlite_master WHERE name = 'seaql_migrations'",
+    };
+    if db.query_one_raw(Statement::from_string(backend, has_table)).await?.is_none() {
         return Ok(Vec::new());
     }
     let rows = seaql_migrations::Entity::find().all(db).await?;
@@ -70,7 +77,7 @@ const WHOLE_OR_NOT_AT_ALL: Option<bool> = Some(true);
 /// PostgreSQL would otherwise sort by the locale that its server happens to have.
 fn ordered_text(manager: &SchemaManager<'_>) -> Alias {
     match manager.get_database_backend() {
-        sea_orm_migration::sea_orm::DbBackend::Postgres => Alias::new("text COLLATE \"C\""),
+        DbBackend::Postgres => Alias::new("text COLLATE \"C\""),
         _ => Alias::new("text"),
     }
 }

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::m0001_people::Users;
+use crate::m0001_users::Users;
 use crate::{WHOLE_OR_NOT_AT_ALL, ordered_text};
 
 pub struct Migration;

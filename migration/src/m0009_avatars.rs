@@ -3,7 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 use crate::WHOLE_OR_NOT_AT_ALL;
-use crate::m0001_people::Users;
+use crate::m0001_users::Users;
 
 pub struct Migration;
 

@@ -1,7 +1,5 @@
 //! Asking for the password of somebody who is signed in: a stolen token alone changes nothing.
 
-use sea_orm::DatabaseTransaction;
-
 use super::challenge::{Answerer, Purpose, Verification, answered};
 use super::entity::credentials;
 use super::password::{Password, Verdict};
@@ -11,6 +9,7 @@ use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{SessionId, UserId};
 use crate::people::{self, Person};
 use crate::platform::Platform;
+use crate::platform::database::Work;
 
 /// The password was right when it was compared.
 pub struct Matched {
@@ -48,7 +47,7 @@ impl Matched {
     ///
     /// # Errors
     /// INVALID_CREDENTIALS when it has changed; ACCOUNT_DELETED.
-    pub async fn lock(&self, tx: &DatabaseTransaction) -> Result<Person> {
+    pub async fn lock(&self, tx: &Work) -> Result<Person> {
         let Some(locked) = locked::lock(tx, self.user).await? else {
             return people::own(tx, self.user).await;
         };
@@ -92,11 +91,7 @@ impl Confirmed<'_> {
     ///
     /// # Errors
     /// Those of the code; those of [`Matched::lock`]; VERIFICATION_REQUIRED when the phone was verified meanwhile.
-    pub async fn begin(
-        self,
-        accounts: &Accounts,
-        platform: &Platform,
-    ) -> Result<(DatabaseTransaction, Person)> {
+    pub async fn begin(self, accounts: &Accounts, platform: &Platform) -> Result<(Work, Person)> {
         let tx = match self.verification {
             Some(code) => answered(accounts, platform, self.purpose, self.by, code).await?.0,
             None => platform.database.begin().await?,

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use super::Accounts;
@@ -16,6 +15,7 @@ use crate::error::Result;
 use crate::ids::{Id, SessionId, UserId};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::events::Events;
 
 /// Within this time every instance has heard of an ending: what is remembered is trusted no longer
@@ -62,7 +62,7 @@ impl Endings {
 }
 
 /// Writes an ending in the deed's transaction. Call [`apply`] when that is committed.
-pub async fn record(tx: &DatabaseTransaction, platform: &Platform, ending: Ending) -> Result<()> {
+pub async fn record(tx: &Work, platform: &Platform, ending: Ending) -> Result<()> {
     let (kind, subject) = match ending {
         Ending::Session(id) => (Kind::Session, Some(id.uuid())),
         Ending::Account(id) => (Kind::Account, Some(id.uuid())),

@@ -3,7 +3,6 @@
 //! Nobody is told whether there is one. So the request looks up nothing: it writes down what was asked for,
 //! and a worker sends the code. The answer, its time and its limits are the same for every identifier.
 
-use sea_orm::{DatabaseTransaction, TransactionTrait};
 use uuid::Uuid;
 
 use super::challenge::{Challenge, LIFETIME, Purpose, budgets, code_for, may_go_again};
@@ -16,6 +15,7 @@ use crate::messages;
 use crate::people::{self, Identifier};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::vault;
 
@@ -103,7 +103,7 @@ pub async fn again(
 async fn take(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     client: &Client,
     identifier: &[u8],
 ) -> Result<()> {
@@ -170,16 +170,16 @@ async fn send(accounts: &Accounts, platform: &Platform, row: &Model) -> Result<(
 async fn send_to(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     row: &Model,
     user: UserId,
     phone: &PhoneNumber,
 ) -> Result<Model> {
     let theirs = Model { user_id: Some(user), ..done(row) };
     // Within it, so that a budget that is used up takes nothing of the others.
-    let attempt = tx.begin().await?;
+    let attempt = tx.savepoint().await?;
     match budgets::take_of_reset(accounts, platform, &attempt, phone, user).await {
-        Ok(()) => attempt.commit().await?,
+        Ok(()) => attempt.release().await?,
         Err(error) if error.code() == ErrorCode::RateLimited => {
             attempt.rollback().await?;
             tracing::warn!(user = %user, "no code for a forgotten password: too many went out");
@@ -203,7 +203,7 @@ fn read_identifier(accounts: &Accounts, platform: &Platform, row: &Model) -> Opt
 }
 
 /// Seals every identifier under the first key of the ring. Answers how many were not.
-pub async fn reseal(tx: &DatabaseTransaction, platform: &Platform) -> Result<usize> {
+pub async fn reseal(tx: &Work, platform: &Platform) -> Result<usize> {
     let mut moved = 0;
     for row in challenges::sealed(tx).await? {
         let sealed = row.sealed_identifier.unwrap_or_default();

@@ -1,13 +1,12 @@
 //! Notices by SMS: the owner hears of what an intruder would do. They go to a number that was verified, and
 //! stop nothing when too many are due.
 
-use sea_orm::DatabaseTransaction;
-
 use super::Accounts;
 use crate::error::{ErrorCode, Result};
 use crate::messages::{self, Kind, NewMessage, Template, Text};
 use crate::people::Person;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 
 /// Tells an account's owner, in the deed's transaction. Wake the messages when that is committed.
 ///
@@ -16,7 +15,7 @@ use crate::platform::Platform;
 pub async fn send(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     person: &Person,
     template: Template,
 ) -> Result<()> {

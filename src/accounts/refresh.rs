@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use super::Accounts;
 use super::endings::{self, Ending};
 use super::entity::sessions::{self, Model};
@@ -12,6 +10,7 @@ use super::session::{SignedIn, signed_in};
 use crate::error::{Error, Result};
 use crate::people;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::vault::same;
 
 /// For so long the newest parent may be used again: a phone that lost the answer asks once more.
@@ -60,7 +59,7 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
 
 /// The next refresh token, or none when this one is not the newest, nor was it a moment ago.
 async fn spend(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     session: &Model,
     token: &RefreshToken,
@@ -80,7 +79,7 @@ async fn spend(
 }
 
 async fn worth(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     session: &Model,
     token: &RefreshToken,

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use sea_orm::DatabaseTransaction;
-
 use super::Accounts;
 use super::challenge::Challenge;
 use super::entity::sessions::{self, Model};
@@ -14,6 +12,7 @@ use crate::ids::SessionId;
 use crate::messages::Template;
 use crate::people::Person;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 
 const LONGEST_USER_AGENT: usize = 256;
 
@@ -71,7 +70,7 @@ pub enum Proof {
 pub async fn open(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     person: Person,
     client: &Client,
     proof: Proof,

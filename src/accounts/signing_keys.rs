@@ -13,7 +13,6 @@ use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use parking_lot::{Mutex, RwLock};
-use sea_orm::DatabaseTransaction;
 use serde_json::json;
 
 use super::endings::{self, Ending};
@@ -21,6 +20,7 @@ use super::entity::signing_keys::{self, Model};
 use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long a new key is published before it signs: until every instance publishes it.
 const LEAD: Duration = endings::HEARD_WITHIN;
@@ -187,7 +187,7 @@ pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
 }
 
 /// Seals every key under the first key of the ring. Answers how many were not.
-pub async fn reseal(tx: &DatabaseTransaction, platform: &Platform) -> Result<usize> {
+pub async fn reseal(tx: &Work, platform: &Platform) -> Result<usize> {
     let stale = signing_keys::all(tx).await?.into_iter();
     let stale: Vec<Model> =
         stale.filter(|row| !platform.vault.is_current(&row.sealed_private_key)).collect();
@@ -199,7 +199,7 @@ pub async fn reseal(tx: &DatabaseTransaction, platform: &Platform) -> Result<usi
     Ok(stale.len())
 }
 
-async fn create(tx: &DatabaseTransaction, platform: &Platform) -> Result<String> {
+async fn create(tx: &Work, platform: &Platform) -> Result<String> {
     let pair = Ed25519KeyPair::from_seed_unchecked(&platform.random::<32>())
         .map_err(|e| Error::internal(e.to_string()))?;
     let private_key = pair.to_pkcs8v1().map_err(|e| Error::internal(e.to_string()))?;

@@ -1,7 +1,5 @@
 //! Signing up: no confirmation needed, the tokens come at once. A phone gets a code that shows whose it is.
 
-use sea_orm::{DatabaseTransaction, TransactionTrait};
-
 use super::challenge::{Asker, Purpose, ask};
 use super::entity::credentials;
 use super::password::Password;
@@ -10,6 +8,7 @@ use super::{Accounts, second_factor};
 use crate::error::{At, Checked, ErrorCode, Failure, Result, optional};
 use crate::people::{self, Email, NewPerson, Nickname, Person};
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::throttle::network_of;
 
@@ -59,7 +58,7 @@ pub async fn signup(
 async fn begin(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     client: &Client,
     person: Person,
 ) -> Result<SignIn> {
@@ -79,11 +78,11 @@ async fn begin(
     let (person, session) = (&signed_in.person, Some(signed_in.session));
     let asker = Asker { person, session, address: client.address };
     // Within it, so that what the code would have used up is not.
-    let attempt = tx.begin().await?;
+    let attempt = tx.savepoint().await?;
     let sent = ask(accounts, platform, &attempt, &asker, &phone, Purpose::VerifyPhone).await;
     let challenge = match sent {
         Ok(challenge) => {
-            attempt.commit().await?;
+            attempt.release().await?;
             Some(challenge)
         }
         // The account works without it, and `requestCode` sends one later.

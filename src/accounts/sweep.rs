@@ -7,6 +7,7 @@ use super::entity::{challenges, endings, sessions};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::BATCH_LIMIT;
 use crate::platform::jobs::take_turn;
 
 const NAME: &str = "accounts.sweep";
@@ -20,13 +21,13 @@ pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
     let now = platform.now();
     // One after the other: a deed may have its rows in any order.
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     endings::sweep(&tx, now).await?;
     tx.commit().await?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     sessions::sweep(&tx, now).await?;
     tx.commit().await?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     challenges::sweep(&tx, now).await?;
     turn.end(&tx, None, now + EACH).await?;
     tx.commit().await?;

@@ -1,7 +1,5 @@
 //! Forgetting somebody's avatar, as a part of forgetting them.
 
-use sea_orm::DatabaseTransaction;
-
 use super::discard::discard;
 use super::entity::{avatars, discards};
 use super::name::Picture;
@@ -9,7 +7,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::clock::Instant;
-use crate::platform::database::Database;
+use crate::platform::database::{Database, Work};
 use crate::platform::files::Files;
 
 /// What is left to do when the transaction is committed.
@@ -35,7 +33,7 @@ impl Forgotten {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId, now: Instant) -> Result<Forgotten> {
+pub async fn forget(tx: &Work, user: UserId, now: Instant) -> Result<Forgotten> {
     // An upload that has the lock comes to its end first. Who is marked as deleted here is locked by that.
     people::lock(tx, user).await?;
     let picture = avatars::of(tx, user).await?.and_then(|row| row.picture);

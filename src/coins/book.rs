@@ -1,12 +1,11 @@
 //! Moving coins: the one place that changes a wallet.
 
-use sea_orm::DatabaseTransaction;
-
 use super::entity::coin_entries::{self, Model as Entry, Reason};
 use super::entity::wallets;
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::{CoinEntryId, UserId};
 use crate::platform::Platform;
+use crate::platform::database::Work;
 
 /// Coins that come or go.
 #[derive(Clone, Debug)]
@@ -28,11 +27,7 @@ pub struct Movement {
 /// # Errors
 /// CONFLICT at `amount` when the wallet would hold less than nothing or more than [`super::MOST`], and at
 /// `reference` when that was booked before. Roll back then.
-pub async fn book(
-    tx: &DatabaseTransaction,
-    platform: &Platform,
-    movement: Movement,
-) -> Result<Entry> {
+pub async fn book(tx: &Work, platform: &Platform, movement: Movement) -> Result<Entry> {
     let Movement { user, amount, reason, reference, note } = movement;
     let now = platform.now();
     let refused = |what: &str, field: &'static str| -> Error {

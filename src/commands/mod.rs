@@ -138,7 +138,7 @@ fn configured() -> Result<Config, Complaint> {
 /// The platform with its tables up to date.
 async fn prepared() -> Result<(Config, crate::platform::Platform), Complaint> {
     let mut config = configured()?;
-    let platform = app::platform(&mut config).await?;
+    let platform = app::platform(&mut config).map_err(Complaint)?;
     app::prepare(&platform).await?;
     Ok((config, platform))
 }

@@ -27,6 +27,7 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Compl
         .map_err(|error| Complaint(vec![format!("LISTEN: {listen}: {error}")]))?;
     let stop = stop_signal()?;
     greet(&app.config, listener.local_addr()?);
+    report_temp_files(&app);
 
     let mut worker = tokio::spawn(app.clone().work());
     let published_last = CancellationToken::new();
@@ -53,6 +54,16 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Compl
         () = patience => worker.abort(),
     }
     Ok(())
+}
+
+/// Names the folder for uploads while they come in, and whether the largest one fits.
+fn report_temp_files(app: &App) {
+    let (files, bytes) = (&app.platform.temp_files, app.config.graphql.upload_bytes);
+    let folder = files.folder().display();
+    match files.reserve(bytes) {
+        Ok(()) => tracing::info!("temporary files are in {folder}"),
+        Err(error) => tracing::warn!("temporary files: {folder}: {bytes} bytes: {error}"),
+    }
 }
 
 /// Tells the person who started it, if there is one: nobody may be reading.

@@ -28,6 +28,8 @@ pub enum Store {
 pub struct Files {
     /// Where they are.
     pub store: Store,
+    /// The folders for files while they come in: the first that takes them is used.
+    pub temp_folders: Vec<PathBuf>,
     /// Where the store itself shows them to the world. None: they are served from here.
     pub public_url: Option<Url>,
 }

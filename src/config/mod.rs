@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use database::Database;
 use files::Files;
 use graphql::Graphql;
 use ipnet::IpNet;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use sms::Sms;
 use url::Url;
 
+pub mod database;
 pub mod files;
 pub mod graphql;
 pub mod limits;
@@ -31,32 +33,6 @@ pub enum Environment {
     Development,
     /// For real.
     Production,
-}
-
-/// How the connection to PostgreSQL is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatabaseTls {
-    /// Encrypted, and the server's certificate checked against its name.
-    Verify,
-    /// Encrypted where the server offers it, unchecked.
-    Prefer,
-    /// Not encrypted.
-    Off,
-}
-
-/// The database.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// `sqlite:` or `postgres:`.
-    pub url: SecretString,
-    /// The most connections of this instance.
-    pub connections: u32,
-    /// How long a request waits for a connection.
-    pub acquire_timeout: Duration,
-    /// How long PostgreSQL may work on one statement.
-    pub statement_timeout: Duration,
-    /// Protection of the connection to PostgreSQL.
-    pub tls: DatabaseTls,
 }
 
 /// Who is asked whether a phone number exists.
@@ -243,6 +219,7 @@ pub const KEYS: &[&str] = &[
     "DATABASE_ACQUIRE_SECONDS",
     "DATABASE_STATEMENT_SECONDS",
     "DATABASE_TLS",
+    "DATABASE_POOLER",
     "REDIS_URL",
     "SECRET_KEYS",
     "SECRET_KEYS_FILE",
@@ -389,6 +366,7 @@ mod tests {
         let bad = [
             "LISTEN",
             "DATABASE_TLS",
+            "DATABASE_POOLER",
             "REDIS_URL",
             "ACCESS_TOKEN_SECONDS",
             "TWO_FACTOR",

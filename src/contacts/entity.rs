@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, QuerySelect};
 
 use crate::ids::{ContactId, UserId};
 use crate::platform::clock::Instant;
-use crate::platform::database::{is_taken, padded};
+use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -109,7 +109,7 @@ pub async fn has_phone(
 
 /// Gives one of somebody's contacts another name. False when it is not theirs.
 pub async fn set_name(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     owner: UserId,
     id: ContactId,
     name: &str,
@@ -130,7 +130,7 @@ pub async fn set_name(
 }
 
 /// Removes one of somebody's contacts. False when it is not theirs.
-pub async fn delete(tx: &DatabaseTransaction, owner: UserId, id: ContactId) -> Result<bool, DbErr> {
+pub async fn delete(tx: &Work, owner: UserId, id: ContactId) -> Result<bool, DbErr> {
     let deleted = Entity::delete_many()
         .filter(Column::Id.eq(id))
         .filter(Column::OwnerId.eq(owner))
@@ -151,20 +151,17 @@ pub async fn phones_of(
 }
 
 /// Removes all of somebody's contacts. Answers how many there were.
-pub async fn delete_all(tx: &DatabaseTransaction, owner: UserId) -> Result<u64, DbErr> {
+pub async fn delete_all(tx: &Work, owner: UserId) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::OwnerId.eq(owner)).exec(tx).await?.rows_affected)
 }
 
 /// Which of some numbers are among anybody's contacts.
-pub async fn in_use(
-    tx: &DatabaseTransaction,
-    phones: &[PhoneNumber],
-) -> Result<HashSet<PhoneNumber>, DbErr> {
+pub async fn in_use(tx: &Work, phones: &[PhoneNumber]) -> Result<HashSet<PhoneNumber>, DbErr> {
     let found: Vec<PhoneNumber> = Entity::find()
         .select_only()
         .column(Column::Phone)
         .distinct()
-        .filter(Column::Phone.is_in(padded(phones)))
+        .filter(Column::Phone.is_in(pad_to_pow2(phones)))
         .into_tuple()
         .all(tx)
         .await?;
@@ -172,11 +169,11 @@ pub async fn in_use(
 }
 
 /// Writes a new one.
-pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }
 
 /// Whether a new one was refused because its owner has the number already.
 pub fn is_there(error: &DbErr) -> bool {
-    is_taken(error, "contacts", &["owner_id", "phone"])
+    is_unique_violation(error, "contacts", &["owner_id", "phone"])
 }

@@ -1,11 +1,10 @@
 //! Forgetting the people that somebody knew.
 
-use sea_orm::DatabaseTransaction;
-
 use super::entity;
 use super::lookup::entity as lookups;
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
 /// How many numbers are looked at by one statement.
@@ -16,11 +15,7 @@ const AT_ONCE: usize = 500;
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(
-    tx: &DatabaseTransaction,
-    owner: UserId,
-    own_phone: Option<&PhoneNumber>,
-) -> Result<u64> {
+pub async fn forget(tx: &Work, owner: UserId, own_phone: Option<&PhoneNumber>) -> Result<u64> {
     let mut phones = entity::phones_of(tx, owner).await?;
     let count = entity::delete_all(tx, owner).await?;
     phones.extend(own_phone.cloned());

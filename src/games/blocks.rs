@@ -3,13 +3,13 @@
 //! A board is cut into blocks of at most so many places. A rank is the sum of the blocks before a place's own,
 //! and its place within that.
 
-use sea_orm::DatabaseTransaction;
 use sea_orm::prelude::Uuid;
 
 use super::entity::board_blocks::{self, Blocks};
 use super::entity::{Position, board_places};
 use crate::error::Result;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How places of a board moved: where they were, and where they are.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ fn beginning() -> Position {
 /// # Errors
 /// Those of the database.
 pub async fn recount(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     board: &str,
     moves: &Moves,
     most: u32,
@@ -86,12 +86,7 @@ fn merge(blocks: &mut Blocks, few: i64) {
 }
 
 /// Cuts those that have too many places into halves of what a block may have.
-async fn split(
-    tx: &DatabaseTransaction,
-    board: &str,
-    blocks: &mut Blocks,
-    most: u32,
-) -> Result<()> {
+async fn split(tx: &Work, board: &str, blocks: &mut Blocks, most: u32) -> Result<()> {
     let half = most.div_ceil(2);
     let large: Vec<Position> =
         blocks.iter().filter(|it| *it.1 > i64::from(most)).map(|it| *it.0).collect();

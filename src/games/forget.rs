@@ -1,13 +1,12 @@
 //! Forgetting a player. Their rounds stay, as those of nobody in particular; the boards lose them.
 
-use sea_orm::DatabaseTransaction;
-
 use super::board::Board;
 use super::entity::{board_blocks, board_places, board_state, rounds};
 use super::seal::shown_at_the_end;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::events::announce;
 
 /// Ends somebody's open rounds and takes them from the boards. Whoever watches these hears of it within a second,
@@ -15,7 +14,7 @@ use crate::platform::events::announce;
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(platform: &Platform, tx: &DatabaseTransaction, user: UserId) -> Result<()> {
+pub async fn forget(platform: &Platform, tx: &Work, user: UserId) -> Result<()> {
     // Before the rounds, as the tally does: what it has taken of them it brings to the boards first.
     board_state::lock(tx).await?;
     for round in rounds::open_of(tx, user).await? {

@@ -87,7 +87,7 @@ async fn write(platform: &Platform, played: Round, now: Instant) -> Result<bool>
     let movement = Movement { user, amount: REWARD, reason, reference, note: None };
     let tx = platform.database.begin().await?;
     if !rounds::set_played(&tx, played, now).await? {
-        tx.rollback().await?;
+        drop(tx);
         return Ok(false);
     }
     match coins::book(&tx, platform, movement).await {

@@ -7,6 +7,7 @@ use super::entity::{board_blocks, board_places, board_state};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::BATCH_LIMIT;
 use crate::platform::jobs::take_turn;
 
 const NAME: &str = "games.sweep";
@@ -22,7 +23,7 @@ const AT_ONCE: u64 = 1_000;
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
     let now = platform.now();
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     board_state::lock(&tx).await?;
     let mut is_more = false;
     for period in Period::ALL {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sea_orm::DatabaseTransaction;
 use tokio::sync::Semaphore;
 
 use super::blocks::{Moves, recount};
@@ -20,6 +19,7 @@ use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::{BATCH_LIMIT, Work};
 use crate::platform::jobs::Wake;
 
 /// The boards change at most twice a second: what was played meanwhile is one change.
@@ -125,7 +125,7 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
         return Ok(Some(until));
     }
 
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     // Another instance may have been at it until now, and left nothing.
     boards.hear(platform, board_state::lock(&tx).await?);
     // Not before: another instance may have been first, and this is never earlier than its time.
@@ -152,7 +152,7 @@ pub async fn tally(boards: &Boards, platform: &Platform) -> Result<Option<Instan
 /// Without the rounds of those who were deleted: one that was started and played meanwhile was not seen by [`forget`].
 ///
 /// [`forget`]: super::forget()
-async fn of_the_living(tx: &DatabaseTransaction, rounds: Vec<Tallied>) -> Result<Vec<Tallied>> {
+async fn of_the_living(tx: &Work, rounds: Vec<Tallied>) -> Result<Vec<Tallied>> {
     let players: BTreeSet<UserId> = rounds.iter().map(|round| round.user_id).collect();
     let living = people::living_of(tx, &Vec::from_iter(players)).await?;
     Ok(rounds.into_iter().filter(|round| living.contains(&round.user_id)).collect())
@@ -207,11 +207,7 @@ impl Gain {
 }
 
 /// Moves the players of some rounds on all boards that have these. Answers which.
-async fn advance(
-    tx: &DatabaseTransaction,
-    played: &[Tallied],
-    places_in_block: u32,
-) -> Result<Vec<Board>> {
+async fn advance(tx: &Work, played: &[Tallied], places_in_block: u32) -> Result<Vec<Board>> {
     let mut gains: HashMap<(Board, String), BTreeMap<UserId, Gain>> = HashMap::new();
     for round in played {
         for board in Board::of(round.game) {

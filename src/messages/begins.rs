@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use super::entity::messages;
 use super::{Kind, Messages};
 use crate::error::Result;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::jobs::POLL;
 
 /// How much earlier than it is committed a message may be due, without waiting for the next look.
@@ -29,7 +28,7 @@ impl Begins {
 }
 
 /// As it was when it was last looked, which is at most a second ago.
-pub async fn begins(room: &Messages, tx: &DatabaseTransaction, now: Instant) -> Result<Begins> {
+pub async fn begins(room: &Messages, tx: &Work, now: Instant) -> Result<Begins> {
     let last = *room.begins.lock();
     if let Some(last) = last.filter(|last| now < last.looked_at + POLL) {
         return Ok(last);

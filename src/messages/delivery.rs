@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 
 use super::Status;
 use super::entity::messages::{self, Change};
@@ -10,6 +10,7 @@ use super::entity::moves;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
 /// The topic of one message. This instance tells when it handed it over and when its receipt came; everything
@@ -24,7 +25,7 @@ pub fn delivery_topic(id: MessageId) -> String {
 /// Those of the database.
 pub async fn forget(
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
 ) -> Result<()> {
@@ -51,7 +52,7 @@ pub async fn deliveries(
 ///
 /// # Errors
 /// Those of the database.
-pub async fn withdraw(platform: &Platform, tx: &DatabaseTransaction, id: MessageId) -> Result<()> {
+pub async fn withdraw(platform: &Platform, tx: &Work, id: MessageId) -> Result<()> {
     let waits = messages::by_id(tx, id).await?.filter(|seen| seen.status == Status::Queued);
     let Some(seen) = waits else { return Ok(()) };
     if let Some(way) = messages::shift(tx, &seen, Status::Cancelled, Change::default()).await? {

@@ -1,8 +1,6 @@
 //! Moving a message by news of it, always forward: whatever order news come in and however often, the
 //! message ends where the furthest of them says.
 
-use sea_orm::DatabaseTransaction;
-
 use super::Status;
 use super::entity::messages::{self, Change};
 use super::entity::moves;
@@ -11,14 +9,10 @@ use super::health::text_of;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 
 /// Moves a message, if that is forward. Answers whether there is such a message.
-pub async fn forward(
-    platform: &Platform,
-    tx: &DatabaseTransaction,
-    id: MessageId,
-    news: &News,
-) -> Result<bool> {
+pub async fn forward(platform: &Platform, tx: &Work, id: MessageId, news: &News) -> Result<bool> {
     let gateway_id = news.gateway_id.clone().filter(|id| is_id(id));
     loop {
         let Some(seen) = messages::by_id(tx, id).await? else { return Ok(false) };

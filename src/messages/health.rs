@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use super::Messages;
 use super::entity::gateways;
 use super::gateway::{Outcome, Reason};
@@ -12,6 +10,7 @@ use super::settle::Done;
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::jobs::Backoff;
 
 /// The longest that is kept of why something went wrong, in characters.
@@ -60,7 +59,7 @@ pub async fn start(room: &Messages, platform: &Platform) -> Result<()> {
 pub async fn learn(
     room: &Messages,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     name: &str,
     done: &[&Done],
 ) -> Result<gateways::Model> {

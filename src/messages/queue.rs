@@ -1,6 +1,5 @@
 //! Putting a message into the queue, in the transaction of the deed that it tells of.
 
-use sea_orm::DatabaseTransaction;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::entity::{messages, moves};
@@ -10,6 +9,7 @@ use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
 /// What somebody is to be told.
@@ -49,7 +49,7 @@ pub enum Text {
 pub async fn queue(
     room: &Messages,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     new: NewMessage,
 ) -> Result<MessageId> {
     let id: MessageId = platform.new_id();

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::ids::{self, MessageId};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::BATCH_LIMIT;
 use crate::platform::jobs::take_turn;
 
 const NAME: &str = "messages.retention";
@@ -25,7 +26,7 @@ const APART: Duration = Duration::from_secs(70);
 pub async fn tidy(room: &Messages, platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
     let now = platform.now();
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     let folded = moves::fold(&tx, platform, now - APART, FOLDED_AT_ONCE).await?;
     early_receipts::sweep(&tx, now).await?;
     let after = turn.watermark.as_deref().and_then(ids::parse::<MessageId>);

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use super::entity::messages::{self, Change};
 use super::entity::{gateways, moves};
 use super::forward::forward;
@@ -16,6 +14,7 @@ use super::{Message, Messages, Status};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::jobs::Backoff;
 
 /// How long a message waits that its gateway did not take.
@@ -36,12 +35,7 @@ pub struct Done {
 }
 
 /// Writes it all down.
-pub async fn write(
-    room: &Messages,
-    platform: &Platform,
-    tx: &DatabaseTransaction,
-    done: &[Done],
-) -> Result<()> {
+pub async fn write(room: &Messages, platform: &Platform, tx: &Work, done: &[Done]) -> Result<()> {
     let mut at_gateway: BTreeMap<&str, Vec<&Done>> = BTreeMap::new();
     for done in done {
         at_gateway.entry(done.gateway.name()).or_default().push(done);
@@ -57,11 +51,7 @@ pub async fn write(
 }
 
 /// What went well is written in one statement for many.
-async fn write_accepted(
-    platform: &Platform,
-    tx: &DatabaseTransaction,
-    done: &[&Done],
-) -> Result<()> {
+async fn write_accepted(platform: &Platform, tx: &Work, done: &[&Done]) -> Result<()> {
     let accepted: Vec<(&Message, Option<String>)> = done
         .iter()
         .filter_map(|done| match &done.outcome {
@@ -91,7 +81,7 @@ async fn write_accepted(
 async fn write_other(
     room: &Messages,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     gateway: &gateways::Model,
     done: &Done,
 ) -> Result<()> {

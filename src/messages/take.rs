@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use super::begins::begins;
 use super::entity::messages::Due;
 use super::entity::{gateways, messages, moves};
@@ -16,6 +14,7 @@ use super::{Kind, Message, Messages, Status};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long a message that was taken is nobody else's. Longer than any gateway is waited for.
 pub const LEASE: Duration = Duration::from_mins(1);
@@ -76,7 +75,7 @@ pub struct Taken {
 pub async fn take(
     room: &Messages,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     mut places: Places,
 ) -> Result<(Vec<Taken>, Option<Instant>)> {
     let now = platform.now();
@@ -126,12 +125,7 @@ struct Paced {
 }
 
 /// Uses some of the rate up, before anything is taken, so that no two instances use the same.
-async fn book(
-    room: &Messages,
-    tx: &DatabaseTransaction,
-    seen: &gateways::Model,
-    now: Instant,
-) -> Result<Paced> {
+async fn book(room: &Messages, tx: &Work, seen: &gateways::Model, now: Instant) -> Result<Paced> {
     let Some(rate) = room.settings.rate_per_second else {
         return Ok(Paced { most: usize::MAX, next: None, booked: None });
     };
@@ -154,7 +148,7 @@ async fn book(
 
 impl Paced {
     /// Returns what was not used.
-    async fn give_back(self, tx: &DatabaseTransaction, used: usize) -> Result<()> {
+    async fn give_back(self, tx: &Work, used: usize) -> Result<()> {
         if let Some((booked, from, each)) = self.booked
             && used < self.most
         {
@@ -168,7 +162,7 @@ impl Paced {
 async fn claim(
     room: &Messages,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     gateway: &Arc<dyn Gateway>,
     places: &mut Places,
     most: usize,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use sea_orm::DatabaseTransaction;
 
 use super::counts::moved;
 use super::entity::messages::{self, Change};
@@ -18,6 +17,7 @@ use super::{Message, Messages, Status};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long after a hand-over its gateway is first asked: it may be busy with it still.
 pub const FIRST_LOOK: Duration = Duration::from_mins(1);
@@ -122,7 +122,7 @@ async fn write(
 }
 
 /// Whether what was found is another message with the same text for the same number.
-async fn is_anothers(tx: &DatabaseTransaction, message: &Message, news: &News) -> Result<bool> {
+async fn is_anothers(tx: &Work, message: &Message, news: &News) -> Result<bool> {
     let (Some(gateway), Some(gateway_id)) = (&message.gateway, &news.gateway_id) else {
         return Ok(false);
     };

@@ -1,13 +1,12 @@
 //! What changes about a person. Never the phone, once there is one: the database refuses that too.
 
-use sea_orm::DatabaseTransaction;
-
 use super::entity;
 use super::identity::{Email, Nickname};
 use super::register::{refuse_taken, which_is_taken};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
 /// What is changed. What is neither cleared nor given stays as it is.
@@ -27,12 +26,7 @@ pub struct Changes {
 ///
 /// # Errors
 /// CONFLICT at `clear` when no identifier would be left; IDENTIFIER_TAKEN with the field.
-pub async fn update(
-    tx: &DatabaseTransaction,
-    platform: &Platform,
-    id: UserId,
-    changes: Changes,
-) -> Result<()> {
+pub async fn update(tx: &Work, platform: &Platform, id: UserId, changes: Changes) -> Result<()> {
     let mut person = entity::get(tx, id).await?;
     let (nickname, email) = (changes.nickname.as_ref(), changes.email.as_ref());
     refuse_taken(tx, nickname, email, None, Some(id)).await?;
@@ -65,7 +59,7 @@ pub async fn update(
 /// # Errors
 /// IDENTIFIER_TAKEN when it is somebody's.
 pub async fn set_phone(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     id: UserId,
     phone: &PhoneNumber,

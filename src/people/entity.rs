@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QuerySelect};
 
 use super::identity::Identifier;
 use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 /// One person.
@@ -99,7 +99,7 @@ pub async fn own(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<
 ///
 /// # Errors
 /// The same.
-pub async fn lock_own(tx: &DatabaseTransaction, id: UserId) -> crate::error::Result<Model> {
+pub async fn lock_own(tx: &Work, id: UserId) -> crate::error::Result<Model> {
     lock(tx, id).await?.ok_or_else(deleted)
 }
 
@@ -111,7 +111,7 @@ fn deleted() -> Error {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>, DbErr> {
+pub async fn lock(tx: &Work, id: UserId) -> Result<Option<Model>, DbErr> {
     // SQLite has one writer, and no such clause. Rows that refer to theirs can be added meanwhile: whoever adds one
     // may hold what the holder of this lock waits for.
     living().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
@@ -122,7 +122,7 @@ pub async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<Option<Model>,
 /// # Errors
 /// Those of the database.
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
-    living().filter(Column::Id.is_in(padded(ids))).all(db).await
+    living().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
 /// Those of some ids who have not been deleted.
@@ -133,7 +133,7 @@ pub async fn living_of(
     db: &impl ConnectionTrait,
     ids: &[UserId],
 ) -> Result<HashSet<UserId>, DbErr> {
-    let ids = living().filter(Column::Id.is_in(padded(ids))).select_only().column(Column::Id);
+    let ids = living().filter(Column::Id.is_in(pad_to_pow2(ids))).select_only().column(Column::Id);
     Ok(ids.into_tuple().all(db).await?.into_iter().collect())
 }
 
@@ -162,7 +162,7 @@ pub async fn discoverable(
     phones: &[PhoneNumber],
 ) -> Result<Vec<Model>, DbErr> {
     living()
-        .filter(Column::Phone.is_in(padded(phones)))
+        .filter(Column::Phone.is_in(pad_to_pow2(phones)))
         .filter(Column::PhoneVerifiedAt.is_not_null())
         .filter(Column::Discoverable.eq(true))
         .all(db)
@@ -195,12 +195,7 @@ pub(super) async fn taken(
 ///
 /// # Errors
 /// Those of the database.
-pub async fn set_role(
-    tx: &DatabaseTransaction,
-    id: UserId,
-    role: Role,
-    now: Instant,
-) -> Result<bool, DbErr> {
+pub async fn set_role(tx: &Work, id: UserId, role: Role, now: Instant) -> Result<bool, DbErr> {
     let change = ActiveModel { role: Set(role), ..Default::default() };
     set(tx, living_one(id), change, now).await
 }
@@ -210,7 +205,7 @@ pub async fn set_role(
 /// # Errors
 /// Those of the database.
 pub async fn set_two_factor(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     id: UserId,
     enabled: bool,
     now: Instant,
@@ -223,11 +218,7 @@ pub async fn set_two_factor(
 ///
 /// # Errors
 /// Those of the database.
-pub async fn prove_phone(
-    tx: &DatabaseTransaction,
-    person: &mut Model,
-    now: Instant,
-) -> Result<(), DbErr> {
+pub async fn prove_phone(tx: &Work, person: &mut Model, now: Instant) -> Result<(), DbErr> {
     if person.phone_verified_at.is_none() || person.two_factor_waived {
         person.phone_verified_at = person.phone_verified_at.or(Some(now));
         person.two_factor_waived = false;
@@ -245,11 +236,7 @@ pub async fn prove_phone(
 ///
 /// # Errors
 /// Those of the database.
-pub async fn waive_two_factor(
-    tx: &DatabaseTransaction,
-    id: UserId,
-    now: Instant,
-) -> Result<bool, DbErr> {
+pub async fn waive_two_factor(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> {
     let change = ActiveModel {
         two_factor_enabled: Set(false),
         two_factor_waived: Set(true),
@@ -260,7 +247,7 @@ pub async fn waive_two_factor(
 
 /// Gives a phone to somebody who has none. Answers whether that was so.
 pub(super) async fn set_phone(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     id: UserId,
     phone: &PhoneNumber,
     now: Instant,
@@ -270,11 +257,7 @@ pub(super) async fn set_phone(
 }
 
 /// Writes what a person may change about themselves.
-pub(super) async fn set_profile(
-    tx: &DatabaseTransaction,
-    person: Model,
-    now: Instant,
-) -> Result<(), DbErr> {
+pub(super) async fn set_profile(tx: &Work, person: Model, now: Instant) -> Result<(), DbErr> {
     let change = ActiveModel {
         nickname: Set(person.nickname),
         nickname_key: Set(person.nickname_key),
@@ -292,7 +275,7 @@ pub(super) async fn set_profile(
 ///
 /// # Errors
 /// Those of the database.
-pub async fn forget(tx: &DatabaseTransaction, id: UserId, now: Instant) -> Result<bool, DbErr> {
+pub async fn forget(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> {
     let change = ActiveModel {
         nickname: Set(None),
         nickname_key: Set(None),
@@ -316,7 +299,7 @@ fn living_one(id: UserId) -> Condition {
 }
 
 async fn set(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     whom: Condition,
     mut change: ActiveModel,
     now: Instant,
@@ -327,6 +310,6 @@ async fn set(
 }
 
 /// Writes a new person's row.
-pub(super) async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub(super) async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

@@ -1,13 +1,13 @@
 //! A new person enters, once: what identifies them is unique in the database.
 
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 
 use super::entity::{self, Model, Role};
 use super::identity::{Email, Nickname};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::database::is_taken;
+use crate::platform::database::{Work, is_unique_violation};
 use crate::platform::phone::PhoneNumber;
 
 /// What a new person says of themselves. At least one of nickname, e-mail and phone is there.
@@ -63,11 +63,7 @@ pub(super) async fn refuse_taken(
 ///
 /// # Errors
 /// IDENTIFIER_TAKEN with the field.
-pub async fn register(
-    tx: &DatabaseTransaction,
-    platform: &Platform,
-    person: NewPerson,
-) -> Result<Model> {
+pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Result<Model> {
     let now = platform.now();
     let (nickname, nickname_key) =
         person.nickname.map(|nickname| (nickname.shown, nickname.key)).unzip();
@@ -95,7 +91,7 @@ pub async fn register(
 /// Which field of somebody's is another's already, when that is what the database refused.
 pub(super) fn which_is_taken(error: DbErr) -> Error {
     let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone")];
-    match columns.iter().find(|(_, column)| is_taken(&error, "users", &[column])) {
+    match columns.iter().find(|(_, column)| is_unique_violation(&error, "users", &[column])) {
         Some((field, _)) => taken(field).into(),
         None => error.into(),
     }

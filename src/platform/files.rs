@@ -51,12 +51,7 @@ impl Files {
     pub fn open(config: &config::Files) -> Result<Self, String> {
         let problem = |why: &dyn std::fmt::Display| format!("FILE_STORE: {why}");
         Ok(match &config.store {
-            Store::Memory => Self {
-                store: Arc::new(InMemory::new()),
-                place: "memory".into(),
-                folder: None,
-                keeps_kinds: true,
-            },
+            Store::Memory => Self::in_memory(),
             Store::Folder(folder) => {
                 make_folder(folder)
                     .map_err(|why| problem(&format!("{}: {why}", folder.display())))?;
@@ -79,6 +74,12 @@ impl Files {
                 }
             }
         })
+    }
+
+    /// In this process alone, and gone with it.
+    pub fn in_memory() -> Self {
+        let place = "memory".into();
+        Self { store: Arc::new(InMemory::new()), place, folder: None, keeps_kinds: true }
     }
 
     /// Where it is, for people.
@@ -199,7 +200,8 @@ mod tests {
     use super::*;
 
     fn files(store: Store) -> Files {
-        Files::open(&config::Files { store, public_url: None }).expect("opens")
+        Files::open(&config::Files { store, temp_folders: Vec::new(), public_url: None })
+            .expect("opens")
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use entropy::Entropy;
 use events::Events;
 use files::Files;
 use outbound::Outbound;
+use temp_files::TempFiles;
 use uuid::{Builder, Uuid};
 use vault::Vault;
 
@@ -23,7 +24,7 @@ pub mod memo;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;
-pub mod statements;
+pub mod temp_files;
 pub mod text;
 pub mod throttle;
 pub mod vault;
@@ -44,6 +45,8 @@ pub struct Platform {
     pub events: Events,
     /// Files that people send.
     pub files: Files,
+    /// Files that are gone when they are closed.
+    pub temp_files: TempFiles,
 }
 
 impl Platform {

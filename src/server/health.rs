@@ -1,6 +1,7 @@
 //! Whether it lives, and whether it can serve, in JSend's form.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,19 +11,23 @@ use serde_json::{Value, json};
 use super::jsend;
 use crate::app::App;
 use crate::messages;
+use crate::platform::database::within;
 use crate::platform::events::Link;
+
+/// How long the state of the SMS gateways may take to read.
+const SMS_LIMIT: Duration = Duration::from_millis(400);
 
 /// The process answers.
 pub async fn live() -> Response {
     jsend::success(Value::Null)
 }
 
-/// The database answers, so requests can be served. What else does not do its work is named.
+/// The database answers and keeps what is written, so requests can be served. What else does not do its work is named.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
-    match app.platform.database.ping().await {
+    match app.platform.database.ensure_ready().await {
         Ok(()) => {
-            let sms = sms_waits(&app).await.then_some("sms");
+            let sms = within(SMS_LIMIT, sms_waits(&app)).await.unwrap_or(true).then_some("sms");
             let redis = is_cut_off(&app).then_some("redis");
             let degraded: Vec<&str> = sms.into_iter().chain(redis).collect();
             jsend::success(json!({ "database": database, "degraded": degraded }))
@@ -32,7 +37,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
             jsend::error(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVICE_UNAVAILABLE",
-                "The database is out of reach.",
+                &error.failures()[0].message,
             )
         }
     }

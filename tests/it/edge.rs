@@ -232,7 +232,7 @@ async fn without_the_database_it_is_unavailable_and_lives() {
         let ann = app.signed_in("ann").await;
         let (status, ready) = app.get("/health/ready").await;
         assert_eq!((status.as_u16(), &ready["status"]), (200, &json!("success")));
-        app.app.platform.database.reads().close().await;
+        app.app.platform.database.reads().close();
         let answer = ann.send(query!("contacts"), json!({})).await;
         assert_eq!(answer.errors(), ["SERVICE_UNAVAILABLE"]);
         assert_eq!(answer.extension("retryable"), true);

@@ -83,7 +83,7 @@ async fn a_deed_that_is_rolled_back_sends_nothing() {
         queue(&app.app.messages, platform, &tx, message(Kind::Notice, 1, None))
             .await
             .expect("written");
-        tx.rollback().await.expect("rolled back");
+        drop(tx);
         app.run().await;
         assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 0);
         assert_eq!(app.count("SELECT COUNT(*) FROM message_moves").await, 0);

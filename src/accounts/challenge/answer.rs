@@ -3,7 +3,6 @@
 //! A try is counted before it is looked at, and a wrong one is committed, whatever becomes of the deed. So
 //! fifty at once are fifty tries. A right one is taken back, and spends the code only if the deed is done.
 
-use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use super::{Purpose, is_code_of, read_id};
@@ -14,6 +13,7 @@ use crate::ids::{Id, SessionId, UserId};
 use crate::people::{self, Person};
 use crate::platform::Platform;
 use crate::platform::budget::Budget;
+use crate::platform::database::Work;
 
 /// What somebody gives back.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub async fn answered(
     purpose: Purpose,
     by: Answerer,
     verification: &Verification,
-) -> Result<(DatabaseTransaction, Person)> {
+) -> Result<(Work, Person)> {
     let tx = platform.database.begin().await?;
     let named = match read_id(platform, &verification.challenge_id) {
         Some(id) => challenges::by_id(&tx, id).await?,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use super::{Asker, Challenge, LIFETIME, Purpose, budgets, hash_of};
@@ -13,6 +12,7 @@ use crate::ids::MessageId;
 use crate::messages::{self, Kind, NewMessage, Status, Template, Text};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
 /// How long to wait after the first code before another can be asked for. Each time it is twice as long, until
@@ -27,7 +27,7 @@ const FIRST_RESEND: Duration = Duration::from_secs(30);
 pub async fn ask(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     asker: &Asker<'_>,
     phone: &PhoneNumber,
     purpose: Purpose,
@@ -50,7 +50,7 @@ pub async fn ask(
 pub async fn make(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     asker: &Asker<'_>,
     phone: &PhoneNumber,
     purpose: Purpose,
@@ -92,7 +92,7 @@ pub fn renewed(platform: &Platform, seen: &Model) -> Model {
 pub async fn code_for(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     challenge: Uuid,
     phone: &PhoneNumber,
     purpose: Purpose,

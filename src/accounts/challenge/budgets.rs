@@ -4,14 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
-
 use crate::accounts::Accounts;
 use crate::config::limits::CodeLimits;
 use crate::error::Result;
 use crate::ids::{Id, UserId};
 use crate::platform::Platform;
 use crate::platform::budget::Budget;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::throttle::{Limit, network_of};
 
@@ -74,7 +73,7 @@ impl Budgets {
 pub async fn take(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: &PhoneNumber,
     user: UserId,
 ) -> Result<()> {
@@ -93,7 +92,7 @@ pub async fn take(
 pub async fn take_of_reset(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: &PhoneNumber,
     user: UserId,
 ) -> Result<()> {
@@ -110,7 +109,7 @@ pub async fn take_of_reset(
 pub async fn take_of_address(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     address: IpAddr,
 ) -> Result<()> {
     let network = network_of(address).to_string();
@@ -124,7 +123,7 @@ pub async fn take_of_address(
 pub async fn charge(
     accounts: &Accounts,
     platform: &Platform,
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: &PhoneNumber,
     user: UserId,
 ) -> Result<()> {

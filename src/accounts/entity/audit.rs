@@ -1,10 +1,10 @@
 //! What operators did to accounts, by command line. It is kept.
 
-use sea_orm::DatabaseTransaction;
 use sea_orm::entity::prelude::*;
 
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "account_audit")]
@@ -34,7 +34,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes it down in the deed's transaction.
-pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<(), DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
     let row: ActiveModel = row.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
     Ok(())

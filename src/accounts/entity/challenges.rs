@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::{QueryOrder, QuerySelect, UpdateMany};
 
 use crate::ids::{MessageId, SessionId, UserId};
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 
 /// How long one is kept when its time is over.
 const KEPT: Duration = Duration::from_hours(24);
@@ -66,7 +66,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Adds one.
-pub async fn insert(tx: &DatabaseTransaction, challenge: Model) -> Result<(), DbErr> {
+pub async fn insert(tx: &Work, challenge: Model) -> Result<(), DbErr> {
     let row: ActiveModel = challenge.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
     Ok(())
@@ -79,12 +79,12 @@ pub async fn by_id(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>,
 
 /// Some challenges.
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::Id.is_in(padded(ids))).all(db).await
+    Entity::find().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
 /// The newest of an account, session and purpose that can be answered.
 pub async fn open_of(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     user: UserId,
     session: Option<SessionId>,
     purpose: Purpose,
@@ -122,7 +122,7 @@ pub async fn due(db: &impl ConnectionTrait, most: u64) -> Result<Vec<Model>, DbE
 
 /// Spends a challenge's code. One for a forgotten password does not show it: who asked may not be its owner.
 /// Lock the account before.
-pub async fn spend(tx: &DatabaseTransaction, seen: &Model, now: Instant) -> Result<(), DbErr> {
+pub async fn spend(tx: &Work, seen: &Model, now: Instant) -> Result<(), DbErr> {
     let spent = match seen.purpose {
         Purpose::ResetPassword => {
             Entity::update_many().col_expr(Column::CodeHash, Expr::value(None::<Vec<u8>>))
@@ -134,7 +134,7 @@ pub async fn spend(tx: &DatabaseTransaction, seen: &Model, now: Instant) -> Resu
 }
 
 /// Writes another state of a challenge, unless it has changed since it was read.
-pub async fn renew(tx: &DatabaseTransaction, seen: &Model, to: &Model) -> Result<bool, DbErr> {
+pub async fn renew(tx: &Work, seen: &Model, to: &Model) -> Result<bool, DbErr> {
     let renewed = unchanged(seen)
         .col_expr(Column::UserId, Expr::value(to.user_id))
         .col_expr(Column::CodeHash, Expr::value(to.code_hash.clone()))
@@ -159,11 +159,7 @@ fn unchanged(seen: &Model) -> UpdateMany<Entity> {
 
 /// Spends what would still sign somebody in, when the password that led there is no more. Lock the account
 /// before.
-pub async fn spend_logins(
-    tx: &DatabaseTransaction,
-    user: UserId,
-    now: Instant,
-) -> Result<(), DbErr> {
+pub async fn spend_logins(tx: &Work, user: UserId, now: Instant) -> Result<(), DbErr> {
     let of = |purpose: Purpose| {
         let of_user = Entity::update_many().filter(Column::UserId.eq(user));
         of_user.filter(Column::Purpose.eq(purpose)).filter(Column::AnsweredAt.is_null())
@@ -175,25 +171,25 @@ pub async fn spend_logins(
 }
 
 /// Drops those of an account.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+pub async fn forget(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }
 
 /// Those whose identifiers are sealed.
-pub async fn sealed(tx: &DatabaseTransaction) -> Result<Vec<Model>, DbErr> {
+pub async fn sealed(tx: &Work) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::SealedIdentifier.is_not_null()).all(tx).await
 }
 
 /// Replaces a sealed identifier.
-pub async fn set_sealed(tx: &DatabaseTransaction, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
+pub async fn set_sealed(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
     let set = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
     set.filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
 /// Drops those whose time has long been over, and the identifiers of those whose time is over.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+pub async fn sweep(tx: &Work, now: Instant) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::SealedIdentifier, Expr::value(None::<Vec<u8>>))
         .filter(Column::SealedIdentifier.is_not_null())

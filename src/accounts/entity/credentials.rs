@@ -1,10 +1,11 @@
 //! A person's password.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, ExprTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, IntoActiveModel, QuerySelect};
 
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "credentials")]
@@ -38,18 +39,13 @@ pub async fn of(db: &impl ConnectionTrait, user: Option<UserId>) -> Result<Optio
 }
 
 /// A person's, which is locked until the transaction ends.
-pub async fn lock(tx: &DatabaseTransaction, user: UserId) -> Result<Option<Model>, DbErr> {
+pub async fn lock(tx: &Work, user: UserId) -> Result<Option<Model>, DbErr> {
     // SQLite has one writer, and no such clause.
     Entity::find_by_id(user).lock_exclusive().one(tx).await
 }
 
 /// Sets another password.
-pub async fn set(
-    tx: &DatabaseTransaction,
-    user: UserId,
-    fresh: PasswordHash,
-    now: Instant,
-) -> Result<(), DbErr> {
+pub async fn set(tx: &Work, user: UserId, fresh: PasswordHash, now: Instant) -> Result<(), DbErr> {
     let change =
         ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
     Entity::update_many()
@@ -62,23 +58,19 @@ pub async fn set(
 }
 
 /// Keeps the same password by another hash.
-pub async fn rehash(
-    tx: &DatabaseTransaction,
-    user: UserId,
-    fresh: PasswordHash,
-) -> Result<(), DbErr> {
+pub async fn rehash(tx: &Work, user: UserId, fresh: PasswordHash) -> Result<(), DbErr> {
     let change = ActiveModel { password_hash: Set(fresh), ..Default::default() };
     Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }
 
 /// Drops a person's.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+pub async fn forget(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Entity::delete_by_id(user).exec(tx).await?;
     Ok(())
 }
 
 /// Writes a new person's.
-pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

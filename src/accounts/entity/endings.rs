@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long an ending is kept: much longer than any instance takes to read it.
 const KEPT: Duration = Duration::from_hours(1);
@@ -42,7 +43,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes one down.
 pub async fn insert(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     id: Uuid,
     kind: Kind,
     subject: Option<Uuid>,
@@ -60,7 +61,7 @@ pub async fn since(db: &impl ConnectionTrait, moment: Instant) -> Result<Vec<Mod
 }
 
 /// Drops those that every instance has read.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+pub async fn sweep(tx: &Work, now: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::EndedAt.lt(now - KEPT)).exec(tx).await?;
     Ok(())
 }

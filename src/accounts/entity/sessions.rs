@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
 
 use crate::ids::{SessionId, UserId};
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 use crate::platform::vault::Hash;
 
 /// A session that was not refreshed for so long is over.
@@ -84,7 +85,7 @@ pub async fn owned_by(
 
 /// Puts the successor in the token's place. False when somebody else did so first.
 pub async fn rotate(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     id: SessionId,
     token: &Hash,
     successor: &Hash,
@@ -107,12 +108,7 @@ pub async fn rotate(
 }
 
 /// Ends one session of a user. False when there is no such session that is not over.
-pub async fn end(
-    tx: &DatabaseTransaction,
-    user: UserId,
-    id: SessionId,
-    now: Instant,
-) -> Result<bool, DbErr> {
+pub async fn end(tx: &Work, user: UserId, id: SessionId, now: Instant) -> Result<bool, DbErr> {
     let change = ActiveModel { ended_at: Set(Some(now)), ..Default::default() };
     let updated = Entity::update_many()
         .set(change)
@@ -126,7 +122,7 @@ pub async fn end(
 
 /// Ends every session of a user, but for one that may stay.
 pub async fn end_all(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     user: UserId,
     but: Option<SessionId>,
     now: Instant,
@@ -145,7 +141,7 @@ pub async fn end_all(
 
 /// Whether a user has signed in before, and never with a program that says this of itself.
 pub async fn is_new_device(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     user: UserId,
     user_agent: Option<&str>,
 ) -> Result<bool, DbErr> {
@@ -159,11 +155,7 @@ pub async fn is_new_device(
 }
 
 /// Drops every session of a user. Answers those that were not over.
-pub async fn forget(
-    tx: &DatabaseTransaction,
-    user: UserId,
-    now: Instant,
-) -> Result<Vec<SessionId>, DbErr> {
+pub async fn forget(tx: &Work, user: UserId, now: Instant) -> Result<Vec<SessionId>, DbErr> {
     let of_user = Column::UserId.eq(user);
     let live = Entity::find().select_only().column(Column::Id).filter(of_user.clone());
     let live = live.filter(is_live(now)).into_tuple().all(tx).await?;
@@ -172,12 +164,12 @@ pub async fn forget(
 }
 
 /// Drops those that have been over for long, whatever ended them.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+pub async fn sweep(tx: &Work, now: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::LastUsedAt.lt(now - IDLE - KEPT)).exec(tx).await?;
     Ok(())
 }
 
 /// Writes a new one.
-pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

@@ -2,9 +2,10 @@
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder};
+use sea_orm::{ActiveValue::Set, QueryOrder};
 
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "signing_keys")]
@@ -32,26 +33,26 @@ pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
 }
 
 /// Ends the signing time of those that still sign.
-pub async fn retire_all(tx: &DatabaseTransaction, at: Instant) -> Result<(), DbErr> {
+pub async fn retire_all(tx: &Work, at: Instant) -> Result<(), DbErr> {
     let change = ActiveModel { retired_at: Set(Some(at)), ..Default::default() };
     Entity::update_many().set(change).filter(Column::RetiredAt.is_null()).exec(tx).await?;
     Ok(())
 }
 
 /// Drops those whose tokens are all over.
-pub async fn forget_retired(tx: &DatabaseTransaction, before: Instant) -> Result<(), DbErr> {
+pub async fn forget_retired(tx: &Work, before: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::RetiredAt.lt(before)).exec(tx).await?;
     Ok(())
 }
 
 /// Seals one anew.
-pub async fn set_sealed(tx: &DatabaseTransaction, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
+pub async fn set_sealed(tx: &Work, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
     let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
     Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
 /// Writes a new one.
-pub async fn insert(tx: &sea_orm::DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

@@ -2,12 +2,12 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QuerySelect};
+use sea_orm::{ActiveValue::Set, QuerySelect};
 
 use crate::avatars::name::Picture;
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 
 /// Somebody's avatar, or that they have none any more.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -36,17 +36,17 @@ pub async fn of(db: &impl ConnectionTrait, user: UserId) -> Result<Option<Model>
 
 /// Those of some people.
 pub async fn of_all(db: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::UserId.is_in(padded(users))).all(db).await
+    Entity::find().filter(Column::UserId.is_in(pad_to_pow2(users))).all(db).await
 }
 
 /// Those among some pictures that somebody shows.
 pub async fn shown(db: &impl ConnectionTrait, pictures: &[Picture]) -> Result<Vec<Picture>, DbErr> {
     let shown = Entity::find().select_only().column(Column::Picture);
-    shown.filter(Column::Picture.is_in(padded(pictures))).into_tuple().all(db).await
+    shown.filter(Column::Picture.is_in(pad_to_pow2(pictures))).into_tuple().all(db).await
 }
 
 /// Writes what somebody shows from now on.
-pub async fn put(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
+pub async fn put(tx: &Work, row: Model) -> Result<Model, DbErr> {
     let row = ActiveModel {
         user_id: Set(row.user_id),
         version: Set(row.version),
@@ -60,7 +60,7 @@ pub async fn put(tx: &DatabaseTransaction, row: Model) -> Result<Model, DbErr> {
 }
 
 /// Removes somebody's row.
-pub async fn delete(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+pub async fn delete(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Entity::delete_by_id(user).exec(tx).await?;
     Ok(())
 }

@@ -2,10 +2,11 @@
 //! change that makes it so, so that a process that ends before the files are gone leaves word.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
 
 use crate::avatars::name::Picture;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// A picture whose files are to go.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -24,7 +25,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes one down.
-pub async fn insert(tx: &DatabaseTransaction, picture: Picture, now: Instant) -> Result<(), DbErr> {
+pub async fn insert(tx: &Work, picture: Picture, now: Instant) -> Result<(), DbErr> {
     let row = ActiveModel { picture: Set(picture), discarded_at: Set(now) };
     Entity::insert(row).exec_without_returning(tx).await?;
     Ok(())
@@ -42,7 +43,7 @@ pub async fn before(
 }
 
 /// Its files are gone.
-pub async fn delete(tx: &DatabaseTransaction, picture: &Picture) -> Result<(), DbErr> {
+pub async fn delete(tx: &Work, picture: &Picture) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::Picture.eq(picture.clone())).exec(tx).await?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{Condition, DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use crate::ids::{CoinEntryId, UserId};
 use crate::platform::clock::Instant;
-use crate::platform::database::{is_taken, padded};
+use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
 
 /// A movement of coins, as it is in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -56,14 +56,14 @@ impl ActiveModelBehavior for ActiveModel {}
 pub type Step = (UserId, i64, i64, i64);
 
 /// Adds one.
-pub async fn insert(tx: &DatabaseTransaction, row: Model) -> Result<(), DbErr> {
+pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
     Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }
 
 /// Whether one was refused because its reference is booked already.
 pub fn is_booked(error: &DbErr) -> bool {
-    is_taken(error, "coin_entries", &["reference"])
+    is_unique_violation(error, "coin_entries", &["reference"])
 }
 
 /// Some of somebody's, the newest first, before a number.
@@ -85,7 +85,7 @@ pub async fn of_references(
     db: &impl ConnectionTrait,
     references: &[String],
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::Reference.is_in(padded(references))).all(db).await
+    Entity::find().filter(Column::Reference.is_in(pad_to_pow2(references))).all(db).await
 }
 
 /// Some entries of the users up to one, in their order, after an entry: user, number, amount, and how many

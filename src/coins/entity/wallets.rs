@@ -2,11 +2,12 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 
 use crate::coins::MOST;
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// Somebody's coins.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -35,7 +36,7 @@ pub fn none(user: UserId) -> Model {
 
 /// Adds to a wallet, or takes from it. None: it would hold less than nothing, or more than it can.
 pub async fn add(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     user: UserId,
     amount: i64,
     now: Instant,

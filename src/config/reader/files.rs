@@ -13,7 +13,9 @@ const AWS: &str = "AWS_";
 
 impl Reader {
     pub fn files(&mut self, data_dir: &Path) -> Files {
-        Files { store: self.store(data_dir), public_url: self.public_files() }
+        // The second is TMPDIR. The root file system of a container may be read-only.
+        let temp_folders = vec![data_dir.join("tmp"), std::env::temp_dir()];
+        Files { store: self.store(data_dir), temp_folders, public_url: self.public_files() }
     }
 
     fn store(&mut self, data_dir: &Path) -> Store {

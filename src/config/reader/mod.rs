@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use url::Url;
 
 use super::graphql::{DocumentLimits, Graphql, StreamLimits};
 use super::{
-    Config, Connections, CorsOrigins, Database, DatabaseTls, Environment, KEYS, LINE_TYPES,
-    LookupSource, TwoFactor,
+    Config, Connections, CorsOrigins, Environment, KEYS, LINE_TYPES, LookupSource, TwoFactor,
 };
 
+mod database;
 mod files;
 mod limits;
 mod sms;
@@ -157,43 +157,6 @@ impl Reader {
             self.problems.push("MAX_CONNECTIONS: must be 1 to 1000000".into());
         }
         most
-    }
-
-    fn database(&mut self, production: bool, data_dir: &Path) -> Database {
-        let url = self.text("DATABASE_URL").unwrap_or_else(|| {
-            let file = data_dir.join("switchboard.db");
-            self.assumed.push(format!("DATABASE_URL is not set: SQLite in {}", file.display()));
-            // What means something in a URL is only a letter in the name of a folder.
-            let path = file
-                .display()
-                .to_string()
-                .replace('%', "%25")
-                .replace('?', "%3F")
-                .replace('#', "%23");
-            format!("sqlite://{path}")
-        });
-        if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
-            self.problems.push("DATABASE_URL: must start with sqlite: or postgres:".into());
-        } else if !url.starts_with("sqlite:") && Url::parse(&url).is_err() {
-            // What the driver says of a URL that it cannot read repeats the password.
-            self.problems.push("DATABASE_URL: cannot be read".into());
-        }
-        let tls = [
-            ("verify", DatabaseTls::Verify),
-            ("prefer", DatabaseTls::Prefer),
-            ("off", DatabaseTls::Off),
-        ];
-        Database {
-            url: url.into(),
-            connections: self.parsed("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
-            acquire_timeout: self.seconds("DATABASE_ACQUIRE_SECONDS", 5, 1..=60),
-            statement_timeout: self.seconds("DATABASE_STATEMENT_SECONDS", 10, 1..=600),
-            tls: self.choice(
-                "DATABASE_TLS",
-                &tls,
-                if production { DatabaseTls::Verify } else { DatabaseTls::Prefer },
-            ),
-        }
     }
 
     fn redis_url(&mut self) -> Option<SecretString> {

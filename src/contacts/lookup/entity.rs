@@ -1,12 +1,12 @@
 //! What is known about phone numbers, whoever has them among their contacts.
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 
 use super::Finding;
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::{LineType, PhoneNumber, Reason};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -55,19 +55,19 @@ pub async fn of_phones(
     db: &impl ConnectionTrait,
     phones: &[PhoneNumber],
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::Phone.is_in(padded(phones))).all(db).await
+    Entity::find().filter(Column::Phone.is_in(pad_to_pow2(phones))).all(db).await
 }
 
 /// Drops what is known about some numbers, which are nobody's contact.
-pub async fn delete(tx: &DatabaseTransaction, phones: &[PhoneNumber]) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::Phone.is_in(padded(phones))).exec(tx).await?;
+pub async fn delete(tx: &Work, phones: &[PhoneNumber]) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::Phone.is_in(pad_to_pow2(phones))).exec(tx).await?;
     Ok(())
 }
 
 /// Keeps what was found. A number that is found invalid keeps what was known of it before, since
 /// contacts that were saved in its better days still show it.
 pub async fn keep(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: &PhoneNumber,
     finding: Finding,
     source: &str,

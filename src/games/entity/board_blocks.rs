@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder};
+use sea_orm::{ActiveValue::Set, QueryOrder};
 
 use super::{POSITION, Position, position};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
-use crate::platform::database::in_powers_of_two;
+use crate::platform::database::{Work, split_to_pow2};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "board_blocks")]
@@ -71,10 +71,7 @@ impl Model {
 }
 
 /// Writes blocks of boards, new ones or other counts of old ones.
-pub async fn write(
-    tx: &DatabaseTransaction,
-    blocks: Vec<(String, Position, i64)>,
-) -> Result<(), DbErr> {
+pub async fn write(tx: &Work, blocks: Vec<(String, Position, i64)>) -> Result<(), DbErr> {
     let rows = blocks.into_iter().map(|(board, at, places)| ActiveModel {
         board: Set(board),
         minus_points: Set(at.minus_points),
@@ -82,7 +79,7 @@ pub async fn write(
         user_id: Set(at.user),
         places: Set(places),
     });
-    for rows in in_powers_of_two(rows.collect()) {
+    for rows in split_to_pow2(rows.collect()) {
         let mut known = OnConflict::columns([
             Column::Board,
             Column::MinusPoints,
@@ -96,14 +93,14 @@ pub async fn write(
 }
 
 /// Removes a block.
-pub async fn remove(tx: &DatabaseTransaction, board: &str, at: Position) -> Result<(), DbErr> {
+pub async fn remove(tx: &Work, board: &str, at: Position) -> Result<(), DbErr> {
     let of_board = Entity::delete_many().filter(Column::Board.eq(board));
     of_board.filter(position().eq(at.row())).exec(tx).await?;
     Ok(())
 }
 
 /// Writes that the block of a position has one place less.
-pub async fn count_out(tx: &DatabaseTransaction, board: &str, at: Position) -> Result<(), DbErr> {
+pub async fn count_out(tx: &Work, board: &str, at: Position) -> Result<(), DbErr> {
     let Some(from) = beginning(tx, board, at).await? else { return Ok(()) };
     Entity::update_many()
         .col_expr(Column::Places, Expr::col(Column::Places).sub(1))
@@ -115,7 +112,7 @@ pub async fn count_out(tx: &DatabaseTransaction, board: &str, at: Position) -> R
 }
 
 /// Removes the blocks of the boards whose keys are from one up to another.
-pub async fn sweep(tx: &DatabaseTransaction, from: &str, to: &str) -> Result<(), DbErr> {
+pub async fn sweep(tx: &Work, from: &str, to: &str) -> Result<(), DbErr> {
     let over = Entity::delete_many().filter(Column::Board.gte(from));
     over.filter(Column::Board.lt(to)).exec(tx).await?;
     Ok(())

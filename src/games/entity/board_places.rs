@@ -2,14 +2,12 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict, Query};
-use sea_orm::{
-    DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Statement,
-};
+use sea_orm::{FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Statement};
 
 use super::{POSITION, Position, position};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
-use crate::platform::database::{in_powers_of_two, padded};
+use crate::platform::database::{Work, pad_to_pow2, split_to_pow2};
 
 /// Somebody's place on a board.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -72,7 +70,7 @@ pub async fn of_users(
     users: &[UserId],
 ) -> Result<Vec<Model>, DbErr> {
     let of_board = Entity::find().filter(Column::Board.eq(board));
-    of_board.filter(Column::UserId.is_in(padded(users))).all(db).await
+    of_board.filter(Column::UserId.is_in(pad_to_pow2(users))).all(db).await
 }
 
 /// Somebody's place on a board, and up to two before and two after it, with the rank of the first of them. One
@@ -114,8 +112,8 @@ pub async fn position_after(
 }
 
 /// Writes places, new ones or those that moved.
-pub async fn write(tx: &DatabaseTransaction, places: Vec<Model>) -> Result<(), DbErr> {
-    for places in in_powers_of_two(places) {
+pub async fn write(tx: &Work, places: Vec<Model>) -> Result<(), DbErr> {
+    for places in split_to_pow2(places) {
         let mut known = OnConflict::columns([Column::UserId, Column::Board]);
         known.update_columns([Column::MinusPoints, Column::ReachedAt, Column::Rounds]);
         let rows = places.into_iter().map(|place| place.into_active_model().reset_all());
@@ -125,18 +123,13 @@ pub async fn write(tx: &DatabaseTransaction, places: Vec<Model>) -> Result<(), D
 }
 
 /// Removes somebody from all boards. Answers where they were.
-pub async fn forget(tx: &DatabaseTransaction, user: UserId) -> Result<Vec<Model>, DbErr> {
+pub async fn forget(tx: &Work, user: UserId) -> Result<Vec<Model>, DbErr> {
     let places = Entity::delete_many().filter(Column::UserId.eq(user));
     places.exec_with_returning(tx).await
 }
 
 /// Removes some places of the boards whose keys are from one up to another. Answers how many.
-pub async fn sweep(
-    tx: &DatabaseTransaction,
-    from: &str,
-    to: &str,
-    most: u64,
-) -> Result<u64, DbErr> {
+pub async fn sweep(tx: &Work, from: &str, to: &str, most: u64) -> Result<u64, DbErr> {
     let key = [Column::UserId, Column::Board];
     let some = Query::select()
         .columns(key)

@@ -1,10 +1,11 @@
 //! How far the boards are: one row, which whoever changes the boards changes first.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, FromQueryResult, QuerySelect};
+use sea_orm::{FromQueryResult, QuerySelect};
 
 use super::rounds;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 const ONLY: i32 = 1;
 
@@ -41,14 +42,14 @@ pub async fn read(db: &impl ConnectionTrait) -> Result<State, DbErr> {
 }
 
 /// Keeps everybody else from changing the boards until the transaction ends. Answers how far they are by then.
-pub async fn lock(tx: &DatabaseTransaction) -> Result<Instant, DbErr> {
+pub async fn lock(tx: &Work) -> Result<Instant, DbErr> {
     let same = Entity::update_many().col_expr(Column::Number, Expr::value(ONLY));
     let locked = same.filter(Column::Number.eq(ONLY)).exec_with_returning(tx).await?;
     locked.first().map(|row| row.updated_at).ok_or_else(gone)
 }
 
 /// Writes how far they are.
-pub async fn set(tx: &DatabaseTransaction, updated_at: Instant) -> Result<(), DbErr> {
+pub async fn set(tx: &Work, updated_at: Instant) -> Result<(), DbErr> {
     let row = Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(updated_at));
     row.filter(Column::Number.eq(ONLY)).exec(tx).await?;
     Ok(())

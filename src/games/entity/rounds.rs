@@ -2,13 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
-use sea_orm::{
-    ActiveValue::Set, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect};
 
 use crate::ids::{RoundId, UserId};
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// A round.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -200,7 +198,7 @@ pub async fn set_expired(
 }
 
 /// Keeps all rounds of somebody from the boards.
-pub async fn keep_from_boards(tx: &DatabaseTransaction, user: UserId) -> Result<(), DbErr> {
+pub async fn keep_from_boards(tx: &Work, user: UserId) -> Result<(), DbErr> {
     let tallied = ActiveModel { is_tallied: Set(true), ..Default::default() };
     let left = Entity::update_many().set(tallied).filter(Column::UserId.eq(user));
     left.filter(is_untallied()).exec(tx).await?;
@@ -231,7 +229,7 @@ pub fn untallied() -> SelectStatement {
 }
 
 /// Takes some that the boards do not have, and marks that they do.
-pub async fn take_untallied(tx: &DatabaseTransaction, most: u64) -> Result<Vec<Tallied>, DbErr> {
+pub async fn take_untallied(tx: &Work, most: u64) -> Result<Vec<Tallied>, DbErr> {
     let some = untallied().order_by(Column::Id, Order::Asc).limit(most).take();
     let what = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
     let taken = Query::update()

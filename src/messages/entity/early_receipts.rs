@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{QueryOrder, QuerySelect};
 
 use crate::messages::status::Status;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long one waits for its message.
 const KEPT: Duration = Duration::from_mins(10);
@@ -31,7 +32,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Keeps one.
-pub async fn keep(tx: &DatabaseTransaction, receipt: Model) -> Result<(), DbErr> {
+pub async fn keep(tx: &Work, receipt: Model) -> Result<(), DbErr> {
     let row: ActiveModel = receipt.into();
     let is_there = OnConflict::columns([Column::Gateway, Column::GatewayId, Column::Status])
         .do_nothing()
@@ -41,7 +42,7 @@ pub async fn keep(tx: &DatabaseTransaction, receipt: Model) -> Result<(), DbErr>
 }
 
 /// Takes one, for its message is there.
-pub async fn take(tx: &DatabaseTransaction, receipt: Model) -> Result<(), DbErr> {
+pub async fn take(tx: &Work, receipt: Model) -> Result<(), DbErr> {
     Entity::delete_by_id((receipt.gateway, receipt.gateway_id, receipt.status)).exec(tx).await?;
     Ok(())
 }
@@ -52,7 +53,7 @@ pub async fn newest(db: &impl ConnectionTrait, most: u64) -> Result<Vec<Model>, 
 }
 
 /// Drops those that no message came for.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<(), DbErr> {
+pub async fn sweep(tx: &Work, now: Instant) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::ReceivedAt.lt(now - KEPT)).exec(tx).await?;
     Ok(())
 }

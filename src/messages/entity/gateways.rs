@@ -2,9 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, ExprTrait, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, QuerySelect};
 
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "message_gateways")]
@@ -38,7 +39,7 @@ pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
 }
 
 /// A gateway, which is added when it is new.
-pub async fn named(tx: &DatabaseTransaction, name: &str, now: Instant) -> Result<Model, DbErr> {
+pub async fn named(tx: &Work, name: &str, now: Instant) -> Result<Model, DbErr> {
     if let Some(gateway) = Entity::find_by_id(name).one(tx).await? {
         return Ok(gateway);
     }
@@ -59,14 +60,14 @@ pub async fn named(tx: &DatabaseTransaction, name: &str, now: Instant) -> Result
 }
 
 /// A gateway, which nobody else changes until the transaction is over. SQLite has one writer anyway.
-pub async fn locked(tx: &DatabaseTransaction, name: &str, now: Instant) -> Result<Model, DbErr> {
+pub async fn locked(tx: &Work, name: &str, now: Instant) -> Result<Model, DbErr> {
     named(tx, name, now).await?;
     let gateway = Entity::find_by_id(name).lock_exclusive().one(tx).await?;
     gateway.ok_or_else(|| DbErr::RecordNotFound(format!("the gateway {name}")))
 }
 
 /// Moves the moment of the next message, unless another instance did so meanwhile.
-pub async fn book(tx: &DatabaseTransaction, seen: &Model, free_at: Instant) -> Result<bool, DbErr> {
+pub async fn book(tx: &Work, seen: &Model, free_at: Instant) -> Result<bool, DbErr> {
     let booked = Entity::update_many()
         .col_expr(Column::FreeAt, Expr::value(free_at))
         .filter(Column::Name.eq(&seen.name))
@@ -77,12 +78,7 @@ pub async fn book(tx: &DatabaseTransaction, seen: &Model, free_at: Instant) -> R
 }
 
 /// Has one try whether it goes on, until a moment, unless another does.
-pub async fn try_until(
-    tx: &DatabaseTransaction,
-    name: &str,
-    now: Instant,
-    until: Instant,
-) -> Result<bool, DbErr> {
+pub async fn try_until(tx: &Work, name: &str, now: Instant, until: Instant) -> Result<bool, DbErr> {
     let tried = Entity::update_many()
         .col_expr(Column::TryingUntil, Expr::value(until))
         .filter(Column::Name.eq(name))
@@ -93,7 +89,7 @@ pub async fn try_until(
 }
 
 /// Ends the rests of some, so that they are tried at once.
-pub async fn wake(tx: &DatabaseTransaction, names: &[&str], now: Instant) -> Result<(), DbErr> {
+pub async fn wake(tx: &Work, names: &[&str], now: Instant) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::RestsUntil, Expr::value(now))
         .filter(Column::Name.is_in(names.iter().copied()))
@@ -104,7 +100,7 @@ pub async fn wake(tx: &DatabaseTransaction, names: &[&str], now: Instant) -> Res
 }
 
 /// Writes how it does.
-pub async fn write(tx: &DatabaseTransaction, gateway: Model) -> Result<(), DbErr> {
+pub async fn write(tx: &Work, gateway: Model) -> Result<(), DbErr> {
     Entity::update_many()
         .set(ActiveModel {
             failures: Set(gateway.failures),

@@ -5,11 +5,12 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, Expr, Func};
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, FromQueryResult, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, FromQueryResult, QueryOrder, QuerySelect};
 
 use crate::messages::status::{Kind, Status};
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "message_moves")]
@@ -56,7 +57,7 @@ impl From<Model> for Moves {
 
 /// Adds moves.
 pub async fn add(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     ways: impl IntoIterator<Item = Way>,
 ) -> Result<(), DbErr> {
@@ -82,7 +83,7 @@ fn add_up(moves: impl IntoIterator<Item = Moves>) -> Vec<Moves> {
 }
 
 async fn insert(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     moves: Vec<Moves>,
     moved_at: Instant,
@@ -131,12 +132,7 @@ pub async fn sent_since(db: &impl ConnectionTrait, moment: Instant) -> Result<i6
 
 /// Adds so many rows up to a moment into one for each way. Two instances that do so at once add up different
 /// rows, so the sum of all stays what it is. Answers how many there were.
-pub async fn fold(
-    tx: &DatabaseTransaction,
-    platform: &Platform,
-    until: Instant,
-    most: u64,
-) -> Result<u64, DbErr> {
+pub async fn fold(tx: &Work, platform: &Platform, until: Instant, most: u64) -> Result<u64, DbErr> {
     let some = Entity::find()
         .select_only()
         .column(Column::Id)

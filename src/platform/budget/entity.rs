@@ -2,10 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, LockBehavior, LockType, OnConflict};
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, ExprTrait, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, ExprTrait, QuerySelect};
 
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 
 /// The most that is dropped at once.
 const CHUNK: u64 = 1_000;
@@ -26,7 +26,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// Uses one more. With `most`, only while fewer are used. Answers whether it was.
 pub async fn count(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     key: &str,
     most: Option<i32>,
     now: Instant,
@@ -50,7 +50,7 @@ pub async fn count(
 }
 
 /// Takes one use back. A window in which nothing was used has not begun.
-pub async fn uncount(tx: &DatabaseTransaction, key: &str) -> Result<(), DbErr> {
+pub async fn uncount(tx: &Work, key: &str) -> Result<(), DbErr> {
     let of_key = Column::Key.eq(key);
     let only = Entity::delete_many().filter(of_key.clone()).filter(Column::Used.lte(1));
     if only.exec(tx).await?.rows_affected == 0 {
@@ -66,10 +66,14 @@ pub async fn by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Model
 }
 
 /// Drops some of what counts no longer, and waits for nobody who counts on. Answers how much.
-pub async fn sweep(tx: &DatabaseTransaction, now: Instant) -> Result<u64, DbErr> {
+pub async fn sweep(tx: &Work, now: Instant) -> Result<u64, DbErr> {
     let over = Entity::find().filter(Column::EndsAt.lte(now)).limit(CHUNK);
     // SQLite has one writer, and no such clause.
     let over = over.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     let keys: Vec<String> = over.all(tx).await?.into_iter().map(|row| row.key).collect();
-    Ok(Entity::delete_many().filter(Column::Key.is_in(padded(&keys))).exec(tx).await?.rows_affected)
+    Ok(Entity::delete_many()
+        .filter(Column::Key.is_in(pad_to_pow2(&keys)))
+        .exec(tx)
+        .await?
+        .rows_affected)
 }

@@ -1,7 +1,7 @@
 //! Budgets: limits that all instances share, counted in the database, in the transaction of the deed that
 //! uses them up. A deed that is rolled back has used nothing.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 
 use super::Platform;
 use super::clock::Instant;
@@ -9,6 +9,7 @@ use super::jobs::take_turn;
 use super::throttle::Limit;
 use super::vault::Purpose;
 use crate::error::{Error, Result};
+use crate::platform::database::{BATCH_LIMIT, Work};
 
 mod entity;
 
@@ -30,12 +31,7 @@ impl Budget {
     ///
     /// # Errors
     /// RATE_LIMITED until the window is over; those of the database.
-    pub async fn take(
-        &self,
-        tx: &DatabaseTransaction,
-        platform: &Platform,
-        subject: &[u8],
-    ) -> Result<()> {
+    pub async fn take(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
         let most = i32::try_from(self.limit.attempts).unwrap_or(i32::MAX);
         if most > 0 && self.count(tx, platform, subject, Some(most)).await? {
             return Ok(());
@@ -47,12 +43,7 @@ impl Budget {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn charge(
-        &self,
-        tx: &DatabaseTransaction,
-        platform: &Platform,
-        subject: &[u8],
-    ) -> Result<()> {
+    pub async fn charge(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
         self.count(tx, platform, subject, None).await?;
         Ok(())
     }
@@ -61,12 +52,7 @@ impl Budget {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn give_back(
-        &self,
-        tx: &DatabaseTransaction,
-        platform: &Platform,
-        subject: &[u8],
-    ) -> Result<()> {
+    pub async fn give_back(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
         Ok(entity::uncount(tx, &self.key(platform, subject)).await?)
     }
 
@@ -90,7 +76,7 @@ impl Budget {
 
     async fn count(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Work,
         platform: &Platform,
         subject: &[u8],
         most: Option<i32>,
@@ -127,14 +113,14 @@ pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
     let Some(turn) = take_turn(platform, SWEEP).await? else { return Ok(None) };
     let now = platform.now();
     loop {
-        let tx = platform.database.begin().await?;
+        let tx = platform.database.begin_within(BATCH_LIMIT).await?;
         let dropped = entity::sweep(&tx, now).await?;
         tx.commit().await?;
         if dropped == 0 {
             break;
         }
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     turn.end(&tx, None, now + SWEEP_EACH).await?;
     tx.commit().await?;
     Ok(None)

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::DatabaseTransaction;
 use sea_orm::entity::prelude::*;
 
 use crate::error::Error;
 use crate::platform::Platform;
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 /// How long an announcement is heard: longer than clocks differ, and than instances are busy.
 const HEARD_FOR: Duration = Duration::from_mins(5);
@@ -34,7 +34,7 @@ impl ActiveModelBehavior for ActiveModel {}
 /// # Errors
 /// Those of the database.
 pub async fn announce(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     platform: &Platform,
     topics: impl IntoIterator<Item = String>,
 ) -> Result<(), Error> {
@@ -57,6 +57,9 @@ pub async fn hear(platform: &Platform) -> Result<Option<Instant>, Error> {
     let heard = std::mem::replace(&mut *platform.events.announced.lock(), ids);
     for row in recent.iter().filter(|row| !heard.contains(&row.id)) {
         platform.events.publish_here(&row.topic);
+    }
+    if platform.database.take_doubtful_commit() {
+        platform.events.publish_everything();
     }
     Ok(None)
 }

@@ -105,6 +105,15 @@ impl Events {
         self.topics.lock().values().for_each(|topic| topic.tell());
     }
 
+    /// Tells every listener of every instance that something may have changed: a commit whose outcome is unknown
+    /// published nothing of its own.
+    pub fn publish_everything(&self) {
+        self.publish_all();
+        if let Some(others) = &self.others {
+            others.add_everything();
+        }
+    }
+
     /// How the connection to Redis does. None: there is none to be.
     pub fn link(&self) -> Option<watch::Receiver<Link>> {
         Some(self.others.as_ref()?.link.subscribe())

@@ -77,6 +77,12 @@ impl Others {
         self.added.notify_one();
     }
 
+    /// Takes note that anything may have changed.
+    pub(super) fn add_everything(&self) {
+        self.pending.lock().news = News::Everything;
+        self.added.notify_one();
+    }
+
     /// The same. Answers how many others heard of it, once they did.
     pub(super) fn ask(&self, topic: &str) -> oneshot::Receiver<u64> {
         let (asks, answer) = oneshot::channel();

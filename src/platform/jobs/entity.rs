@@ -1,10 +1,11 @@
 //! What one instance does for all: when it is due again, and how far it got.
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 
 use crate::platform::clock::Instant;
+use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "jobs")]
@@ -27,7 +28,7 @@ pub async fn by_name(db: &impl ConnectionTrait, name: &str) -> Result<Option<Mod
 
 /// Takes the turn, when it is due, until a moment. Answers the watermark.
 pub async fn take(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     name: &str,
     now: Instant,
     until: Instant,
@@ -46,7 +47,7 @@ pub async fn take(
 
 /// Ends the turn that lasts until a moment, unless it is over and another has it.
 pub async fn end(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     name: &str,
     until: Instant,
     watermark: Option<String>,

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sea_orm::DatabaseTransaction;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Platform;
 use super::clock::Instant;
+use super::database::Work;
 use super::events::Listener;
 use crate::error::Result;
 
@@ -150,12 +150,7 @@ impl Turn {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn end(
-        self,
-        tx: &DatabaseTransaction,
-        watermark: Option<String>,
-        due: Instant,
-    ) -> Result<()> {
+    pub async fn end(self, tx: &Work, watermark: Option<String>, due: Instant) -> Result<()> {
         Ok(entity::end(tx, self.name, self.until, watermark, due).await?)
     }
 }
@@ -183,6 +178,7 @@ mod tests {
     use crate::platform::events::Events;
     use crate::platform::files::Files;
     use crate::platform::outbound::Outbound;
+    use crate::platform::temp_files::TempFiles;
     use crate::platform::vault::Vault;
 
     const MILLISECOND: Duration = Duration::from_millis(1);
@@ -209,6 +205,7 @@ mod tests {
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::default(),
             files: Files::open(&config.files).expect("a store"),
+            temp_files: TempFiles::open(&config.files.temp_folders).expect("a folder"),
         };
         (platform, clock)
     }

@@ -25,6 +25,7 @@ use super::question::Question;
 use super::{Endpoint, too_many};
 use crate::api::UploadRule;
 use crate::error::{Error, ErrorCode, Failure};
+use crate::platform::temp_files::TempFiles;
 use crate::platform::text::is_invisible;
 use crate::server::body::{self, BodyProblem};
 
@@ -92,7 +93,7 @@ pub async fn receive(
         let path = field.name().and_then(|name| expected.remove(name)).ok_or_else(|| {
             bad_request("Every part after map must be a file that map names, once.")
         })?;
-        let upload = keep(field, rule).await?;
+        let upload = keep(&endpoint.app.platform.temp_files, field, rule).await?;
         prepared.map(|mut request| {
             request.set_upload(&path, upload);
             request
@@ -201,7 +202,11 @@ fn read_map(map: &str) -> Result<HashMap<String, String>, Refusal> {
 }
 
 /// Writes a file as it comes.
-async fn keep(mut field: Field<'_>, rule: UploadRule) -> Result<UploadValue, Refusal> {
+async fn keep(
+    temp_files: &TempFiles,
+    mut field: Field<'_>,
+    rule: UploadRule,
+) -> Result<UploadValue, Refusal> {
     // What comes before the last slash is no business of ours.
     let name = field.file_name().unwrap_or_default();
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -209,7 +214,7 @@ async fn keep(mut field: Field<'_>, rule: UploadRule) -> Result<UploadValue, Ref
     let filename: String = name.chars().filter(is_shown).take(LONGEST_NAME).collect();
     let filename = if filename.chars().all(|c| c == '.') { String::new() } else { filename };
     let content_type = field.content_type().map(ToString::to_string);
-    let file = tempfile::tempfile().map_err(no_room)?;
+    let file = temp_files.create().map_err(no_room)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut bytes = 0_u64;
     while let Some(chunk) = field.chunk().await.map_err(malformed)? {

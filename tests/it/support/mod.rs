@@ -21,6 +21,7 @@ use switchboard::platform::entropy::SeededEntropy;
 use switchboard::platform::events::Events;
 use switchboard::platform::files::Files;
 use switchboard::platform::outbound::Outbound;
+use switchboard::platform::temp_files::TempFiles;
 use switchboard::platform::vault::Vault;
 use switchboard::server::graphql::Engine;
 use tower::ServiceExt;
@@ -31,7 +32,9 @@ pub mod databases;
 pub mod form;
 pub mod gateway;
 pub mod paths;
+pub mod pgbouncer;
 pub mod pictures;
+pub mod proxy;
 pub mod redis;
 pub mod rounds;
 pub mod s3;
@@ -128,6 +131,7 @@ impl TestApp {
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::new(config.redis_url.clone()),
             files: Files::open(&config.files).expect("a store"),
+            temp_files: TempFiles::open(&[std::env::temp_dir()]).expect("a folder"),
             entropy: Arc::new(SeededEntropy::new(seed)),
             clock: Arc::new(clock.clone()),
         };
@@ -191,7 +195,7 @@ impl TestApp {
         use sea_orm::ConnectionTrait;
         let tx = self.app.platform.database.begin().await.expect("a transaction");
         let done = tx.execute_unprepared(statement).await?;
-        tx.commit().await?;
+        tx.commit().await.expect("committed");
         Ok(done.rows_affected())
     }
 

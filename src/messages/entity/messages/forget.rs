@@ -1,13 +1,13 @@
 //! Forgetting whom messages were for, and what they said.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, DatabaseTransaction, QuerySelect};
+use sea_orm::{Condition, QuerySelect};
 
 use super::{Column, Entity, is, value};
 use crate::ids::MessageId;
 use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 /// The codes that went, or are to go, to a number since a moment.
@@ -15,7 +15,7 @@ use crate::platform::phone::PhoneNumber;
 /// # Errors
 /// Those of the database.
 pub async fn codes_to(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: &PhoneNumber,
     since: Instant,
 ) -> Result<Vec<MessageId>, DbErr> {
@@ -26,7 +26,7 @@ pub async fn codes_to(
 
 /// Withdraws those in a status, to a number and some others. Answers their lanes.
 pub async fn cancel(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
     from: Status,
@@ -43,7 +43,7 @@ pub async fn cancel(
 
 /// Clears the texts and the numbers.
 pub async fn forget(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
 ) -> Result<(), DbErr> {
@@ -59,6 +59,6 @@ pub async fn forget(
 
 fn these(phone: Option<&PhoneNumber>, ids: &[MessageId]) -> Condition {
     Condition::any()
-        .add(Column::Id.is_in(padded(ids)))
+        .add(Column::Id.is_in(pad_to_pow2(ids)))
         .add_option(phone.map(|phone| Column::Phone.eq(phone.clone())))
 }

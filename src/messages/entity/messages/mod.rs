@@ -6,14 +6,14 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{
     Alias, CaseStatement, CommonTableExpression, LockBehavior, LockType, Query, SelectStatement,
 };
-use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect, QueryTrait, UpdateMany};
+use sea_orm::{ExprTrait, QueryOrder, QuerySelect, QueryTrait, UpdateMany};
 
 use super::moves::Way;
 use crate::ids::MessageId;
 use crate::messages::segments::Characters;
 use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 mod forget;
@@ -68,7 +68,7 @@ impl ActiveModelBehavior for ActiveModel {}
 pub const CHUNK: u64 = 2_000;
 
 /// Adds a message.
-pub async fn insert(tx: &DatabaseTransaction, message: Model) -> Result<(), DbErr> {
+pub async fn insert(tx: &Work, message: Model) -> Result<(), DbErr> {
     let row: ActiveModel = message.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
     Ok(())
@@ -107,7 +107,7 @@ pub struct Due {
 /// Marks messages of one lane as being handed over to a gateway, those first that are due longest, but none
 /// that another gateway may have. They are nobody else's until the lease is over.
 pub async fn claim(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     Due { kind, since, until: now }: Due,
     most: u64,
     gateway: &str,
@@ -135,17 +135,13 @@ pub async fn claim(
 }
 
 /// When the first one of a lane was due.
-pub async fn first_due(
-    tx: &DatabaseTransaction,
-    kind: Kind,
-    now: Instant,
-) -> Result<Option<Instant>, DbErr> {
+pub async fn first_due(tx: &Work, kind: Kind, now: Instant) -> Result<Option<Instant>, DbErr> {
     let first = due(Status::Queued, now).filter(Column::Kind.eq(kind)).order_by_asc(Column::DueAt);
     first.select_only().column(Column::DueAt).into_tuple().one(tx).await
 }
 
 /// Gives up those that wait and whose time is over. Answers their kinds.
-pub async fn expire(tx: &DatabaseTransaction, now: Instant) -> Result<Vec<Kind>, DbErr> {
+pub async fn expire(tx: &Work, now: Instant) -> Result<Vec<Kind>, DbErr> {
     let over = Entity::find().filter(is(Status::Queued)).filter(Column::ExpiresAt.lte(now));
     let expired = marked_by(over.order_by_asc(Column::ExpiresAt), CHUNK, Status::Queued)
         .col_expr(Column::Status, value(Status::Expired))
@@ -158,11 +154,7 @@ pub async fn expire(tx: &DatabaseTransaction, now: Instant) -> Result<Vec<Kind>,
 
 /// Those whose sender crashed: nobody knows whether the gateway has them. Gateways that can be asked are
 /// asked now. Answers their kinds.
-pub async fn lapse(
-    tx: &DatabaseTransaction,
-    now: Instant,
-    askable: &[&str],
-) -> Result<Vec<Kind>, DbErr> {
+pub async fn lapse(tx: &Work, now: Instant, askable: &[&str]) -> Result<Vec<Kind>, DbErr> {
     let due_at = CaseStatement::new()
         .case(Column::Gateway.is_in(askable.iter().copied()), Expr::value(now))
         .finally(Expr::col(Column::ExpiresAt));
@@ -179,7 +171,7 @@ pub async fn lapse(
 /// Takes messages of unknown fate to ask their gateways, which no other instance does until the lease is
 /// over.
 pub async fn take_unknown(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     most: u64,
     now: Instant,
     lease: Duration,
@@ -216,7 +208,7 @@ async fn has_any(db: &impl ConnectionTrait, rows: Select<Entity>) -> Result<bool
 }
 
 /// The texts that are sealed.
-pub async fn sealed(tx: &DatabaseTransaction) -> Result<Vec<(MessageId, Vec<u8>)>, DbErr> {
+pub async fn sealed(tx: &Work) -> Result<Vec<(MessageId, Vec<u8>)>, DbErr> {
     Entity::find()
         .select_only()
         .columns([Column::Id, Column::SealedBody])
@@ -230,7 +222,7 @@ pub async fn sealed(tx: &DatabaseTransaction) -> Result<Vec<(MessageId, Vec<u8>)
 
 /// Replaces a sealed text, if it is there still.
 pub async fn seal_anew(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     id: MessageId,
     was: Vec<u8>,
     sealed: Vec<u8>,
@@ -245,7 +237,7 @@ pub async fn seal_anew(
 }
 
 /// Erases a code that is not going to be sent again.
-pub async fn erase_code(tx: &DatabaseTransaction, id: MessageId) -> Result<(), DbErr> {
+pub async fn erase_code(tx: &Work, id: MessageId) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
         .filter(Column::Id.eq(id))
@@ -256,14 +248,14 @@ pub async fn erase_code(tx: &DatabaseTransaction, id: MessageId) -> Result<(), D
 
 /// Marks as sent what the gateway took, with the ids that it gave. Answers which were still being sent.
 pub async fn mark_sent(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     accepted: &[(&Model, Option<String>)],
     now: Instant,
 ) -> Result<Vec<MessageId>, DbErr> {
     if accepted.is_empty() {
         return Ok(Vec::new());
     }
-    let accepted = padded(accepted);
+    let accepted = pad_to_pow2(accepted);
     let by_id = |value: &dyn Fn(&Model, &Option<String>) -> Expr| -> Expr {
         let each = |case: CaseStatement, (message, gateway_id): &(&Model, Option<String>)| {
             case.case(Column::Id.eq(message.id), value(message, gateway_id))
@@ -308,7 +300,7 @@ pub struct Change {
 /// Moves a message from the status and hand-over that it was seen in. Answers the move, unless another was
 /// quicker.
 pub async fn shift(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     seen: &Model,
     to: Status,
     change: Change,

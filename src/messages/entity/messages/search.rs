@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::{ExprTrait, QueryOrder, QuerySelect, UpdateMany};
 use uuid::Builder;
 
 use super::{CHUNK, Column, Entity, Model, is, value};
 use crate::ids::MessageId;
 use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Instant;
-use crate::platform::database::padded;
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 /// No message is worth more of an operator's patience.
@@ -24,7 +24,7 @@ pub async fn statuses(
     Entity::find()
         .select_only()
         .columns([Column::Id, Column::Status])
-        .filter(Column::Id.is_in(padded(ids)))
+        .filter(Column::Id.is_in(pad_to_pow2(ids)))
         .into_tuple()
         .all(db)
         .await
@@ -92,7 +92,7 @@ pub async fn page(
 
 /// Has a message sent again. None: it has moved since it was seen.
 pub async fn retry_one(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     seen: &Model,
     now: Instant,
     expires_at: Instant,
@@ -121,13 +121,13 @@ pub async fn retryable(
 
 /// Has those of some messages sent again that are in this status still. Answers their lanes.
 pub async fn retry_some(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     ids: &[MessageId],
     status: Status,
     now: Instant,
     expires_at: Instant,
 ) -> Result<Vec<Kind>, DbErr> {
-    let these = retried(status, now, expires_at).filter(Column::Id.is_in(padded(ids)));
+    let these = retried(status, now, expires_at).filter(Column::Id.is_in(pad_to_pow2(ids)));
     let rows = these.exec_with_returning(tx).await?;
     Ok(rows.into_iter().map(|row| row.kind).collect())
 }
@@ -151,7 +151,7 @@ fn retried(from: Status, now: Instant, expires_at: Instant) -> UpdateMany<Entity
 
 /// Clears texts of messages that were written before a moment, the oldest first, after one. Answers the last.
 pub async fn clear_bodies(
-    tx: &DatabaseTransaction,
+    tx: &Work,
     after: Option<MessageId>,
     before: Instant,
 ) -> Result<Option<MessageId>, DbErr> {
@@ -169,7 +169,7 @@ pub async fn clear_bodies(
     Entity::update_many()
         .col_expr(Column::Body, Expr::value(""))
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
-        .filter(Column::Id.is_in(padded(&ids)))
+        .filter(Column::Id.is_in(pad_to_pow2(&ids)))
         .exec(tx)
         .await?;
     Ok(Some(last))

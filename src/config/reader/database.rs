@@ -1,0 +1,41 @@
+//! The settings of the database.
+
+use std::path::Path;
+
+use super::Reader;
+use crate::config::database::{Database, DatabasePooler, DatabaseTarget, DatabaseTls};
+
+const TLS: [(&str, DatabaseTls); 3] =
+    [("verify", DatabaseTls::Verify), ("prefer", DatabaseTls::Prefer), ("off", DatabaseTls::Off)];
+const POOLERS: [(&str, DatabasePooler); 2] =
+    [("none", DatabasePooler::None), ("transaction", DatabasePooler::Transaction)];
+
+impl Reader {
+    pub(super) fn database(&mut self, production: bool, data_dir: &Path) -> Database {
+        let url = self.text("DATABASE_URL").unwrap_or_else(|| {
+            let file = data_dir.join("switchboard.db");
+            self.assumed.push(format!("DATABASE_URL is not set: SQLite in {}", file.display()));
+            // What means something in a URL is only a letter in the name of a folder.
+            let path = file
+                .display()
+                .to_string()
+                .replace('%', "%25")
+                .replace('?', "%3F")
+                .replace('#', "%23");
+            format!("sqlite://{path}")
+        });
+        let target = DatabaseTarget::parse(&url).unwrap_or_else(|problem| {
+            self.problems.push(format!("DATABASE_URL: {problem}"));
+            DatabaseTarget::SqliteMemory
+        });
+        let tls = if production { DatabaseTls::Verify } else { DatabaseTls::Prefer };
+        Database {
+            target,
+            connections: self.parsed("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
+            acquire_timeout: self.seconds("DATABASE_ACQUIRE_SECONDS", 3, 1..=60),
+            statement_timeout: self.seconds("DATABASE_STATEMENT_SECONDS", 5, 1..=600),
+            tls: self.choice("DATABASE_TLS", &TLS, tls),
+            pooler: self.choice("DATABASE_POOLER", &POOLERS, DatabasePooler::None),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Making connections: to the first PostgreSQL host that takes writes, to a SQLite file, or to SQLite in memory.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, SqliteConnection};
+use sea_orm::{DbErr, RuntimeErr, SqlxSqliteConnector};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::connection::Connection;
+use super::limits::within;
+use crate::config::database::{Database as Settings, DatabasePooler, DatabaseTarget, DatabaseTls};
+use crate::platform::private_files::make_file;
+
+/// How the server lists this program's connections.
+const APPLICATION_NAME: &str = "switchboard";
+/// How long one of several hosts may take to connect.
+const HOST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// By how much the server gives up on a statement before this program closes the connection.
+const SERVER_GIVES_UP_SOONER: Duration = Duration::from_millis(500);
+
+/// Why there is no connection. Its text names the place: "127.0.0.1:5999: connection refused".
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct ConnectError {
+    place: String,
+    reason: String,
+}
+
+impl ConnectError {
+    fn new(place: impl Into<String>, reason: impl ToString) -> Self {
+        Self { place: place.into(), reason: reason.to_string() }
+    }
+
+    pub(super) fn sqlx(place: impl Into<String>, error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(error) => Self::new(place, error.kind()),
+            sqlx::Error::Database(error) => Self::new(place, error.message()),
+            other => Self::new(place, other),
+        }
+    }
+}
+
+/// What connections are made to.
+#[derive(Debug)]
+pub enum Target {
+    /// SQLite in memory.
+    SqliteMemory {
+        /// Its one connection was made. When that is lost, the database is.
+        was_made: AtomicBool,
+    },
+    /// SQLite in a file.
+    SqliteFile(SqliteConnectOptions),
+    /// PostgreSQL servers, the first that takes writes.
+    Postgres {
+        /// In the order in which they are tried.
+        hosts: Vec<PgConnectOptions>,
+        /// What stands before them.
+        pooler: DatabasePooler,
+    },
+}
+
+impl Target {
+    /// What the settings name. Connects to nothing.
+    pub fn new(settings: &Settings) -> Self {
+        match &settings.target {
+            DatabaseTarget::SqliteMemory => Self::SqliteMemory { was_made: AtomicBool::new(false) },
+            DatabaseTarget::SqliteFile(url) => Self::SqliteFile(sqlite(url)),
+            DatabaseTarget::Postgres(urls) => Self::Postgres {
+                hosts: urls.iter().map(|url| postgres(url, settings)).collect(),
+                pooler: settings.pooler,
+            },
+        }
+    }
+
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// The last host's, when there are several.
+    pub async fn connect(&self, is_read_only: bool) -> Result<Connection, ConnectError> {
+        match self {
+            Self::SqliteMemory { was_made } => {
+                let place = "sqlite::memory:";
+                if was_made.swap(true, Ordering::Relaxed) {
+                    return Err(ConnectError::new(
+                        place,
+                        "its connection failed, restart to go on",
+                    ));
+                }
+                let made = in_memory().await;
+                Ok(Connection::Sqlite(made.map_err(|error| ConnectError::new(place, error))?))
+            }
+            Self::SqliteFile(options) => {
+                let path = options.get_filename().to_owned();
+                let place = path.display().to_string();
+                // SQLite gives the files beside it the same permissions.
+                make_file(&path).map_err(|error| ConnectError::new(&place, error))?;
+                // SQLite does not wait for another process that turns the same file to WAL.
+                let opening = lock_file(&path, ".opening").await;
+                let _opening = opening.map_err(|error| ConnectError::new(&place, error))?;
+                let options = match is_read_only {
+                    true => options.clone().pragma("query_only", "on"),
+                    false => options.clone(),
+                };
+                let made = options.connect().await;
+                Ok(Connection::Sqlite(made.map_err(|error| ConnectError::sqlx(place, &error))?))
+            }
+            Self::Postgres { hosts, pooler } => {
+                let (inner, _) = first_that_takes_writes(hosts).await?;
+                let keeps_statements = *pooler == DatabasePooler::None;
+                Ok(Connection::Postgres { inner, keeps_statements })
+            }
+        }
+    }
+
+    /// The host of PostgreSQL that takes writes. None: this is SQLite.
+    ///
+    /// # Errors
+    /// When no host does.
+    pub async fn writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
+        match self {
+            Self::Postgres { hosts, .. } => Ok(Some(first_that_takes_writes(hosts).await?.1)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Self::SqliteMemory { .. } => "sqlite::memory:".into(),
+            Self::SqliteFile(options) => options.get_filename().display().to_string(),
+            Self::Postgres { hosts, .. } => {
+                hosts.iter().map(place_of).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+/// Connects to the first host that takes writes. A host alone is taken as it is.
+async fn first_that_takes_writes(
+    hosts: &[PgConnectOptions],
+) -> Result<(PgConnection, &PgConnectOptions), ConnectError> {
+    if let [only] = hosts {
+        let connected = PgConnection::connect_with(only).await;
+        let connection = connected.map_err(|error| ConnectError::sqlx(place_of(only), &error))?;
+        return Ok((connection, only));
+    }
+    let mut failures = Vec::new();
+    for host in hosts {
+        match within(HOST_TIMEOUT, writable(host)).await {
+            Some(Ok(connection)) => return Ok((connection, host)),
+            Some(Err(failure)) => failures.push(failure.to_string()),
+            None => failures.push(ConnectError::new(place_of(host), "no answer").to_string()),
+        }
+    }
+    Err(ConnectError::new("no host takes writes", failures.join(", ")))
+}
+
+async fn writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
+    let failed = |error: sqlx::Error| ConnectError::sqlx(place_of(host), &error);
+    let mut connection = PgConnection::connect_with(host).await.map_err(failed)?;
+    let setting: String = sqlx::query_scalar("SHOW transaction_read_only")
+        .persistent(false)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(failed)?;
+    match setting.as_str() {
+        "off" => Ok(connection),
+        _ => Err(ConnectError::new(place_of(host), "is read-only")),
+    }
+}
+
+fn place_of(host: &PgConnectOptions) -> String {
+    match host.get_socket() {
+        Some(folder) => folder.join(format!(".s.PGSQL.{}", host.get_port())).display().to_string(),
+        None => format!("{}:{}", host.get_host(), host.get_port()),
+    }
+}
+
+/// SQLite in memory has one connection, and its tables from the start: nobody else could make them.
+async fn in_memory() -> Result<SqliteConnection, DbErr> {
+    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    let options = sqlite(&"sqlite::memory:".to_owned().into());
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.connect_with(options).await.map_err(failed)?;
+    Box::pin(Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), None)).await?;
+    Ok(pool.acquire().await.map_err(failed)?.detach())
+}
+
+/// How every connection to SQLite is.
+fn sqlite(url: &SecretString) -> SqliteConnectOptions {
+    let options: SqliteConnectOptions = parsed(url);
+    options
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_mode", "wal")
+        .pragma("synchronous", "full")
+        .disable_statement_logging()
+}
+
+/// How connections to a PostgreSQL host are.
+fn postgres(url: &SecretString, settings: &Settings) -> PgConnectOptions {
+    let mut options: PgConnectOptions = parsed(url);
+    // What the URL itself says is the more particular.
+    if !url.expose_secret().contains("sslmode=") {
+        options = options.ssl_mode(match settings.tls {
+            DatabaseTls::Verify => PgSslMode::VerifyFull,
+            DatabaseTls::Prefer => PgSslMode::Prefer,
+            DatabaseTls::Off => PgSslMode::Disable,
+        });
+    }
+    options = match settings.pooler {
+        // PgBouncer refuses startup parameters that it does not track.
+        DatabasePooler::Transaction => options.extra_float_digits(None),
+        DatabasePooler::None => {
+            let millis = server_limit(settings.statement_timeout).as_millis().to_string();
+            options.options([("statement_timeout", millis)])
+        }
+    };
+    options.application_name(APPLICATION_NAME).disable_statement_logging()
+}
+
+fn parsed<T: FromStr>(url: &SecretString) -> T {
+    url.expose_secret().parse().ok().expect("the configuration has read it")
+}
+
+/// How long the server may work on a statement for which this program waits so long.
+pub fn server_limit(limit: Duration) -> Duration {
+    limit.saturating_sub(SERVER_GIVES_UP_SOONER)
+}
+
+/// Waits for a lock among the processes of this machine, held until the file is closed.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn lock_file(path: &Path, suffix: &str) -> std::io::Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    let name = PathBuf::from(name);
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(name)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.await.map_err(std::io::Error::other)?
+}

@@ -1,0 +1,189 @@
+//! What a failed statement says about its connection, its transaction and the database.
+
+use std::time::Duration;
+
+use sea_orm::sqlx;
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::error::{Error, ErrorCode};
+
+/// Why a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The database refused it, or it did not get there.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// No answer within this time.
+    #[error("no answer from the database within {0:?}")]
+    Timeout(Duration),
+}
+
+/// What a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A row breaks a constraint.
+    Constraint,
+    /// Another process writes to the SQLite file. The same may succeed later.
+    Busy,
+    /// The database cannot keep what is written: a full disk, a damaged file, a read-only server.
+    Storage,
+    /// The connection is broken, or leads to a server that stopped or became read-only.
+    Disconnected,
+    /// The statement is at fault, or the server gave up on it.
+    Refused,
+}
+
+// SQLite's result codes, https://www.sqlite.org/rescode.html. The upper bits tell more of the same.
+const SQLITE_BUSY: [u32; 2] = [5, 6];
+const SQLITE_CONSTRAINT: u32 = 19;
+/// NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+const SQLITE_STORAGE: [u32; 9] = [7, 8, 9, 10, 11, 13, 14, 15, 26];
+
+// PostgreSQL's SQLSTATE codes, appendix A of its manual.
+/// Administrator shut the server down, crash, starting up or shutting down.
+const POSTGRES_STOPPED: [&str; 3] = ["57P01", "57P02", "57P03"];
+const POSTGRES_READ_ONLY: &str = "25006";
+/// Disk full, input or output failed, damaged data or index.
+const POSTGRES_STORAGE: [&str; 4] = ["53100", "58030", "XX001", "XX002"];
+/// Transaction rollback (serialization, deadlock), insufficient resources, operator intervention.
+const POSTGRES_TRANSIENT: [&str; 3] = ["40", "53", "57"];
+
+impl Failure {
+    /// What it means.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Timeout(_) => Kind::Disconnected,
+            Self::Sql(error) => kind_of(error),
+        }
+    }
+
+    /// Whether the database did not answer in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// As SeaORM reports it.
+    pub fn into_db_err(self) -> DbErr {
+        match self {
+            Self::Sql(error) => DbErr::Query(RuntimeErr::SqlxError(error.into())),
+            timeout @ Self::Timeout(_) => DbErr::Conn(RuntimeErr::Internal(timeout.to_string())),
+        }
+    }
+}
+
+fn kind_of(error: &sqlx::Error) -> Kind {
+    match error {
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => kind_of_code(&code),
+            None => Kind::Refused,
+        },
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Kind::Disconnected,
+        _ => Kind::Refused,
+    }
+}
+
+fn kind_of_code(code: &str) -> Kind {
+    if code.len() != 5 {
+        return match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(SQLITE_CONSTRAINT) => Kind::Constraint,
+            Ok(code) if SQLITE_BUSY.contains(&code) => Kind::Busy,
+            Ok(code) if SQLITE_STORAGE.contains(&code) => Kind::Storage,
+            _ => Kind::Refused,
+        };
+    }
+    match code {
+        POSTGRES_READ_ONLY => Kind::Disconnected,
+        _ if POSTGRES_STOPPED.contains(&code) || code.starts_with("08") => Kind::Disconnected,
+        _ if POSTGRES_STORAGE.contains(&code) => Kind::Storage,
+        _ if code.starts_with("23") => Kind::Constraint,
+        _ => Kind::Refused,
+    }
+}
+
+/// Whether the same may succeed later.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match kind_of(error) {
+        Kind::Busy | Kind::Storage | Kind::Disconnected => true,
+        Kind::Constraint => false,
+        Kind::Refused => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.is_some_and(|code| {
+                code.len() == 5 && POSTGRES_TRANSIENT.iter().any(|class| code.starts_with(class))
+            })
+        }
+    }
+}
+
+impl From<DbErr> for Error {
+    /// SERVICE_UNAVAILABLE when the database is out of reach, busy or full, else INTERNAL_SERVER_ERROR.
+    fn from(error: DbErr) -> Self {
+        const OUT_OF_REACH: &str = "The database is out of reach. Try again.";
+        // Why there is no connection, without SeaORM's own words before it.
+        if let DbErr::Conn(RuntimeErr::Internal(reason)) = error {
+            return Self::ours(ErrorCode::ServiceUnavailable, OUT_OF_REACH, reason);
+        }
+        let is_transient = match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+            DbErr::Exec(RuntimeErr::SqlxError(inner))
+            | DbErr::Query(RuntimeErr::SqlxError(inner)) => is_transient(inner),
+            _ => false,
+        };
+        match is_transient {
+            true => Self::ours(ErrorCode::ServiceUnavailable, OUT_OF_REACH, error),
+            false => Self::internal(error),
+        }
+    }
+}
+
+/// Whether a statement failed because another row has the same values in these columns. The unique
+/// index is named `<table>_<columns>`, which is how PostgreSQL reports it; SQLite names the columns.
+pub fn is_unique_violation(error: &DbErr, table: &str, columns: &[&str]) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let sqlx::Error::Database(error) = &**error else { return false };
+    if !error.is_unique_violation() {
+        return false;
+    }
+    match error.constraint() {
+        Some(index) => index == format!("{table}_{}", columns.join("_")),
+        None => {
+            let named: Vec<String> =
+                columns.iter().map(|column| format!("{table}.{column}")).collect();
+            error.message().ends_with(&named.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_both_databases_are_told_apart() {
+        for (code, kind) in [
+            // SQLITE_CONSTRAINT_UNIQUE, SQLITE_BUSY_SNAPSHOT, SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_ERROR
+            ("2067", Kind::Constraint),
+            ("517", Kind::Busy),
+            ("13", Kind::Storage),
+            ("778", Kind::Storage),
+            ("1", Kind::Refused),
+            ("23505", Kind::Constraint),
+            ("25006", Kind::Disconnected),
+            ("57P01", Kind::Disconnected),
+            ("08006", Kind::Disconnected),
+            ("57014", Kind::Refused),
+            ("53100", Kind::Storage),
+            ("42601", Kind::Refused),
+        ] {
+            assert_eq!(kind_of_code(code), kind, "{code}");
+        }
+    }
+}

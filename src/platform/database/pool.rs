@@ -1,0 +1,204 @@
+//! Pools of connections to either database. A connection comes back only in a known state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+
+use super::connect::{ConnectError, Target};
+use super::connection::Connection;
+use super::failure::{Failure, Kind};
+use super::limits::within;
+use super::write_health::WriteHealth;
+
+/// A connection that has been idle for so long is pinged before it is used.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
+/// How long the answer to a ping may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What all pools of a database share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What connections are made to.
+    pub target: Target,
+    /// Connections of an earlier generation are closed: they lead to a server that is gone.
+    generation: AtomicU64,
+    /// Whether writes are kept.
+    pub health: WriteHealth,
+}
+
+impl Shared {
+    /// Of no connection yet.
+    pub fn new(target: Target) -> Self {
+        Self { target, generation: AtomicU64::new(0), health: WriteHealth::default() }
+    }
+
+    /// Has every connection closed that was made before now, instead of used once more.
+    pub fn discard_connections(&self) {
+        // SQLite in memory is its connection.
+        if !matches!(self.target, Target::SqliteMemory { .. }) {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes connections, and judges those that come back.
+#[derive(Debug)]
+pub struct Connector {
+    shared: Arc<Shared>,
+    is_read_only: bool,
+}
+
+/// A connection of a pool.
+#[derive(Debug)]
+pub struct PooledConnection {
+    /// To the database.
+    pub connection: Connection,
+    /// Whether its last statement and transaction came to their end.
+    pub is_clean: bool,
+    /// What all pools of the database share.
+    pub shared: Arc<Shared>,
+    generation: u64,
+}
+
+impl managed::Manager for Connector {
+    type Type = PooledConnection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<PooledConnection, ConnectError> {
+        let generation = self.shared.generation.load(Ordering::Relaxed);
+        // Boxed: it is large, rare, and part of every future that asks for a connection.
+        let connection = Box::pin(self.shared.target.connect(self.is_read_only)).await?;
+        Ok(PooledConnection { connection, is_clean: true, shared: self.shared.clone(), generation })
+    }
+
+    async fn recycle(
+        &self,
+        pooled: &mut PooledConnection,
+        metrics: &Metrics,
+    ) -> RecycleResult<ConnectError> {
+        if pooled.generation != self.shared.generation.load(Ordering::Relaxed) {
+            return Err(RecycleError::message("its server is gone"));
+        }
+        match &mut pooled.connection {
+            Connection::Postgres { .. } if !pooled.is_clean => {
+                return Err(RecycleError::message("its last statement was abandoned"));
+            }
+            // SQLite finishes an abandoned statement by itself.
+            Connection::Sqlite(_) if pooled.is_clean => return Ok(()),
+            Connection::Postgres { .. } if metrics.last_used() < PING_AFTER_IDLE => return Ok(()),
+            _ => {}
+        }
+        match within(PING_TIMEOUT, pooled.connection.ping()).await {
+            Some(Ok(())) => {
+                pooled.is_clean = true;
+                Ok(())
+            }
+            _ => {
+                self.shared.discard_connections();
+                Err(RecycleError::message("it does not answer"))
+            }
+        }
+    }
+}
+
+/// Some connections to a database.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: managed::Pool<Connector>,
+    shared: Arc<Shared>,
+    acquire_timeout: Duration,
+}
+
+/// A connection of a pool while it is used. It goes back when it is dropped.
+pub type Acquired = Object<Connector>;
+
+impl Pool {
+    /// Connections are made when they are needed.
+    pub fn new(
+        shared: &Arc<Shared>,
+        size: u32,
+        acquire_timeout: Duration,
+        is_read_only: bool,
+    ) -> Self {
+        let connector = Connector { shared: shared.clone(), is_read_only };
+        let inner = managed::Pool::builder(connector)
+            .max_size(usize::try_from(size).unwrap_or(usize::MAX))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with a runtime");
+        Self { inner, shared: shared.clone(), acquire_timeout }
+    }
+
+    /// What all pools of the database share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Takes a connection out of the pool, or makes one.
+    ///
+    /// # Errors
+    /// `DbErr::Conn` when none can be made, `DbErr::ConnectionAcquire` when none is free in time.
+    pub async fn acquire(&self) -> Result<Acquired, DbErr> {
+        match within(self.acquire_timeout, self.inner.get()).await {
+            Some(Ok(acquired)) => Ok(acquired),
+            Some(Err(PoolError::Backend(error))) => {
+                Err(DbErr::Conn(RuntimeErr::Internal(format!("DATABASE_URL: {error}"))))
+            }
+            Some(Err(PoolError::Closed)) => {
+                Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+            }
+            Some(Err(_)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            None if self.inner.status().size < self.inner.status().max_size => {
+                let place = self.shared.target.place();
+                let limit = self.acquire_timeout;
+                Err(DbErr::Conn(RuntimeErr::Internal(format!(
+                    "DATABASE_URL: {place}: no answer within {limit:?}"
+                ))))
+            }
+            None => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+        }
+    }
+
+    /// Closes every connection: who asks afterwards is refused.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+/// Closes a connection instead of giving it back. Its place in the pool is free at once.
+pub fn discard(acquired: Acquired) {
+    drop(Object::take(acquired));
+}
+
+/// Runs something on a connection that is not clean meanwhile.
+///
+/// # Errors
+/// The statement's, or that it took too long.
+pub async fn run<T>(
+    pooled: &mut PooledConnection,
+    limit: Option<Duration>,
+    statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sea_orm::sqlx::Error>,
+) -> Result<T, Failure> {
+    pooled.is_clean = false;
+    let running = statement(&mut pooled.connection);
+    let done = match limit {
+        None => running.await?,
+        Some(limit) => within(limit, running).await.ok_or(Failure::Timeout(limit))??,
+    };
+    pooled.is_clean = true;
+    Ok(done)
+}
+
+/// Whether a connection may go on after a failure. SQLite rolls back by itself on many errors, and its state is
+/// known only after a constraint or a lock that was not to be had.
+pub fn is_usable_after(connection: &Connection, kind: Kind) -> bool {
+    match (connection, kind) {
+        (_, Kind::Constraint | Kind::Busy) => true,
+        (Connection::Postgres { .. }, Kind::Refused | Kind::Storage) => true,
+        (Connection::Sqlite(_), Kind::Refused | Kind::Storage) | (_, Kind::Disconnected) => false,
+    }
+}

@@ -1,0 +1,115 @@
+//! A way to PostgreSQL that can be frozen: connections stay open and nothing goes through.
+
+use std::sync::Arc;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+
+use super::Place;
+
+/// The way, as long as it lives.
+pub struct Proxy {
+    /// As `DATABASE_URL` takes it.
+    pub url: String,
+    /// Where it listens.
+    pub port: u16,
+    gate: Arc<Gate>,
+}
+
+struct Gate {
+    is_open: watch::Sender<bool>,
+    /// Closes once the program has sent this to the server, which gets it.
+    closes_after: parking_lot::Mutex<Option<&'static [u8]>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of the loopback interface.
+    pub async fn to(place: &Place) -> Self {
+        let options: PgConnectOptions = place.url().parse().expect("a URL");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let gate = Gate { is_open: watch::Sender::new(true), closes_after: None.into() };
+        let gate = Arc::new(gate);
+        let database = options.get_database().expect("a database").to_owned();
+        let user = options.get_username().to_owned();
+        tokio::spawn(accept(listener, options, gate.clone()));
+        let url = format!("postgres://{user}@127.0.0.1:{port}/{database}?sslmode=disable");
+        Self { url, port, gate }
+    }
+
+    /// Lets nothing through.
+    pub fn freeze(&self) {
+        self.gate.is_open.send_replace(false);
+    }
+
+    /// Lets nothing through once the server got this.
+    pub fn freeze_after(&self, sent: &'static [u8]) {
+        *self.gate.closes_after.lock() = Some(sent);
+    }
+
+    /// Lets everything through, what waited first.
+    pub fn thaw(&self) {
+        self.gate.is_open.send_replace(true);
+    }
+}
+
+async fn accept(listener: TcpListener, options: PgConnectOptions, gate: Arc<Gate>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (options, gate) = (options.clone(), gate.clone());
+        tokio::spawn(async move {
+            let (from_client, to_client) = client.into_split();
+            match options.get_socket() {
+                Some(folder) => {
+                    let path = folder.join(format!(".s.PGSQL.{}", options.get_port()));
+                    let server = UnixStream::connect(path).await.expect("the server");
+                    let (from_server, to_server) = server.into_split();
+                    carry(&gate, (from_client, to_server), (from_server, to_client)).await;
+                }
+                None => {
+                    let place = (options.get_host(), options.get_port());
+                    let server = TcpStream::connect(place).await.expect("the server");
+                    let (from_server, to_server) = server.into_split();
+                    carry(&gate, (from_client, to_server), (from_server, to_client)).await;
+                }
+            }
+        });
+    }
+}
+
+async fn carry(
+    gate: &Gate,
+    there: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    back: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+) {
+    tokio::select! {
+        () = forward(gate, there, true) => {}
+        () = forward(gate, back, false) => {}
+    }
+}
+
+async fn forward(
+    gate: &Gate,
+    (mut from, mut to): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    is_to_server: bool,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        let piece = &buffer[..count];
+        if gate.is_open.subscribe().wait_for(|is_open| *is_open).await.is_err() {
+            return;
+        }
+        if is_to_server {
+            let mut closes_after = gate.closes_after.lock();
+            if closes_after.is_some_and(|sent| piece.windows(sent.len()).any(|it| it == sent)) {
+                *closes_after = None;
+                gate.is_open.send_replace(false);
+            }
+        }
+        if to.write_all(piece).await.is_err() {
+            return;
+        }
+    }
+}
