@@ -67,7 +67,7 @@ pub fn assemble(config: &mut Config) -> (Platform, Vec<String>) {
     let clock = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
     let mut problems = Vec::new();
-    let vault = match key_ring(config, &*entropy).and_then(|ring| Vault::parse(&ring)) {
+    let vault = match key_ring(config, &entropy).and_then(|ring| Vault::parse(&ring)) {
         Ok(vault) => vault,
         Err(problem) => {
             problems.push(problem);

@@ -23,7 +23,7 @@ const ME: &str = "{ me { id name contacts(first: 10) { nodes { id name } } } }";
 const START: &str = "mutation { startRound(game: COIN_FLIP) { id } }";
 const PLAY: &str = "mutation ($input: PlayGameInput!) { playGame(input: $input) { id status } }";
 /// Longer than anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 /// What is whole again stays so for so long.
 const STEADY: Duration = Duration::from_secs(5);
@@ -107,12 +107,12 @@ pub async fn run(server: &Path, options: Options) -> Result<()> {
         Ok::<_, anyhow::Error>(())
     };
     sleep(STEADY).await;
-    let began = now();
+    let started = now();
     set("on").await?;
     sleep(lasts).await;
     let ended = now();
     set("off").await?;
-    rows.push(outcome(&log, "read-only", began, ended).await?);
+    rows.push(outcome(&log, "read-only", started, ended).await?);
     load.shutdown().await;
     table(&rows);
     compare(postgres, &log).await
@@ -123,15 +123,15 @@ async fn fault(
     log: &Log,
     name: &str,
     lasts: Duration,
-    begin: impl FnOnce() -> Result<()>,
-    end: impl FnOnce() -> Result<()>,
+    inject: impl FnOnce() -> Result<()>,
+    undo: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<String>> {
     sleep(STEADY).await;
     let began = now();
-    begin()?;
+    inject()?;
     sleep(lasts).await;
     let ended = now();
-    end()?;
+    undo()?;
     outcome(log, name, began, ended).await
 }
 

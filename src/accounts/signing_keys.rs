@@ -165,7 +165,7 @@ pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
     if signing_keys::all(&tx).await?.iter().all(|row| row.retired_at.is_some()) {
         create(&tx, platform).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Makes a new key, which signs as soon as every instance has heard of it; those before it retire then. Answers the

@@ -34,7 +34,7 @@ pub async fn discard(database: &Database, files: &Files, picture: &Picture) {
 async fn forget(database: &Database, picture: &Picture) -> Result<()> {
     let tx = database.begin().await?;
     discards::delete(&tx, picture).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Removes the files of a picture. Answers whether they are gone.

@@ -1,5 +1,6 @@
 //! Making connections: to the first PostgreSQL host that takes writes, to a SQLite file, or to SQLite in memory.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -36,7 +37,7 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    fn new(place: impl Into<String>, reason: impl ToString) -> Self {
+    fn new(place: impl Into<String>, reason: impl Display) -> Self {
         Self { place: place.into(), reason: reason.to_string() }
     }
 
@@ -58,7 +59,7 @@ pub enum Target {
         was_made: AtomicBool,
     },
     /// SQLite in a file.
-    SqliteFile(SqliteConnectOptions),
+    SqliteFile(Box<SqliteConnectOptions>),
     /// PostgreSQL servers, the first that takes writes.
     Postgres {
         /// In the order in which they are tried.
@@ -73,7 +74,7 @@ impl Target {
     pub fn new(settings: &Settings) -> Self {
         match &settings.target {
             DatabaseTarget::SqliteMemory => Self::SqliteMemory { was_made: AtomicBool::new(false) },
-            DatabaseTarget::SqliteFile(url) => Self::SqliteFile(sqlite(url)),
+            DatabaseTarget::SqliteFile(url) => Self::SqliteFile(Box::new(sqlite(url))),
             DatabaseTarget::Postgres(urls) => Self::Postgres {
                 hosts: urls.iter().map(|url| postgres(url, settings)).collect(),
                 pooler: settings.pooler,
@@ -106,9 +107,10 @@ impl Target {
                 // SQLite does not wait for another process that turns the same file to WAL.
                 let opening = lock_file(&path, ".opening").await;
                 let _opening = opening.map_err(|error| ConnectError::new(&place, error))?;
+                let options = SqliteConnectOptions::clone(options);
                 let options = match is_read_only {
-                    true => options.clone().pragma("query_only", "on"),
-                    false => options.clone(),
+                    true => options.pragma("query_only", "on"),
+                    false => options,
                 };
                 let made = options.connect().await;
                 Ok(Connection::Sqlite(made.map_err(|error| ConnectError::sqlx(place, &error))?))

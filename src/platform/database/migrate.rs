@@ -4,7 +4,7 @@ use std::fs::File;
 
 use migration::{IntoSchemaManagerConnection, Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::PgPoolOptions;
-use sea_orm::sqlx::sqlite::SqlitePoolOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqlxPostgresConnector,
     SqlxSqliteConnector, TransactionTrait, sqlx,
@@ -66,19 +66,22 @@ impl Database {
     /// SERVICE_UNAVAILABLE when the database cannot be reached.
     pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
         let (target, limit) = (&self.shared.target, self.settings.acquire_timeout);
-        let failed = |error: sqlx::Error| out_of_reach(ConnectError::sqlx(target.place(), &error));
+        let failed = |error: sqlx::Error| out_of_reach(&ConnectError::sqlx(target.place(), &error));
         match target {
             Target::SqliteMemory { .. } => Ok(MigrationLock(Held::Nothing)),
             Target::SqliteFile(options) => {
                 let file = lock_file(options.get_filename(), ".migrating").await;
                 let file = file.map_err(Error::internal)?;
                 let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(limit);
-                let pool = Box::pin(pool.connect_with(options.clone())).await.map_err(failed)?;
+                let pool = Box::pin(pool.connect_with(SqliteConnectOptions::clone(options)))
+                    .await
+                    .map_err(failed)?;
                 let connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
                 Ok(MigrationLock(Held::File { connection, file }))
             }
             Target::Postgres { pooler, .. } => {
-                let host = Box::pin(target.writable_host()).await.map_err(out_of_reach)?;
+                let host =
+                    Box::pin(target.writable_host()).await.map_err(|error| out_of_reach(&error))?;
                 let options = host.cloned().unwrap_or_default();
                 let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(limit);
                 let pool = Box::pin(pool.connect_with(options)).await.map_err(failed)?;
@@ -113,7 +116,7 @@ async fn locked_transaction(connection: &DatabaseConnection) -> Result<DatabaseT
     Ok(transaction)
 }
 
-fn out_of_reach(error: ConnectError) -> Error {
+fn out_of_reach(error: &ConnectError) -> Error {
     let cause = format!("DATABASE_URL: {error}");
     Error::ours(ErrorCode::ServiceUnavailable, "The database is out of reach. Try again.", cause)
 }

@@ -18,20 +18,20 @@ use crate::error::Result;
 mod batch;
 mod connect;
 mod connection;
-mod failure;
 mod limits;
 mod migrate;
 mod pool;
 mod probe;
 mod readiness;
+mod statement_error;
 mod statements;
 mod work;
 mod write_health;
 
 pub use batch::{pad_to_pow2, split_to_pow2};
-pub use failure::is_unique_violation;
 pub use limits::within;
 pub use migrate::{Migrated, MigrationLock};
+pub use statement_error::is_unique_violation;
 pub use statements::StatementPool;
 pub use work::{Savepoint, Work};
 

@@ -10,8 +10,8 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 use super::connect::{ConnectError, Target};
 use super::connection::Connection;
-use super::failure::{Failure, Kind};
 use super::limits::within;
+use super::statement_error::{Kind, StatementError};
 use super::write_health::WriteHealth;
 
 /// A connection that has been idle for so long is pinged before it is used.
@@ -143,23 +143,21 @@ impl Pool {
     /// # Errors
     /// `DbErr::Conn` when none can be made, `DbErr::ConnectionAcquire` when none is free in time.
     pub async fn acquire(&self) -> Result<Acquired, DbErr> {
+        let closed = || DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
+        let unreachable =
+            |error: String| DbErr::Conn(RuntimeErr::Internal(format!("DATABASE_URL: {error}")));
         match within(self.acquire_timeout, self.inner.get()).await {
             Some(Ok(acquired)) => Ok(acquired),
-            Some(Err(PoolError::Backend(error))) => {
-                Err(DbErr::Conn(RuntimeErr::Internal(format!("DATABASE_URL: {error}"))))
+            Some(Err(PoolError::Backend(error))) => Err(unreachable(error.to_string())),
+            Some(Err(_)) => Err(closed()),
+            // All are in use, or the one that is being made gets no answer.
+            None if self.inner.status().size >= self.inner.status().max_size => {
+                Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
             }
-            Some(Err(PoolError::Closed)) => {
-                Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+            None => {
+                let (place, limit) = (self.shared.target.place(), self.acquire_timeout);
+                Err(unreachable(format!("{place}: no answer within {limit:?}")))
             }
-            Some(Err(_)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
-            None if self.inner.status().size < self.inner.status().max_size => {
-                let place = self.shared.target.place();
-                let limit = self.acquire_timeout;
-                Err(DbErr::Conn(RuntimeErr::Internal(format!(
-                    "DATABASE_URL: {place}: no answer within {limit:?}"
-                ))))
-            }
-            None => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
         }
     }
 
@@ -182,12 +180,12 @@ pub async fn run<T>(
     pooled: &mut PooledConnection,
     limit: Option<Duration>,
     statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sea_orm::sqlx::Error>,
-) -> Result<T, Failure> {
+) -> Result<T, StatementError> {
     pooled.is_clean = false;
     let running = statement(&mut pooled.connection);
     let done = match limit {
         None => running.await?,
-        Some(limit) => within(limit, running).await.ok_or(Failure::Timeout(limit))??,
+        Some(limit) => within(limit, running).await.ok_or(StatementError::Timeout(limit))??,
     };
     pooled.is_clean = true;
     Ok(done)
@@ -196,9 +194,9 @@ pub async fn run<T>(
 /// Whether a connection may go on after a failure. SQLite rolls back by itself on many errors, and its state is
 /// known only after a constraint or a lock that was not to be had.
 pub fn is_usable_after(connection: &Connection, kind: Kind) -> bool {
-    match (connection, kind) {
-        (_, Kind::Constraint | Kind::Busy) => true,
-        (Connection::Postgres { .. }, Kind::Refused | Kind::Storage) => true,
-        (Connection::Sqlite(_), Kind::Refused | Kind::Storage) | (_, Kind::Disconnected) => false,
+    match kind {
+        Kind::Constraint | Kind::Busy => true,
+        Kind::Refused | Kind::Storage => matches!(connection, Connection::Postgres { .. }),
+        Kind::Disconnected => false,
     }
 }

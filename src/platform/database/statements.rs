@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, sqlx};
 
 use super::connection::Connection;
-use super::failure::Kind;
 use super::pool::{self, Pool, discard, is_usable_after};
+use super::statement_error::Kind;
 use super::work::{Begin, Work};
 
 /// Where single statements go.

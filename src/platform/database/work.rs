@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 
 use super::connect::server_limit;
 use super::connection::Connection;
-use super::failure::Kind;
 use super::pool::{self, Acquired, Pool, discard, is_usable_after};
+use super::statement_error::Kind;
 use crate::error::Result;
 
 /// How a transaction begins.
@@ -75,13 +75,10 @@ impl Work {
                     shared.health.set_failing();
                 }
             })?;
-            let begun = pool::run(&mut acquired, begin.limit, async |connection| {
+            let beginning = pool::run(&mut acquired, begin.limit, async |connection| {
                 connection.command(&begin.sql()).await
             });
-            let failure = match begun.await {
-                Ok(_) => break Ok(Self::on(acquired, begin)),
-                Err(failure) => failure,
-            };
+            let Err(failure) = beginning.await else { break Ok(Self::on(acquired, begin)) };
             let kind = failure.kind();
             if is_usable_after(&acquired.connection, kind) {
                 acquired.is_clean = true;
@@ -201,7 +198,9 @@ impl Work {
             if kind == Kind::Disconnected {
                 acquired.shared.discard_connections();
             }
-            inner.acquired.take().map(discard);
+            if let Some(acquired) = inner.acquired.take() {
+                discard(acquired);
+            }
         }
         Err(failure.into_db_err())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::failure::Kind;
+use super::statement_error::Kind;
 
 /// From the first write that was lost until one is kept again.
 #[derive(Debug, Default)]

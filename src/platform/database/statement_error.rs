@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorCode};
 
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum StatementError {
     /// The database refused it, or it did not get there.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
@@ -48,7 +48,7 @@ const POSTGRES_STORAGE: [&str; 4] = ["53100", "58030", "XX001", "XX002"];
 /// Transaction rollback (serialization, deadlock), insufficient resources, operator intervention.
 const POSTGRES_TRANSIENT: [&str; 3] = ["40", "53", "57"];
 
-impl Failure {
+impl StatementError {
     /// What it means.
     pub fn kind(&self) -> Kind {
         match self {
