@@ -74,7 +74,7 @@ error_codes! {
     VerificationRequired Fail false "This needs a code from an SMS, or the current password; `field` says which."
     PhoneRequired Fail false "This needs an account with a verified phone number."
     AccountDeleted Fail false "The account has been deleted."
-    InvalidPhoneNumber Fail false "Not a phone number that can be used here; `reason` says why: TOO_SHORT, TOO_LONG, INVALID_LENGTH, INVALID_COUNTRY_CODE, NOT_A_NUMBER, NOT_IN_USE, NOT_CALLABLE or NO_SMS."
+    InvalidPhoneNumber Fail false "Not a phone number that can be used here; `reason` says why: TOO_SHORT, TOO_LONG, INVALID_LENGTH, INVALID_COUNTRY_CODE (none, or none that exists), NOT_A_NUMBER, NOT_IN_USE, NOT_CALLABLE or NO_SMS."
     LookupUnavailable Error true "The service that checks phone numbers did not answer. Nothing was saved; try again."
     RoundAlreadyPlayed Fail false "The round has been played, with another move or seed."
     RoundExpired Fail false "The round was not played within its time."

@@ -35,6 +35,7 @@ mod oauth;
 mod operators;
 mod passwords;
 mod persisted;
+mod phones;
 mod plays;
 mod profile;
 mod receipts;
