@@ -48,7 +48,7 @@ impl Nickname {
         if !key.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
             return Err(Failure::bad_input("A nickname has letters of one alphabet in use today."));
         }
-        Ok(Self { key, shown })
+        Ok(Self { shown, key })
     }
 }
 

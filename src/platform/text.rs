@@ -173,7 +173,7 @@ mod tests {
         let all = ('\0'..=char::MAX).filter(|c| category(*c) == GeneralCategory::DecimalNumber);
         let (mut count, util) = (0, &rlibphonenumber::PHONE_NUMBER_UTIL);
         for digit in all {
-            let known = util.normalize_digits_only(&digit.to_string());
+            let known = util.normalize_digits_only(digit.to_string());
             // Scripts that one of the two does not know yet are not compared.
             if !known.is_empty() {
                 assert_eq!(ascii_digit(digit), known.chars().next(), "{digit}");
