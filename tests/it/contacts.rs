@@ -204,6 +204,12 @@ async fn names_come_in_one_order_on_every_database() {
             ann.add_contact(name, &format!("+316876543{number:02}")).await.data("/addContact");
         }
         assert_eq!(names(&ann, json!({})).await, IN_ORDER);
+        if app.app.platform.database.name() == "PostgreSQL" {
+            let bytewise =
+                "SELECT COUNT(*) FROM information_schema.columns WHERE table_name = 'contacts'
+                AND column_name IN ('sort_key', 'name') AND collation_name = 'C'";
+            assert_eq!(app.count(bytewise).await, 2, "whatever the server's locale is");
+        }
         // Cursors follow the same order, one name at a time.
         let (mut seen, mut after) = (Vec::new(), Value::Null);
         loop {
