@@ -69,12 +69,12 @@ error_codes! {
     InvalidCredentials Fail false "No account has this identifier and password. It is not said which of the two is wrong. At `currentPassword`: it is not yours."
     IdentifierTaken Fail false "Another account has this nickname, e-mail address or phone number; `field` says which."
     WeakPassword Fail false "The password is among those that are guessed first. Choose another."
-    CodeInvalid Fail false "The code is wrong, was used already, or belongs to something else."
+    CodeInvalid Fail false "The code is wrong, was used already, or belongs to something else. What has not six digits is BAD_USER_INPUT, and does not count as a try."
     CodeExpired Fail false "The code's time is over. Ask for a new one."
     VerificationRequired Fail false "This needs a code from an SMS, or the current password; `field` says which."
     PhoneRequired Fail false "This needs an account with a verified phone number."
     AccountDeleted Fail false "The account has been deleted."
-    InvalidPhoneNumber Fail false "Not a phone number that can be used here; `reason` says why: TOO_SHORT, TOO_LONG, INVALID_LENGTH, INVALID_COUNTRY_CODE, NOT_A_NUMBER, NOT_IN_USE, NOT_CALLABLE or NO_SMS."
+    InvalidPhoneNumber Fail false "Not a phone number that can be used here; `reason` says why: TOO_SHORT, TOO_LONG, INVALID_LENGTH, INVALID_COUNTRY_CODE (none, or none that exists), NOT_A_NUMBER, NOT_IN_USE, NOT_CALLABLE or NO_SMS."
     LookupUnavailable Error true "The service that checks phone numbers did not answer. Nothing was saved; try again."
     RoundAlreadyPlayed Fail false "The round has been played, with another move or seed."
     RoundExpired Fail false "The round was not played within its time."
@@ -313,6 +313,7 @@ checked_tuples! {
     (a A, b B)
     (a A, b B, c C)
     (a A, b B, c C, d D)
+    (a A, b B, c C, d D, e E)
     (a A, b B, c C, d D, e E, f F)
 }
 

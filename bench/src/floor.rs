@@ -171,7 +171,7 @@ async fn read(pool: &Pool, user: Uuid) -> Result<Me> {
     let person = client.query_one(&statement, &[&user]).await?;
     let statement = client
         .prepare_cached(
-            "SELECT id, name, phone FROM contacts WHERE owner_id = $1 ORDER BY name_key, id LIMIT 11",
+            "SELECT id, name, phone FROM contacts WHERE owner_id = $1 ORDER BY sort_key, name, id LIMIT 11",
         )
         .await?;
     let contacts = client.query(&statement, &[&user]).await?;

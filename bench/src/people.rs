@@ -33,9 +33,9 @@ CREATE TEMPORARY TABLE copies AS
 INSERT INTO users (id, nickname, nickname_key, name, discoverable, two_factor_enabled, role, created_at, updated_at)
   SELECT copies.id, 'other' || number, 'other' || number, name, discoverable, two_factor_enabled, role, created_at, updated_at
   FROM copies JOIN users ON users.id = original;
-INSERT INTO contacts (id, owner_id, name, name_key, phone, created_at)
+INSERT INTO contacts (id, owner_id, name, sort_key, phone, phone_key, created_at)
   SELECT ('01900000-0000-7000-9000-' || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid,
-         copies.id, name, name_key, phone, created_at
+         copies.id, name, sort_key, phone, phone_key, created_at
   FROM copies JOIN contacts ON owner_id = original;
 ANALYZE;
 CHECKPOINT;

@@ -23,6 +23,7 @@ pub enum Users {
     Email,
     EmailKey,
     Phone,
+    PhoneKey,
     PhoneVerifiedAt,
     Discoverable,
     TwoFactorEnabled,
@@ -50,6 +51,7 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new(Users::Email).text())
                     .col(ColumnDef::new(Users::EmailKey).text())
                     .col(ColumnDef::new(Users::Phone).text())
+                    .col(ColumnDef::new(Users::PhoneKey).text())
                     .col(ColumnDef::new(Users::PhoneVerifiedAt).timestamp_with_time_zone())
                     .col(ColumnDef::new(Users::Discoverable).boolean().not_null())
                     .col(ColumnDef::new(Users::TwoFactorEnabled).boolean().not_null())
@@ -63,7 +65,7 @@ impl MigrationTrait for Migration {
         for (name, column) in [
             ("users_nickname_key", Users::NicknameKey),
             ("users_email_key", Users::EmailKey),
-            ("users_phone", Users::Phone),
+            ("users_phone_key", Users::PhoneKey),
         ] {
             manager
                 .create_index(
@@ -84,13 +86,15 @@ async fn guard_phone(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
              BEGIN
                RAISE EXCEPTION 'a phone number never changes' USING ERRCODE = 'check_violation';
              END $$",
-            "CREATE TRIGGER users_phone_guard BEFORE UPDATE OF phone ON users FOR EACH ROW
-             WHEN (OLD.phone IS NOT NULL AND NEW.phone IS DISTINCT FROM OLD.phone
+            "CREATE TRIGGER users_phone_guard BEFORE UPDATE OF phone, phone_key ON users FOR EACH ROW
+             WHEN (OLD.phone IS NOT NULL
+                   AND (NEW.phone, NEW.phone_key) IS DISTINCT FROM (OLD.phone, OLD.phone_key)
                    AND NOT (NEW.phone IS NULL AND NEW.deleted_at IS NOT NULL))
              EXECUTE FUNCTION users_phone_guard()",
         ],
-        _ => &["CREATE TRIGGER users_phone_guard BEFORE UPDATE OF phone ON users FOR EACH ROW
-             WHEN OLD.phone IS NOT NULL AND NEW.phone IS NOT OLD.phone
+        _ => &["CREATE TRIGGER users_phone_guard BEFORE UPDATE OF phone, phone_key ON users FOR EACH ROW
+             WHEN OLD.phone IS NOT NULL
+                  AND (NEW.phone IS NOT OLD.phone OR NEW.phone_key IS NOT OLD.phone_key)
                   AND NOT (NEW.phone IS NULL AND NEW.deleted_at IS NOT NULL)
              BEGIN SELECT RAISE(ABORT, 'a phone number never changes'); END"],
     };

@@ -35,8 +35,9 @@ enum Contacts {
     Id,
     OwnerId,
     Name,
-    NameKey,
+    SortKey,
     Phone,
+    PhoneKey,
     CreatedAt,
 }
 
@@ -75,9 +76,10 @@ impl MigrationTrait for Migration {
                     .table(Contacts::Table)
                     .col(ColumnDef::new(Contacts::Id).uuid().not_null().primary_key())
                     .col(ColumnDef::new(Contacts::OwnerId).uuid().not_null())
-                    .col(ColumnDef::new(Contacts::Name).text().not_null())
-                    .col(ColumnDef::new(Contacts::NameKey).custom(ordered_text(manager)).not_null())
+                    .col(ColumnDef::new(Contacts::Name).custom(ordered_text(manager)).not_null())
+                    .col(ColumnDef::new(Contacts::SortKey).custom(ordered_text(manager)).not_null())
                     .col(ColumnDef::new(Contacts::Phone).text().not_null())
+                    .col(ColumnDef::new(Contacts::PhoneKey).text().not_null())
                     .col(ColumnDef::new(Contacts::CreatedAt).timestamp_with_time_zone().not_null())
                     .foreign_key(
                         ForeignKey::create()
@@ -95,10 +97,10 @@ impl MigrationTrait for Migration {
         manager
             .create_index(
                 Index::create()
-                    .name("contacts_owner_id_phone")
+                    .name("contacts_owner_id_phone_key")
                     .table(Contacts::Table)
                     .col(Contacts::OwnerId)
-                    .col(Contacts::Phone)
+                    .col(Contacts::PhoneKey)
                     .unique()
                     .to_owned(),
             )
@@ -106,10 +108,11 @@ impl MigrationTrait for Migration {
         manager
             .create_index(
                 Index::create()
-                    .name("contacts_owner_id_name_key")
+                    .name("contacts_owner_id_sort_key")
                     .table(Contacts::Table)
                     .col(Contacts::OwnerId)
-                    .col(Contacts::NameKey)
+                    .col(Contacts::SortKey)
+                    .col(Contacts::Name)
                     .col(Contacts::Id)
                     .to_owned(),
             )

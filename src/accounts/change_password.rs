@@ -6,7 +6,7 @@ use super::endings::{self, Ending};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::{Accounts, notice};
-use crate::error::{At, Checked, Result};
+use crate::error::{At, Checked, Result, optional};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
 use crate::platform::Platform;
@@ -30,15 +30,16 @@ pub async fn change_password(
     (user, session): (UserId, SessionId),
     input: ChangePasswordInput,
 ) -> Result<()> {
-    let (current, new) = (
+    let code = |verification: &Verification| verification.read("verification.code");
+    let (current, new, code) = (
         Password::given(&input.current_password).at("currentPassword"),
         Password::choose(&input.new_password).at("newPassword"),
+        optional(input.verification.as_ref(), code),
     )
         .all()?;
-    let (by, verification) = ((user, session), input.verification.as_ref());
-    let password = (&current, "currentPassword");
+    let (by, password) = ((user, session), (&current, "currentPassword"));
     let confirmed =
-        confirm(accounts, platform, by, Purpose::ChangePassword, password, verification).await?;
+        confirm(accounts, platform, by, Purpose::ChangePassword, password, code).await?;
     let hash = accounts.passwords.hash(platform, &new).await?;
 
     let (tx, person) = confirmed.begin(accounts, platform).await?;

@@ -1,6 +1,6 @@
 //! Asking for the password of somebody who is signed in: a stolen token alone changes nothing.
 
-use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::challenge::{Answerer, EnteredCode, Purpose, answered};
 use super::entity::credentials;
 use super::password::{Password, Verdict};
 use super::second_factor::code_required;
@@ -57,47 +57,47 @@ impl Matched {
 }
 
 /// The password was right, and a code is there where the phone is verified.
-pub struct Confirmed<'v> {
+pub struct Confirmed {
     matched: Matched,
     purpose: Purpose,
     by: Answerer,
-    verification: Option<&'v Verification>,
+    code: Option<EnteredCode>,
 }
 
 /// Compares a password with an account's, for what a code is asked for as well where the phone is verified.
 ///
 /// # Errors
 /// Those of [`matches`]; VERIFICATION_REQUIRED without a code when the phone is verified.
-pub async fn confirm<'v>(
+pub async fn confirm(
     accounts: &Accounts,
     platform: &Platform,
     (user, session): (UserId, SessionId),
     purpose: Purpose,
     (password, field): (&Password, &'static str),
-    verification: Option<&'v Verification>,
-) -> Result<Confirmed<'v>> {
+    code: Option<EnteredCode>,
+) -> Result<Confirmed> {
     let person = people::own(platform.database.reads(), user).await?;
-    let verification = verification.filter(|_| needs_code(&person));
-    if needs_code(&person) && verification.is_none() {
+    let code = code.filter(|_| needs_code(&person));
+    if needs_code(&person) && code.is_none() {
         return Err(code_required());
     }
     let matched = matches(accounts, platform, user, password, field).await?;
-    Ok(Confirmed { matched, purpose, by: Answerer::SignedIn(user, session), verification })
+    Ok(Confirmed { matched, purpose, by: Answerer::SignedIn(user, session), code })
 }
 
-impl Confirmed<'_> {
+impl Confirmed {
     /// Begins the deed's transaction, with the account locked: password and phone are the same still, and the code is
     /// spent in it. Answers whose account it is, too.
     ///
     /// # Errors
     /// Those of the code; those of [`Matched::lock`]; VERIFICATION_REQUIRED when the phone was verified meanwhile.
     pub async fn begin(self, accounts: &Accounts, platform: &Platform) -> Result<(Work, Person)> {
-        let tx = match self.verification {
+        let tx = match &self.code {
             Some(code) => answered(accounts, platform, self.purpose, self.by, code).await?.0,
             None => platform.database.begin().await?,
         };
         let person = self.matched.lock(&tx).await?;
-        if needs_code(&person) && self.verification.is_none() {
+        if needs_code(&person) && self.code.is_none() {
             return Err(code_required());
         }
         Ok((tx, person))

@@ -14,7 +14,7 @@ use super::over::session_topic;
 use super::password::Password;
 use crate::avatars;
 use crate::contacts;
-use crate::error::{At, Result};
+use crate::error::{At, Checked, Result, optional};
 use crate::games;
 use crate::ids::{SessionId, UserId};
 use crate::messages;
@@ -52,7 +52,7 @@ pub struct Deleted {
 /// every instance that hears of it by Redis; an instance that does not, closes them within two seconds.
 ///
 /// # Errors
-/// BAD_USER_INPUT and INVALID_CREDENTIALS at `password`; VERIFICATION_REQUIRED without a code when the phone is
+/// BAD_USER_INPUT at `password` and `verification.code`; INVALID_CREDENTIALS at `password`; VERIFICATION_REQUIRED without a code when the phone is
 /// verified; those of the code.
 pub async fn delete_account(
     accounts: &Accounts,
@@ -60,11 +60,14 @@ pub async fn delete_account(
     (user, session): (UserId, SessionId),
     input: DeleteAccountInput,
 ) -> Result<Deleted> {
-    let password = Password::given(&input.password).at("password")?;
-    let (by, verification) = ((user, session), input.verification.as_ref());
-    let password = (&password, "password");
-    let confirmed =
-        confirm(accounts, platform, by, Purpose::DeleteAccount, password, verification).await?;
+    let code = |verification: &Verification| verification.read("verification.code");
+    let (password, code) = (
+        Password::given(&input.password).at("password"),
+        optional(input.verification.as_ref(), code),
+    )
+        .all()?;
+    let (by, password) = ((user, session), (&password, "password"));
+    let confirmed = confirm(accounts, platform, by, Purpose::DeleteAccount, password, code).await?;
 
     let (tx, person) = confirmed.begin(accounts, platform).await?;
     let at = platform.now();

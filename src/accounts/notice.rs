@@ -23,7 +23,7 @@ pub async fn send(
         return Ok(());
     };
     // Each kind for itself: new devices, which anybody with the password has, silence no other.
-    let subject = format!("{phone:?} {template:?}");
+    let subject = format!("{} {template:?}", phone.key().as_str());
     match accounts.budgets.notices.take(tx, platform, subject.as_bytes()).await {
         Ok(()) => {}
         Err(error) if error.code() == ErrorCode::RateLimited => {

@@ -50,15 +50,15 @@ pub async fn add_phone(
 /// Shows that the phone is its owner's.
 ///
 /// # Errors
-/// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+/// BAD_USER_INPUT at `verification.code`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
 pub async fn verify_phone(
     accounts: &Accounts,
     platform: &Platform,
     (user, session): (UserId, SessionId),
     verification: &Verification,
 ) -> Result<()> {
-    let by = Answerer::SignedIn(user, session);
-    let (tx, person) = answered(accounts, platform, Purpose::VerifyPhone, by, verification).await?;
+    let (by, code) = (Answerer::SignedIn(user, session), verification.read("verification.code")?);
+    let (tx, person) = answered(accounts, platform, Purpose::VerifyPhone, by, &code).await?;
     tx.commit().await?;
     people::tell(platform, &person);
     Ok(())

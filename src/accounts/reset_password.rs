@@ -6,7 +6,7 @@ use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::session::{self, Client, Proof, SignIn};
 use super::{Accounts, notice, second_factor};
-use crate::error::{At, Result, Status};
+use crate::error::{At, Checked, Result, Status};
 use crate::messages::Template;
 use crate::people;
 use crate::platform::Platform;
@@ -22,21 +22,25 @@ pub struct ResetPasswordInput {
 /// Sets the password, ends every session, and signs in: with two-factor login on after one more code.
 ///
 /// # Errors
-/// BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+/// BAD_USER_INPUT at `verification.code`; BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
 pub async fn reset_password(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
     input: ResetPasswordInput,
 ) -> Result<SignIn> {
-    let password = Password::choose(&input.new_password).at("newPassword")?;
+    let (code, password) = (
+        input.verification.read("verification.code"),
+        Password::choose(&input.new_password).at("newPassword"),
+    )
+        .all()?;
     // Hashed before the code is looked at, or the time would tell what becomes of it. Whatever is wrong with
     // the code counts like a bad password, or hashes could be had for nothing.
     let address = network_of(client.address);
     let counted = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
     let hash = accounts.passwords.hash(platform, &password).await?;
     let (purpose, by) = (Purpose::ResetPassword, Answerer::Anybody);
-    let (tx, person) = match answered(accounts, platform, purpose, by, &input.verification).await {
+    let (tx, person) = match answered(accounts, platform, purpose, by, &code).await {
         Ok(right) => right,
         Err(error) => {
             if error.code().status() == Status::Fail {

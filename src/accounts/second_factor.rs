@@ -19,7 +19,7 @@ pub fn asked_of<'p>(accounts: &Accounts, person: &'p Person) -> Option<&'p Phone
 /// Turns it on or off.
 ///
 /// # Errors
-/// PHONE_REQUIRED without a verified phone; CONFLICT for turning off what is required here; those of the code.
+/// BAD_USER_INPUT at `verification.code`; PHONE_REQUIRED without a verified phone; CONFLICT for turning off what is required here; those of the code.
 pub async fn set_two_factor(
     accounts: &Accounts,
     platform: &Platform,
@@ -27,6 +27,7 @@ pub async fn set_two_factor(
     enabled: bool,
     verification: &Verification,
 ) -> Result<()> {
+    let code = verification.read("verification.code")?;
     let person = people::own(platform.database.reads(), user).await?;
     if person.phone_verified_at.is_none() {
         return Err(phone_required());
@@ -36,7 +37,7 @@ pub async fn set_two_factor(
         return Err(Failure::new(ErrorCode::Conflict, is_required).at("enabled").into());
     }
     let by = Answerer::SignedIn(user, session);
-    let (tx, person) = answered(accounts, platform, Purpose::TwoFactor, by, verification).await?;
+    let (tx, person) = answered(accounts, platform, Purpose::TwoFactor, by, &code).await?;
     people::set_two_factor(&tx, user, enabled, platform.now()).await?;
     if person.two_factor_enabled != enabled {
         let told = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };

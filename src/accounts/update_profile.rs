@@ -1,6 +1,6 @@
 //! Changing what others and logins know somebody by. Never the phone.
 
-use super::challenge::{Answerer, Purpose, Verification, answered};
+use super::challenge::{Answerer, EnteredCode, Purpose, Verification, answered};
 use super::password::Password;
 use super::second_factor::{code_required, password_required};
 use super::{Accounts, current_password};
@@ -43,12 +43,12 @@ pub async fn update_profile(
     (user, session): (UserId, SessionId),
     input: UpdateProfileInput,
 ) -> Result<()> {
-    let changes = check(&input)?;
+    let (changes, code) = check(&input)?;
     let person = people::own(platform.database.reads(), user).await?;
     let tx = if person.phone_verified_at.is_some() {
-        let verification = input.verification.as_ref().ok_or_else(code_required)?;
+        let code = code.ok_or_else(code_required)?;
         let by = Answerer::SignedIn(user, session);
-        answered(accounts, platform, Purpose::UpdateProfile, by, verification).await?.0
+        answered(accounts, platform, Purpose::UpdateProfile, by, &code).await?.0
     } else {
         let field = "currentPassword";
         let given = input.current_password.ok_or_else(password_required)?;
@@ -66,7 +66,7 @@ pub async fn update_profile(
     Ok(())
 }
 
-fn check(input: &UpdateProfileInput) -> Result<Changes> {
+fn check(input: &UpdateProfileInput) -> Result<(Changes, Option<EnteredCode>)> {
     let clears = |field| input.clear.contains(&field);
     let both = |field, value: &Option<String>| clears(field) && value.is_some();
     let contradicts = both(ProfileField::Nickname, &input.nickname)
@@ -76,14 +76,16 @@ fn check(input: &UpdateProfileInput) -> Result<Changes> {
         true => Err(Failure::bad_input("A field is either cleared or set.")),
         false => Ok(()),
     };
-    let (nickname, name, email, ()) = (
+    let code = |verification: &Verification| verification.read("verification.code");
+    let (nickname, name, email, (), code) = (
         optional(input.nickname.as_deref(), Nickname::parse).at("nickname"),
         optional(input.name.as_deref(), people::person_name).at("name"),
         optional(input.email.as_deref(), Email::parse).at("email"),
         clear.at("clear"),
+        optional(input.verification.as_ref(), code),
     )
         .all()?;
-    Ok(Changes {
+    let changes = Changes {
         clear_nickname: clears(ProfileField::Nickname),
         clear_name: clears(ProfileField::Name),
         clear_email: clears(ProfileField::Email),
@@ -91,5 +93,6 @@ fn check(input: &UpdateProfileInput) -> Result<Changes> {
         name,
         email,
         discoverable: input.discoverable,
-    })
+    };
+    Ok((changes, code))
 }

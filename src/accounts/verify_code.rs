@@ -10,15 +10,15 @@ use crate::platform::Platform;
 /// Opens the session that a password and a code have earned.
 ///
 /// # Errors
-/// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+/// BAD_USER_INPUT at `code`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
 pub async fn verify_code(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
     verification: &Verification,
 ) -> Result<SignedIn> {
-    let by = Answerer::Anybody;
-    let (tx, person) = answered(accounts, platform, Purpose::Login, by, verification).await?;
+    let (by, code) = (Answerer::Anybody, verification.read("code")?);
+    let (tx, person) = answered(accounts, platform, Purpose::Login, by, &code).await?;
     let proof = Proof::PasswordAndCode;
     let signed_in = session::open(accounts, platform, &tx, person, client, proof).await?;
     tx.commit().await?;

@@ -94,8 +94,8 @@ macro_rules! text_scalars {
 }
 
 text_scalars! {
-    /// A phone number. Answers are in E.164 ("+31612345678"); inputs may be written in any format, with the
-    /// country code unless the server has a default region.
+    /// A phone number. Answers are in E.164 ("+31612345678"); inputs may be written in any format, also with 00
+    /// for the plus or as a `tel:` URI, with the country code unless the server has a default region.
     PhoneNumber "PhoneNumber" "https://www.itu.int/rec/T-REC-E.164"
     /// An e-mail address of at most 254 characters. It is compared without regard to case.
     EmailAddress "EmailAddress" "https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1"

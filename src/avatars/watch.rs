@@ -121,7 +121,7 @@ impl Watch {
 
     async fn check(&mut self, seen: &Seen) -> Result<()> {
         let Some(right) = &mut self.right else { return Ok(()) };
-        let is_visible = match &seen.person.phone {
+        let is_visible = match &seen.person.phone_key {
             Some(phone) if seen.person.is_visible() => {
                 // Marked before it is read: a change meanwhile is heard of next.
                 let was_checked = std::mem::replace(&mut right.is_checked, true);

@@ -17,7 +17,7 @@ use crate::people;
 use crate::platform::Platform;
 use crate::platform::events::{Follower, Listener};
 use crate::platform::memo::Memo;
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::PhoneKey;
 
 /// How many numbers are read by one statement.
 const AT_ONCE: usize = 1_000;
@@ -50,15 +50,15 @@ struct Watch {
     of_contacts: Listener,
     /// Whether the contacts are to be read.
     is_stale: bool,
-    numbers: HashMap<PhoneNumber, Number>,
+    numbers: HashMap<PhoneKey, Number>,
     /// The next change of each number.
     changes: FuturesUnordered<BoxFuture<'static, Option<Change>>>,
     /// What was read and not told yet.
-    read: VecDeque<(PhoneNumber, State)>,
+    read: VecDeque<(PhoneKey, State)>,
 }
 
 /// What is seen by a number now, and who goes on following it.
-type Change = (PhoneNumber, Follower<State>, Result<State>);
+type Change = (PhoneKey, Follower<State>, Result<State>);
 
 /// A number that is listened to until this is dropped.
 struct Number {
@@ -90,7 +90,7 @@ impl Watch {
     }
 
     /// What is to be told of a number's state.
-    fn news(&mut self, phone: &PhoneNumber, state: State) -> State {
+    fn news(&mut self, phone: &PhoneKey, state: State) -> State {
         let number = self.numbers.get_mut(phone)?;
         let now = state.as_ref().map(|seen| (seen.person.id, seen.version()));
         let before = std::mem::replace(&mut number.told, now);
@@ -100,11 +100,11 @@ impl Watch {
 
     /// Listens to the numbers of the contacts as they are now.
     async fn follow(&mut self) -> Result<()> {
-        let numbers = contacts::phones_of(self.platform.database.reads(), self.viewer).await?;
-        let now: HashSet<&PhoneNumber> = numbers.iter().collect();
+        let numbers = contacts::phone_keys_of(self.platform.database.reads(), self.viewer).await?;
+        let now: HashSet<&PhoneKey> = numbers.iter().collect();
         self.numbers.retain(|phone, _| now.contains(phone));
-        let new = |phone: &PhoneNumber| !self.numbers.contains_key(phone);
-        let new: Vec<PhoneNumber> = numbers.into_iter().filter(new).collect();
+        let new = |phone: &PhoneKey| !self.numbers.contains_key(phone);
+        let new: Vec<PhoneKey> = numbers.into_iter().filter(new).collect();
         // Each is listened to before all are read, so no change falls between.
         for phone in &new {
             let listens = CancellationToken::new().drop_guard();
@@ -125,7 +125,7 @@ impl Watch {
     }
 
     /// Waits for the next change of a number, unless it is no longer a contact's.
-    fn wait(&mut self, phone: PhoneNumber, mut follower: Follower<State>) {
+    fn wait(&mut self, phone: PhoneKey, mut follower: Follower<State>) {
         let Some(number) = self.numbers.get(&phone) else { return };
         let listens = number.listens.token().clone();
         let change = async move {
@@ -137,22 +137,19 @@ impl Watch {
 }
 
 /// Who is seen by one number.
-async fn read_one(platform: &Platform, phone: &[PhoneNumber; 1]) -> Result<State> {
+async fn read_one(platform: &Platform, phone: &[PhoneKey; 1]) -> Result<State> {
     Ok(read(platform, phone).await?.into_values().next())
 }
 
 /// Who is seen by some numbers.
-async fn read(
-    platform: &Platform,
-    phones: &[PhoneNumber],
-) -> Result<HashMap<PhoneNumber, Arc<Seen>>> {
+async fn read(platform: &Platform, phones: &[PhoneKey]) -> Result<HashMap<PhoneKey, Arc<Seen>>> {
     let db = platform.database.reads();
     let people = people::discoverable(db, phones).await?;
     let ids: Vec<UserId> = people.iter().map(|person| person.id).collect();
     let rows = entity::of_all(db, &ids).await?.into_iter();
     let mut avatars: HashMap<UserId, _> = rows.map(|row| (row.user_id, row)).collect();
     let seen = people.into_iter().filter_map(|person| {
-        let (phone, avatar) = (person.phone.clone()?, avatars.remove(&person.id));
+        let (phone, avatar) = (person.phone_key.clone()?, avatars.remove(&person.id));
         Some((phone, Arc::new(Seen { person, avatar, shown: Memo::default() })))
     });
     Ok(seen.collect())

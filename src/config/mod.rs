@@ -457,6 +457,42 @@ mod tests {
     }
 
     #[test]
+    fn the_log_follows_levels_and_nothing_else() {
+        let log = |filter| read(&[("LOG", filter)]).map(|config| config.log);
+        for good in
+            ["info", "INFO", "off", "switchboard=debug", "switchboard::server=trace,sqlx=Off,warn"]
+        {
+            assert_eq!(log(good).expect(good), good);
+        }
+        assert_eq!(log(" debug , sqlx=warn").expect("good"), "debug,sqlx=warn");
+        assert_eq!(log("").expect("the default"), log(" ").expect("the default"));
+        for bad in [
+            "verbose",
+            "info,foo=verbose",
+            "switchboard",
+            "info,verbose",
+            "warning",
+            "3",
+            "info;sqlx=warn",
+            "info sqlx=warn",
+            "switchboard=",
+            "=info",
+            "switchboard:info",
+            "info,",
+            ",",
+            "a=b=info",
+            "[request]=info",
+        ] {
+            let problems = log(bad).expect_err(bad);
+            assert_eq!(problems.len(), 1, "{bad}");
+            assert!(
+                problems[0].starts_with("LOG: must be a level (off, error, warn, info"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
     fn messagebirds_key_chooses_messagebird() {
         let config = read(&[("MESSAGEBIRD_ACCESS_KEY", "live_x")]).expect("good");
         assert!(matches!(config.lookup, LookupSource::MessageBird { .. }));

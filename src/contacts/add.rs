@@ -37,7 +37,7 @@ pub async fn add(
     let phone = PhoneNumber::parse(&new.phone, known_region).at("phone");
     let (name, phone, _) = (name, phone, region).all()?;
 
-    if entity::has_phone(platform.database.reads(), owner, &phone).await? {
+    if entity::has_phone(platform.database.reads(), owner, &phone.key()).await? {
         return Err(there_already().into());
     }
     lookups.check(owner, &phone).await?;
@@ -47,8 +47,9 @@ pub async fn add(
     let contact = Model {
         id: platform.new_id(),
         owner_id: owner,
-        name_key: text::fold(&name),
+        sort_key: text::sort_key(&name),
         name,
+        phone_key: phone.key(),
         phone,
         created_at: platform.now(),
     };

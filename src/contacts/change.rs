@@ -21,7 +21,7 @@ pub async fn rename(
     let unknown = || Error::not_found("contact");
     let id = id.ok_or_else(unknown)?;
     let tx = platform.database.begin().await?;
-    if !entity::set_name(&tx, owner, id, &name, &text::fold(&name)).await? {
+    if !entity::set_name(&tx, owner, id, &name, &text::sort_key(&name)).await? {
         return Err(unknown());
     }
     let contact = entity::by_id(&tx, owner, id).await?.ok_or_else(unknown)?;

@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, Condition, QuerySelect};
 use crate::ids::{ContactId, UserId};
 use crate::platform::clock::Instant;
 use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::{PhoneKey, PhoneNumber};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "contacts")]
@@ -19,9 +19,11 @@ pub struct Model {
     pub id: ContactId,
     pub owner_id: UserId,
     pub name: String,
-    /// The folded name, by which contacts are ordered and searched.
-    pub name_key: String,
+    /// What the name is sorted and searched by.
+    pub sort_key: String,
     pub phone: PhoneNumber,
+    /// The phone number as it is compared.
+    pub phone_key: PhoneKey,
     pub created_at: Instant,
 }
 
@@ -30,16 +32,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Where a contact stands in its owner's list.
-pub type Place = (String, Uuid);
+/// Where a contact stands in its owner's list: its sort key, its name, its id.
+pub type Place = (String, String, Uuid);
 
 /// What a search looks for.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// A part of the folded name.
+    /// A part of a sort key.
     pub name: String,
     /// A part of the number, in digits; none when the search has too few.
     pub digits: Option<String>,
+    /// A whole number, as it is compared.
+    pub phone: Option<PhoneKey>,
 }
 
 fn owned_by(owner: UserId, search: Option<&Search>) -> Select<Entity> {
@@ -47,7 +51,10 @@ fn owned_by(owner: UserId, search: Option<&Search>) -> Select<Entity> {
     let Some(search) = search else { return contacts };
     let digits = search.digits.as_deref().map(|digits| Column::Phone.like(containing(digits)));
     contacts.filter(
-        Condition::any().add(Column::NameKey.like(containing(&search.name))).add_option(digits),
+        Condition::any()
+            .add(Column::SortKey.like(containing(&search.name)))
+            .add_option(digits)
+            .add_option(search.phone.as_ref().map(|key| Column::PhoneKey.eq(key.clone()))),
     )
 }
 
@@ -64,7 +71,7 @@ pub async fn page(
     after: Option<Place>,
     rows: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let mut cursor = owned_by(owner, search).cursor_by((Column::NameKey, Column::Id));
+    let mut cursor = owned_by(owner, search).cursor_by((Column::SortKey, Column::Name, Column::Id));
     if let Some(place) = after {
         cursor.after(place);
     }
@@ -102,9 +109,9 @@ pub async fn by_id(
 pub async fn has_phone(
     db: &impl ConnectionTrait,
     owner: UserId,
-    phone: &PhoneNumber,
+    phone: &PhoneKey,
 ) -> Result<bool, DbErr> {
-    Ok(owned_by(owner, None).filter(Column::Phone.eq(phone.clone())).one(db).await?.is_some())
+    Ok(owned_by(owner, None).filter(Column::PhoneKey.eq(phone.clone())).one(db).await?.is_some())
 }
 
 /// Gives one of somebody's contacts another name. False when it is not theirs.
@@ -113,11 +120,11 @@ pub async fn set_name(
     owner: UserId,
     id: ContactId,
     name: &str,
-    name_key: &str,
+    sort_key: &str,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel {
         name: Set(name.to_owned()),
-        name_key: Set(name_key.to_owned()),
+        sort_key: Set(sort_key.to_owned()),
         ..Default::default()
     };
     let updated = Entity::update_many()
@@ -137,6 +144,17 @@ pub async fn delete(tx: &Work, owner: UserId, id: ContactId) -> Result<bool, DbE
         .exec(tx)
         .await?;
     Ok(deleted.rows_affected == 1)
+}
+
+/// The numbers among somebody's contacts, as they are compared.
+///
+/// # Errors
+/// Those of the database.
+pub async fn phone_keys_of(
+    db: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<Vec<PhoneKey>, DbErr> {
+    owned_by(owner, None).select_only().column(Column::PhoneKey).into_tuple().all(db).await
 }
 
 /// The numbers among somebody's contacts.
@@ -175,5 +193,5 @@ pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
 
 /// Whether a new one was refused because its owner has the number already.
 pub fn is_there(error: &DbErr) -> bool {
-    is_unique_violation(error, "contacts", &["owner_id", "phone"])
+    is_unique_violation(error, "contacts", &["owner_id", "phone_key"])
 }

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 500;
 pub async fn forget(tx: &Work, owner: UserId, own_phone: Option<&PhoneNumber>) -> Result<u64> {
     let mut phones = entity::phones_of(tx, owner).await?;
     let count = entity::delete_all(tx, owner).await?;
-    phones.extend(own_phone.cloned());
+    phones.extend(own_phone.into_iter().flat_map(PhoneNumber::forms));
     for phones in phones.chunks(AT_ONCE) {
         let in_use = entity::in_use(tx, phones).await?;
         let unused: Vec<PhoneNumber> =

@@ -1,5 +1,7 @@
 //! Contacts in the schema.
 
+use std::sync::Arc;
+
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
@@ -15,14 +17,14 @@ use crate::error::{At, Error, Result, optional};
 use crate::ids::{ContactId, Id, UserId, parse};
 use crate::people::graphql::{Profile, User};
 use crate::people::loaders::DiscoverableByPhone;
-use crate::platform::text;
+use crate::platform::{phone, text};
 
 /// Fewer digits than this are not searched for in numbers: they are in all of them.
 const FEWEST_DIGITS: usize = 3;
 const LONGEST_SEARCH: usize = 100;
 
 /// A page of contacts.
-pub type Contacts = Connection<Cursor<(String, Uuid)>, Contact, ContactCount>;
+pub type Contacts = Connection<Cursor<(String, String, Uuid)>, Contact, ContactCount>;
 
 /// A contact's row in the schema.
 pub struct Contact(Model);
@@ -59,7 +61,7 @@ impl Contact {
     /// Their profile, when a discoverable user has proved to have the number.
     async fn profile(&self, ctx: &Context<'_>) -> Answer<Profile> {
         let people = ctx.data_unchecked::<DataLoader<DiscoverableByPhone>>();
-        match people.load_one(self.0.phone.clone()).await {
+        match people.load_one(self.0.phone_key.clone()).await {
             Ok(person) => person.map(|person| Ok(Profile::from(&person))),
             Err(error) => Some(Err(error.into())),
         }
@@ -185,20 +187,28 @@ pub async fn contacts_of(
     after: Option<String>,
     search: Option<String>,
 ) -> Result<Contacts> {
-    let page = Page::<(String, Uuid)>::parse(first, after.as_deref())?;
-    let search =
-        optional(search.as_deref(), |text| text::line(text, LONGEST_SEARCH)).at("search")?;
-    let search = search.map(|text| Search { name: text::fold(&text), digits: digits_of(&text) });
+    let page = Page::<(String, String, Uuid)>::parse(first, after.as_deref())?;
+    let line = |text: &str| text::line(&text::visible(text), LONGEST_SEARCH);
+    let search = optional(search.as_deref(), line).at("search")?;
+    let region = ctx.data_unchecked::<Arc<Lookups>>().default_region();
+    let search = search.map(|text| Search {
+        name: text::sort_key(&text),
+        digits: digits_of(&text),
+        phone: phone::PhoneNumber::parse(&text, region).ok().map(|phone| phone.key()),
+    });
     let db = ctx.platform().database.reads();
     let rows =
         entity::page(db, owner, search.as_ref(), page.after.clone(), page.rows_to_read()).await?;
-    let place = |row: Model| ((row.name_key.clone(), row.id.uuid()), Contact(row));
+    let place =
+        |row: Model| ((row.sort_key.clone(), row.name.clone(), row.id.uuid()), Contact(row));
     Ok(page.connection(rows, ContactCount { owner, search }, place))
 }
 
 /// The digits of what looks like a part of a phone number, without the zero that only calls within its
 /// country have.
 fn digits_of(text: &str) -> Option<String> {
+    let text: String =
+        text::visible(text).chars().map(|c| text::ascii_digit(c).unwrap_or(c)).collect();
     let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-()./".contains(c));
     let digits: String = text.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
@@ -257,7 +267,7 @@ impl ContactMutation {
     ) -> Answer<Contact> {
         answer(ctx, async {
             let viewer = ctx.viewer()?;
-            let lookups = ctx.data_unchecked::<std::sync::Arc<Lookups>>();
+            let lookups = ctx.data_unchecked::<Arc<Lookups>>();
             let new = NewContact {
                 name: input.name,
                 phone: input.phone,

@@ -14,7 +14,7 @@ mod topic;
 
 pub use add::{NewContact, add};
 pub use change::{remove, rename};
-pub use entity::{has_phone, phones_of};
+pub use entity::{has_phone, phone_keys_of};
 pub use forget::forget;
 pub use lookup::Lookups;
 pub use topic::topic;

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
 use crate::platform::clock::Instant;
 use crate::platform::database::{Work, pad_to_pow2};
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::{PhoneKey, PhoneNumber};
 
 /// One person.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -28,6 +28,8 @@ pub struct Model {
     /// The e-mail address as it is compared.
     pub email_key: Option<String>,
     pub phone: Option<PhoneNumber>,
+    /// The phone number as it is compared.
+    pub phone_key: Option<PhoneKey>,
     pub phone_verified_at: Option<Instant>,
     pub discoverable: bool,
     pub two_factor_enabled: bool,
@@ -148,7 +150,7 @@ pub async fn by_identifier(
     let condition = match identifier {
         Identifier::Nickname(key) => Column::NicknameKey.eq(key),
         Identifier::Email(key) => Column::EmailKey.eq(key),
-        Identifier::Phone(phone) => Column::Phone.eq(phone.clone()),
+        Identifier::Phone(key) => Column::PhoneKey.eq(key.clone()),
     };
     living().filter(condition).one(db).await
 }
@@ -159,10 +161,10 @@ pub async fn by_identifier(
 /// Those of the database.
 pub async fn discoverable(
     db: &impl ConnectionTrait,
-    phones: &[PhoneNumber],
+    phones: &[PhoneKey],
 ) -> Result<Vec<Model>, DbErr> {
     living()
-        .filter(Column::Phone.is_in(pad_to_pow2(phones)))
+        .filter(Column::PhoneKey.is_in(pad_to_pow2(phones)))
         .filter(Column::PhoneVerifiedAt.is_not_null())
         .filter(Column::Discoverable.eq(true))
         .all(db)
@@ -174,16 +176,16 @@ pub(super) async fn taken(
     db: &impl ConnectionTrait,
     nickname: Option<&str>,
     email: Option<&str>,
-    phone: Option<&PhoneNumber>,
+    phone: Option<&PhoneKey>,
     but: Option<UserId>,
-) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneNumber>)>, DbErr> {
+) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneKey>)>, DbErr> {
     let mut condition = Condition::any();
     condition = condition.add_option(nickname.map(|key| Column::NicknameKey.eq(key)));
     condition = condition.add_option(email.map(|key| Column::EmailKey.eq(key)));
-    condition = condition.add_option(phone.map(|phone| Column::Phone.eq(phone.clone())));
+    condition = condition.add_option(phone.map(|key| Column::PhoneKey.eq(key.clone())));
     Entity::find()
         .select_only()
-        .columns([Column::NicknameKey, Column::EmailKey, Column::Phone])
+        .columns([Column::NicknameKey, Column::EmailKey, Column::PhoneKey])
         .filter(condition)
         .filter(Condition::all().add_option(but.map(|id| Column::Id.ne(id))))
         .into_tuple()
@@ -252,7 +254,11 @@ pub(super) async fn set_phone(
     phone: &PhoneNumber,
     now: Instant,
 ) -> Result<bool, DbErr> {
-    let change = ActiveModel { phone: Set(Some(phone.clone())), ..Default::default() };
+    let change = ActiveModel {
+        phone: Set(Some(phone.clone())),
+        phone_key: Set(Some(phone.key())),
+        ..Default::default()
+    };
     set(tx, living_one(id).add(Column::Phone.is_null()), change, now).await
 }
 
@@ -283,6 +289,7 @@ pub async fn forget(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> 
         email: Set(None),
         email_key: Set(None),
         phone: Set(None),
+        phone_key: Set(None),
         phone_verified_at: Set(None),
         discoverable: Set(false),
         two_factor_enabled: Set(false),

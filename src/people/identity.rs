@@ -1,15 +1,16 @@
 //! What people are called and found by: nicknames, e-mail addresses, phone numbers, names.
 
 use email_address::{EmailAddress, Options};
+use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 
 use crate::error::Failure;
-use crate::platform::phone::{PhoneNumber, Region};
+use crate::platform::phone::{PhoneKey, PhoneNumber, Region};
 use crate::platform::text;
 
 const LONGEST_EMAIL: usize = 254;
 const LONGEST_NAME: usize = 100;
 
-/// A nickname: 3 to 32 letters, digits, `.`, `_` and `-`, starting with a letter.
+/// A nickname: 3 to 32 letters of one writing system, digits, `.`, `_` and `-`, starting with a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname {
     /// As it was given, composed.
@@ -22,7 +23,7 @@ impl Nickname {
     /// Checks and folds one.
     ///
     /// # Errors
-    /// BAD_USER_INPUT
+    /// BAD_USER_INPUT, also for letters of several alphabets, which look alike: UTS 39, "highly restrictive".
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let shown = text::line(text, 32)?;
         if shown.chars().count() < 3 {
@@ -37,13 +38,22 @@ impl Nickname {
                 (letter.is_alphabetic() || text::is_mark(letter)) && !text::is_invisible(letter)
             }
         };
-        if !shown.chars().all(fits) {
+        let key = nickname_key(&shown);
+        if !shown.chars().chain(key.chars()).all(fits) {
             return Err(Failure::bad_input(
                 "A nickname has letters, digits, '.', '_' and '-' only.",
             ));
         }
-        Ok(Self { key: text::fold(&shown), shown })
+        // Judged as it is compared: full-width letters, which are of no alphabet in use, are Latin ones then.
+        if !key.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
+            return Err(Failure::bad_input("A nickname has letters of one alphabet in use today."));
+        }
+        Ok(Self { shown, key })
     }
+}
+
+fn nickname_key(text: &str) -> String {
+    text::fold_form(text)
 }
 
 /// An e-mail address of at most 254 characters.
@@ -61,7 +71,7 @@ impl Email {
     /// # Errors
     /// BAD_USER_INPUT
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let shown = text::line(text, LONGEST_EMAIL)?;
+        let shown = text::line(&text::visible(text), LONGEST_EMAIL)?;
         let strict =
             Options::default().with_required_tld().without_display_text().without_domain_literal();
         match EmailAddress::parse_with_options(&shown, strict) {
@@ -88,8 +98,8 @@ pub enum Identifier {
     Nickname(String),
     /// A folded e-mail address.
     Email(String),
-    /// A phone number.
-    Phone(PhoneNumber),
+    /// What a phone number is compared by.
+    Phone(PhoneKey),
 }
 
 /// As one text: what two mean the same have the same.
@@ -97,7 +107,7 @@ impl std::fmt::Display for Identifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Nickname(key) | Self::Email(key) => f.write_str(key),
-            Self::Phone(phone) => f.write_str(phone.as_str()),
+            Self::Phone(key) => f.write_str(key.as_str()),
         }
     }
 }
@@ -109,21 +119,27 @@ impl Identifier {
     /// BAD_USER_INPUT for what nobody can have.
     pub fn read(text: &str, default_region: Option<&Region>) -> Result<Self, Failure> {
         // No identifier is longer than an e-mail address.
-        Ok(Self::parse(&text::line(text, LONGEST_EMAIL)?, default_region))
+        let line = text::line(&text::visible(text), LONGEST_EMAIL)?;
+        Ok(Self::parse(&line, default_region))
     }
 
-    /// With an @ an e-mail address; else a phone number, if it parses as one; else a nickname.
+    /// With an @ an e-mail address; else a phone number, if it parses as one, also once a plus stands before it;
+    /// else a nickname.
     pub fn parse(text: &str, default_region: Option<&Region>) -> Self {
+        let text = text::visible(text);
         let text = text.trim();
         if text.contains('@') {
             return Self::Email(text::fold(text));
         }
-        // A nickname starts with a letter, and libphonenumber reads letters as digits of a keypad.
-        let phone = match text.starts_with(char::is_alphabetic) {
-            true => None,
-            false => PhoneNumber::parse(text, default_region).ok(),
+        let as_written = PhoneNumber::parse(text, default_region).ok();
+        let phone = match as_written {
+            Some(phone) if phone.facts().valid => Some(phone),
+            phone => PhoneNumber::parse_without_plus(text).or(phone),
         };
-        phone.map_or_else(|| Self::Nickname(text::fold(text)), Self::Phone)
+        match phone {
+            Some(phone) => Self::Phone(phone.key()),
+            None => Self::Nickname(nickname_key(text)),
+        }
     }
 }
 

@@ -9,18 +9,21 @@ use super::entity::{self, Model};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::PhoneKey;
 
 /// The discoverable person who proved to have a number.
 pub struct DiscoverableByPhone(pub Arc<Platform>);
 
-impl Loader<PhoneNumber> for DiscoverableByPhone {
+impl Loader<PhoneKey> for DiscoverableByPhone {
     type Value = Model;
     type Error = Error;
 
-    async fn load(&self, phones: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Model>, Error> {
+    async fn load(&self, phones: &[PhoneKey]) -> Result<HashMap<PhoneKey, Model>, Error> {
         let people = entity::discoverable(self.0.database.reads(), phones).await?;
-        Ok(people.into_iter().filter_map(|person| Some((person.phone.clone()?, person))).collect())
+        Ok(people
+            .into_iter()
+            .filter_map(|person| Some((person.phone_key.clone()?, person)))
+            .collect())
     }
 }
 

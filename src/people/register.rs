@@ -42,10 +42,11 @@ pub(super) async fn refuse_taken(
 ) -> Result<()> {
     let nickname = nickname.map(|nickname| nickname.key.as_str());
     let email = email.map(|email| email.key.as_str());
+    let phone = phone.map(PhoneNumber::key);
     if nickname.is_none() && email.is_none() && phone.is_none() {
         return Ok(());
     }
-    let rows = entity::taken(db, nickname, email, phone, but).await?;
+    let rows = entity::taken(db, nickname, email, phone.as_ref(), but).await?;
     let mut failures = Vec::new();
     if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
         failures.push(taken("nickname"));
@@ -53,7 +54,7 @@ pub(super) async fn refuse_taken(
     if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
         failures.push(taken("email"));
     }
-    if phone.is_some() && rows.iter().any(|(.., other)| other.as_ref() == phone) {
+    if phone.is_some() && rows.iter().any(|(.., key)| *key == phone) {
         failures.push(taken("phone"));
     }
     Error::all(failures)
@@ -75,6 +76,7 @@ pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Resu
         name: person.name,
         email,
         email_key,
+        phone_key: person.phone.as_ref().map(PhoneNumber::key),
         phone: person.phone,
         phone_verified_at: None,
         discoverable: true,
@@ -90,7 +92,7 @@ pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Resu
 
 /// Which field of somebody's is another's already, when that is what the database refused.
 pub(super) fn which_is_taken(error: DbErr) -> Error {
-    let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone")];
+    let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone_key")];
     match columns.iter().find(|(_, column)| is_unique_violation(&error, "users", &[column])) {
         Some((field, _)) => taken(field).into(),
         None => error.into(),

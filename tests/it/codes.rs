@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::codes::{another, given};
-use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database};
+use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 const ANN: &str = "+31612345678";
 const BOB: &str = "+31687654321";
@@ -158,21 +158,69 @@ async fn a_code_belongs_to_an_account_a_purpose_and_a_session() {
 }
 
 #[tokio::test]
-async fn what_is_not_six_digits_is_wrong_and_counts() {
+async fn what_has_not_six_digits_is_bad_input_at_every_door_and_costs_nothing() {
     on_each_database(async |app| {
-        let (ann, signup) = app.with_phone("ann", ANN).await;
+        let ann = app.verified("ann", ANN).await;
+        let (bob, signup) = app.with_phone("bob", BOB).await;
         let id = signup.text("/signup/challenge/id");
-        let code = app.code_to(ANN).await;
-        let wide: String =
-            code.chars().map(|c| char::from_u32(c as u32 + 0xfee0).expect("a digit")).collect();
-        for bad in [format!(" {code}"), wide, String::new(), "1".repeat(100_000)] {
-            let answer = ann.verify_phone(&given(id, &bad)).await;
-            assert_eq!(answer.errors(), ["CODE_INVALID verification.code"]);
+        let hashed = app.app.accounts.passwords_hashed();
+        for bad in ["", "12345", "1234567", "12345x", "123.456", "- -", &"1".repeat(20_000)] {
+            let code = given(id, bad);
+            let (new, anybody) = ("another password", app.anonymous());
+            let profile = json!({ "name": "B", "currentPassword": PASSWORD, "verification": code });
+            let delete = json!({ "input": { "password": "wrong", "verification": code } });
+            for answer in [
+                bob.verify_phone(&code).await,
+                bob.update_profile(profile.clone()).await,
+                ann.update_profile(profile).await,
+                ann.set_two_factor(true, &code).await,
+                ann.change_password("wrong", new, &code).await,
+                ann.send(query!("delete_account"), delete).await,
+                anybody.reset_password(&code, new).await,
+            ] {
+                assert_eq!(answer.errors(), ["BAD_USER_INPUT verification.code"]);
+            }
+            assert_eq!(anybody.verify_code(&code).await.errors(), ["BAD_USER_INPUT code"]);
         }
-        let cut = ann.verify_phone(&given(&id[..20], &code)).await;
+        let both = app.anonymous().reset_password(&given(id, "12345"), "short").await;
+        let fields = ["BAD_USER_INPUT verification.code", "BAD_USER_INPUT newPassword"];
+        assert_eq!(both.errors(), fields);
+        assert_eq!(app.app.accounts.passwords_hashed(), hashed, "no password was looked at");
+        assert_eq!(app.count("SELECT COUNT(*) FROM budgets WHERE key LIKE 'tries%'").await, 0);
+        let cut = bob.verify_phone(&given(&id[..20], "123456")).await;
         assert_eq!(cut.errors(), ["CODE_INVALID verification.code"]);
-        let right = ann.verify_phone(&given(id, &code)).await;
-        assert_eq!(right.errors(), ["RATE_LIMITED"], "five were wrong");
+        let right = bob.verify_phone(&given(id, &app.code_to(BOB).await)).await;
+        assert_eq!(right.data("/verifyPhone/phoneVerified"), true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_is_taken_however_it_is_typed_or_pasted() {
+    on_each_database(async |app| {
+        app.verified("ann", ANN).await;
+        let in_digits_from = |code: &str, zero: u32| -> String {
+            let digit = |c: char| char::from_u32(zero + u32::from(c) - 48).expect("a digit");
+            code.chars().map(digit).collect()
+        };
+        for number in 0..7 {
+            // Budgets of codes fill up again.
+            app.advance(Duration::from_hours(6)).await;
+            let ann = app.logged_in("ann").await;
+            let mut right = ann.proven("UPDATE_PROFILE", ANN).await;
+            let code = right["code"].as_str().expect("a code").to_owned();
+            right["code"] = json!(match number {
+                0 => format!("{} {}", &code[..3], &code[3..]),
+                1 => format!("{}-{}", &code[..3], &code[3..]),
+                2 => format!("{code} "),
+                3 => format!("\u{2068}{code}\u{2069}\n"),
+                4 => in_digits_from(&code, 0x660),
+                5 => in_digits_from(&code, 0xff10),
+                _ => format!("\u{200f}{}\u{a0}\u{2013} {}", &code[..2], &code[2..]),
+            });
+            let changed = ann.update_profile(json!({ "name": "A", "verification": right })).await;
+            assert_eq!(changed.data("/updateProfile/name"), "A", "{right}");
+        }
     })
     .await;
 }

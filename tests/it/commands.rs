@@ -119,6 +119,11 @@ fn a_bad_setting_is_named_and_a_secret_is_not_repeated() {
     let url = "postgres://joe:hunter2/se@cret@h/db";
     let said = bad(run(folder.path(), &[("DATABASE_URL", url)], &["migrate"]));
     assert!(said.contains("DATABASE_URL: cannot be read") && !said.contains("hunter2"), "{said}");
+    for command in [&[][..], &["check"], &["migrate"]] {
+        let said = bad(run(folder.path(), &[("LOG", "verbose")], command));
+        let allowed = "LOG: must be a level (off, error, warn, info, debug, trace)";
+        assert!(said.contains(allowed), "{command:?}: {said}");
+    }
     std::fs::write(folder.path().join("switchboard.toml"), "lisen = 1").expect("written");
     let said = bad(run(folder.path(), &[], &["migrate"]));
     assert!(said.contains("there is no setting lisen"), "{said}");

@@ -30,8 +30,8 @@ async fn it_takes_the_password_and_a_code_when_the_phone_is_verified() {
         for (password, code, error) in [
             ("", json!(null), "BAD_USER_INPUT password"),
             (PASSWORD, json!(null), "VERIFICATION_REQUIRED verification"),
-            ("wrong", given("chl_x", "1"), "INVALID_CREDENTIALS password"),
-            (PASSWORD, given("chl_x", "1"), "CODE_INVALID verification.code"),
+            ("wrong", given("chl_x", "000000"), "INVALID_CREDENTIALS password"),
+            (PASSWORD, given("chl_x", "000000"), "CODE_INVALID verification.code"),
         ] {
             assert_eq!(delete(&ann, password, code).await.errors(), [error]);
         }

@@ -20,6 +20,9 @@ async fn any_identifier_logs_in_however_it_is_written() {
             "Ann@EXAMPLE.org",
             "+31612345678",
             "+31 (0)6 1234 5678",
+            "\u{ff3a}\u{ff4f}\u{eb}",
+            "\u{2068}Zo\u{eb}\u{2069}",
+            "\u{200e}ann@example.org\u{200e}",
         ] {
             let answer = app.anonymous().log_in(identifier, PASSWORD).await;
             assert_eq!(

@@ -37,6 +37,7 @@ mod operators;
 mod outages;
 mod passwords;
 mod persisted;
+mod phones;
 mod plays;
 mod profile;
 mod receipts;

@@ -28,8 +28,8 @@ async fn changing_it_ends_the_other_sessions_and_is_told() {
             ),
             (PASSWORD, "password", &nothing, &["WEAK_PASSWORD newPassword"]),
             (PASSWORD, NEW, &nothing, &["VERIFICATION_REQUIRED verification"]),
-            ("wrong", NEW, &given("chl_x", "1"), &["INVALID_CREDENTIALS currentPassword"]),
-            (PASSWORD, NEW, &given("chl_x", "1"), &["CODE_INVALID verification.code"]),
+            ("wrong", NEW, &given("chl_x", "000000"), &["INVALID_CREDENTIALS currentPassword"]),
+            (PASSWORD, NEW, &given("chl_x", "000000"), &["CODE_INVALID verification.code"]),
         ] {
             assert_eq!(ann.change_password(current, new, code).await.errors(), errors);
         }
@@ -100,7 +100,7 @@ async fn a_forgotten_password_looks_the_same_for_everybody() {
         app.run().await;
         for id in &ids {
             for _ in 0..5 {
-                let wrong = app.anonymous().reset_password(&given(id, "x"), NEW).await;
+                let wrong = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
                 assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"], "{id}");
             }
             let sixth = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
@@ -173,7 +173,7 @@ async fn what_becomes_of_a_reset_is_not_shown_to_who_asked_for_it() {
         let code = app.code_to(ANN).await;
         let strangers = app.anonymous().at_address("198.51.100.7");
         let told = async |id: &str| {
-            let wrong = strangers.reset_password(&given(id, "x"), NEW).await.errors();
+            let wrong = strangers.reset_password(&given(id, "000000"), NEW).await.errors();
             let seen = strangers.challenge(id).await;
             let mut seen = seen.data("/challenge").clone();
             seen["id"].take();

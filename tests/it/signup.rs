@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::sms::http;
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::{TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 #[tokio::test]
 async fn any_identifier_makes_an_account_and_signs_in() {
@@ -104,6 +104,55 @@ async fn a_taken_identifier_is_named_however_it_is_written() {
             assert_eq!(app.anonymous().sign_up(input.clone()).await.errors(), errors, "{input}");
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_nickname_that_looks_like_anothers_is_refused() {
+    on_each_database(async |app| {
+        let robert = app.signed_in("robert").await;
+        let ann = app.signed_in("ann").await;
+        let (taken, bad) = ("IDENTIFIER_TAKEN nickname", "BAD_USER_INPUT nickname");
+        for (nickname, error) in [
+            // Full width, bold, with a ligature for a part.
+            ("\u{ff52}\u{ff4f}\u{ff42}\u{ff45}\u{ff52}\u{ff54}", taken),
+            ("\u{ff32}OBERT", taken),
+            ("\u{1d42b}obert", taken),
+            // A Cyrillic and a Greek o, a Cyrillic e, an Armenian o.
+            ("r\u{43e}bert", bad),
+            ("r\u{3bf}bert", bad),
+            ("rob\u{435}rt", bad),
+            ("r\u{585}bert", bad),
+            ("r\u{200b}obert", bad),
+            // Letters that nobody writes with today.
+            ("\u{10330}\u{10331}\u{10332}", bad),
+        ] {
+            let signup = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
+            assert_eq!(signup.errors(), [error], "{nickname}");
+            let input = json!({ "nickname": nickname, "currentPassword": PASSWORD });
+            assert_eq!(ann.update_profile(input).await.errors(), [error], "{nickname}");
+        }
+        let asked = app.anonymous().forgot_password("robert").await;
+        let wide = app.anonymous().forgot_password("\u{ff32}\u{ff4f}bert").await;
+        assert_eq!(wide.data("/forgotPassword/id"), asked.data("/forgotPassword/id"));
+        for nickname in [
+            "\u{440}\u{43e}\u{431}\u{435}\u{440}\u{442}",
+            "\u{3c1}\u{3bf}\u{3bc}\u{3c0}\u{3b5}\u{3c1}",
+            "\u{592a}\u{90ce}\u{3055}\u{3093}abc",
+            "\u{ae40}\u{91d1}abc",
+            "\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}",
+            "\u{645}\u{62d}\u{645}\u{62f}",
+        ] {
+            let signup = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
+            assert_eq!(signup.text("/signup/user/nickname"), nickname, "one writing system");
+        }
+        // Who comes first has it, in whatever width it is shown.
+        let wide = app.anonymous().sign_up(json!({ "nickname": "\u{ff22}\u{ff4f}b" })).await;
+        assert_eq!(wide.text("/signup/user/nickname"), "\u{ff22}\u{ff4f}b");
+        let narrow = app.anonymous().sign_up(json!({ "nickname": "bob" })).await;
+        assert_eq!(narrow.errors(), [taken]);
+        drop(robert);
     })
     .await;
 }

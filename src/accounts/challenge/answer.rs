@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::{Purpose, is_code_of, read_id};
+use super::{EnteredCode, Purpose, is_code_of, read_id};
 use crate::accounts::entity::challenges::{self, Model};
 use crate::accounts::{Accounts, locked};
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -14,15 +14,6 @@ use crate::people::{self, Person};
 use crate::platform::Platform;
 use crate::platform::budget::Budget;
 use crate::platform::database::Work;
-
-/// What somebody gives back.
-#[derive(Clone)]
-pub struct Verification {
-    /// The challenge's id.
-    pub challenge_id: String,
-    /// The code.
-    pub code: String,
-}
 
 /// Who answers.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +34,10 @@ pub async fn answered(
     platform: &Platform,
     purpose: Purpose,
     by: Answerer,
-    verification: &Verification,
+    entered: &EnteredCode,
 ) -> Result<(Work, Person)> {
     let tx = platform.database.begin().await?;
-    let named = match read_id(platform, &verification.challenge_id) {
+    let named = match read_id(platform, &entered.challenge_id) {
         Some(id) => challenges::by_id(&tx, id).await?,
         None => None,
     };
@@ -69,7 +60,7 @@ pub async fn answered(
         let message = "The code's time is over. Ask for a new one.";
         return Err(Failure::new(ErrorCode::CodeExpired, message).at(field_of(purpose)).into());
     }
-    let right = |row: &Model| is_open(row) && is_code_of(platform, row, &verification.code);
+    let right = |row: &Model| is_open(row) && is_code_of(platform, row, &entered.code);
     let mut is_right = seen.as_ref().is_some_and(right);
     let tries = tries_at(accounts, seen.as_ref(), user);
     for it in &tries {
@@ -78,7 +69,7 @@ pub async fn answered(
             taken => taken?,
         }
     }
-    let is_spent = |row: &Model| !is_open(row) && is_code_of(platform, row, &verification.code);
+    let is_spent = |row: &Model| !is_open(row) && is_code_of(platform, row, &entered.code);
     if seen.as_ref().is_some_and(is_spent) {
         // A program that says it again guesses nothing: not committed, so not counted.
         return Err(invalid(purpose));

@@ -11,7 +11,7 @@ use crate::ids::{Id, UserId};
 use crate::platform::Platform;
 use crate::platform::budget::Budget;
 use crate::platform::database::Work;
-use crate::platform::phone::PhoneNumber;
+use crate::platform::phone::{PhoneKey, PhoneNumber};
 use crate::platform::throttle::{Limit, network_of};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -77,10 +77,10 @@ pub async fn take(
     phone: &PhoneNumber,
     user: UserId,
 ) -> Result<()> {
-    let budgets = &accounts.budgets;
+    let (budgets, phone) = (&accounts.budgets, phone.key());
     budgets.per_number.take(tx, platform, phone.as_str().as_bytes()).await?;
     budgets.per_account.take(tx, platform, user.uuid().as_bytes()).await?;
-    budgets.per_prefix.take(tx, platform, block_of(phone).as_bytes()).await?;
+    budgets.per_prefix.take(tx, platform, block_of(&phone).as_bytes()).await?;
     // Last: everybody waits for it.
     budgets.per_day.take(tx, platform, b"").await
 }
@@ -97,7 +97,7 @@ pub async fn take_of_reset(
     user: UserId,
 ) -> Result<()> {
     let budgets = &accounts.budgets;
-    budgets.resets_to_number.take(tx, platform, phone.as_str().as_bytes()).await?;
+    budgets.resets_to_number.take(tx, platform, phone.key().as_str().as_bytes()).await?;
     budgets.resets_of_account.take(tx, platform, user.uuid().as_bytes()).await?;
     take(accounts, platform, tx, phone, user).await
 }
@@ -127,14 +127,14 @@ pub async fn charge(
     phone: &PhoneNumber,
     user: UserId,
 ) -> Result<()> {
-    let budgets = &accounts.budgets;
+    let (budgets, phone) = (&accounts.budgets, phone.key());
     budgets.per_number.charge(tx, platform, phone.as_str().as_bytes()).await?;
     budgets.per_account.charge(tx, platform, user.uuid().as_bytes()).await?;
-    budgets.per_prefix.charge(tx, platform, block_of(phone).as_bytes()).await?;
+    budgets.per_prefix.charge(tx, platform, block_of(&phone).as_bytes()).await?;
     budgets.per_day.charge(tx, platform, b"").await
 }
 
-fn block_of(phone: &PhoneNumber) -> &str {
+fn block_of(phone: &PhoneKey) -> &str {
     let number = phone.as_str();
     &number[..number.len().saturating_sub(BLOCK_DIGITS)]
 }

@@ -22,11 +22,13 @@ use crate::platform::vault::{self, Hash, same};
 mod answer;
 mod ask;
 pub mod budgets;
+mod code;
 mod resend;
 mod watch;
 
-pub use answer::{Answerer, Verification, answered};
+pub use answer::{Answerer, answered};
 pub use ask::{ask, code_for, make, renewed, waits_until};
+pub use code::{Code, EnteredCode, Verification};
 pub use resend::{may_go_again, resend};
 pub use watch::{Told, find, tell_codes, visible, watch};
 
@@ -121,9 +123,8 @@ fn hash_of(platform: &Platform, id: Uuid, code: &str) -> Hash {
 }
 
 /// Whether a code is the one of a challenge.
-fn is_code_of(platform: &Platform, row: &Model, code: &str) -> bool {
-    let is_one = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
-    let given = [row.id.as_bytes(), code.as_bytes()].concat();
+fn is_code_of(platform: &Platform, row: &Model, code: &Code) -> bool {
+    let given = [row.id.as_bytes(), code.as_str().as_bytes()].concat();
     let known = row.code_hash.as_deref().unwrap_or(&[0; 32]);
-    is_one && platform.vault.keyed_hashes(CODE, &given).any(|hash| same(&hash, known))
+    platform.vault.keyed_hashes(CODE, &given).any(|hash| same(&hash, known))
 }

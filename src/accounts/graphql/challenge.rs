@@ -69,7 +69,7 @@ pub enum CodePurpose {
 pub struct VerificationInput {
     /// The challenge's id.
     challenge_id: ID,
-    /// The six digits of the SMS.
+    /// The six digits of the SMS, of any script. Spaces and hyphens do not count.
     code: String,
 }
 

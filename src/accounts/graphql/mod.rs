@@ -52,7 +52,7 @@ async fn own_record(
 
 #[ComplexObject]
 impl User {
-    /// 3 to 32 letters, digits, '.', '_' and '-', starting with a letter. Unique, whatever the case.
+    /// 3 to 32 letters of one writing system, digits, '.', '_' and '-', starting with a letter. Unique, whatever the case.
     async fn nickname(&self) -> Option<&str> {
         self.person.nickname.as_deref()
     }
@@ -108,7 +108,10 @@ impl User {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
-        #[graphql(desc = "Only those whose name or number contains this.")] search: Option<String>,
+        #[graphql(
+            desc = "Only those whose name or number contains this. Case and accents do not count."
+        )]
+        search: Option<String>,
     ) -> Answer<Contacts> {
         answer(ctx, contacts_of(ctx, self.person.id, first, after, search)).await
     }
@@ -210,7 +213,7 @@ impl From<SignIn> for AuthResult {
 /// A new account. At least one of nickname, e-mail and phone.
 #[derive(InputObject)]
 struct SignupInput {
-    /// 3 to 32 letters, digits, '.', '_' and '-', starting with a letter.
+    /// 3 to 32 letters of one writing system, digits, '.', '_' and '-', starting with a letter.
     nickname: Option<String>,
     /// 1 to 100 characters.
     name: Option<String>,

@@ -29,7 +29,7 @@ pub enum ProfileField {
 struct UpdateProfileInput {
     /// What to clear. One of nickname, e-mail and phone must be left.
     clear: Option<Vec<ProfileField>>,
-    /// 3 to 32 letters, digits, '.', '_' and '-', starting with a letter.
+    /// 3 to 32 letters of one writing system, digits, '.', '_' and '-', starting with a letter.
     nickname: Option<String>,
     /// 1 to 100 characters.
     name: Option<String>,

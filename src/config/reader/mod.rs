@@ -20,6 +20,7 @@ use super::{
 mod database;
 mod files;
 mod limits;
+mod log;
 mod sms;
 
 const ON_OR_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
@@ -75,9 +76,7 @@ impl Reader {
             graphiql,
             graphql: self.graphql(!production || graphiql),
             limits: self.limits(production),
-            log: self
-                .text("LOG")
-                .unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx=error".into()),
+            log: self.log(),
             log_json: self.choice("LOG_FORMAT", &[("json", true), ("text", false)], production),
             data_dir,
             assumed: std::mem::take(&mut self.assumed),

@@ -19,7 +19,7 @@ pub async fn codes_to(
     phone: &PhoneNumber,
     since: Instant,
 ) -> Result<Vec<MessageId>, DbErr> {
-    let codes = Entity::find().filter(Column::Phone.eq(phone.clone()));
+    let codes = Entity::find().filter(Column::Phone.is_in(phone.forms()));
     let codes = codes.filter(Column::Kind.eq(Kind::Code)).filter(Column::CreatedAt.gte(since));
     codes.select_only().column(Column::Id).into_tuple().all(tx).await
 }
@@ -60,5 +60,5 @@ pub async fn forget(
 fn these(phone: Option<&PhoneNumber>, ids: &[MessageId]) -> Condition {
     Condition::any()
         .add(Column::Id.is_in(pad_to_pow2(ids)))
-        .add_option(phone.map(|phone| Column::Phone.eq(phone.clone())))
+        .add_option(phone.map(|phone| Column::Phone.is_in(phone.forms())))
 }

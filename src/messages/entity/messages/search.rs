@@ -61,7 +61,7 @@ impl Wanted {
             found = found.filter(Column::Campaign.eq(campaign));
         }
         if let Some(phone) = &self.phone {
-            found = found.filter(Column::Phone.eq(phone.clone()));
+            found = found.filter(Column::Phone.is_in(phone.forms()));
         }
         // Ids are in the order of time, so they narrow the search; they have whole milliseconds.
         if let Some(from) = self.from {
