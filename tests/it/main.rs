@@ -30,6 +30,7 @@ mod listener;
 mod live;
 mod login;
 mod lookup;
+mod lost_answers;
 mod messages;
 mod oauth;
 mod operators;
