@@ -69,7 +69,7 @@ async fn show(
     }
     let row = entity::put(&tx, row).await?;
     if let Some(old) = &old {
-        discards::insert(&tx, old.clone(), platform.now()).await?;
+        discards::insert(&tx, user, old.clone(), platform.now()).await?;
     }
     tx.commit().await?;
     people::tell(platform, &person);
