@@ -29,7 +29,7 @@ pub async fn upload(
     user: UserId,
     file: File,
 ) -> Result<(Person, Model)> {
-    avatars.uploads.attempt(platform.now(), &user)?;
+    avatars.uploads.attempt(platform.uptime(), &user)?;
     let squares = avatars.pictures.squares(file).await?;
     let picture = Picture::new(platform, &squares[0]);
     if let Err(error) = keep(platform, &picture, squares).await {

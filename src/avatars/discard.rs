@@ -53,7 +53,7 @@ pub async fn remove_files(files: &Files, picture: &Picture) -> bool {
 /// # Errors
 /// Those of the database.
 pub async fn discard_left(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
     let db = platform.database.reads();
     let left = discards::before(db, now - LEFT, now, AT_ONCE).await?;

@@ -5,6 +5,7 @@ mod support;
 mod avatars;
 mod avatars_live;
 mod boards;
+mod clock;
 mod closings;
 mod codes;
 mod coins;

@@ -27,7 +27,7 @@ mod watch;
 
 pub use answer::{Answerer, Verification, answered};
 pub use ask::{ask, code_for, make, renewed, waits_until};
-pub use resend::{may_go_again, resend};
+pub use resend::{may_go_again, resend, resend_wait};
 pub use watch::{Told, find, tell_codes, visible, watch};
 
 /// How long a code is good.
