@@ -367,7 +367,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Runs a property in one app, with a name of its own for each case.
 fn holds<T: std::fmt::Debug>(
     inputs: &impl Strategy<Value = T>,
-    property: impl AsyncFn(&TestApp, String, &T),
+    property: &impl AsyncFn(&TestApp, String, &T),
 ) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let app = runtime.block_on(TestApp::new(&Place::Memory));
@@ -387,7 +387,7 @@ fn holds<T: std::fmt::Debug>(
 
 #[test]
 fn an_honest_client_that_loses_answers_is_never_logged_out() {
-    holds(&steps(), async |app, name, steps| {
+    holds(&steps(), &async |app: &TestApp, name, steps: &Vec<Step>| {
         let mut pair = signed_up(app, &name).await;
         for step in steps {
             match *step {
@@ -455,26 +455,29 @@ fn a_thief_and_an_owner_who_both_use_their_tokens_are_detected() {
         let whose = vec(any::<bool>(), steps.len());
         whose.prop_map(move |whose| whose.into_iter().zip(steps.clone()).collect::<Vec<_>>())
     });
-    holds(&(steps(), turns), async |app, name, (before, turns)| {
-        let pair = signed_up(app, &name).await;
-        let mut owner = Holder { pair, is_own: false, has_used: false };
-        for step in before {
-            owner.take(app, *step).await;
-            app.clock.advance(LATER);
-        }
-        let mut thief = Holder { pair: owner.pair.clone(), is_own: false, has_used: false };
-        (owner.is_own, owner.has_used) = (false, false);
-        for (is_thief, step) in turns {
-            let holder = if *is_thief { &mut thief } else { &mut owner };
-            holder.take(app, *step).await;
-            app.clock.advance(LATER);
-            if owner.has_used && thief.has_used {
-                break;
+    holds(
+        &(steps(), turns),
+        &async |app: &TestApp, name, (before, turns): &(Vec<Step>, Vec<(bool, Step)>)| {
+            let pair = signed_up(app, &name).await;
+            let mut owner = Holder { pair, is_own: false, has_used: false };
+            for step in before {
+                owner.take(app, *step).await;
+                app.clock.advance(LATER);
             }
-        }
-        if owner.has_used && thief.has_used {
-            assert!(is_refused(app, &owner.pair).await && is_refused(app, &thief.pair).await);
-            assert!(!is_signed_in(app, &owner.pair).await);
-        }
-    });
+            let mut thief = Holder { pair: owner.pair.clone(), is_own: false, has_used: false };
+            (owner.is_own, owner.has_used) = (false, false);
+            for (is_thief, step) in turns {
+                let holder = if *is_thief { &mut thief } else { &mut owner };
+                holder.take(app, *step).await;
+                app.clock.advance(LATER);
+                if owner.has_used && thief.has_used {
+                    break;
+                }
+            }
+            if owner.has_used && thief.has_used {
+                assert!(is_refused(app, &owner.pair).await && is_refused(app, &thief.pair).await);
+                assert!(!is_signed_in(app, &owner.pair).await);
+            }
+        },
+    );
 }
