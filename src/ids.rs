@@ -61,6 +61,15 @@ typed_ids! {
     CoinEntryId "coe"
 }
 
+/// Where a token stands among those of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rotation {
+    /// How many times the session had been refreshed: 0 for the tokens of a login.
+    pub generation: i32,
+    /// Which of the successors of one refresh token it is, or came with: 0 for the first.
+    pub issue: i32,
+}
+
 /// Reads an id of the kind asked for. A wrong prefix and rubbish are both `None`: whoever asks
 /// answers "not found", as for an id that nothing has.
 pub fn parse<T: Id>(text: &str) -> Option<T> {

@@ -28,8 +28,11 @@ enum Sessions {
     UserId,
     UserAgent,
     IpAddress,
-    RefreshHash,
+    Generation,
+    RefreshHashes,
     ParentHash,
+    Chosen,
+    Forks,
     CreatedAt,
     LastUsedAt,
     EndedAt,
@@ -88,8 +91,11 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new(Sessions::UserId).uuid().not_null())
                     .col(ColumnDef::new(Sessions::UserAgent).text())
                     .col(ColumnDef::new(Sessions::IpAddress).text())
-                    .col(ColumnDef::new(Sessions::RefreshHash).binary().not_null())
+                    .col(ColumnDef::new(Sessions::Generation).integer().not_null())
+                    .col(ColumnDef::new(Sessions::RefreshHashes).binary().not_null())
                     .col(ColumnDef::new(Sessions::ParentHash).binary())
+                    .col(ColumnDef::new(Sessions::Chosen).integer())
+                    .col(ColumnDef::new(Sessions::Forks).binary().not_null())
                     .col(ColumnDef::new(Sessions::CreatedAt).timestamp_with_time_zone().not_null())
                     .col(ColumnDef::new(Sessions::LastUsedAt).timestamp_with_time_zone().not_null())
                     .col(ColumnDef::new(Sessions::EndedAt).timestamp_with_time_zone())

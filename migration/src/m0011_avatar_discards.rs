@@ -16,6 +16,7 @@ impl MigrationName for Migration {
 enum AvatarDiscards {
     Table,
     Picture,
+    UserId,
     DiscardedAt,
 }
 
@@ -31,6 +32,7 @@ impl MigrationTrait for Migration {
                 Table::create()
                     .table(AvatarDiscards::Table)
                     .col(ColumnDef::new(AvatarDiscards::Picture).text().not_null().primary_key())
+                    .col(ColumnDef::new(AvatarDiscards::UserId).uuid().not_null())
                     .col(
                         ColumnDef::new(AvatarDiscards::DiscardedAt)
                             .timestamp_with_time_zone()
@@ -44,6 +46,12 @@ impl MigrationTrait for Migration {
             .table(AvatarDiscards::Table)
             .col(AvatarDiscards::DiscardedAt)
             .take();
-        manager.create_index(by_age).await
+        manager.create_index(by_age).await?;
+        let by_user = Index::create()
+            .name("avatar_discards_user_id")
+            .table(AvatarDiscards::Table)
+            .col(AvatarDiscards::UserId)
+            .take();
+        manager.create_index(by_user).await
     }
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::entity::sessions::Model as Session;
 use super::signing_keys::SigningKeys;
 use crate::error::{Error, Result};
-use crate::ids::{self, SessionId, UserId};
-use crate::platform::clock::Instant;
+use crate::ids::{self, Rotation, SessionId, UserId};
+use crate::platform::clock::{Instant, is_waiting};
 use crate::platform::vault::Hash;
 use crate::platform::{Platform, vault};
 
@@ -29,6 +29,8 @@ pub struct Claims {
     pub user: UserId,
     /// By which session.
     pub session: SessionId,
+    /// Where it stands among the session's tokens.
+    pub rotation: Rotation,
     /// When it is over.
     pub expires_at: Instant,
 }
@@ -41,9 +43,10 @@ struct Written {
     iat: i64,
     exp: i64,
     jti: String,
-    /// How the session was proven (RFC 8176). Absent in tokens of before it was told.
-    #[serde(default)]
+    /// How the session was proven (RFC 8176).
     amr: Vec<String>,
+    /// Ours: the generation of the token, and its issue.
+    r#gen: [i32; 2],
 }
 
 /// What a token was found to say, and how long its signature is not looked at again.
@@ -71,12 +74,13 @@ impl AccessTokens {
         self.lifetime
     }
 
-    /// Writes a token for a session.
+    /// Writes a token for a session, to go with the refresh token that stands there.
     pub fn issue(
         &self,
         platform: &Platform,
         keys: &SigningKeys,
         session: &Session,
+        rotation: Rotation,
     ) -> Result<String> {
         let amr: &[&str] = if session.second_factor { &["pwd", "sms", "mfa"] } else { &["pwd"] };
         let now = platform.now();
@@ -89,6 +93,7 @@ impl AccessTokens {
             exp: (now + self.lifetime + TimeDelta::microseconds(999_999)).timestamp(),
             jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
             amr: amr.iter().map(|&method| method.to_owned()).collect(),
+            r#gen: [rotation.generation, rotation.issue],
         };
         let keys = keys.current();
         let (id, key) = keys.signer(now);
@@ -109,19 +114,22 @@ impl AccessTokens {
         if token.len() > LONGEST {
             return Err(not_accepted());
         }
-        let digest: Hash = vault::sha256(token.as_bytes());
-        let Verified { claims, .. } =
-            match self.verified.get(&digest).filter(|it| platform.now() < it.until) {
-                Some(verified) => verified,
-                None => {
-                    let verified = self.check(platform, keys, token).await?;
-                    self.verified.insert(digest, verified);
-                    verified
-                }
-            };
+        let (now, digest): (_, Hash) = (platform.now(), vault::sha256(token.as_bytes()));
+        let Verified { claims, .. } = match self
+            .verified
+            .get(&digest)
+            .filter(|it| is_waiting(now, it.until, self.lifetime))
+        {
+            Some(verified) => verified,
+            None => {
+                let verified = self.check(platform, keys, token).await?;
+                self.verified.insert(digest, verified);
+                verified
+            }
+        };
         if platform.now() >= claims.expires_at {
             self.verified.remove(&digest);
-            return Err(Error::unauthenticated("The access token is over. Refresh it."));
+            return Err(over());
         }
         Ok(claims)
     }
@@ -146,9 +154,11 @@ impl AccessTokens {
         validation.validate_exp = false;
         let written =
             decode::<Written>(token, key, &validation).map_err(|_| not_accepted())?.claims;
+        let [generation, issue] = written.r#gen;
         let claims = Claims {
             user: ids::parse(&written.sub).ok_or_else(not_accepted)?,
             session: ids::parse(&written.sid).ok_or_else(not_accepted)?,
+            rotation: Rotation { generation, issue },
             expires_at: Instant::from_timestamp(written.exp, 0).ok_or_else(not_accepted)?,
         };
         // One that was made with a stolen key says any time: it is remembered no longer than one of ours could
@@ -158,6 +168,12 @@ impl AccessTokens {
     }
 }
 
-fn not_accepted() -> Error {
+/// The token was good once.
+pub fn over() -> Error {
+    Error::unauthenticated("The access token is over. Refresh it.")
+}
+
+/// The token is not one of ours, as far as is known here.
+pub fn not_accepted() -> Error {
     Error::unauthenticated("The access token is not accepted.")
 }

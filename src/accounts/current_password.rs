@@ -29,7 +29,7 @@ pub async fn matches(
     password: &Password,
     field: &'static str,
 ) -> Result<Matched> {
-    let counted = accounts.wrong_passwords.reserve(platform.now(), user).await?;
+    let counted = accounts.wrong_passwords.reserve(platform.uptime(), user).await?;
     let credential = credentials::of(platform.database.reads(), Some(user)).await?;
     let hash = credential.as_ref().map(|credential| &credential.password_hash);
     let verdict = accounts.passwords.verify(password, hash).await?;

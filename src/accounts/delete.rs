@@ -38,7 +38,7 @@ pub struct Deleted {
     pub user: UserId,
     /// When.
     pub at: Instant,
-    /// Whether they had an avatar.
+    /// Whether they had an avatar whose files are gone.
     pub avatar: bool,
     /// How many contacts they had.
     pub contacts: u64,
@@ -89,7 +89,6 @@ pub async fn delete_account(
     let ending = Ending::Account(user);
     endings::record(&tx, platform, ending).await?;
     tx.commit().await?;
-    let had_avatar = avatar.had_one();
     // On a task of its own: who deletes over a socket of theirs is gone before the answer.
     let files = avatar.remove_files(platform.database.clone(), platform.files.clone());
     let files = tokio::spawn(files);
@@ -102,11 +101,13 @@ pub async fn delete_account(
     let elsewhere = endings::closed_elsewhere(platform, user);
     endings::apply(accounts, platform, ending).await?;
     let here = join_all(topics.iter().map(|topic| platform.events.deserted(topic)));
+    let mut is_avatar_gone = false;
+    let avatar_gone = async { is_avatar_gone = files.await.unwrap_or_default() };
     let patience = platform.clock.sleep_until(platform.now() + CLOSED_WITHIN);
     tokio::select! {
-        _ = join3(here, elsewhere, files) => {}
+        _ = join3(here, elsewhere, avatar_gone) => {}
         () = patience => {}
     }
     let (sessions, sockets) = (sessions.len(), before.saturating_sub(open()));
-    Ok(Deleted { user, at, avatar: had_avatar, contacts, sessions, sockets })
+    Ok(Deleted { user, at, avatar: is_avatar_gone, contacts, sessions, sockets })
 }

@@ -45,19 +45,22 @@ pub struct Endings(Mutex<Heard>);
 struct Heard {
     /// Until when it has heard of every ending.
     until: Instant,
+    /// When that was, by the uptime of the clock.
+    at: Duration,
     /// What it found in the rows that are read again.
     rows: HashSet<Uuid>,
 }
 
 impl Endings {
     /// Nothing is remembered yet, so nothing was missed.
-    pub fn caught_up(now: Instant) -> Self {
-        Self(Mutex::new(Heard { until: now, rows: HashSet::new() }))
+    pub fn caught_up(platform: &Platform) -> Self {
+        let (until, at) = (platform.now(), platform.uptime());
+        Self(Mutex::new(Heard { until, at, rows: HashSet::new() }))
     }
 
     /// Whether every ending of two seconds ago has been heard of.
-    pub fn are_heard(&self, now: Instant) -> bool {
-        now <= self.0.lock().until + HEARD_WITHIN
+    pub fn are_heard(&self, platform: &Platform) -> bool {
+        platform.uptime() <= self.0.lock().at + HEARD_WITHIN
     }
 }
 
@@ -104,10 +107,12 @@ async fn forget(accounts: &Accounts, platform: &Platform, ending: Ending) -> Res
 
 /// Reads what other instances wrote since the last time. After a gap everything is forgotten.
 pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
-    let now = platform.now();
+    let (now, uptime) = (platform.now(), platform.uptime());
     let heard = accounts.endings.0.lock().clone();
-    let rows = endings::since(platform.database.reads(), heard.until - OVERLAP).await?;
-    if now > heard.until + HEARD_WITHIN {
+    // The clock may have been set back since.
+    let since = heard.until.min(now) - OVERLAP;
+    let rows = endings::since(platform.database.reads(), since).await?;
+    if uptime > heard.at + HEARD_WITHIN {
         accounts.standings.forget_all();
         platform.events.publish_all();
         accounts.signing_keys.reload(platform).await?;
@@ -119,7 +124,7 @@ pub async fn catch_up(accounts: &Accounts, platform: &Platform) -> Result<()> {
         }
     }
     let rows = rows.iter().map(|row| row.id).collect();
-    *accounts.endings.0.lock() = Heard { until: now, rows };
+    *accounts.endings.0.lock() = Heard { until: now, at: uptime, rows };
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use super::challenge::{Challenge, LIFETIME, Purpose, budgets, code_for, may_go_again};
-use super::challenge::{of_nobody_known, renewed, waits_until};
+use super::challenge::{of_nobody_known, renewed, resend_wait, waits_until};
 use super::entity::challenges::{self, Model};
 use super::{Accounts, Client, locked};
 use crate::error::{At, Error, ErrorCode, Result};
@@ -37,7 +37,7 @@ pub async fn forgot_password(
     let identifier = Identifier::read(identifier, region).at("identifier")?.to_string();
     let hash = platform.vault.keyed_hash(IDENTIFIER, identifier.as_bytes());
     let open = challenges::open_by_identifier(platform.database.reads(), &hash, platform.now());
-    if let Some(open) = open.await?.filter(|open| platform.now() < open.resend_at) {
+    if let Some(open) = open.await?.filter(|open| resend_wait(open, platform.now()).is_some()) {
         return Ok(of_nobody_known(platform, &open));
     }
     let tx = platform.database.begin().await?;
@@ -45,7 +45,7 @@ pub async fn forgot_password(
     let now = platform.now();
     // Whoever asked at the same time has been waited for.
     let open = challenges::open_by_identifier(&tx, &hash, now).await?;
-    if let Some(open) = open.as_ref().filter(|open| now < open.resend_at) {
+    if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
         return Ok(of_nobody_known(platform, open));
     }
     let (id, sends) = (platform.new_id(), open.map_or(0, |open| open.sends) + 1);

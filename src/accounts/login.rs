@@ -35,9 +35,9 @@ pub async fn login(
     )
         .all()?;
     let address = network_of(client.address);
-    let by_address = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
+    let by_address = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
     let by_identifier =
-        accounts.failed_logins.reserve(platform.now(), (identifier.clone(), address)).await?;
+        accounts.failed_logins.reserve(platform.uptime(), (identifier.clone(), address)).await?;
 
     let db = platform.database.reads();
     let person = people::by_identifier(db, &identifier).await?;

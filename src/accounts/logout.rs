@@ -3,7 +3,7 @@
 use super::endings::{self, Ending};
 use super::entity::sessions;
 use super::{Accounts, locked};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
 
@@ -50,4 +50,20 @@ pub async fn end_session(
     endings::record(&tx, platform, ending).await?;
     tx.commit().await?;
     endings::apply(accounts, platform, ending).await
+}
+
+/// Ends one of the user's sessions, unless it is over.
+///
+/// # Errors
+/// Those of the database.
+pub async fn end_if_live(
+    accounts: &Accounts,
+    platform: &Platform,
+    user: UserId,
+    session: SessionId,
+) -> Result<()> {
+    match end_session(accounts, platform, user, session).await {
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
+        ended => ended,
+    }
 }

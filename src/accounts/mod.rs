@@ -36,6 +36,7 @@ mod endings;
 mod entity;
 mod forgot_password;
 pub mod graphql;
+mod lineage;
 mod locked;
 mod login;
 mod logout;
@@ -123,7 +124,7 @@ impl Accounts {
             signing_keys: SigningKeys::load(platform).await?,
             access_tokens: AccessTokens::new(config.base_url(), config.access_token),
             standings: Standings::default(),
-            endings: Endings::caught_up(platform.now()),
+            endings: Endings::caught_up(platform),
             signups: Throttle::new(throttle(limits.signups_per_address, SIGNUPS_WINDOW)),
             failed_logins: Throttle::new(throttle(limits.failed_logins, FAILED_LOGINS_WINDOW)),
             failed_logins_per_address: Throttle::new(throttle(

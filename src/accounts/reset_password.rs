@@ -37,7 +37,7 @@ pub async fn reset_password(
     // Hashed before the code is looked at, or the time would tell what becomes of it. Whatever is wrong with
     // the code counts like a bad password, or hashes could be had for nothing.
     let address = network_of(client.address);
-    let counted = accounts.failed_logins_per_address.reserve(platform.now(), address).await?;
+    let counted = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
     let hash = accounts.passwords.hash(platform, &password).await?;
     let (purpose, by) = (Purpose::ResetPassword, Answerer::Anybody);
     let (tx, person) = match answered(accounts, platform, purpose, by, &code).await {

@@ -2,12 +2,12 @@
 
 use super::Accounts;
 use super::entity::sessions;
-use super::logout::end_session;
+use super::logout::end_if_live;
+use super::refresh::is_ours;
 use super::refresh_token::RefreshToken;
 use crate::error::{ErrorCode, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
-use crate::platform::vault::same;
 
 /// Ends the session of a refresh token, new or old, or of an access token that is not over. What is no such
 /// token, or whose session is over, ends nothing.
@@ -19,10 +19,9 @@ pub async fn revoke(accounts: &Accounts, platform: &Platform, token: &str) -> Re
         Some(token) => of_refresh_token(platform, &token).await?,
         None => of_access_token(accounts, platform, token).await?,
     };
-    let Some((user, session)) = owned else { return Ok(()) };
-    match end_session(accounts, platform, user, session).await {
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
-        ended => ended,
+    match owned {
+        Some((user, session)) => end_if_live(accounts, platform, user, session).await,
+        None => Ok(()),
     }
 }
 
@@ -34,10 +33,7 @@ async fn of_refresh_token(
     let Some(session) = sessions::by_id(db, token.session(), platform.now()).await? else {
         return Ok(None);
     };
-    // One in hand is known by its hash, also when the key that made it has left the ring.
-    let is_known = same(&session.refresh_hash, &token.hash());
-    let is_ours = is_known || token.is_genuine(&platform.vault);
-    Ok(is_ours.then_some((session.user_id, session.id)))
+    Ok(is_ours(platform, &session, token).then_some((session.user_id, session.id)))
 }
 
 async fn of_access_token(

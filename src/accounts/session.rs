@@ -76,7 +76,7 @@ pub async fn open(
     proof: Proof,
 ) -> Result<SignedIn> {
     let id = platform.new_id();
-    let refresh_token = RefreshToken::first(platform, id);
+    let refresh_token = RefreshToken::first(platform, person.id, id);
     let user_agent = client.device();
     if sessions::is_new_device(tx, person.id, user_agent.as_deref()).await? {
         notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
@@ -86,8 +86,12 @@ pub async fn open(
         user_id: person.id,
         user_agent,
         ip_address: Some(client.address.to_string()),
-        refresh_hash: refresh_token.hash().to_vec(),
+        generation: 0,
+        refresh_hashes: refresh_token.hash().to_vec(),
         parent_hash: None,
+        // There is no other.
+        chosen: Some(0),
+        forks: Vec::new(),
         second_factor: proof == Proof::PasswordAndCode,
         created_at: platform.now(),
         last_used_at: platform.now(),
@@ -97,7 +101,7 @@ pub async fn open(
     signed_in(accounts, platform, person, &session, refresh_token)
 }
 
-/// A session's tokens: a new access token beside its newest refresh token.
+/// A session's tokens: a new access token beside a refresh token.
 pub fn signed_in(
     accounts: &Accounts,
     platform: &Platform,
@@ -105,7 +109,9 @@ pub fn signed_in(
     session: &Model,
     refresh_token: RefreshToken,
 ) -> Result<SignedIn> {
-    let access_token = accounts.access_tokens.issue(platform, &accounts.signing_keys, session)?;
+    let keys = &accounts.signing_keys;
+    let rotation = refresh_token.rotation();
+    let access_token = accounts.access_tokens.issue(platform, keys, session, rotation)?;
     let expires_in = accounts.access_tokens.lifetime().as_secs();
     let session = session.id;
     Ok(SignedIn { person, session, access_token, expires_in, refresh_token, challenge: None })

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use chrono::TimeDelta;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
@@ -27,13 +26,13 @@ const LEAD: Duration = endings::HEARD_WITHIN;
 /// How long a retired key's row is kept: longer than any access token can be configured to last.
 const KEPT: Duration = Duration::from_hours(24);
 /// An unknown key is looked for at most so often, or forged tokens would have us read all the time.
-const REREAD_PAUSE: TimeDelta = TimeDelta::seconds(1);
+const REREAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The keys as this instance last read them.
 pub struct SigningKeys {
     set: RwLock<Arc<KeySet>>,
     /// When they were last read because of a key that was not among them.
-    looked_for_unknown: Mutex<Instant>,
+    looked_for_unknown: Mutex<Option<Duration>>,
 }
 
 pub struct KeySet {
@@ -93,7 +92,7 @@ impl SigningKeys {
     /// Reads them.
     pub async fn load(platform: &Platform) -> Result<Self> {
         let set = RwLock::new(Arc::new(read(platform).await?));
-        Ok(Self { set, looked_for_unknown: Mutex::new(Instant::MIN_UTC) })
+        Ok(Self { set, looked_for_unknown: Mutex::new(None) })
     }
 
     /// As they were last read.
@@ -110,13 +109,13 @@ impl SigningKeys {
 
     /// Reads them again because of a key that is not among them, unless that was done just now.
     pub async fn reload_for_unknown(&self, platform: &Platform) -> Result<Arc<KeySet>> {
-        let now = platform.now();
+        let uptime = platform.uptime();
         {
             let mut last = self.looked_for_unknown.lock();
-            if now < last.checked_add_signed(REREAD_PAUSE).unwrap_or(now) {
+            if last.is_some_and(|last| uptime < last + REREAD_PAUSE) {
                 return Ok(self.current());
             }
-            *last = now;
+            *last = Some(uptime);
         }
         self.reload(platform).await
     }

@@ -34,7 +34,7 @@ pub async fn signup(
     input: SignupInput,
 ) -> Result<SignIn> {
     let (person, password) = check(accounts, &input)?;
-    accounts.signups.attempt(platform.now(), &network_of(client.address))?;
+    accounts.signups.attempt(platform.uptime(), &network_of(client.address))?;
     person.refuse_taken(platform.database.reads()).await?;
     let password_hash = accounts.passwords.hash(platform, &password).await?;
 

@@ -6,23 +6,26 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use super::entity::sessions;
+use super::lineage::Line;
 use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::people::{self, Role};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, is_waiting};
 
 const REMEMBERED: usize = 100_000;
 /// Nothing is remembered for longer, heard or not.
 const HOLDS: Duration = Duration::from_mins(1);
 
 /// A session that was not over when it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Standing {
     /// Whose it is.
     pub user: UserId,
     /// What they may do.
     pub role: Role,
+    /// The line of its tokens.
+    pub line: Line,
     /// When it must be read again: soon, and by the session's end at the latest.
     pub holds_until: Instant,
 }
@@ -41,26 +44,25 @@ impl Default for Standings {
 }
 
 impl Standings {
-    /// Where a session stands: from memory if that may be trusted now, else from the database. `None`
-    /// when it is over.
-    pub async fn of(
+    /// Where a session stood when it was last read. None: it must be read.
+    pub fn remembered(&self, session: SessionId, now: Instant) -> Option<Standing> {
+        let standing = self.remembered.get(&session)?;
+        is_waiting(now, standing.holds_until, HOLDS).then_some(standing)
+    }
+
+    /// Where a session stands in the database. None: it is over.
+    pub async fn read(
         &self,
         platform: &Platform,
         session: SessionId,
         may_remember: bool,
     ) -> Result<Option<Standing>> {
-        let now = platform.now();
-        if may_remember
-            && let Some(standing) = self.remembered.get(&session).filter(|s| now < s.holds_until)
-        {
-            return Ok(Some(standing));
-        }
         let heard = self.endings.load(Ordering::Acquire);
-        let standing = read(platform, session, now).await?;
-        if let Some(standing) = standing
+        let standing = read(platform, session, platform.now()).await?;
+        if let Some(standing) = &standing
             && may_remember
         {
-            self.remembered.insert(session, standing);
+            self.remembered.insert(session, standing.clone());
             // Something ended while it was read: what was read may be from before.
             if heard != self.endings.load(Ordering::Acquire) {
                 self.remembered.remove(&session);
@@ -92,6 +94,6 @@ async fn read(platform: &Platform, session: SessionId, now: Instant) -> Result<O
     let db = platform.database.reads();
     let Some(session) = sessions::by_id(db, session, now).await? else { return Ok(None) };
     let person = people::by_id(db, session.user_id).await?;
-    let holds_until = session.expires_at().min(now + HOLDS);
-    Ok(person.map(|person| Standing { user: person.id, role: person.role, holds_until }))
+    let (line, holds_until) = (Line::of(&session), session.expires_at().min(now + HOLDS));
+    Ok(person.map(|person| Standing { user: person.id, role: person.role, line, holds_until }))
 }

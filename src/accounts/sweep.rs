@@ -18,7 +18,7 @@ const EACH: Duration = Duration::from_mins(10);
 /// # Errors
 /// Those of the database.
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
     // One after the other: a deed may have its rows in any order.
     let tx = platform.database.begin_within(BATCH_LIMIT).await?;

@@ -3,7 +3,7 @@
 use futures_util::future::{BoxFuture, Shared};
 
 use crate::error::{Error, Result};
-use crate::ids::{SessionId, UserId};
+use crate::ids::{Rotation, SessionId, UserId};
 
 /// Somebody who is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Viewer {
     pub user: UserId,
     /// By which session.
     pub session: SessionId,
+    /// By which of the session's tokens.
+    pub rotation: Rotation,
     /// Whether they operate the installation.
     pub is_admin: bool,
 }

@@ -29,7 +29,7 @@ pub async fn upload(
     user: UserId,
     file: File,
 ) -> Result<(Person, Model)> {
-    avatars.uploads.attempt(platform.now(), &user)?;
+    avatars.uploads.attempt(platform.uptime(), &user)?;
     let squares = avatars.pictures.squares(file).await?;
     let picture = Picture::new(platform, &squares[0]);
     if let Err(error) = keep(platform, &picture, squares).await {
@@ -69,7 +69,7 @@ async fn show(
     }
     let row = entity::put(&tx, row).await?;
     if let Some(old) = &old {
-        discards::insert(&tx, old.clone(), platform.now()).await?;
+        discards::insert(&tx, user, old.clone(), platform.now()).await?;
     }
     tx.commit().await?;
     people::tell(platform, &person);

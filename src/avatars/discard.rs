@@ -22,13 +22,13 @@ const LEFT: Duration = Duration::from_secs(30);
 /// How many in one turn.
 const AT_ONCE: u64 = 100;
 
-/// Removes the files of a picture that was discarded, and forgets it when they are gone.
-pub async fn discard(database: &Database, files: &Files, picture: &Picture) {
-    if remove_files(files, picture).await
-        && let Err(error) = forget(database, picture).await
-    {
+/// Removes the files of a picture that was discarded, and forgets it when they are gone. Answers whether they are.
+pub async fn discard(database: &Database, files: &Files, picture: &Picture) -> bool {
+    let are_gone = remove_files(files, picture).await;
+    if are_gone && let Err(error) = forget(database, picture).await {
         error.log();
     }
+    are_gone
 }
 
 async fn forget(database: &Database, picture: &Picture) -> Result<()> {
@@ -53,9 +53,10 @@ pub async fn remove_files(files: &Files, picture: &Picture) -> bool {
 /// # Errors
 /// Those of the database.
 pub async fn discard_left(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
-    let left = discards::before(platform.database.reads(), now - LEFT, AT_ONCE).await?;
+    let db = platform.database.reads();
+    let left = discards::before(db, now - LEFT, now, AT_ONCE).await?;
     for picture in &left {
         discard(&platform.database, &platform.files, picture).await;
     }

@@ -1,5 +1,7 @@
 //! Forgetting somebody's avatar, as a part of forgetting them.
 
+use futures_util::future::join_all;
+
 use super::discard::discard;
 use super::entity::{avatars, discards};
 use super::name::Picture;
@@ -12,19 +14,15 @@ use crate::platform::files::Files;
 
 /// What is left to do when the transaction is committed.
 #[must_use = "the files are there until they are removed"]
-pub struct Forgotten(Option<Picture>);
+pub struct Forgotten(Vec<Picture>);
 
 impl Forgotten {
-    /// Whether there was an avatar.
-    pub fn had_one(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Removes the files. Should the process end before, another one does.
-    pub async fn remove_files(self, database: Database, files: Files) {
-        if let Some(picture) = self.0 {
-            discard(&database, &files, &picture).await;
-        }
+    /// Removes the files. Answers whether there were any and all are gone. Should the process end before, or the
+    /// store refuse, another one removes them.
+    pub async fn remove_files(self, database: Database, files: Files) -> bool {
+        let removed = self.0.iter().map(|picture| discard(&database, &files, picture));
+        let are_gone = join_all(removed).await;
+        !are_gone.is_empty() && are_gone.into_iter().all(|is_gone| is_gone)
     }
 }
 
@@ -38,8 +36,11 @@ pub async fn forget(tx: &Work, user: UserId, now: Instant) -> Result<Forgotten> 
     people::lock(tx, user).await?;
     let picture = avatars::of(tx, user).await?.and_then(|row| row.picture);
     avatars::delete(tx, user).await?;
-    if let Some(picture) = &picture {
-        discards::insert(tx, picture.clone(), now).await?;
+    // Earlier ones, which the store would not let go.
+    let mut pictures = discards::owned_by(tx, user).await?;
+    if let Some(picture) = picture {
+        discards::insert(tx, user, picture.clone(), now).await?;
+        pictures.push(picture);
     }
-    Ok(Forgotten(picture))
+    Ok(Forgotten(pictures))
 }

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1_000;
 /// # Errors
 /// Those of the database and of the store.
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
     let is_old = move |picture: &Picture| picture.made_at().is_some_and(|at| at + OLD <= now);
     let old = move |file: &str| Picture::parse_file(file).map(|it| it.0).filter(is_old);

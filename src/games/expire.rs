@@ -17,7 +17,7 @@ const AT_ONCE: u64 = 500;
 /// # Errors
 /// Those of the database.
 pub async fn expire_due(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     while expire(platform, None).await? == AT_ONCE {}
     let tx = platform.database.begin().await?;
     turn.end(&tx, None, platform.now() + EACH).await?;

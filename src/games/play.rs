@@ -33,7 +33,7 @@ pub struct Play {
 /// BAD_USER_INPUT at `clientSeed`, and within `move` or at it when it is another game's; NOT_FOUND unless the round is
 /// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED.
 pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) -> Result<Round> {
-    games.plays.attempt(platform.now(), &user)?;
+    games.plays.attempt(platform.uptime(), &user)?;
     let not_found = || Error::not_found("round");
     let id = play.round.ok_or_else(not_found)?;
     let db = platform.database.reads();

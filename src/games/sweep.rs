@@ -21,7 +21,7 @@ const AT_ONCE: u64 = 1_000;
 /// # Errors
 /// Those of the database.
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
     let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     board_state::lock(&tx).await?;

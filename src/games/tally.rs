@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, is_ahead};
 use crate::platform::database::{BATCH_LIMIT, Work};
 use crate::platform::jobs::Wake;
 
@@ -82,7 +82,8 @@ impl Boards {
 
     fn are_complete(&self, at: Instant) {
         let mut complete_at = self.complete_at.lock();
-        *complete_at = (*complete_at).max(Some(at));
+        // One that is ahead was set before the clock was set back.
+        *complete_at = (*complete_at).filter(|known| !is_ahead(at, *known)).max(Some(at));
     }
 
     /// Takes note of when the boards changed. When that was another instance, those who watch here are told, also

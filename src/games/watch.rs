@@ -13,7 +13,6 @@ use super::leaderboard::{MOST_PLACES, Standing, Top, standing, top};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
 
 /// How long it takes until what changed is told again: so much more than half a second that no second has three,
 /// though the way to a client is not always as long.
@@ -53,7 +52,8 @@ struct Watch {
     tops: BoxStream<'static, Result<Arc<Top>>>,
     first: usize,
     viewer: Option<UserId>,
-    looked_at: Option<Instant>,
+    /// By the uptime of the clock, which is never set back.
+    looked_at: Option<Duration>,
     told: Option<Told>,
 }
 
@@ -64,10 +64,11 @@ impl Watch {
     async fn next(mut self) -> Result<Option<(View, Self)>> {
         loop {
             if let Some(looked_at) = self.looked_at {
-                self.platform.clock.sleep_until(looked_at + APART).await;
+                let wait = (looked_at + APART).saturating_sub(self.platform.uptime());
+                self.platform.clock.sleep_until(self.platform.now() + wait).await;
             }
             let Some(top) = self.tops.next().await.transpose()? else { return Ok(None) };
-            self.looked_at = Some(self.platform.now());
+            self.looked_at = Some(self.platform.uptime());
             let standing = match self.viewer {
                 // In a box, which is gone when it is done: thousands wait for the next change.
                 Some(viewer) => {

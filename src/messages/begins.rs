@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entity::messages;
 use super::{Kind, Messages};
 use crate::error::Result;
+use crate::platform::Platform;
 use crate::platform::clock::Instant;
 use crate::platform::database::Work;
 use crate::platform::jobs::POLL;
@@ -16,7 +17,8 @@ const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 /// When it was looked, and what was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Begins {
-    looked_at: Instant,
+    /// By the uptime of the clock, which is never set back.
+    looked_at: Duration,
     lanes: [Instant; Kind::LANES.len()],
 }
 
@@ -28,9 +30,10 @@ impl Begins {
 }
 
 /// As it was when it was last looked, which is at most a second ago.
-pub async fn begins(room: &Messages, tx: &Work, now: Instant) -> Result<Begins> {
+pub async fn begins(room: &Messages, platform: &Platform, tx: &Work) -> Result<Begins> {
+    let (now, uptime) = (platform.now(), platform.uptime());
     let last = *room.begins.lock();
-    if let Some(last) = last.filter(|last| now < last.looked_at + POLL) {
+    if let Some(last) = last.filter(|last| uptime < last.looked_at + POLL) {
         return Ok(last);
     }
     let mut lanes = [now - COMMITTED_WITHIN; Kind::LANES.len()];
@@ -39,7 +42,7 @@ pub async fn begins(room: &Messages, tx: &Work, now: Instant) -> Result<Begins> 
             *begins = first.min(*begins);
         }
     }
-    let begins = Begins { looked_at: now, lanes };
+    let begins = Begins { looked_at: uptime, lanes };
     *room.begins.lock() = Some(begins);
     Ok(begins)
 }

@@ -126,13 +126,14 @@ pub async fn tell(room: &Messages, platform: &Platform) -> Result<Option<Instant
         return Ok(None);
     }
     let told_at = room.told.lock().as_ref().map(|(at, _)| *at);
-    if let Some(again) = told_at.map(|at| at + POLL).filter(|again| *again > platform.now()) {
-        return Ok(Some(again));
+    let wait = told_at.and_then(|at| (at + POLL).checked_sub(platform.uptime()));
+    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+        return Ok(Some(platform.now() + wait));
     }
     let now = counts(room, platform).await?;
     let mut told = room.told.lock();
     if told.as_ref().is_none_or(|(_, before)| *before != now) {
-        *told = Some((platform.now(), now));
+        *told = Some((platform.uptime(), now));
         platform.events.publish_here(&topic());
     }
     Ok(None)

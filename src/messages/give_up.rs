@@ -1,5 +1,6 @@
 //! Giving up: messages that are not worth sending any more, and those that a sender left behind that crashed.
 
+use super::bring_forward::bring_forward;
 use super::counts::moved;
 use super::entity::messages::CHUNK;
 use super::entity::{messages, moves};
@@ -19,6 +20,7 @@ pub async fn give_up(room: &Messages, platform: &Platform) -> Result<Option<Inst
         .filter(|gateway| gateway.can_find() || gateway.is_idempotent())
         .map(|gateway| gateway.name())
         .collect();
+    bring_forward(platform).await?;
     let way = |from, to| move |kind: Kind| (kind, Some(from), to);
     loop {
         let now = platform.now();

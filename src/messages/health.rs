@@ -7,9 +7,10 @@ use super::Messages;
 use super::entity::gateways;
 use super::gateway::{Outcome, Reason};
 use super::settle::Done;
+use super::take::LEASE;
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, is_ahead, is_waiting};
 use crate::platform::database::Work;
 use crate::platform::jobs::Backoff;
 
@@ -37,8 +38,18 @@ pub enum Health {
 /// What may be sent now.
 pub fn of(gateway: &gateways::Model, now: Instant) -> Health {
     let Some(rests_until) = gateway.rests_until else { return Health::Works };
-    let until = gateway.trying_until.map_or(rests_until, |trying| trying.max(rests_until));
-    if until <= now { Health::Tries } else { Health::Rests { until } }
+    // A rest that began in the future began before the clock was set back.
+    let rest = Some(rests_until).filter(|_| !was_set_back(gateway, now));
+    let trial = gateway.trying_until.filter(|until| is_waiting(now, *until, LEASE));
+    match rest.max(trial) {
+        Some(until) if until > now => Health::Rests { until },
+        _ => Health::Tries,
+    }
+}
+
+/// Whether the clock was set back since the gateway's last failure.
+fn was_set_back(gateway: &gateways::Model, now: Instant) -> bool {
+    gateway.troubled_at.is_some_and(|troubled_at| is_ahead(now, troubled_at))
 }
 
 /// Whether failures are no longer the messages' own.
@@ -63,7 +74,7 @@ pub async fn learn(
     name: &str,
     done: &[&Done],
 ) -> Result<gateways::Model> {
-    let worked_at = worked_at(room, done);
+    let worked_at = worked_at(room, done, platform.now());
     let seen = gateways::named(tx, name, platform.now()).await?;
     if judge(platform, seen.clone(), worked_at, done) == seen {
         return Ok(seen);
@@ -90,12 +101,12 @@ pub async fn learn(
 }
 
 /// When the newest message was handed over that this gateway has taken or refused, from this instance.
-fn worked_at(room: &Messages, done: &[&Done]) -> Option<Instant> {
+fn worked_at(room: &Messages, done: &[&Done], now: Instant) -> Option<Instant> {
     let well = |done: &&&Done| done.was_handed_over && says_it_works(&done.outcome);
     let newest = done.iter().filter(well).filter_map(|done| done.message.handed_over_at).max();
     let name = done.first()?.gateway.name();
     let mut all = room.worked_at.lock();
-    let known = all.get(name).copied().max(newest)?;
+    let known = all.get(name).copied().filter(|known| !is_ahead(now, *known)).max(newest)?;
     all.insert(name, known);
     Some(known)
 }
@@ -115,7 +126,9 @@ fn judge(
     let troubles =
         || asked.clone().filter_map(|done| Some((&done.outcome, trouble(&done.outcome)?)));
     let Some((_, last)) = troubles().next_back() else {
-        let is_news = |done: &&&Done| seen.troubled_at <= done.message.handed_over_at;
+        let is_news = |done: &&&Done| {
+            seen.troubled_at <= done.message.handed_over_at || was_set_back(&seen, now)
+        };
         let works = asked.clone().filter(is_news).any(|done| says_it_works(&done.outcome));
         let healthy = gateways::Model {
             failures: 0,
@@ -154,7 +167,10 @@ fn judge(
         failures,
         troubled_at: Some(now),
         // A later word does not shorten what an earlier one asked for.
-        rests_until: rests.then(|| seen.rests_until.map_or(until, |earlier| earlier.max(until))),
+        rests_until: rests.then(|| match seen.rests_until {
+            Some(earlier) if !was_set_back(&seen, now) => earlier.max(until),
+            _ => until,
+        }),
         trying_until: None,
         stopped_since: seen.stopped_since.or(misconfigured.map(|_| now)),
         trouble: rests.then(|| text_of(why)),

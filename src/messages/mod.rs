@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -21,6 +22,7 @@ use gateway::console::Console;
 use receipt::Uncounted;
 
 mod begins;
+mod bring_forward;
 mod counts;
 mod delivery;
 mod entity;
@@ -38,6 +40,7 @@ mod retry;
 mod segments;
 mod send;
 mod settle;
+mod stalled;
 mod status;
 mod take;
 mod templates;
@@ -55,6 +58,7 @@ pub use reseal::reseal;
 pub use retention::tidy;
 pub use retry::{Filter, retry, retry_all};
 pub use send::send_due;
+pub use stalled::is_stalled;
 pub use status::{Kind, Status};
 pub use templates::{Template, Templates, campaign_text};
 pub use unknown::settle_unknown;
@@ -70,8 +74,8 @@ pub struct Messages {
     gateways: Vec<Arc<dyn Gateway>>,
     console: Option<Arc<Console>>,
     uncounted: Uncounted,
-    /// What those who watch were last told.
-    told: Mutex<Option<(Instant, Counts)>>,
+    /// What those who watch were last told, and at which uptime of the clock.
+    told: Mutex<Option<(Duration, Counts)>>,
     /// Whether the gateways' rests of before the start are over.
     has_started: AtomicBool,
     default_region: Option<Region>,

@@ -24,7 +24,7 @@ const APART: Duration = Duration::from_secs(70);
 /// # Errors
 /// Those of the database.
 pub async fn tidy(room: &Messages, platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
     let now = platform.now();
     let tx = platform.database.begin_within(BATCH_LIMIT).await?;
     let folded = moves::fold(&tx, platform, now - APART, FOLDED_AT_ONCE).await?;

@@ -60,7 +60,7 @@ pub async fn send_due(
                 error.log();
                 // What is not written down by then has turned UNKNOWN.
                 done.retain(|done| {
-                    platform.now() < done.at + LEASE || {
+                    platform.uptime() < done.at + LEASE || {
                         places.leave(done.message.kind);
                         false
                     }
@@ -132,5 +132,5 @@ async fn hand_over(platform: Arc<Platform>, taken: Taken) -> Done {
         }
         Err(reason) => Outcome::Refused(reason),
     };
-    Done { message, gateway, outcome, was_handed_over, at: platform.now() }
+    Done { message, gateway, outcome, was_handed_over, at: platform.uptime() }
 }

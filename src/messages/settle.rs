@@ -18,7 +18,8 @@ use crate::platform::database::Work;
 use crate::platform::jobs::Backoff;
 
 /// How long a message waits that its gateway did not take.
-const RETRY: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_mins(10) };
+pub const RETRY: Backoff =
+    Backoff { first: Duration::from_secs(2), longest: Duration::from_mins(10) };
 
 /// How long a receipt may take to tell that a message was taken, in spite of the error that was answered.
 const RECEIPTS_COME_WITHIN: Duration = Duration::from_secs(5);
@@ -31,7 +32,8 @@ pub struct Done {
     pub outcome: Outcome,
     /// Whether the gateway was asked at all.
     pub was_handed_over: bool,
-    pub at: Instant,
+    /// When it was known, by the uptime of the clock.
+    pub at: Duration,
 }
 
 /// Writes it all down.

@@ -13,7 +13,7 @@ use super::queue::place;
 use super::{Kind, Message, Messages, Status};
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, is_waiting};
 use crate::platform::database::Work;
 
 /// How long a message that was taken is nobody else's. Longer than any gateway is waited for.
@@ -88,10 +88,10 @@ pub async fn take(
                 next = Some(next.map_or(until, |next| next.min(until)));
             }
             Health::Tries => {
-                if gateways::try_until(tx, gateway.name(), now, now + LEASE).await? {
+                if gateways::try_until(tx, gateway.name(), (now, LEASE), now + LEASE).await? {
                     let taken = claim(room, platform, tx, gateway, &mut places, 1).await?;
                     if taken.is_empty() {
-                        gateways::try_until(tx, gateway.name(), now + LEASE, now).await?;
+                        gateways::try_until(tx, gateway.name(), (now + LEASE, LEASE), now).await?;
                     }
                     all.extend(taken);
                 }
@@ -130,13 +130,13 @@ async fn book(room: &Messages, tx: &Work, seen: &gateways::Model, now: Instant) 
         return Ok(Paced { most: usize::MAX, next: None, booked: None });
     };
     let none_until = |next| Paced { most: 0, next: Some(next), booked: None };
-    if seen.free_at > now {
+    let each = Duration::from_secs(1) / rate;
+    if is_waiting(now, seen.free_at, each.max(PACE)) {
         return Ok(none_until(seen.free_at));
     }
-    let each = Duration::from_secs(1) / rate;
     let most = (PACE.as_nanos() / each.as_nanos()).max(1);
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    let from = seen.free_at.max(now - PACE);
+    let from = seen.free_at.clamp(now - PACE, now);
     let free_at = from + each * most;
     if !gateways::book(tx, seen, free_at).await? {
         return Ok(none_until(now + PACE));
@@ -171,7 +171,7 @@ async fn claim(
     let all = room.gateways.iter().map(|gateway| gateway.name());
     let others: Vec<&str> = all.filter(|name| *name != gateway.name()).collect();
     let now = platform.now();
-    let begins = begins(room, tx, now).await?;
+    let begins = begins(room, platform, tx).await?;
     for kind in Kind::LANES {
         let most = places.free(kind).min(most - taken.len());
         if most == 0 {

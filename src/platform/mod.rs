@@ -2,6 +2,7 @@
 //! calls to other services, events, files, limits, text and phone numbers. It would compile with every feature deleted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{Clock, Instant};
 use database::Database;
@@ -53,6 +54,11 @@ impl Platform {
     /// Now, in whole microseconds.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The time that has passed since some moment before, which is never set back or forward.
+    pub fn uptime(&self) -> Duration {
+        self.clock.uptime()
     }
 
     /// Random bytes.

@@ -11,8 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::entropy::Entropy;
 use crate::error::Error;
 
+/// How long a hash is, in bytes.
+pub const HASH_LEN: usize = digest::SHA256_OUTPUT_LEN;
+
 /// A SHA-256 sized hash.
-pub type Hash = [u8; digest::SHA256_OUTPUT_LEN];
+pub type Hash = [u8; HASH_LEN];
 
 const FORMAT: u8 = 1;
 

@@ -12,7 +12,6 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::jsend;
 use crate::app::App;
 use crate::error::{ErrorCode, Failure};
-use crate::platform::clock::Instant;
 
 /// When a client may come back to an instance that is stopping: another one has taken its place by then.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -108,7 +107,7 @@ pub fn parts(
     most: usize,
     total: Duration,
 ) -> impl Stream<Item = Result<Bytes, BodyProblem>> + Send {
-    let end = app.platform.now() + total;
+    let end = app.platform.uptime() + total;
     let incoming = Incoming { app, stream: body.into_data_stream(), left: most, end };
     stream::try_unfold(incoming, Incoming::next)
 }
@@ -117,7 +116,8 @@ struct Incoming {
     app: Arc<App>,
     stream: BodyDataStream,
     left: usize,
-    end: Instant,
+    /// By the uptime of the clock.
+    end: Duration,
 }
 
 impl Incoming {
@@ -126,13 +126,14 @@ impl Incoming {
             return Err(BodyProblem::TooLarge);
         }
         let platform = &self.app.platform;
-        let pause = platform.now() + self.app.config.connections.body_pause;
+        let left = self.end.saturating_sub(platform.uptime());
+        let patience = self.app.config.connections.body_pause.min(left);
         let part = tokio::select! {
             // What is there already is taken, even when the process stops.
             biased;
             part = self.stream.next() => part,
             () = self.app.stopping.cancelled() => return Err(BodyProblem::Stopping),
-            () = platform.clock.sleep_until(pause.min(self.end)) => return Err(BodyProblem::TooSlow),
+            () = platform.clock.sleep_until(platform.now() + patience) => return Err(BodyProblem::TooSlow),
         };
         let Some(part) = part else { return Ok(None) };
         let part = part.map_err(|_| BodyProblem::Broken)?;

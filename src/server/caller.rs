@@ -31,6 +31,7 @@ pub async fn authorized(app: &App, value: Option<&str>) -> Caller {
         Ok(who) => Caller::SignedIn(Viewer {
             user: who.user,
             session: who.session,
+            rotation: who.rotation,
             is_admin: who.role == Role::Admin,
         }),
         Err(error) => Caller::Refused(error),

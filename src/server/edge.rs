@@ -48,7 +48,7 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = %id.0);
-    let began = app.platform.now();
+    let began = app.platform.uptime();
 
     let waits = request.headers().contains_key(header::EXPECT);
     let (head, body) = request.into_parts();
@@ -61,7 +61,7 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
         response = rest.behind(app.clone(), response);
     }
 
-    let millis = (app.platform.now() - began).num_milliseconds();
+    let millis = app.platform.uptime().saturating_sub(began).as_millis();
     let status = response.status().as_u16();
     let told = response.extensions().get::<Told>().and_then(|told| told.operation.clone());
     let (kind, name) = told.map_or((None, None), |(kind, name)| (Some(kind.to_string()), name));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures_util::future::try_join;
 use serde_json::{Value, json};
 
 use super::jsend;
@@ -48,10 +49,12 @@ fn is_cut_off(app: &App) -> bool {
     app.platform.events.link().is_some_and(|link| *link.borrow() != Link::Connected)
 }
 
-/// Whether no gateway takes messages, or one has to be mended. Why, an operator reads in `messageQueue`.
+/// Whether no gateway takes messages, one has to be mended, or what is due does not leave. Why, an operator reads in `messageQueue`.
 async fn sms_waits(app: &App) -> bool {
-    match messages::gateway_states(&app.messages, &app.platform).await {
-        Ok(gateways) => {
+    let states = messages::gateway_states(&app.messages, &app.platform);
+    match try_join(states, messages::is_stalled(&app.platform)).await {
+        Ok((_, true)) => true,
+        Ok((gateways, false)) => {
             let is_stopped = |it: &messages::GatewayState| it.stopped_since.is_some();
             gateways.iter().all(|it| it.trouble.is_some()) || gateways.iter().any(is_stopped)
         }

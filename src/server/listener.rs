@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 use super::timer::ClockTimer;
 use crate::app::App;
-use crate::platform::clock::{Clock, Instant};
+use crate::platform::clock::Clock;
 
 /// How long requests and sockets that are running may take after the signal to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(25);
@@ -144,8 +144,9 @@ async fn attend(
     let limits = Limits { head: app.config.connections.head, idle: app.config.connections.idle };
 
     let mut is_closing = false;
-    let mut alarm_at = clock.now() + limits.head;
-    let mut alarm = clock.sleep_until(alarm_at);
+    let alarm_in = |wait| clock.sleep_until(clock.now() + wait);
+    let mut alarm_at = clock.uptime() + limits.head;
+    let mut alarm = alarm_in(limits.head);
     let watched = poll_fn(|cx| {
         loop {
             if !is_closing && stopping.as_mut().poll(cx).is_ready() {
@@ -160,10 +161,10 @@ async fn attend(
             // A later end only moves the alarm once it has rung, so that a request in time costs no timer.
             if let Some(due) = due.filter(|due| *due < alarm_at) {
                 alarm_at = due;
-                alarm = clock.sleep_until(alarm_at);
+                alarm = alarm_in(due.saturating_sub(clock.uptime()));
             }
             ready!(alarm.as_mut().poll(cx));
-            let now = clock.now();
+            let now = clock.uptime();
             let is_over = due.is_some_and(|due| due <= now);
             if is_over && is_closing {
                 return Poll::Ready(());
@@ -174,7 +175,7 @@ async fn attend(
                 connection.as_mut().graceful_shutdown();
             }
             alarm_at = due.filter(|due| *due > now).unwrap_or(now + limits.idle);
-            alarm = clock.sleep_until(alarm_at);
+            alarm = alarm_in(alarm_at.saturating_sub(now));
         }
     });
     watched.await;
@@ -203,15 +204,15 @@ struct Limits {
     idle: Duration,
 }
 
-/// What a connection is doing.
+/// What a connection is doing. Times are by the uptime of the clock, which is never set.
 #[derive(Clone, Copy)]
 enum Doing {
     /// The head of a request is coming in since then.
-    Head(Instant),
+    Head(Duration),
     /// So many requests are being answered.
     Answering(usize),
     /// The last answer was made, and the client took the last of it that it could, then.
-    Idle(Instant),
+    Idle(Duration),
 }
 
 /// A connection's signs of life.
@@ -225,14 +226,14 @@ struct Signs {
     /// In HTTP/2 a byte between requests need not be a head's.
     is_http2: bool,
     /// Since when the client takes nothing, while something waits for it.
-    blocked: Option<Instant>,
+    blocked: Option<Duration>,
     /// It ends when what is begun is done.
     is_closing: bool,
 }
 
 impl Pulse {
     fn new(clock: Arc<dyn Clock>) -> Self {
-        let doing = Doing::Head(clock.now());
+        let doing = Doing::Head(clock.uptime());
         Self {
             clock,
             state: Mutex::new(Signs { doing, is_http2: false, blocked: None, is_closing: false }),
@@ -243,7 +244,7 @@ impl Pulse {
     fn heard(&self) {
         let mut signs = self.state.lock();
         if matches!(signs.doing, Doing::Idle(_)) && !signs.is_http2 {
-            signs.doing = Doing::Head(self.clock.now());
+            signs.doing = Doing::Head(self.clock.uptime());
         }
     }
 
@@ -251,7 +252,7 @@ impl Pulse {
     fn wrote(&self, is_blocked: bool) {
         let mut signs = self.state.lock();
         match is_blocked {
-            true => _ = signs.blocked.get_or_insert_with(|| self.clock.now()),
+            true => _ = signs.blocked.get_or_insert_with(|| self.clock.uptime()),
             false => {
                 signs.blocked = None;
                 // An answer may be made long before the client has taken it. Of HTTP/2, most that is
@@ -260,7 +261,7 @@ impl Pulse {
                 if let Doing::Idle(since) = &mut signs.doing
                     && is_answer
                 {
-                    *since = self.clock.now();
+                    *since = self.clock.uptime();
                 }
             }
         }
@@ -281,7 +282,7 @@ impl Pulse {
         let mut signs = self.state.lock();
         signs.doing = match signs.doing {
             Doing::Answering(count) if count > 1 => Doing::Answering(count - 1),
-            _ => Doing::Idle(self.clock.now()),
+            _ => Doing::Idle(self.clock.uptime()),
         };
     }
 
@@ -291,7 +292,7 @@ impl Pulse {
     }
 
     /// When the client's time is over, as things are.
-    fn due(&self, limits: &Limits) -> Option<Instant> {
+    fn due(&self, limits: &Limits) -> Option<Duration> {
         let signs = self.state.lock();
         if let Some(since) = signs.blocked {
             return Some(since + LONGEST_BLOCK);

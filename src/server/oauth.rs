@@ -188,7 +188,9 @@ impl From<Error> for Refusal {
         error.log();
         let failure = &error.failures()[0];
         let (status, name) = match failure.code {
-            ErrorCode::Unauthenticated => (StatusCode::BAD_REQUEST, "invalid_grant"),
+            ErrorCode::Unauthenticated | ErrorCode::AccountDeleted => {
+                (StatusCode::BAD_REQUEST, "invalid_grant")
+            }
             code if code.retryable() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
             }

@@ -9,19 +9,19 @@ use futures_util::future::BoxFuture;
 use hyper::rt::{Sleep, Timer};
 use parking_lot::Mutex;
 
-use crate::platform::clock::{Clock, Instant};
+use crate::platform::clock::Clock;
 
 /// A timer by the program's clock.
 pub struct ClockTimer {
     clock: Arc<dyn Clock>,
     /// One moment, told by both: hyper's moments have no date.
-    origin: (Instant, Monotonic),
+    origin: (Duration, Monotonic),
 }
 
 impl ClockTimer {
     #[expect(clippy::disallowed_methods, reason = "only the origin of hyper's moments")]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let origin = (clock.now(), Monotonic::now());
+        let origin = (clock.uptime(), Monotonic::now());
         Self { clock, origin }
     }
 }
@@ -36,8 +36,7 @@ impl Timer for ClockTimer {
     }
 
     fn now(&self) -> Monotonic {
-        let passed = (self.clock.now() - self.origin.0).to_std().unwrap_or_default();
-        self.origin.1 + passed
+        self.origin.1 + self.clock.uptime().saturating_sub(self.origin.0)
     }
 }
 

@@ -147,9 +147,9 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     }
     for (const server of [one, other]) {
       const { answer } = await ask(server, "{ me { id } }", { token: ann.accessToken });
-      assert.deepEqual([answer.data.me, code(answer)], [null, "UNAUTHENTICATED"]);
+      assert.deepEqual([answer.data.me, code(answer)], [null, "ACCOUNT_DELETED"]);
       const bought = await ask(server, REFRESH, { variables: { token: ann.refreshToken } });
-      assert.equal(code(bought.answer), "UNAUTHENTICATED");
+      assert.equal(code(bought.answer), "ACCOUNT_DELETED");
     }
   });
 

@@ -446,3 +446,49 @@ async fn a_store_that_is_open_to_the_world_shows_files_itself() {
     assert!(url.starts_with("https://cdn.example.com/pictures/avatars/"), "{url}");
     assert!(url.ends_with("-512.webp"), "{url}");
 }
+
+#[tokio::test]
+async fn what_the_store_does_not_let_go_is_not_shown_and_not_said_to_be_removed() {
+    on_each_shared_database(async |place| {
+        let bucket = Bucket::start("pictures").await;
+        let settings = [
+            ("FILE_STORE", "s3://pictures/some/where"),
+            ("AWS_ENDPOINT_URL", &*bucket.url()),
+            ("AWS_ACCESS_KEY_ID", Bucket::KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", Bucket::SECRET),
+        ];
+        let one = TestApp::with(place, &settings).await;
+        let two = one.beside(place, &settings).await;
+        let (ann, bob) = (one.signed_in("ann").await, one.signed_in("bob").await);
+        let replaced = ann.upload_picture(200).await["url"].clone();
+        let removed = bob.upload_picture(150).await["url"].clone();
+        assert_eq!(two.file_at(&replaced).await.0, StatusCode::OK);
+        bucket.refuse_deletion(true);
+        let last = ann.upload_picture(100).await["url"].clone();
+        bob.remove_avatar().await;
+        for (app, gone) in
+            [(&one, &replaced), (&two, &replaced), (&one, &removed), (&two, &removed)]
+        {
+            assert_eq!(app.file_at(gone).await.0, StatusCode::NOT_FOUND);
+        }
+        assert_eq!(one.file_at(&last).await.0, StatusCode::OK);
+
+        let deleted = async |caller: &Caller| {
+            let input = json!({ "input": { "password": PASSWORD } });
+            let answer = caller.send(query!("delete_account"), input).await;
+            answer.data("/deleteAccount/avatarRemoved").clone()
+        };
+        assert_eq!(deleted(&ann).await, false);
+        for app in [&one, &two] {
+            assert_eq!(app.file_at(&last).await.0, StatusCode::NOT_FOUND);
+        }
+        assert_eq!(deleted(&bob).await, false, "the one that was removed before is there still");
+        assert_eq!(bucket.names().len(), 9);
+
+        bucket.refuse_deletion(false);
+        one.advance(Duration::from_secs(61)).await;
+        assert!(bucket.names().is_empty(), "{:?}", bucket.names());
+        assert_eq!(one.count("SELECT COUNT(*) FROM avatar_discards").await, 0);
+    })
+    .await;
+}

@@ -86,10 +86,10 @@ async fn nothing_of_it_is_left_and_its_names_are_free() {
             assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {what}")).await, count, "{what}");
         }
         for caller in [&ann, &app.bearing(elsewhere.text("/login/accessToken"))] {
-            assert_eq!(caller.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+            assert_eq!(caller.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
         }
         let refreshed = app.anonymous().refresh(elsewhere.text("/login/refreshToken")).await;
-        assert_eq!(refreshed.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(refreshed.errors(), ["ACCOUNT_DELETED"]);
         let login = app.anonymous().log_in("ann", PASSWORD).await;
         assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
         let contacts = bob.send(query!("contacts"), json!({})).await;
@@ -142,7 +142,7 @@ async fn its_sockets_are_closed_before_it_is_answered_and_elsewhere_soon() {
         other.advance(Duration::from_secs(1)).await;
         assert_eq!(elsewhere.anything().await, told());
         let there = other.bearing(ann.token.as_deref().expect("a token"));
-        assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
     })
     .await;
 }
@@ -175,7 +175,7 @@ async fn what_somebody_does_while_they_are_deleted_is_not_done() {
         let deletions = join_all((0..4).map(|_| delete(&ann, PASSWORD, json!(null)))).await;
         let done = deletions.iter().filter(|answer| answer.errors().is_empty()).count();
         assert_eq!(done, 1);
-        let late = ["ACCOUNT_DELETED", "UNAUTHENTICATED", "INVALID_CREDENTIALS password"];
+        let late = ["ACCOUNT_DELETED", "INVALID_CREDENTIALS password"];
         for answer in deletions.iter().filter(|answer| !answer.errors().is_empty()) {
             assert!(late.contains(&&*answer.errors()[0]), "{:?}", answer.errors());
         }
@@ -206,6 +206,46 @@ async fn streams_over_http_end_too() {
         let (.., body) = stream.await.expect("no panic");
         let told = String::from_utf8(body).expect("text");
         assert!(told.contains("ACCOUNT_DELETED") && !told.contains("NOT_FOUND"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn its_tokens_say_so_on_every_transport() {
+    on_each_database(async |app| {
+        let signup = app.anonymous().sign_up(json!({ "nickname": "ann" })).await;
+        let ann = app.bearing(signup.text("/signup/accessToken"));
+        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+
+        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
+        let told = "The account has been deleted.";
+        let serving = app.serve().await;
+        let mut socket = serving.asks_in(MODERN, ann.token.as_deref()).await;
+        assert_eq!(socket.closed().await, Some((4401, told.to_owned())));
+        let post = |path: &str, kind: &str, body: String| {
+            let token = format!("Bearer {}", ann.token.as_deref().expect("a token"));
+            Request::post(path)
+                .header("content-type", kind)
+                .header("accept", "text/event-stream, application/json")
+                .header("authorization", token)
+                .body(body.into())
+                .expect("a request")
+        };
+        let subscription = json!({ "query": "subscription { avatarChanged { version } }" });
+        let stream = post("/graphql", "application/json", subscription.to_string());
+        let (.., body) = app.request(stream).await;
+        let body = String::from_utf8(body).expect("text");
+        assert!(body.contains("ACCOUNT_DELETED") && !body.contains("SESSION_ENDED"), "{body}");
+
+        let refresh_token = signup.text("/signup/refreshToken");
+        let refreshed = app.anonymous().refresh(refresh_token).await;
+        assert_eq!(refreshed.errors(), ["ACCOUNT_DELETED"]);
+        let form = format!("grant_type=refresh_token&refresh_token={refresh_token}");
+        let oauth = post("/oauth/token", "application/x-www-form-urlencoded", form);
+        let (status, _, body) = app.request(oauth).await;
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(status, 400);
+        assert_eq!(body, json!({ "error": "invalid_grant", "error_description": told }));
     })
     .await;
 }

@@ -8,6 +8,8 @@ use switchboard::platform::jobs::{Turn, take_turn};
 use crate::support::{Place, TestApp, on_each_shared_database};
 
 const JOB: &str = "test";
+/// How often it is due.
+const EACH: Duration = Duration::from_secs(10);
 /// How long a turn may take.
 const TURN: Duration = Duration::from_mins(5);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -19,7 +21,7 @@ async fn two(place: &Place) -> (TestApp, TestApp) {
 }
 
 async fn turn(app: &TestApp) -> Option<Turn> {
-    take_turn(&app.app.platform, JOB).await.expect("the database answers")
+    take_turn(&app.app.platform, JOB, EACH).await.expect("the database answers")
 }
 
 /// Ends a turn so far, with the next one after a wait.
@@ -48,7 +50,8 @@ async fn a_turn_is_one_instances_however_many_want_it_at_once() {
             assert!(turn(&one).await.is_none() && turn(&other).await.is_none(), "it is not due");
             one.clock.advance(MILLISECOND);
         }
-        let another = take_turn(&one.app.platform, "another").await.expect("the database answers");
+        let another =
+            take_turn(&one.app.platform, "another", EACH).await.expect("the database answers");
         assert!(another.is_some(), "each job has turns of its own");
     })
     .await;
@@ -91,6 +94,23 @@ async fn how_far_a_turn_got_is_told_to_the_next() {
         one.clock.advance(TURN);
         let third = turn(&one).await.expect("it must have crashed");
         assert_eq!(third.watermark.as_deref(), Some("half"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_turn_is_due_again_although_the_clock_was_set_back() {
+    on_each_shared_database(async |place| {
+        let (one, other) = two(place).await;
+        let first = turn(&one).await.expect("nobody has it");
+        ends(&one, first, "", EACH).await;
+        one.clock.set_back(Duration::from_hours(1));
+        let second = turn(&other).await.expect("nobody waits for an hour");
+        assert!(turn(&one).await.is_none(), "it has a turn");
+        ends(&other, second, "", EACH).await;
+        assert!(turn(&one).await.is_none(), "it is not due");
+        one.clock.advance(EACH);
+        assert!(turn(&one).await.is_some());
     })
     .await;
 }

@@ -96,7 +96,7 @@ async fn is_signed_in(app: &TestApp, access_token: &str) -> bool {
 /// The same token with another secret in it.
 fn forged(token: &str) -> String {
     let mut bytes = data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).expect("base64");
-    bytes[20] ^= 1;
+    bytes[50] ^= 1;
     data_encoding::BASE64URL_NOPAD.encode(&bytes)
 }
 

@@ -41,16 +41,14 @@ async fn a_refresh_token_buys_the_next_pair_once() {
 }
 
 #[tokio::test]
-async fn the_newest_parent_may_be_repeated_for_ten_seconds() {
+async fn the_newest_parent_may_be_repeated_for_ten_seconds_once_its_successor_is_used() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
-        let second = next(&app.anonymous().refresh(&first).await);
+        let answer = app.anonymous().refresh(&first).await;
+        let second = next(&answer);
+        assert!(is_signed_in(&app.bearing(answer.text("/refreshSession/accessToken"))).await);
         app.advance(Duration::from_secs(10)).await;
-        assert_eq!(
-            next(&app.anonymous().refresh(&first).await),
-            second,
-            "the phone lost the answer"
-        );
+        assert_eq!(next(&app.anonymous().refresh(&first).await), second, "another tab");
         app.advance(Duration::from_millis(1)).await;
         assert_eq!(app.anonymous().refresh(&first).await.errors(), ["UNAUTHENTICATED"]);
         assert_eq!(
@@ -82,11 +80,11 @@ async fn an_invented_token_ends_nothing() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
         let mut bytes = data_encoding::BASE64URL_NOPAD.decode(first.as_bytes()).expect("base64");
-        // The session's id stays as it is, the secret does not.
-        bytes[20] ^= 1;
+        // The ids stay as they are, the secret does not.
+        bytes[50] ^= 1;
         let invented = data_encoding::BASE64URL_NOPAD.encode(&bytes);
         for invented in
-            [invented.as_str(), "", "x", &"x".repeat(86), &"\u{e9}".repeat(43), &first[..85]]
+            [invented.as_str(), "", "x", &"x".repeat(118), &"\u{e9}".repeat(59), &first[..117]]
         {
             assert_eq!(
                 app.anonymous().refresh(invented).await.errors(),

@@ -186,7 +186,8 @@ async fn another_service_verifies_tokens_by_the_published_keys() {
         let me = ann.send(query!("me"), json!({})).await;
         assert_eq!(&claims["sub"], me.data("/me/id"));
         let names: Vec<_> = claims.as_object().expect("an object").keys().collect();
-        assert_eq!(names, ["amr", "exp", "iat", "iss", "jti", "sid", "sub"]);
+        assert_eq!(names, ["amr", "exp", "gen", "iat", "iss", "jti", "sid", "sub"]);
+        assert_eq!(claims["gen"], json!([0, 0]), "a login's");
         let (header, mut said) = decoded(token);
         said["sub"] = json!("usr_00000000000000000000000000");
         let signature = token.rsplit('.').next().expect("a signature");

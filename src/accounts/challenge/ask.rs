@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Asker, Challenge, LIFETIME, Purpose, budgets, hash_of};
+use super::{Asker, Challenge, LIFETIME, Purpose, budgets, hash_of, resend_wait};
 use crate::accounts::Accounts;
 use crate::accounts::entity::challenges::{self, Model};
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub async fn ask(
 ) -> Result<Challenge> {
     let (user, session, now) = (asker.person.id, asker.session, platform.now());
     let open = challenges::open_of(tx, user, session, purpose, now).await?;
-    if let Some(open) = open.as_ref().filter(|open| now < open.resend_at) {
+    if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
         return super::watch::view(platform, tx, open, Some(phone)).await;
     }
     budgets::take_of_address(accounts, platform, tx, asker.address).await?;

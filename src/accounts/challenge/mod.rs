@@ -29,7 +29,7 @@ mod watch;
 pub use answer::{Answerer, answered};
 pub use ask::{ask, code_for, make, renewed, waits_until};
 pub use code::{Code, EnteredCode, Verification};
-pub use resend::{may_go_again, resend};
+pub use resend::{may_go_again, resend, resend_wait};
 pub use watch::{Told, find, tell_codes, visible, watch};
 
 /// How long a code is good.

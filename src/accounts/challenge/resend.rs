@@ -1,13 +1,15 @@
 //! Sending a challenge's code again: another code under the same id. The tries are counted on.
 
-use super::{Challenge, budgets, code_for, renewed};
+use std::time::Duration;
+
+use super::{Challenge, LIFETIME, budgets, code_for, renewed};
 use crate::accounts::entity::challenges::{self, Model};
 use crate::accounts::locked::{self, Locked};
 use crate::accounts::{Accounts, Client};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::messages;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, is_ahead};
 
 const FIELD: &str = "challengeId";
 
@@ -64,8 +66,19 @@ pub fn may_go_again(row: &Model, now: Instant) -> Result<()> {
         let is_over = Failure::new(ErrorCode::CodeExpired, "The code's time is over. Begin anew.");
         return Err(is_over.at(FIELD).into());
     }
-    match (row.resend_at - now).to_std() {
-        Ok(wait) if !wait.is_zero() => Err(Error::rate_limited(wait)),
-        _ => Ok(()),
+    match resend_wait(row, now) {
+        Some(wait) => Err(Error::rate_limited(wait)),
+        None => Ok(()),
     }
+}
+
+/// How long no other code is sent. None: one may be. Nor is there a wait for a code that was sent in the future: the
+/// clock was set back since.
+pub fn resend_wait(row: &Model, now: Instant) -> Option<Duration> {
+    // One that may not be resent at all is good until then.
+    let may_ever = row.resend_at < row.expires_at;
+    if may_ever && is_ahead(now, row.expires_at - LIFETIME) {
+        return None;
+    }
+    (row.resend_at - now).to_std().ok().filter(|wait| !wait.is_zero())
 }

@@ -1,4 +1,4 @@
-//! Sessions: one login of one user, with the hash of its newest refresh token and of that one's parent.
+//! Sessions: one login of one user, with the hashes of its newest refresh tokens and of their parent.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
 
-use crate::ids::{SessionId, UserId};
+use crate::ids::{Rotation, SessionId, UserId};
 use crate::platform::clock::Instant;
 use crate::platform::database::Work;
-use crate::platform::vault::Hash;
+use crate::platform::vault::{HASH_LEN, Hash, same};
 
 /// A session that was not refreshed for so long is over.
 pub const IDLE: Duration = Duration::from_hours(30 * 24);
@@ -28,8 +28,16 @@ pub struct Model {
     pub user_id: UserId,
     pub user_agent: Option<String>,
     pub ip_address: Option<String>,
-    pub refresh_hash: Vec<u8>,
+    /// How many times it was refreshed.
+    pub generation: i32,
+    /// The hashes of the newest generation's refresh tokens, in the order of their issues.
+    pub refresh_hashes: Vec<u8>,
+    /// The hash of the refresh token that they were issued for. None after a login.
     pub parent_hash: Option<Vec<u8>>,
+    /// The issue of the newest generation that was used first. None: nothing of it was used.
+    pub chosen: Option<i32>,
+    /// Earlier generations of several issues, with the one that was chosen of each.
+    pub forks: Vec<u8>,
     /// Whether a code by SMS was answered too when it was opened.
     pub second_factor: bool,
     pub created_at: Instant,
@@ -47,6 +55,23 @@ impl Model {
     /// When it is over, if nothing ends it before and it is not refreshed.
     pub fn expires_at(&self) -> Instant {
         (self.last_used_at + IDLE).min(self.created_at + AT_MOST)
+    }
+
+    /// How many refresh tokens the newest generation has.
+    pub fn issues(&self) -> i32 {
+        i32::try_from(self.refresh_hashes.len() / HASH_LEN).unwrap_or(i32::MAX)
+    }
+
+    /// The hash of one of the newest generation's refresh tokens.
+    pub fn hash_of(&self, issue: i32) -> Option<&[u8]> {
+        self.refresh_hashes.chunks_exact(HASH_LEN).nth(usize::try_from(issue).ok()?)
+    }
+
+    /// Whether it is the hash of one of the newest generation's refresh tokens, or of their parent.
+    pub fn knows(&self, hash: &Hash) -> bool {
+        let mut newest = self.refresh_hashes.chunks_exact(HASH_LEN);
+        let is_parent = self.parent_hash.as_ref().is_some_and(|parent| same(parent, hash));
+        is_parent || newest.any(|it| same(it, hash))
     }
 }
 
@@ -83,28 +108,66 @@ pub async fn owned_by(
         .await
 }
 
-/// Puts the successor in the token's place. False when somebody else did so first.
+/// The session is not over, and no refresh token of it was issued since the row was read.
+fn is_unchanged(session: &Model) -> Condition {
+    Condition::all()
+        .add(Column::Id.eq(session.id))
+        .add(Column::Generation.eq(session.generation))
+        .add(Column::RefreshHashes.eq(session.refresh_hashes.clone()))
+        .add(Column::EndedAt.is_null())
+}
+
+/// Begins the next generation with the successor of a token, which is chosen by that. `forks` are those of the
+/// session with the token's generation. False when somebody else was faster.
 pub async fn rotate(
     tx: &Work,
-    id: SessionId,
-    token: &Hash,
-    successor: &Hash,
+    session: &Model,
+    (token, issue): (&Hash, i32),
+    (successor, forks): (&Hash, Vec<u8>),
     now: Instant,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel {
-        refresh_hash: Set(successor.to_vec()),
+        generation: Set(session.generation + 1),
+        refresh_hashes: Set(successor.to_vec()),
         parent_hash: Set(Some(token.to_vec())),
+        chosen: Set(None),
+        forks: Set(forks),
         last_used_at: Set(now),
         ..Default::default()
     };
-    let updated = Entity::update_many()
+    let is_next = Condition::any().add(Column::Chosen.is_null()).add(Column::Chosen.eq(issue));
+    let rotated = Entity::update_many().set(change).filter(is_unchanged(session)).filter(is_next);
+    Ok(rotated.exec(tx).await?.rows_affected == 1)
+}
+
+/// Answers the parent of the newest generation again, now with these hashes of its successors. False when
+/// somebody else was faster, or one of them was used.
+pub async fn answer_again(
+    tx: &Work,
+    session: &Model,
+    hashes: Vec<u8>,
+    now: Instant,
+) -> Result<bool, DbErr> {
+    let change =
+        ActiveModel { refresh_hashes: Set(hashes), last_used_at: Set(now), ..Default::default() };
+    let again = Entity::update_many().set(change).filter(is_unchanged(session));
+    Ok(again.filter(Column::Chosen.is_null()).exec(tx).await?.rows_affected == 1)
+}
+
+/// Chooses an issue of the newest generation. False when another one was chosen, or there is a newer generation.
+pub async fn choose(
+    db: &impl ConnectionTrait,
+    id: SessionId,
+    token: Rotation,
+) -> Result<bool, DbErr> {
+    let change = ActiveModel { chosen: Set(Some(token.issue)), ..Default::default() };
+    let chosen = Entity::update_many()
         .set(change)
         .filter(Column::Id.eq(id))
-        .filter(Column::RefreshHash.eq(token.to_vec()))
-        .filter(Column::EndedAt.is_null())
-        .exec(tx)
-        .await?;
-    Ok(updated.rows_affected == 1)
+        .filter(Column::Generation.eq(token.generation))
+        .filter(Column::Chosen.is_null())
+        .filter(Column::EndedAt.is_null());
+    Ok(chosen.exec(db).await?.rows_affected == 1)
 }
 
 /// Ends one session of a user. False when there is no such session that is not over.

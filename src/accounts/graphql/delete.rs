@@ -30,7 +30,8 @@ pub struct DeletedAccount {
     id: ID,
     /// When it was deleted.
     deleted_at: DateTime,
-    /// Whether an avatar went with it.
+    /// Whether there was an avatar whose files are gone. False: there was none, or the store did not let them go yet;
+    /// they are removed as soon as it does, and not shown until then.
     avatar_removed: bool,
     /// How many contacts went with it.
     contacts_removed: i32,

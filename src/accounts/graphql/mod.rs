@@ -167,7 +167,8 @@ pub struct AuthTokens {
     token_type: String,
     /// How long the access token is good, in seconds.
     expires_in: i32,
-    /// Buys the next pair with `refreshSession`, once. Keep it where other programs cannot read it.
+    /// Buys the next pair with `refreshSession`. The one before it may be repeated as long as nothing of this pair was
+    /// used; an older one ends the session. Keep it where other programs cannot read it.
     refresh_token: String,
     /// You.
     user: Option<User>,
@@ -334,8 +335,8 @@ impl AccountMutation {
         .await
     }
 
-    /// The next tokens. A refresh token is used once; only the newest may be repeated, for 10 seconds, by
-    /// a client that lost the answer. Using an older one ends the session.
+    /// The next tokens. A client that lost the answer sends the same refresh token again, as long as no token of an
+    /// answer was used; within 10 seconds it gets the same refresh token. Using an older one ends the session.
     async fn refresh_session(
         &self,
         ctx: &Context<'_>,

@@ -20,6 +20,7 @@ use crate::config::{Config, LookupSource};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::clock::is_waiting;
 use crate::platform::outbound::{Bounds, Outbound};
 use crate::platform::phone::{Facts, PhoneNumber, Reason, Region};
 use crate::platform::throttle::{Limit, Throttle};
@@ -118,11 +119,10 @@ impl Lookups {
     /// INVALID_PHONE_NUMBER on `phone`; LOOKUP_UNAVAILABLE; RATE_LIMITED when the service would have to be
     /// asked once too often for this user.
     pub async fn check(&self, user: UserId, phone: &PhoneNumber) -> Result<()> {
-        let now = self.platform.now();
         let lookup = match kept(&self.platform, &*self.service, phone).await? {
             Some(lookup) => lookup,
             None => {
-                self.limit.attempt(now, &user)?;
+                self.limit.attempt(self.platform.uptime(), &user)?;
                 self.ask(phone).await?
             }
         };
@@ -172,8 +172,10 @@ async fn kept(
     phone: &PhoneNumber,
 ) -> Result<Option<Model>> {
     let kept = entity::of_phone(platform.database.reads(), phone).await?;
+    let now = platform.now();
     Ok(kept.filter(|lookup| {
-        lookup.source == service.name() && platform.now() < lookup.checked_at + holds(lookup)
+        let holds = is_waiting(now, lookup.checked_at + holds(lookup), holds(lookup));
+        lookup.source == service.name() && holds
     }))
 }
 

@@ -1,10 +1,12 @@
 //! How gateways do, as all instances have seen it: when the next message may go, and whether it rests.
 
+use std::time::Duration;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ExprTrait, QuerySelect};
 
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, MAX_SKEW};
 use crate::platform::database::Work;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -77,12 +79,21 @@ pub async fn book(tx: &Work, seen: &Model, free_at: Instant) -> Result<bool, DbE
     Ok(booked.rows_affected == 1)
 }
 
-/// Has one try whether it goes on, until a moment, unless another does.
-pub async fn try_until(tx: &Work, name: &str, now: Instant, until: Instant) -> Result<bool, DbErr> {
+/// Has one try whether it goes on, until a moment, unless another does, which takes no longer than `longest`.
+pub async fn try_until(
+    tx: &Work,
+    name: &str,
+    (now, longest): (Instant, Duration),
+    until: Instant,
+) -> Result<bool, DbErr> {
+    let nobody_tries = Column::TryingUntil
+        .is_null()
+        .or(Column::TryingUntil.lte(now))
+        .or(Column::TryingUntil.gt(now + longest + MAX_SKEW));
     let tried = Entity::update_many()
         .col_expr(Column::TryingUntil, Expr::value(until))
         .filter(Column::Name.eq(name))
-        .filter(Column::TryingUntil.is_null().or(Column::TryingUntil.lte(now)))
+        .filter(nobody_tries)
         .exec(tx)
         .await?;
     Ok(tried.rows_affected == 1)

@@ -130,6 +130,22 @@ pub async fn sent_since(db: &impl ConnectionTrait, moment: Instant) -> Result<i6
     Ok(sum.flatten().unwrap_or(0))
 }
 
+/// Whether any came to a status after one moment and before another.
+pub async fn has_any_to(
+    db: &impl ConnectionTrait,
+    status: Status,
+    after: Instant,
+    before: Instant,
+) -> Result<bool, DbErr> {
+    let some = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ToStatus.eq(status))
+        .filter(Column::MovedAt.gt(after))
+        .filter(Column::MovedAt.lt(before));
+    Ok(some.into_tuple::<Uuid>().one(db).await?.is_some())
+}
+
 /// Adds so many rows up to a moment into one for each way. Two instances that do so at once add up different
 /// rows, so the sum of all stays what it is. Answers how many there were.
 pub async fn fold(tx: &Work, platform: &Platform, until: Instant, most: u64) -> Result<u64, DbErr> {

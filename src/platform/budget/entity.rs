@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, Condition, ExprTrait, QuerySelect};
 
-use crate::platform::clock::Instant;
+use crate::platform::clock::{Instant, MAX_SKEW};
 use crate::platform::database::{Work, pad_to_pow2};
 
 /// The most that is dropped at once.
@@ -24,7 +24,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Uses one more. With `most`, only while fewer are used. Answers whether it was.
+/// Uses one more, in a window that lasts until `end` if it begins now. With `most`, only while fewer are used. Answers
+/// whether it was.
 pub async fn count(
     tx: &Work,
     key: &str,
@@ -33,7 +34,8 @@ pub async fn count(
     end: Instant,
 ) -> Result<bool, DbErr> {
     let of_row = |column| Expr::col((Entity, column));
-    let is_over = || of_row(Column::EndsAt).lte(now);
+    // A window that ends later than one that begins now began before the clock was set back.
+    let is_over = || of_row(Column::EndsAt).lte(now).or(of_row(Column::EndsAt).gt(end + MAX_SKEW));
     let or_anew =
         |anew: Expr, else_: Expr| CaseStatement::new().case(is_over(), anew).finally(else_);
     let mut existing = OnConflict::column(Column::Key);

@@ -4,7 +4,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::Platform;
-use super::clock::Instant;
+use super::clock::{Instant, is_waiting};
 use super::jobs::take_turn;
 use super::throttle::Limit;
 use super::vault::Purpose;
@@ -67,7 +67,8 @@ impl Budget {
         subject: &[u8],
     ) -> Result<()> {
         let row = entity::by_key(db, &self.key(platform, subject)).await?;
-        let used = row.filter(|row| row.ends_at > platform.now()).map_or(0, |row| row.used);
+        let is_running = |ends_at| is_waiting(platform.now(), ends_at, self.limit.window);
+        let used = row.filter(|row| is_running(row.ends_at)).map_or(0, |row| row.used);
         if i64::from(used) < i64::from(self.limit.attempts) {
             return Ok(());
         }
@@ -93,7 +94,8 @@ impl Budget {
     ) -> Result<Error> {
         let now = platform.now();
         let row = entity::by_key(db, &self.key(platform, subject)).await?;
-        let ends_at = row.map_or(now + self.limit.window, |row| row.ends_at);
+        let latest = now + self.limit.window;
+        let ends_at = row.map_or(latest, |row| row.ends_at.min(latest));
         Ok(Error::rate_limited((ends_at - now).to_std().unwrap_or_default()))
     }
 
@@ -110,7 +112,7 @@ impl Budget {
 /// # Errors
 /// Those of the database.
 pub async fn sweep(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, SWEEP).await? else { return Ok(None) };
+    let Some(turn) = take_turn(platform, SWEEP, SWEEP_EACH).await? else { return Ok(None) };
     let now = platform.now();
     loop {
         let tx = platform.database.begin_within(BATCH_LIMIT).await?;

@@ -55,14 +55,14 @@ pub async fn carry(platform: &Platform, ended: &CancellationToken) {
     let me = HEXLOWER.encode(&platform.random::<8>());
     let mut carrier =
         Carrier { platform, others, me: me.into(), channel: None, failures: 0, is_lost: false };
-    let mut read_again = platform.now();
+    let mut read_again = platform.uptime();
     loop {
         let Err(trouble) = carrier.until_lost(ended).await else { return };
         carrier.failures += 1;
         // Nobody tells what happens elsewhere: it is looked for.
-        if platform.now() >= read_again {
+        if platform.uptime() >= read_again {
             platform.events.publish_all();
-            read_again = platform.now() + READ_AGAIN_AFTER;
+            read_again = platform.uptime() + READ_AGAIN_AFTER;
         }
         if !carrier.is_lost {
             carrier.is_lost = true;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Platform;
-use super::clock::Instant;
+use super::clock::{Instant, is_waiting};
 use super::database::Work;
 use super::events::Listener;
 use crate::error::Result;
@@ -128,19 +128,23 @@ pub struct Turn {
     pub watermark: Option<String>,
 }
 
-/// Takes the turn of a job, if it is due and no other instance has it.
+/// Takes the turn of a job, if it is due and no other instance has it. It is due again `each` time later, at most.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn take_turn(platform: &Platform, name: &'static str) -> Result<Option<Turn>> {
-    let now = platform.now();
+pub async fn take_turn(
+    platform: &Platform,
+    name: &'static str,
+    each: Duration,
+) -> Result<Option<Turn>> {
+    let (now, longest) = (platform.now(), each.max(TURN));
     match entity::by_name(platform.database.reads(), name).await? {
-        Some(job) if job.due_at > now => return Ok(None),
+        Some(job) if is_waiting(now, job.due_at, longest) => return Ok(None),
         _ => {}
     }
     let until = now + TURN;
     let tx = platform.database.begin().await?;
-    let taken = entity::take(&tx, name, now, until).await?;
+    let taken = entity::take(&tx, name, (now, longest), until).await?;
     tx.commit().await?;
     Ok(taken.map(|watermark| Turn { name, until, watermark }))
 }

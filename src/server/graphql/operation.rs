@@ -122,11 +122,13 @@ impl Endpoint {
 
     /// The caller as they are now: the session may be over, the role another one.
     pub async fn still(&self, caller: Caller) -> Caller {
-        let Caller::SignedIn(Viewer { user, session, .. }) = caller else { return caller };
-        match still_signed_in(&self.app.accounts, &self.app.platform, user, session).await {
+        let Caller::SignedIn(viewer) = caller else { return caller };
+        let Viewer { user, session, rotation, .. } = viewer;
+        let (accounts, platform) = (&self.app.accounts, &self.app.platform);
+        match still_signed_in(accounts, platform, user, session, rotation).await {
             Ok(who) => {
                 let is_admin = who.role == Role::Admin;
-                Caller::SignedIn(Viewer { user, session, is_admin })
+                Caller::SignedIn(Viewer { is_admin, ..viewer })
             }
             Err(error) => Caller::Refused(error),
         }

@@ -152,7 +152,7 @@ fn require_preflight(headers: &HeaderMap) -> Result<(), Refusal> {
 fn not_let_in(error: &Error) -> Refusal {
     let failure = error.failures()[0].clone();
     match failure.code {
-        ErrorCode::Unauthenticated => Refusal::unauthenticated(failure),
+        ErrorCode::Unauthenticated | ErrorCode::AccountDeleted => Refusal::unauthenticated(failure),
         _ => Refusal::because(StatusCode::SERVICE_UNAVAILABLE, failure),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::hmac;
@@ -27,6 +28,7 @@ pub struct Bucket {
 struct Kept {
     files: Mutex<BTreeMap<String, (HeaderMap, Bytes)>>,
     unsigned: Mutex<usize>,
+    refuses_deletion: AtomicBool,
 }
 
 impl Bucket {
@@ -65,6 +67,11 @@ impl Bucket {
         self.kept.files.lock().expect("not poisoned")[name].0.clone()
     }
 
+    /// Refuses to delete anything from now on, or does so no longer.
+    pub fn refuse_deletion(&self, refuses: bool) {
+        self.kept.refuses_deletion.store(refuses, Ordering::Relaxed);
+    }
+
     /// How many requests were refused.
     pub fn unsigned(&self) -> usize {
         *self.kept.unsigned.lock().expect("not poisoned")
@@ -81,6 +88,11 @@ async fn answer(
         *kept.unsigned.lock().expect("not poisoned") += 1;
         return (StatusCode::FORBIDDEN, "<Error><Code>SignatureDoesNotMatch</Code></Error>")
             .into_response();
+    }
+    let is_deletion = parts.method == Method::DELETE
+        || parts.uri.query().is_some_and(|query| query.starts_with("delete"));
+    if is_deletion && kept.refuses_deletion.load(Ordering::Relaxed) {
+        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
     }
     let mut files = kept.files.lock().expect("not poisoned");
     let Some(path) = parts.uri.path().strip_prefix(&*prefix) else {

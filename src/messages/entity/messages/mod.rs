@@ -17,9 +17,11 @@ use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
 mod forget;
+mod later;
 mod search;
 
 pub use forget::{cancel, codes_to, forget};
+pub use later::{Latest, bring_forward, is_any_later};
 pub use search::{Wanted, clear_bodies, page, retry_one, retry_some, retryable, statuses};
 
 /// A message.

@@ -181,7 +181,8 @@ impl Conversation {
         if let Caller::Refused(error) = &asker.caller {
             let failure = &error.failures()[0];
             let code = match (failure.code, failure.reason) {
-                (ErrorCode::Unauthenticated, Some(SESSION_ENDED)) => 4401,
+                (ErrorCode::AccountDeleted, _)
+                | (ErrorCode::Unauthenticated, Some(SESSION_ENDED)) => 4401,
                 (ErrorCode::Unauthenticated, _) => 4403,
                 _ => 1013,
             };
