@@ -67,7 +67,7 @@ enum Row {
     P8(p8::Options),
     /// PostgreSQL that goes silent, crashes or becomes read-only under load.
     R3(r3::Options),
-    /// A full disk under SQLite.
+    /// A full disk under SQLite, and a clock that is set back.
     R11(r11::Options),
     /// Hostile documents over every transport.
     R8(r8::Options),

@@ -1,7 +1,8 @@
-//! R11: the disk is full, then free again: what was acknowledged is there after a restart. On SQLite.
+//! R11: the disk is full, then free again, and what was acknowledged is there after a restart; and the clock is set
+//! back, and SMS go on. On SQLite.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::clock::{now, sleep, within};
+use crate::gateway::Gateway;
 use crate::http::{Connection, get, graphql};
 use crate::people::PASSWORD;
 use crate::report::{circumstances, row, table};
@@ -53,12 +55,52 @@ pub async fn run(server: &Path, options: Options) -> Result<()> {
         rows.push(fill(server, failures).await?);
     }
     table(&rows);
+    set_clock_back(server).await
+}
+
+/// Signs people up by phone before and after the clock is set back, as `libfaketime` does for one process.
+async fn set_clock_back(server: &Path) -> Result<()> {
+    let library = ["x86_64", "aarch64"]
+        .map(|cpu| PathBuf::from(format!("/usr/lib/{cpu}-linux-gnu/faketime/libfaketime.so.1")));
+    let Some(library) = library.iter().find(|path| path.exists()) else {
+        println!("The clock was not set back: Debian's package faketime is not installed.");
+        return Ok(());
+    };
+    let (folder, gateway) = (tempfile::tempdir()?, Gateway::start().await?);
+    let shift = folder.path().join("shift");
+    std::fs::write(&shift, "+0")?;
+    let settings = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", shift.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("SMS_GATEWAY", "http".to_owned()),
+        ("SMS_HTTP_URL", gateway.url.clone()),
+        ("SMS_HTTP_ID_PATH", "id".to_owned()),
+    ];
+    let serving = Serving::start(server, &folder, &settings).await?;
+    let mut connection = Connection::open(serving.address).await?;
+    let mut rows = vec![row([&"the clock", &"from sign-up to the code at the gateway"])];
+    for (number, (name, shift_by)) in
+        [("right", "+0"), ("an hour back", "-1h"), ("a day back", "-1d"), ("right again", "+0")]
+            .into_iter()
+            .enumerate()
+    {
+        std::fs::write(&shift, shift_by)?;
+        let phone = format!("+3161234567{number}");
+        let input = json!({ "phone": phone, "password": PASSWORD });
+        let began = now();
+        connection.ask(SIGNUP, &json!({ "input": input }), None).await?;
+        gateway.code(&phone, 0).await.with_context(|| format!("no SMS with the clock {name}"))?;
+        rows.push(row([&name, &format!("{:.2} s", (now() - began).as_secs_f64())]));
+    }
+    table(&rows);
     Ok(())
 }
 
 async fn fill(server: &Path, failures: usize) -> Result<Vec<String>> {
     let folder = tempfile::tempdir()?;
-    let mut serving = Serving::start(server, &folder).await?;
+    let mut serving = Serving::start(server, &folder, &[]).await?;
     let mut connection = Connection::open(serving.address).await?;
     let (mut nicknames, mut rounds) = (Vec::new(), Vec::new());
     let mut number = 0;
@@ -101,7 +143,7 @@ async fn fill(server: &Path, failures: usize) -> Result<Vec<String>> {
     drop(connection);
     serving.end().await?;
 
-    let serving = Serving::start(server, &folder).await?;
+    let serving = Serving::start(server, &folder, &[]).await?;
     let mut connection = Connection::open(serving.address).await?;
     for number in &nicknames {
         let input = json!({ "identifier": format!("player{number}"), "password": PASSWORD });
@@ -171,7 +213,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn start(server: &Path, folder: &TempDir) -> Result<Self> {
+    async fn start(server: &Path, folder: &TempDir, settings: &[(&str, String)]) -> Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", r#"trap '' XFSZ; exec "$0""#])
             .arg(server)
@@ -179,6 +221,7 @@ impl Serving {
             .env_clear()
             .env("LISTEN", "127.0.0.1:0")
             .env("LIMITS_SCALE", "1000000")
+            .envs(settings.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(files.folder(), good);
         files.reserve(1 << 20).expect("room");
         assert_eq!(std::fs::read_dir(&good).expect("listed").count(), 0, "nothing is left");
-        let problem = TempFiles::open(&[blocked.clone()]).expect_err("none");
+        let problem = TempFiles::open(std::slice::from_ref(&blocked)).expect_err("none");
         assert!(problem.contains(&blocked.display().to_string()), "{problem}");
     }
 

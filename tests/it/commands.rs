@@ -354,7 +354,12 @@ async fn check_tries_every_dependency_and_changes_no_table() {
     let unreachable =
         [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("DATABASE_ACQUIRE_SECONDS", "1")];
     let said = bad(run(folder.path(), &unreachable, &["check"]));
-    assert!(said.contains("connection"), "{said}");
+    assert!(
+        said.contains("switchboard: DATABASE_URL: 127.0.0.1:1: connection refused\n"),
+        "{said}"
+    );
+    let refused = bad(run(folder.path(), &unreachable, &["serve"]));
+    assert_eq!(refused, "switchboard: DATABASE_URL: 127.0.0.1:1: connection refused\n");
     let lookup =
         [("MESSAGEBIRD_ACCESS_KEY", "live_key"), ("MESSAGEBIRD_BASE_URL", "http://127.0.0.1:1")];
     let said = bad(run(folder.path(), &lookup, &["check"]));
@@ -362,6 +367,11 @@ async fn check_tries_every_dependency_and_changes_no_table() {
         said.contains("lookup: MessageBird at http://127.0.0.1:1:") && !said.contains("live_key"),
         "{said}"
     );
+
+    let all = [&unreachable[..], &lookup, &[("REDIS_URL", "redis://127.0.0.1:1")]].concat();
+    let said = bad(run(folder.path(), &all, &["check"]));
+    let told: Vec<&str> = said.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(told, ["DATABASE_URL", "REDIS_URL", "lookup"], "{said}");
 
     let nobody = [("REDIS_URL", "redis://:s3cret@127.0.0.1:1")];
     let said = bad(run(folder.path(), &nobody, &["check"]));

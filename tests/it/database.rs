@@ -41,6 +41,21 @@ async fn a_database_ahead_of_this_binary_is_served() {
 }
 
 #[tokio::test]
+async fn a_database_of_an_unreleased_version_is_refused() {
+    on_each_shared_database(async |place| {
+        let app = TestApp::new(place).await;
+        app.sql("UPDATE seaql_migrations SET version = 'm0001_people' WHERE version LIKE 'm0001%'")
+            .await
+            .expect("as it was called once");
+        let mut lock = app.app.platform.database.migration_lock().await.expect("locked");
+        let refused = lock.migrate().await.expect_err("refused");
+        assert!(refused.cause().expect("a cause").contains("Delete it"), "{}", refused.describe());
+        lock.release().await.expect("released");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_change_that_fails_leaves_nothing_behind() {
     on_each_shared_database(async |place| {
         let connection = sea_orm::Database::connect(place.url().replace(".db", ".db?mode=rwc"))
@@ -96,7 +111,7 @@ async fn a_deleted_user_is_nobody() {
         let ann = app.signed_in("ann").await;
         app.sql("UPDATE users SET deleted_at = created_at").await.expect("deleted");
         app.advance(std::time::Duration::from_secs(5)).await;
-        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
         let login = app.anonymous().log_in("ann", crate::support::PASSWORD).await;
         assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
     })

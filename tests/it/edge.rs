@@ -232,13 +232,13 @@ async fn without_the_database_it_is_unavailable_and_lives() {
         let ann = app.signed_in("ann").await;
         let (status, ready) = app.get("/health/ready").await;
         assert_eq!((status.as_u16(), &ready["status"]), (200, &json!("success")));
-        app.app.platform.database.reads().close();
+        app.app.platform.database.close();
         let answer = ann.send(query!("contacts"), json!({})).await;
         assert_eq!(answer.errors(), ["SERVICE_UNAVAILABLE"]);
         assert_eq!(answer.extension("retryable"), true);
         let (status, ready) = app.get("/health/ready").await;
         assert_eq!(status, 503);
-        assert_eq!(ready, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach." }));
+        assert_eq!(ready, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach. Try again." }));
         assert_eq!(app.get("/health/live").await, (StatusCode::OK, json!({ "status": "success", "data": null })));
     })
     .await;

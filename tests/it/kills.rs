@@ -165,7 +165,7 @@ async fn a_deletion_that_is_killed_is_whole_or_never_was() {
             assert_eq!(stage.app.count(deleted).await, gone);
             stage.app.advance(std::time::Duration::from_secs(2)).await;
             let me = ann.send(query!("me"), json!({})).await;
-            assert_eq!(me.errors(), ["UNAUTHENTICATED"]);
+            assert_eq!(me.errors(), ["ACCOUNT_DELETED"]);
             let login = stage.app.anonymous().log_in("ann", PASSWORD).await;
             assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
             for table in ["credentials", "sessions", "contacts", "avatars"] {

@@ -183,7 +183,7 @@ async fn a_pooler_that_changes_servers_mixes_no_answers() {
         let app = TestApp::with(place, &settings).await;
         let other = app.beside(place, &settings).await;
         let client = async |number: usize| {
-            let on = if number % 2 == 0 { &app } else { &other };
+            let on = if number.is_multiple_of(2) { &app } else { &other };
             let nickname = format!("player{number:02}");
             let caller = on.signed_in(&nickname).await;
             for round in 0..10 {

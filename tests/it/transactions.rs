@@ -257,7 +257,7 @@ async fn a_connection_that_is_in_a_transaction_is_not_used_for_another() {
 async fn a_longer_limit_is_the_servers_too() {
     on_each_shared_database(async |place| {
         let database = with_table(place).await;
-        let limit = std::time::Duration::from_secs(60);
+        let limit = std::time::Duration::from_mins(1);
         let work: Work = database.begin_within(limit).await.expect("begun");
         if work.get_database_backend() == DbBackend::Postgres {
             let sql = "SELECT current_setting('statement_timeout')";

@@ -151,6 +151,14 @@ impl Database {
         }
     }
 
+    /// Closes every connection: who asks afterwards is refused.
+    pub fn close(&self) {
+        self.reads.close();
+        self.writes.close();
+        self.transactions.close();
+        self.readiness.close();
+    }
+
     /// Whether a transaction may or may not have been committed since the last call, as its connection was lost.
     pub fn take_doubtful_commit(&self) -> bool {
         self.shared.health.take_doubtful_commit()

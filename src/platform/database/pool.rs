@@ -36,6 +36,18 @@ impl Shared {
         Self { target, generation: AtomicU64::new(0), health: WriteHealth::default() }
     }
 
+    /// Whether a connection may go on after a failure. SQLite rolls back by itself on many errors, and its state is
+    /// known only after a constraint or a lock that was not to be had. In memory the connection is the data: it stays
+    /// as long as a rollback can tell its state.
+    pub fn is_usable_after(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Constraint | Kind::Busy => true,
+            Kind::Refused => !matches!(self.target, Target::SqliteFile(_)),
+            Kind::Storage => matches!(self.target, Target::Postgres { .. }),
+            Kind::Disconnected => false,
+        }
+    }
+
     /// Has every connection closed that was made before now, instead of used once more.
     pub fn discard_connections(&self) {
         // SQLite in memory is its connection.
@@ -83,25 +95,27 @@ impl managed::Manager for Connector {
         if pooled.generation != self.shared.generation.load(Ordering::Relaxed) {
             return Err(RecycleError::message("its server is gone"));
         }
-        match &mut pooled.connection {
+        let is_alive = match &mut pooled.connection {
             Connection::Postgres { .. } if !pooled.is_clean => {
                 return Err(RecycleError::message("its last statement was abandoned"));
             }
-            // SQLite finishes an abandoned statement by itself.
-            Connection::Sqlite(_) if pooled.is_clean => return Ok(()),
-            Connection::Postgres { .. } if metrics.last_used() < PING_AFTER_IDLE => return Ok(()),
-            _ => {}
-        }
-        match within(PING_TIMEOUT, pooled.connection.ping()).await {
-            Some(Ok(())) => {
-                pooled.is_clean = true;
-                Ok(())
+            Connection::Postgres { .. } if metrics.last_used() < PING_AFTER_IDLE => true,
+            postgres @ Connection::Postgres { .. } => {
+                matches!(within(PING_TIMEOUT, Box::pin(postgres.ping())).await, Some(Ok(())))
             }
-            _ => {
-                self.shared.discard_connections();
-                Err(RecycleError::message("it does not answer"))
-            }
+            Connection::Sqlite(_) if pooled.is_clean => true,
+            // It has finished what was abandoned by now, which may have begun a transaction or failed to end one.
+            sqlite @ Connection::Sqlite(_) => match Box::pin(sqlite.command("ROLLBACK")).await {
+                Ok(_) => true,
+                Err(error) => StatementError::from(error).kind() == Kind::Refused,
+            },
+        };
+        pooled.is_clean = is_alive;
+        if is_alive {
+            return Ok(());
         }
+        self.shared.discard_connections();
+        Err(RecycleError::message("it does not answer"))
     }
 }
 
@@ -189,14 +203,4 @@ pub async fn run<T>(
     };
     pooled.is_clean = true;
     Ok(done)
-}
-
-/// Whether a connection may go on after a failure. SQLite rolls back by itself on many errors, and its state is
-/// known only after a constraint or a lock that was not to be had.
-pub fn is_usable_after(connection: &Connection, kind: Kind) -> bool {
-    match kind {
-        Kind::Constraint | Kind::Busy => true,
-        Kind::Refused | Kind::Storage => matches!(connection, Connection::Postgres { .. }),
-        Kind::Disconnected => false,
-    }
 }

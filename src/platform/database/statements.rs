@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, sqlx};
 
 use super::connection::Connection;
-use super::pool::{self, Pool, discard, is_usable_after};
+use super::pool::{self, Pool, discard};
 use super::statement_error::Kind;
 use super::work::{Begin, Work};
 
@@ -30,8 +30,7 @@ impl StatementPool {
         Self { pool, begin, purpose }
     }
 
-    /// Closes every connection: who asks afterwards is refused.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.pool.close();
     }
 
@@ -75,7 +74,7 @@ impl StatementPool {
         if is_write {
             shared.health.record_failure(kind);
         }
-        if is_usable_after(&acquired.connection, kind) {
+        if shared.is_usable_after(kind) {
             acquired.is_clean = true;
         } else {
             if kind == Kind::Disconnected {

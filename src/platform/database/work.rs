@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, sqlx,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::connect::server_limit;
 use super::connection::Connection;
-use super::pool::{self, Acquired, Pool, discard, is_usable_after};
+use super::pool::{self, Acquired, Pool, discard};
 use super::statement_error::Kind;
 use crate::error::Result;
 
@@ -59,7 +59,7 @@ pub struct Work {
 struct Inner {
     /// None once it is lost.
     acquired: Option<Acquired>,
-    /// PostgreSQL refuses everything until it is rolled back to a savepoint.
+    /// A statement failed. Nothing but a rollback to a savepoint is possible.
     is_aborted: bool,
     savepoints: u32,
 }
@@ -80,12 +80,15 @@ impl Work {
             });
             let Err(failure) = beginning.await else { break Ok(Self::on(acquired, begin)) };
             let kind = failure.kind();
-            if is_usable_after(&acquired.connection, kind) {
-                acquired.is_clean = true;
-                drop(acquired);
-                return Err(failure.into_db_err());
+            let is_usable = shared.is_usable_after(kind);
+            match (is_usable, kind) {
+                (true, Kind::Refused) if begin.backend == DbBackend::Sqlite => drop(acquired),
+                (true, _) => {
+                    acquired.is_clean = true;
+                    return Err(failure.into_db_err());
+                }
+                (false, _) => discard(acquired),
             }
-            discard(acquired);
             if kind == Kind::Disconnected {
                 shared.discard_connections();
             }
@@ -116,8 +119,8 @@ impl Work {
         let Some(mut acquired) = inner.acquired.take() else { return Err(lost()) };
         if inner.is_aborted {
             inner.acquired = Some(acquired);
-            // PostgreSQL would say COMMIT and roll back.
-            return Err(DbErr::Custom("a statement of the transaction failed".into()));
+            // PostgreSQL would answer COMMIT by rolling back, and report no error.
+            return Err(aborted());
         }
         let shared = acquired.shared.clone();
         let ended = pool::run(&mut acquired, self.begin.limit, async |connection| {
@@ -126,12 +129,11 @@ impl Work {
         let Err(failure) = ended.await else { return Ok(()) };
         let kind = failure.kind();
         shared.health.record_failure(kind);
-        match is_usable_after(&acquired.connection, kind)
-            && self.begin.backend == DbBackend::Postgres
-        {
+        if !shared.is_usable_after(kind) {
+            discard(acquired);
+        } else if self.begin.backend == DbBackend::Postgres {
             // A constraint that is checked now, or a conflict: the server has rolled back.
-            true => acquired.is_clean = true,
-            false => discard(acquired),
+            acquired.is_clean = true;
         }
         if kind == Kind::Disconnected {
             shared.discard_connections();
@@ -146,7 +148,7 @@ impl Work {
     /// SERVICE_UNAVAILABLE when the work is lost.
     pub async fn savepoint(&self) -> Result<Savepoint<'_>, DbErr> {
         let depth = {
-            let mut inner = self.inner().await?;
+            let mut inner = self.open_inner().await?;
             let depth = inner.savepoints + 1;
             self.command(&mut inner, &format!("SAVEPOINT s{depth}")).await?;
             inner.savepoints = depth;
@@ -155,14 +157,20 @@ impl Work {
         Ok(Savepoint { work: self, depth, is_ended: false })
     }
 
-    /// What a statement needs. Savepoints that were dropped are rolled back first.
-    async fn inner(&self) -> Result<tokio::sync::MutexGuard<'_, Inner>, DbErr> {
+    /// Savepoints that were dropped are rolled back first.
+    async fn inner(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
         let mut inner = self.inner.lock().await;
         let abandoned = self.abandoned.swap(0, Ordering::Relaxed);
         if abandoned > 0 {
             self.roll_back_to(&mut inner, abandoned).await?;
         }
         Ok(inner)
+    }
+
+    /// What a statement needs, unless one failed before.
+    async fn open_inner(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
+        let inner = self.inner().await?;
+        if inner.is_aborted { Err(aborted()) } else { Ok(inner) }
     }
 
     async fn roll_back_to(&self, inner: &mut Inner, depth: u32) -> Result<(), DbErr> {
@@ -190,10 +198,9 @@ impl Work {
         let kind = failure.kind();
         acquired.shared.health.record_failure(kind);
         // In a transaction SQLite gives no lock away, so that one that is not to be had is no ordinary failure.
-        let is_usable = is_usable_after(&acquired.connection, kind) && kind != Kind::Busy;
-        if is_usable {
+        if acquired.shared.is_usable_after(kind) && kind != Kind::Busy {
             acquired.is_clean = true;
-            inner.is_aborted = self.begin.backend == DbBackend::Postgres;
+            inner.is_aborted |= self.begin.backend == DbBackend::Postgres || kind == Kind::Refused;
         } else {
             if kind == Kind::Disconnected {
                 acquired.shared.discard_connections();
@@ -220,7 +227,8 @@ impl Drop for Work {
             let done = pool::run(&mut acquired, limit, async |connection| {
                 connection.command("ROLLBACK").await
             });
-            if done.await.is_err() {
+            // In memory, SQLite has rolled back by itself when there is no transaction any more.
+            if done.await.is_err_and(|failure| !acquired.shared.is_usable_after(failure.kind())) {
                 discard(acquired);
             }
         };
@@ -238,22 +246,22 @@ impl ConnectionTrait for Work {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut inner = self.inner().await?;
+        let mut inner = self.open_inner().await?;
         self.run(&mut inner, async |connection| connection.execute(statement).await).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut inner = self.inner().await?;
+        let mut inner = self.open_inner().await?;
         self.run(&mut inner, async |connection| connection.command(sql).await).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut inner = self.inner().await?;
+        let mut inner = self.open_inner().await?;
         self.run(&mut inner, async |connection| connection.fetch_first(statement).await).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut inner = self.inner().await?;
+        let mut inner = self.open_inner().await?;
         self.run(&mut inner, async |connection| connection.fetch_all(statement).await).await
     }
 }
@@ -272,7 +280,7 @@ impl Savepoint<'_> {
     /// # Errors
     /// SERVICE_UNAVAILABLE when the work is lost.
     pub async fn release(mut self) -> Result<(), DbErr> {
-        let mut inner = self.work.inner().await?;
+        let mut inner = self.work.open_inner().await?;
         self.work.command(&mut inner, &format!("RELEASE SAVEPOINT s{}", self.depth)).await?;
         inner.savepoints = self.depth - 1;
         drop(inner);
@@ -311,6 +319,10 @@ impl Drop for Savepoint<'_> {
                 self.work.abandoned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, outermost);
         }
     }
+}
+
+fn aborted() -> DbErr {
+    DbErr::Custom("a statement of the transaction failed before".into())
 }
 
 fn lost() -> DbErr {

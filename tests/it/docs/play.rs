@@ -221,7 +221,7 @@ impl Stage {
         };
         let tx = platform.database.begin().await?;
         queue(messages, platform, &tx, bonus).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Performs what a block of code asks for, and answers the block's body as it should be.
