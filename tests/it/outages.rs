@@ -170,6 +170,8 @@ async fn the_first_host_that_takes_writes_is_used() {
         let url = proxy.url.replace(&there, &both);
         let app = TestApp::with(place, &[("DATABASE_URL", &url)]).await;
         app.logged_in("ann").await;
+        // It is remembered which one takes writes, so that readiness need not wait for the other.
+        assert_eq!(app.get("/health/ready").await.0, StatusCode::OK);
     })
     .await;
 }

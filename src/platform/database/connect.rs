@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
@@ -64,6 +64,8 @@ pub enum Target {
     Postgres {
         /// In the order in which they are tried.
         hosts: Vec<PgConnectOptions>,
+        /// The one that took writes when the last connection was made.
+        last_host: AtomicUsize,
         /// What stands before them.
         pooler: DatabasePooler,
     },
@@ -77,8 +79,20 @@ impl Target {
             DatabaseTarget::SqliteFile(url) => Self::SqliteFile(Box::new(sqlite(url))),
             DatabaseTarget::Postgres(urls) => Self::Postgres {
                 hosts: urls.iter().map(|url| postgres(url, settings)).collect(),
+                last_host: AtomicUsize::new(0),
                 pooler: settings.pooler,
             },
+        }
+    }
+
+    /// How long making a connection may take, when one host may take so long.
+    pub fn connect_timeout(&self, one_host: Duration) -> Duration {
+        match self {
+            Self::Postgres { hosts, .. } => {
+                let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+                one_host.max(HOST_TIMEOUT.saturating_mul(hosts))
+            }
+            _ => one_host,
         }
     }
 
@@ -115,8 +129,8 @@ impl Target {
                 let made = options.connect().await;
                 Ok(Connection::Sqlite(made.map_err(|error| ConnectError::sqlx(place, &error))?))
             }
-            Self::Postgres { hosts, pooler } => {
-                let (inner, _) = first_that_takes_writes(hosts).await?;
+            Self::Postgres { hosts, last_host, pooler } => {
+                let (inner, _) = first_that_takes_writes(hosts, last_host).await?;
                 let keeps_statements = *pooler == DatabasePooler::None;
                 Ok(Connection::Postgres { inner, keeps_statements })
             }
@@ -129,7 +143,9 @@ impl Target {
     /// When no host does.
     pub async fn writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
         match self {
-            Self::Postgres { hosts, .. } => Ok(Some(first_that_takes_writes(hosts).await?.1)),
+            Self::Postgres { hosts, last_host, .. } => {
+                Ok(Some(first_that_takes_writes(hosts, last_host).await?.1))
+            }
             _ => Ok(None),
         }
     }
@@ -146,19 +162,27 @@ impl Target {
     }
 }
 
-/// Connects to the first host that takes writes. A host alone is taken as it is.
-async fn first_that_takes_writes(
-    hosts: &[PgConnectOptions],
-) -> Result<(PgConnection, &PgConnectOptions), ConnectError> {
+/// Connects to the first host that takes writes: the one that did the last time, else the others in their order. A
+/// host alone is taken as it is.
+async fn first_that_takes_writes<'a>(
+    hosts: &'a [PgConnectOptions],
+    last: &AtomicUsize,
+) -> Result<(PgConnection, &'a PgConnectOptions), ConnectError> {
     if let [only] = hosts {
         let connected = PgConnection::connect_with(only).await;
         let connection = connected.map_err(|error| ConnectError::sqlx(place_of(only), &error))?;
         return Ok((connection, only));
     }
+    let first = last.load(Ordering::Relaxed);
+    let others = (0..hosts.len()).filter(|index| *index != first);
     let mut failures = Vec::new();
-    for host in hosts {
+    for index in std::iter::once(first).chain(others) {
+        let host = &hosts[index];
         match within(HOST_TIMEOUT, writable(host)).await {
-            Some(Ok(connection)) => return Ok((connection, host)),
+            Some(Ok(connection)) => {
+                last.store(index, Ordering::Relaxed);
+                return Ok((connection, host));
+            }
             Some(Err(failure)) => failures.push(failure.to_string()),
             None => failures.push(ConnectError::new(place_of(host), "no answer").to_string()),
         }

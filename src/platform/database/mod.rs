@@ -62,8 +62,8 @@ impl Database {
         };
         let is_pooled = is_pooled && backend == DbBackend::Postgres;
         let begin = Begin { backend, limit, sets_limit: is_pooled, is_pooled };
-        let pool =
-            |size, is_read_only| Pool::new(&shared, size, settings.acquire_timeout, is_read_only);
+        let acquire_timeout = shared.target.connect_timeout(settings.acquire_timeout);
+        let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
         let (reads, writes, transactions, readiness) = match shared.target {
             Target::SqliteMemory { .. } => {
                 let only = pool(1, false);
