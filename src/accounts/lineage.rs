@@ -1,11 +1,11 @@
 //! Lineage of a session's tokens: tells a client that lost an answer from a copy in other hands.
 //!
-//! Each refresh makes the next generation. A client may have lost the answer, so its refresh token gets another
-//! successor, another issue of that generation, until one of them is used. That one is chosen: its parent and the
-//! other issues are copies from then on.
+//! - Generation: how many refreshes led to a token.
+//! - Issue: which of the successors of one parent a token is. A client that lost the answer gets another one.
+//! - Chosen: the issue that was used first. Its parent and the other issues are copies from then on.
+//! - Fork: an earlier generation that had several issues, with the chosen one.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use chrono::TimeDelta;
 
@@ -16,7 +16,7 @@ use crate::platform::clock::Instant;
 use crate::platform::vault::same;
 
 /// A parent that is repeated this soon gets the same successor: tabs refresh at the same time.
-const REPEAT_WINDOW: Duration = Duration::from_secs(10);
+const REPEAT_WINDOW: TimeDelta = TimeDelta::seconds(10);
 /// How many successors one parent gets. After that the last is repeated.
 const MAX_ISSUES: i32 = 100;
 /// How many forks are kept. Older generations than theirs are refreshed rather than trusted.
@@ -129,7 +129,7 @@ pub fn judge_refresh(session: &Model, token: &RefreshToken, now: Instant) -> Ref
         return RefreshVerdict::Reuse;
     }
     // Either way: instances' clocks differ, and one may be set back.
-    let is_recent = (now - session.last_used_at).abs() <= window();
+    let is_recent = (now - session.last_used_at).abs() <= REPEAT_WINDOW;
     match (session.chosen, session.issues()) {
         (Some(chosen), _) if is_recent => RefreshVerdict::Repeat(chosen),
         (Some(_), _) => RefreshVerdict::Reuse,
@@ -152,10 +152,6 @@ pub fn forks_after(session: &Model, token: Rotation) -> Vec<u8> {
     }
     let surplus = forks.len().saturating_sub(MAX_FORKS * FORK_LEN);
     forks.split_off(surplus)
-}
-
-fn window() -> TimeDelta {
-    TimeDelta::from_std(REPEAT_WINDOW).unwrap_or(TimeDelta::zero())
 }
 
 #[cfg(test)]

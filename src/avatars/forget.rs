@@ -1,6 +1,6 @@
 //! Forgetting somebody's avatar, as a part of forgetting them.
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use super::discard::discard;
 use super::entity::{avatars, discards};
@@ -12,6 +12,9 @@ use crate::platform::clock::Instant;
 use crate::platform::database::{Database, Work};
 use crate::platform::files::Files;
 
+/// How many pictures are removed at once: a store that refused for long has left many.
+const AT_ONCE: usize = 4;
+
 /// What is left to do when the transaction is committed.
 #[must_use = "the files are there until they are removed"]
 pub struct Forgotten(Vec<Picture>);
@@ -20,8 +23,9 @@ impl Forgotten {
     /// Removes the files. Answers whether there were any and all are gone. Should the process end before, or the
     /// store refuse, another one removes them.
     pub async fn remove_files(self, database: Database, files: Files) -> bool {
-        let removed = self.0.iter().map(|picture| discard(&database, &files, picture));
-        let are_gone = join_all(removed).await;
+        let removed = self.0.iter().map(|picture| discard(&database, &files, picture).boxed());
+        let removed: Vec<_> = removed.collect();
+        let are_gone: Vec<bool> = stream::iter(removed).buffer_unordered(AT_ONCE).collect().await;
         !are_gone.is_empty() && are_gone.into_iter().all(|is_gone| is_gone)
     }
 }

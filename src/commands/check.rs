@@ -53,11 +53,8 @@ pub async fn run() -> Result<(), Complaint> {
 
 async fn check_database(platform: &Platform) -> Finding {
     platform.database.ping().await.map_err(|error| cause_of(&error))?;
-    platform
-        .database
-        .ensure_ready()
-        .await
-        .map_err(|error| format!("DATABASE_URL: {}", cause_of(&error)))?;
+    let ready = platform.database.ensure_ready().await;
+    ready.map_err(|error| format!("DATABASE_URL: {}", error.failures()[0].message))?;
     Ok(format!("database: {} answers", platform.database.name()))
 }
 

@@ -63,8 +63,12 @@ impl DatabaseTarget {
     /// What is wrong with it, without repeating it: it may hold a password.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
             return match (path, url.parse::<SqliteConnectOptions>()) {
-                (":memory:" | "//:memory:", _) => Ok(Self::SqliteMemory),
+                _ if path.starts_with(":memory:") => Ok(Self::SqliteMemory),
+                _ if path.contains("mode=memory") => {
+                    Err("write sqlite::memory: for SQLite in memory")
+                }
                 (_, Ok(_)) => Ok(Self::SqliteFile(url.to_owned().into())),
                 (_, Err(_)) => Err("cannot be read"),
             };
@@ -128,6 +132,17 @@ mod tests {
             ["[::1]:5433", "b:5434"]
         );
         assert_eq!(hosts("postgres://one/db?sslmode=disable").expect("good").len(), 1);
+    }
+
+    #[test]
+    fn memory_is_told_from_a_file() {
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite::memory:?cache=shared"] {
+            let target = DatabaseTarget::parse(url).expect("good");
+            assert!(matches!(target, DatabaseTarget::SqliteMemory), "{url}");
+        }
+        let file = DatabaseTarget::parse("sqlite://data/memory.db").expect("good");
+        assert!(matches!(file, DatabaseTarget::SqliteFile(_)));
+        assert!(DatabaseTarget::parse("sqlite://x.db?mode=memory").is_err());
     }
 
     #[test]

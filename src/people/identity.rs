@@ -46,7 +46,9 @@ impl Nickname {
         }
         // Judged as it is compared: full-width letters, which are of no alphabet in use, are Latin ones then.
         if !key.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
-            return Err(Failure::bad_input("A nickname has letters of one alphabet in use today."));
+            return Err(Failure::bad_input(
+                "A nickname has letters of one writing system that is in use today.",
+            ));
         }
         Ok(Self { shown, key })
     }

@@ -59,9 +59,11 @@ impl TempFiles {
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+
     match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-        // Some network file systems.
-        Err(rustix::io::Errno::OPNOTSUPP) => fill(file, bytes),
+        // Some network file systems, and some sandboxes.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(file, bytes),
         other => Ok(other?),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::jsend;
 use crate::app::App;
 use crate::messages;
-use crate::platform::database::within;
+use crate::platform::database::timeout;
 use crate::platform::events::Link;
 
 /// How long the state of the SMS gateways may take to read.
@@ -28,7 +28,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
     match app.platform.database.ensure_ready().await {
         Ok(()) => {
-            let sms = within(SMS_LIMIT, sms_waits(&app)).await.unwrap_or(true).then_some("sms");
+            let sms = timeout(SMS_LIMIT, sms_waits(&app)).await.unwrap_or(true).then_some("sms");
             let redis = is_cut_off(&app).then_some("redis");
             let degraded: Vec<&str> = sms.into_iter().chain(redis).collect();
             jsend::success(json!({ "database": database, "degraded": degraded }))

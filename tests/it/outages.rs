@@ -179,9 +179,10 @@ async fn the_first_host_that_takes_writes_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_changes_servers_mixes_no_answers() {
     on_postgres(async |place| {
-        let Some(pgbouncer) = PgBouncer::start(place).await else { return };
-        let settings =
-            [("DATABASE_URL", pgbouncer.url.as_str()), ("DATABASE_POOLER", "transaction")];
+        let Some(pgbouncer) = PgBouncer::start(place, "transaction").await else { return };
+        // With several hosts each connection is tried whether it takes writes.
+        let url = pgbouncer.url.replace("@127", "@127.0.0.1:1,127");
+        let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_POOLER", "transaction")];
         let app = TestApp::with(place, &settings).await;
         let other = app.beside(place, &settings).await;
         let client = async |number: usize| {
@@ -210,6 +211,21 @@ async fn a_pooler_that_changes_servers_mixes_no_answers() {
             app.app.platform.database.pending_migrations().await.map_err(|it| it.code()),
             Ok::<_, ErrorCode>(0)
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_keeps_servers_needs_no_setting() {
+    on_postgres(async |place| {
+        let Some(pgbouncer) = PgBouncer::start(place, "session").await else { return };
+        // As many as there are servers, of which each connection keeps one.
+        let settings = [("DATABASE_URL", pgbouncer.url.as_str()), ("DATABASE_CONNECTIONS", "3")];
+        let app = TestApp::with(place, &settings).await;
+        let ann = app.signed_in("ann").await;
+        assert_eq!(everything(&ann, "Bob").await, [""; 0]);
+        let limit = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '4500'";
+        assert_eq!(app.count(limit).await, 1);
     })
     .await;
 }

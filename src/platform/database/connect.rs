@@ -10,12 +10,14 @@ use std::time::Duration;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, SqliteConnection};
+use sea_orm::sqlx::{
+    self, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
+};
 use sea_orm::{DbErr, RuntimeErr, SqlxSqliteConnector};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Connection;
-use super::limits::within;
+use super::timeout::timeout;
 use crate::config::database::{Database as Settings, DatabasePooler, DatabaseTarget, DatabaseTls};
 use crate::platform::private_files::make_file;
 
@@ -43,7 +45,11 @@ impl ConnectError {
 
     pub(super) fn sqlx(place: impl Into<String>, error: &sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Io(error) => Self::new(place, error.kind()),
+            // "connection refused" says it all. What has no kind of its own, as a name that is unknown, says more.
+            sqlx::Error::Io(error) => match error.kind().to_string() {
+                kind if kind.contains("error") => Self::new(place, error),
+                kind => Self::new(place, kind),
+            },
             sqlx::Error::Database(error) => Self::new(place, error.message()),
             other => Self::new(place, other),
         }
@@ -59,7 +65,12 @@ pub enum Target {
         was_made: AtomicBool,
     },
     /// SQLite in a file.
-    SqliteFile(Box<SqliteConnectOptions>),
+    SqliteFile {
+        /// How each connection is.
+        options: Box<SqliteConnectOptions>,
+        /// The first connection was made, and has turned the file to WAL.
+        was_opened: AtomicBool,
+    },
     /// PostgreSQL servers, the first that takes writes.
     Postgres {
         /// In the order in which they are tried.
@@ -68,6 +79,8 @@ pub enum Target {
         last_host: AtomicUsize,
         /// What stands before them.
         pooler: DatabasePooler,
+        /// How long the server may work on one statement.
+        statement_timeout: Duration,
     },
 }
 
@@ -76,11 +89,15 @@ impl Target {
     pub fn new(settings: &Settings) -> Self {
         match &settings.target {
             DatabaseTarget::SqliteMemory => Self::SqliteMemory { was_made: AtomicBool::new(false) },
-            DatabaseTarget::SqliteFile(url) => Self::SqliteFile(Box::new(sqlite(url))),
+            DatabaseTarget::SqliteFile(url) => Self::SqliteFile {
+                options: Box::new(sqlite(url)),
+                was_opened: AtomicBool::new(false),
+            },
             DatabaseTarget::Postgres(urls) => Self::Postgres {
                 hosts: urls.iter().map(|url| postgres(url, settings)).collect(),
                 last_host: AtomicUsize::new(0),
                 pooler: settings.pooler,
+                statement_timeout: server_limit(settings.statement_timeout),
             },
         }
     }
@@ -104,34 +121,49 @@ impl Target {
         match self {
             Self::SqliteMemory { was_made } => {
                 let place = "sqlite::memory:";
-                if was_made.swap(true, Ordering::Relaxed) {
+                if was_made.load(Ordering::Relaxed) {
                     return Err(ConnectError::new(
                         place,
                         "its connection failed, restart to go on",
                     ));
                 }
-                let made = in_memory().await;
-                Ok(Connection::Sqlite(made.map_err(|error| ConnectError::new(place, error))?))
+                let made = in_memory().await.map_err(|error| ConnectError::new(place, error))?;
+                was_made.store(true, Ordering::Relaxed);
+                Ok(Connection::Sqlite(made))
             }
-            Self::SqliteFile(options) => {
-                let path = options.get_filename().to_owned();
+            Self::SqliteFile { options, was_opened } => {
+                let path = options.get_filename();
                 let place = path.display().to_string();
                 // SQLite gives the files beside it the same permissions.
-                make_file(&path).map_err(|error| ConnectError::new(&place, error))?;
+                make_file(path).map_err(|error| ConnectError::new(&place, error))?;
                 // SQLite does not wait for another process that turns the same file to WAL.
-                let opening = lock_file(&path, ".opening").await;
-                let _opening = opening.map_err(|error| ConnectError::new(&place, error))?;
+                let _opening = match was_opened.load(Ordering::Relaxed) {
+                    true => None,
+                    false => {
+                        let locked = lock_file(path, ".opening").await;
+                        Some(locked.map_err(|error| ConnectError::new(&place, error))?)
+                    }
+                };
                 let options = SqliteConnectOptions::clone(options);
                 let options = match is_read_only {
                     true => options.pragma("query_only", "on"),
                     false => options,
                 };
                 let made = options.connect().await;
-                Ok(Connection::Sqlite(made.map_err(|error| ConnectError::sqlx(place, &error))?))
+                let made = made.map_err(|error| ConnectError::sqlx(place, &error))?;
+                was_opened.store(true, Ordering::Relaxed);
+                Ok(Connection::Sqlite(made))
             }
-            Self::Postgres { hosts, last_host, pooler } => {
-                let (inner, _) = first_that_takes_writes(hosts, last_host).await?;
+            Self::Postgres { hosts, last_host, pooler, statement_timeout } => {
+                let (mut inner, host) = first_that_takes_writes(hosts, last_host).await?;
                 let keeps_statements = *pooler == DatabasePooler::None;
+                if keeps_statements {
+                    // Not a startup option, which PgBouncer refuses in every mode.
+                    let millis = statement_timeout.as_millis();
+                    let set = format!("SET statement_timeout = {millis}");
+                    let is_set = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
+                    is_set.map_err(|error| ConnectError::sqlx(place_of(host), &error))?;
+                }
                 Ok(Connection::Postgres { inner, keeps_statements })
             }
         }
@@ -150,11 +182,16 @@ impl Target {
         }
     }
 
+    /// That it did not answer in time.
+    pub fn no_answer_within(&self, limit: Duration) -> ConnectError {
+        ConnectError::new(self.place(), format!("no answer within {limit:?}"))
+    }
+
     /// Where it is, for people.
     pub fn place(&self) -> String {
         match self {
             Self::SqliteMemory { .. } => "sqlite::memory:".into(),
-            Self::SqliteFile(options) => options.get_filename().display().to_string(),
+            Self::SqliteFile { options, .. } => options.get_filename().display().to_string(),
             Self::Postgres { hosts, .. } => {
                 hosts.iter().map(place_of).collect::<Vec<_>>().join(", ")
             }
@@ -178,7 +215,7 @@ async fn first_that_takes_writes<'a>(
     let mut failures = Vec::new();
     for index in std::iter::once(first).chain(others) {
         let host = &hosts[index];
-        match within(HOST_TIMEOUT, writable(host)).await {
+        match timeout(HOST_TIMEOUT, writable(host)).await {
             Some(Ok(connection)) => {
                 last.store(index, Ordering::Relaxed);
                 return Ok((connection, host));
@@ -193,12 +230,9 @@ async fn first_that_takes_writes<'a>(
 async fn writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
     let failed = |error: sqlx::Error| ConnectError::sqlx(place_of(host), &error);
     let mut connection = PgConnection::connect_with(host).await.map_err(failed)?;
-    let setting: String = sqlx::query_scalar("SHOW transaction_read_only")
-        .persistent(false)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(failed)?;
-    match setting.as_str() {
+    // Unprepared: behind a pooler, preparing and running may reach two servers.
+    let setting = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(&mut connection).await;
+    match setting.and_then(|row| row.try_get::<String, _>(0)).map_err(failed)?.as_str() {
         "off" => Ok(connection),
         _ => Err(ConnectError::new(place_of(host), "is read-only")),
     }
@@ -243,14 +277,8 @@ fn postgres(url: &SecretString, settings: &Settings) -> PgConnectOptions {
             DatabaseTls::Off => PgSslMode::Disable,
         });
     }
-    options = match settings.pooler {
-        // PgBouncer refuses startup parameters that it does not track.
-        DatabasePooler::Transaction => options.extra_float_digits(None),
-        DatabasePooler::None => {
-            let millis = server_limit(settings.statement_timeout).as_millis().to_string();
-            options.options([("statement_timeout", millis)])
-        }
-    };
+    // PgBouncer refuses startup parameters that it does not track.
+    options = options.extra_float_digits(None);
     options.application_name(APPLICATION_NAME).disable_statement_logging()
 }
 

@@ -3,7 +3,7 @@
 use sea_orm::sea_query::Values;
 use sea_orm::sqlx::postgres::{PgConnection, Postgres};
 use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnection};
-use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Error, Executor, query_with};
+use sea_orm::sqlx::{AssertSqlSafe, Error, Executor, query_with};
 use sea_orm::{ExecResult, QueryResult, Statement};
 use sea_query_sqlx::SqlxValues;
 
@@ -70,12 +70,9 @@ impl Connection {
         }
     }
 
-    /// Ends once everything that was asked of it before has come to its end.
-    pub async fn ping(&mut self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(inner) => inner.ping().await,
-            Self::Postgres { inner, .. } => inner.ping().await,
-        }
+    /// The same, as a statement of SeaORM's.
+    pub async fn execute_unprepared(&mut self, statement: Statement) -> Result<ExecResult, Error> {
+        self.command(&statement.sql).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! Bringing the tables up to date, by one instance at a time.
 
 use std::fs::File;
+use std::time::Duration;
 
 use migration::{IntoSchemaManagerConnection, Migrator, MigratorTrait};
+use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sea_orm::{
@@ -12,6 +14,7 @@ use sea_orm::{
 
 use super::Database;
 use super::connect::{ConnectError, Target, lock_file};
+use super::timeout::timeout;
 use crate::config::database::DatabasePooler;
 use crate::error::{Error, ErrorCode};
 
@@ -69,10 +72,10 @@ impl Database {
         let failed = |error: sqlx::Error| out_of_reach(&ConnectError::sqlx(target.place(), &error));
         match target {
             Target::SqliteMemory { .. } => Ok(MigrationLock(Held::Nothing)),
-            Target::SqliteFile(options) => {
+            Target::SqliteFile { options, .. } => {
                 let file = lock_file(options.get_filename(), ".migrating").await;
                 let file = file.map_err(Error::internal)?;
-                let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(limit);
+                let pool = one_connection(SqlitePoolOptions::new(), limit);
                 let pool = Box::pin(pool.connect_with(SqliteConnectOptions::clone(options)))
                     .await
                     .map_err(failed)?;
@@ -80,10 +83,12 @@ impl Database {
                 Ok(MigrationLock(Held::File { connection, file }))
             }
             Target::Postgres { pooler, .. } => {
-                let host =
-                    Box::pin(target.writable_host()).await.map_err(|error| out_of_reach(&error))?;
+                let connecting = Box::pin(target.writable_host());
+                let host = timeout(target.connect_timeout(limit), connecting).await;
+                let host = host.unwrap_or_else(|| Err(target.no_answer_within(limit)));
+                let host = host.map_err(|error| out_of_reach(&error))?;
                 let options = host.cloned().unwrap_or_default();
-                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(limit);
+                let pool = one_connection(PgPoolOptions::new(), limit);
                 let pool = Box::pin(pool.connect_with(options)).await.map_err(failed)?;
                 let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
                 Ok(MigrationLock(match pooler {
@@ -102,6 +107,15 @@ impl Database {
             }
         }
     }
+}
+
+/// One connection, which is never made again: the lock would stay behind.
+fn one_connection<DB: sqlx::Database>(pool: PoolOptions<DB>, limit: Duration) -> PoolOptions<DB> {
+    pool.max_connections(1)
+        .acquire_timeout(limit)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// Statements that stay prepared would meet those of others on the same server connection.

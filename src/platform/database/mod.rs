@@ -10,7 +10,7 @@ use connect::Target;
 use pool::{Pool, Shared};
 use sea_orm::{ConnectionTrait, DbBackend};
 use statements::Purpose;
-use work::Begin;
+use work::BeginOptions;
 
 use crate::config::database::{Database as Settings, DatabasePooler};
 use crate::error::Result;
@@ -18,21 +18,21 @@ use crate::error::Result;
 mod batch;
 mod connect;
 mod connection;
-mod limits;
 mod migrate;
 mod pool;
 mod probe;
 mod readiness;
 mod statement_error;
 mod statements;
+mod timeout;
 mod work;
 mod write_health;
 
 pub use batch::{pad_to_pow2, split_to_pow2};
-pub use limits::within;
 pub use migrate::{Migrated, MigrationLock};
 pub use statement_error::is_unique_violation;
 pub use statements::StatementPool;
+pub use timeout::timeout;
 pub use work::{Savepoint, Work};
 
 /// How long a statement over many rows may take: retention, a batch of a job, sealing everything again.
@@ -43,7 +43,7 @@ pub const BATCH_LIMIT: Duration = Duration::from_secs(30);
 pub struct Database {
     settings: Settings,
     shared: Arc<Shared>,
-    begin: Begin,
+    options: BeginOptions,
     reads: StatementPool,
     writes: StatementPool,
     transactions: Pool,
@@ -61,7 +61,7 @@ impl Database {
             _ => (DbBackend::Sqlite, None),
         };
         let is_pooled = is_pooled && backend == DbBackend::Postgres;
-        let begin = Begin { backend, limit, sets_limit: is_pooled, is_pooled };
+        let options = BeginOptions { backend, limit, sets_limit: is_pooled, is_pooled };
         let acquire_timeout = shared.target.connect_timeout(settings.acquire_timeout);
         let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
         let (reads, writes, transactions, readiness) = match shared.target {
@@ -69,7 +69,7 @@ impl Database {
                 let only = pool(1, false);
                 (only.clone(), only.clone(), only.clone(), only)
             }
-            Target::SqliteFile(_) => {
+            Target::SqliteFile { .. } => {
                 let writer = pool(1, false);
                 (pool(settings.connections, true), writer.clone(), writer, pool(1, true))
             }
@@ -82,9 +82,9 @@ impl Database {
         };
         Self {
             settings: settings.clone(),
-            begin,
-            reads: StatementPool::new(reads, begin, Purpose::Reads),
-            writes: StatementPool::new(writes, begin, Purpose::Writes),
+            options,
+            reads: StatementPool::new(reads, options, Purpose::Reads),
+            writes: StatementPool::new(writes, options, Purpose::Writes),
             transactions,
             readiness,
             shared,
@@ -117,7 +117,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE when no connection is free in time.
     pub async fn begin(&self) -> Result<Work> {
-        Ok(Work::begin(&self.transactions, self.begin).await?)
+        Ok(Work::begin(&self.transactions, self.options).await?)
     }
 
     /// A transaction of which each statement may take so long: a report, a deletion of many rows.
@@ -125,9 +125,9 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE when no connection is free in time.
     pub async fn begin_within(&self, limit: Duration) -> Result<Work> {
-        let limit = self.begin.limit.map(|_| limit);
-        let begin = Begin { limit, sets_limit: true, ..self.begin };
-        Ok(Work::begin(&self.transactions, begin).await?)
+        let limit = self.options.limit.map(|_| limit);
+        let options = BeginOptions { limit, sets_limit: true, ..self.options };
+        Ok(Work::begin(&self.transactions, options).await?)
     }
 
     /// Whether it can be read and, for SQLite, opened for writing.
@@ -136,7 +136,7 @@ impl Database {
     /// SERVICE_UNAVAILABLE when it cannot.
     pub async fn ping(&self) -> Result<()> {
         self.reads.execute_unprepared("SELECT 1").await?;
-        if self.begin.backend == DbBackend::Sqlite {
+        if self.options.backend == DbBackend::Sqlite {
             self.writes.execute_unprepared("SELECT 1").await?;
         }
         Ok(())
@@ -146,7 +146,7 @@ impl Database {
     pub fn name(&self) -> &'static str {
         match self.shared.target {
             Target::SqliteMemory { .. } => "SQLite in memory",
-            Target::SqliteFile(_) => "SQLite",
+            Target::SqliteFile { .. } => "SQLite",
             Target::Postgres { .. } => "PostgreSQL",
         }
     }
@@ -160,7 +160,7 @@ impl Database {
     }
 
     /// Whether a transaction may or may not have been committed since the last call, as its connection was lost.
-    pub fn take_doubtful_commit(&self) -> bool {
-        self.shared.health.take_doubtful_commit()
+    pub fn take_unknown_outcome(&self) -> bool {
+        self.shared.health.take_unknown_outcome()
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
-use super::limits::within;
 use super::statements::Purpose;
+use super::timeout::timeout;
 use super::{Database, StatementPool};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -21,7 +21,7 @@ impl Database {
         if self.shared.health.is_failing() {
             return Err(unavailable("The database does not keep what is written."));
         }
-        match within(LIMIT, self.is_writable()).await {
+        match timeout(LIMIT, self.is_writable()).await {
             None => Err(unavailable("The database does not answer.")),
             Some(Ok(true)) => Ok(()),
             Some(Ok(false)) => {
@@ -34,7 +34,7 @@ impl Database {
     }
 
     async fn is_writable(&self) -> Result<bool, DbErr> {
-        let db = StatementPool::new(self.readiness.clone(), self.begin, Purpose::Reads);
+        let db = StatementPool::new(self.readiness.clone(), self.options, Purpose::Reads);
         let backend = db.get_database_backend();
         if backend == sea_orm::DbBackend::Sqlite {
             db.execute_unprepared("SELECT 1").await?;

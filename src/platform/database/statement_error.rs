@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::error::{Error, ErrorCode};
@@ -20,7 +21,7 @@ pub enum StatementError {
 
 /// What a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// A row breaks a constraint.
     Constraint,
     /// Another process writes to the SQLite file. The same may succeed later.
@@ -50,9 +51,9 @@ const POSTGRES_TRANSIENT: [&str; 3] = ["40", "53", "57"];
 
 impl StatementError {
     /// What it means.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Timeout(_) => Kind::Disconnected,
+            Self::Timeout(_) => FailureKind::Disconnected,
             Self::Sql(error) => kind_of(error),
         }
     }
@@ -71,46 +72,54 @@ impl StatementError {
     }
 }
 
-fn kind_of(error: &sqlx::Error) -> Kind {
+fn kind_of(error: &sqlx::Error) -> FailureKind {
     match error {
-        sqlx::Error::Database(error) => match error.code() {
-            Some(code) => kind_of_code(&code),
-            None => Kind::Refused,
-        },
+        // The server closes the connection after it.
+        sqlx::Error::Database(error) if is_fatal(&**error) => FailureKind::Disconnected,
+        sqlx::Error::Database(error) => {
+            error.code().map_or(FailureKind::Refused, |code| kind_of_code(&code))
+        }
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Kind::Disconnected,
-        _ => Kind::Refused,
+        | sqlx::Error::WorkerCrashed => FailureKind::Disconnected,
+        _ => FailureKind::Refused,
     }
 }
 
-fn kind_of_code(code: &str) -> Kind {
+fn is_fatal(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let postgres = error.try_downcast_ref::<PgDatabaseError>();
+    postgres.is_some_and(|it| matches!(it.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+fn kind_of_code(code: &str) -> FailureKind {
     if code.len() != 5 {
         return match code.parse::<u32>().map(|code| code & 0xff) {
-            Ok(SQLITE_CONSTRAINT) => Kind::Constraint,
-            Ok(code) if SQLITE_BUSY.contains(&code) => Kind::Busy,
-            Ok(code) if SQLITE_STORAGE.contains(&code) => Kind::Storage,
-            _ => Kind::Refused,
+            Ok(SQLITE_CONSTRAINT) => FailureKind::Constraint,
+            Ok(code) if SQLITE_BUSY.contains(&code) => FailureKind::Busy,
+            Ok(code) if SQLITE_STORAGE.contains(&code) => FailureKind::Storage,
+            _ => FailureKind::Refused,
         };
     }
     match code {
-        POSTGRES_READ_ONLY => Kind::Disconnected,
-        _ if POSTGRES_STOPPED.contains(&code) || code.starts_with("08") => Kind::Disconnected,
-        _ if POSTGRES_STORAGE.contains(&code) => Kind::Storage,
-        _ if code.starts_with("23") => Kind::Constraint,
-        _ => Kind::Refused,
+        POSTGRES_READ_ONLY => FailureKind::Disconnected,
+        _ if POSTGRES_STOPPED.contains(&code) || code.starts_with("08") => {
+            FailureKind::Disconnected
+        }
+        _ if POSTGRES_STORAGE.contains(&code) => FailureKind::Storage,
+        _ if code.starts_with("23") => FailureKind::Constraint,
+        _ => FailureKind::Refused,
     }
 }
 
 /// Whether the same may succeed later.
 fn is_transient(error: &sqlx::Error) -> bool {
     match kind_of(error) {
-        Kind::Busy | Kind::Storage | Kind::Disconnected => true,
-        Kind::Constraint => false,
-        Kind::Refused => {
+        FailureKind::Busy | FailureKind::Storage | FailureKind::Disconnected => true,
+        FailureKind::Constraint => false,
+        FailureKind::Refused => {
             let code = error.as_database_error().and_then(|error| error.code());
             code.is_some_and(|code| {
                 code.len() == 5 && POSTGRES_TRANSIENT.iter().any(|class| code.starts_with(class))
@@ -170,18 +179,18 @@ mod tests {
     fn codes_of_both_databases_are_told_apart() {
         for (code, kind) in [
             // SQLITE_CONSTRAINT_UNIQUE, SQLITE_BUSY_SNAPSHOT, SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_ERROR
-            ("2067", Kind::Constraint),
-            ("517", Kind::Busy),
-            ("13", Kind::Storage),
-            ("778", Kind::Storage),
-            ("1", Kind::Refused),
-            ("23505", Kind::Constraint),
-            ("25006", Kind::Disconnected),
-            ("57P01", Kind::Disconnected),
-            ("08006", Kind::Disconnected),
-            ("57014", Kind::Refused),
-            ("53100", Kind::Storage),
-            ("42601", Kind::Refused),
+            ("2067", FailureKind::Constraint),
+            ("517", FailureKind::Busy),
+            ("13", FailureKind::Storage),
+            ("778", FailureKind::Storage),
+            ("1", FailureKind::Refused),
+            ("23505", FailureKind::Constraint),
+            ("25006", FailureKind::Disconnected),
+            ("57P01", FailureKind::Disconnected),
+            ("08006", FailureKind::Disconnected),
+            ("57014", FailureKind::Refused),
+            ("53100", FailureKind::Storage),
+            ("42601", FailureKind::Refused),
         ] {
             assert_eq!(kind_of_code(code), kind, "{code}");
         }

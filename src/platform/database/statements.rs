@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, sqlx};
 
 use super::connection::Connection;
-use super::pool::{self, Pool, discard};
-use super::statement_error::Kind;
-use super::work::{Begin, Work};
+use super::pool::{Pool, State};
+use super::statement_error::FailureKind;
+use super::work::BeginOptions;
 
 /// Where single statements go.
 #[derive(Clone, Debug)]
 pub struct StatementPool {
     pool: Pool,
-    begin: Begin,
+    options: BeginOptions,
     purpose: Purpose,
 }
 
@@ -25,9 +25,15 @@ pub enum Purpose {
     Writes,
 }
 
+/// Why a statement failed, and whether it may be repeated.
+struct Failed {
+    error: DbErr,
+    is_repeatable: bool,
+}
+
 impl StatementPool {
-    pub(super) fn new(pool: Pool, begin: Begin, purpose: Purpose) -> Self {
-        Self { pool, begin, purpose }
+    pub(super) fn new(pool: Pool, options: BeginOptions, purpose: Purpose) -> Self {
+        Self { pool, options, purpose }
     }
 
     pub(super) fn close(&self) {
@@ -40,61 +46,77 @@ impl StatementPool {
         statement: Statement,
         run: impl AsyncFn(&mut Connection, Statement) -> Result<T, sqlx::Error>,
     ) -> Result<T, DbErr> {
+        if self.purpose == Purpose::Writes {
+            return self.try_run(statement, &run).await.map_err(|failed| failed.error);
+        }
         match self.try_run(statement.clone(), &run).await {
-            Ok(done) => Ok(done),
-            Err((Some(Kind::Disconnected), _)) if self.purpose == Purpose::Reads => {
-                self.try_run(statement, &run).await.map_err(|(_, error)| error)
+            Err(failed) if failed.is_repeatable => {
+                self.try_run(statement, &run).await.map_err(|failed| failed.error)
             }
-            Err((_, error)) => Err(error),
+            done => done.map_err(|failed| failed.error),
         }
     }
 
-    /// Answers with the failure what it means, when the server itself failed.
     async fn try_run<T>(
         &self,
         statement: Statement,
         run: &impl AsyncFn(&mut Connection, Statement) -> Result<T, sqlx::Error>,
-    ) -> Result<T, (Option<Kind>, DbErr)> {
-        let shared = self.pool.shared();
+    ) -> Result<T, Failed> {
+        let health = &self.pool.shared().health;
         let is_write = self.purpose == Purpose::Writes;
         let mut acquired = self.pool.acquire().await.map_err(|error| {
             if is_write && matches!(error, DbErr::Conn(_)) {
-                shared.health.set_failing();
+                health.set_failing();
             }
-            (None, error)
+            Failed { error, is_repeatable: false }
         })?;
-        let done = pool::run(&mut acquired, self.begin.limit, async |connection| {
-            run(connection, statement).await
+        let options = self.options;
+        let running = acquired.run(options.limit, async |connection| match options.is_pooled {
+            true => in_transaction(connection, &options, statement, run).await,
+            false => run(connection, statement).await,
         });
-        let failure = match done.await {
+        let failure = match running.await {
             Ok(done) => return Ok(done),
             Err(failure) => failure,
         };
         let kind = failure.kind();
         if is_write {
-            shared.health.record_failure(kind);
+            health.record_failure(kind);
         }
-        if shared.is_usable_after(kind) {
-            acquired.is_clean = true;
+        if acquired.shared.is_usable_after(kind) {
+            acquired.state = State::Idle;
         } else {
-            if kind == Kind::Disconnected {
-                shared.discard_connections();
+            if kind == FailureKind::Disconnected {
+                acquired.discard_others();
                 if is_write {
-                    shared.health.record_doubtful_commit();
+                    health.record_unknown_outcome();
                 }
             }
-            discard(acquired);
+            acquired.discard();
         }
-        let is_repeatable = !failure.is_timeout();
-        Err((is_repeatable.then_some(kind), failure.into_db_err()))
+        let is_repeatable = kind == FailureKind::Disconnected && !failure.is_timeout();
+        Err(Failed { error: failure.into_db_err(), is_repeatable })
     }
+}
 
-    /// Behind a pooler that changes servers between transactions, preparing and running a statement may reach
-    /// two servers: both go into one transaction.
-    async fn begin(&self) -> Result<Option<Work>, DbErr> {
-        match self.begin.is_pooled {
-            true => Ok(Some(Work::begin(&self.pool, self.begin).await?)),
-            false => Ok(None),
+/// Behind a pooler that changes servers between transactions, preparing and running a statement may reach two
+/// servers: both go into one transaction.
+async fn in_transaction<T>(
+    connection: &mut Connection,
+    options: &BeginOptions,
+    statement: Statement,
+    run: &impl AsyncFn(&mut Connection, Statement) -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    connection.command(&options.sql()).await?;
+    match run(connection, statement).await {
+        Ok(done) => {
+            connection.command("COMMIT").await?;
+            Ok(done)
+        }
+        Err(error) => {
+            // One that fails too says no more than the statement did.
+            let _ = connection.command("ROLLBACK").await;
+            Err(error)
         }
     }
 }
@@ -102,37 +124,23 @@ impl StatementPool {
 #[async_trait]
 impl ConnectionTrait for StatementPool {
     fn get_database_backend(&self) -> DbBackend {
-        self.begin.backend
+        self.options.backend
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        if let Some(work) = self.begin().await? {
-            let done = work.execute_raw(statement).await?;
-            work.end().await?;
-            return Ok(done);
-        }
         self.run(statement, Connection::execute).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.execute_raw(Statement::from_string(self.get_database_backend(), sql)).await
+        let statement = Statement::from_string(self.get_database_backend(), sql);
+        self.run(statement, Connection::execute_unprepared).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        if let Some(work) = self.begin().await? {
-            let row = work.query_one_raw(statement).await?;
-            work.end().await?;
-            return Ok(row);
-        }
         self.run(statement, Connection::fetch_first).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        if let Some(work) = self.begin().await? {
-            let rows = work.query_all_raw(statement).await?;
-            work.end().await?;
-            return Ok(rows);
-        }
         self.run(statement, Connection::fetch_all).await
     }
 }

@@ -13,15 +13,15 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::connect::server_limit;
+use super::connect::{Target, server_limit};
 use super::connection::Connection;
-use super::pool::{self, Acquired, Pool, discard};
-use super::statement_error::Kind;
+use super::pool::{Acquired, Pool, Shared, State};
+use super::statement_error::FailureKind;
 use crate::error::Result;
 
 /// How a transaction begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
+pub(super) struct BeginOptions {
     /// Which database.
     pub backend: DbBackend,
     /// How long each statement may take. None on SQLite, which is no server that could go silent.
@@ -32,8 +32,9 @@ pub(super) struct Begin {
     pub is_pooled: bool,
 }
 
-impl Begin {
-    fn sql(&self) -> String {
+impl BeginOptions {
+    /// As it is sent.
+    pub fn sql(&self) -> String {
         match (self.backend, self.limit) {
             (DbBackend::Postgres, Some(limit)) if self.sets_limit => {
                 let millis = server_limit(limit).as_millis();
@@ -49,7 +50,7 @@ impl Begin {
 /// One transaction. Dropped without a commit, it is rolled back.
 #[derive(Debug)]
 pub struct Work {
-    begin: Begin,
+    options: BeginOptions,
     inner: Mutex<Inner>,
     /// The outermost savepoint that was dropped without an end, from 1 on. 0: there is none.
     abandoned: AtomicU32,
@@ -66,43 +67,42 @@ struct Inner {
 
 impl Work {
     /// Begins. A connection whose server stopped, or that is still in a transaction, is replaced once.
-    pub(super) async fn begin(pool: &Pool, begin: Begin) -> Result<Self, DbErr> {
-        let shared = pool.shared();
+    pub(super) async fn begin(pool: &Pool, options: BeginOptions) -> Result<Self, DbErr> {
+        let health = &pool.shared().health;
         let mut is_repeated = false;
         loop {
             let mut acquired = pool.acquire().await.inspect_err(|error| {
                 if matches!(error, DbErr::Conn(_)) {
-                    shared.health.set_failing();
+                    health.set_failing();
                 }
             })?;
-            let beginning = pool::run(&mut acquired, begin.limit, async |connection| {
-                connection.command(&begin.sql()).await
-            });
-            let Err(failure) = beginning.await else { break Ok(Self::on(acquired, begin)) };
+            let sql = options.sql();
+            let beginning =
+                acquired.run(options.limit, async |connection| connection.command(&sql).await);
+            let Err(failure) = beginning.await else {
+                acquired.state = State::InTransaction;
+                break Ok(Self::on(acquired, options));
+            };
             let kind = failure.kind();
-            let is_usable = shared.is_usable_after(kind);
-            match (is_usable, kind) {
-                (true, Kind::Refused) if begin.backend == DbBackend::Sqlite => drop(acquired),
-                (true, _) => {
-                    acquired.is_clean = true;
-                    return Err(failure.into_db_err());
-                }
-                (false, _) => discard(acquired),
+            if kind == FailureKind::Busy {
+                acquired.state = State::Idle;
+                return Err(failure.into_db_err());
             }
-            if kind == Kind::Disconnected {
-                shared.discard_connections();
+            if kind == FailureKind::Disconnected {
+                acquired.discard_others();
             }
+            give_up(acquired);
             if is_repeated || failure.is_timeout() {
-                shared.health.record_failure(kind);
+                health.record_failure(kind);
                 return Err(failure.into_db_err());
             }
             is_repeated = true;
         }
     }
 
-    fn on(acquired: Acquired, begin: Begin) -> Self {
+    fn on(acquired: Acquired, options: BeginOptions) -> Self {
         let inner = Inner { acquired: Some(acquired), is_aborted: false, savepoints: 0 };
-        Self { begin, inner: Mutex::new(inner), abandoned: AtomicU32::new(0) }
+        Self { options, inner: Mutex::new(inner), abandoned: AtomicU32::new(0) }
     }
 
     /// Writes all of it.
@@ -111,35 +111,32 @@ impl Work {
     /// SERVICE_UNAVAILABLE when the connection is lost: nobody knows then whether it was written. INTERNAL_SERVER_ERROR
     /// when a statement of it failed: nothing was.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.end().await?)
-    }
-
-    pub(super) async fn end(mut self) -> Result<(), DbErr> {
-        let inner = self.inner.get_mut();
-        let Some(mut acquired) = inner.acquired.take() else { return Err(lost()) };
-        if inner.is_aborted {
-            inner.acquired = Some(acquired);
-            // PostgreSQL would answer COMMIT by rolling back, and report no error.
-            return Err(aborted());
-        }
+        let mut inner = self.open_inner().await?;
+        let Some(mut acquired) = inner.acquired.take() else { return Err(lost().into()) };
+        drop(inner);
         let shared = acquired.shared.clone();
-        let ended = pool::run(&mut acquired, self.begin.limit, async |connection| {
-            connection.command("COMMIT").await
-        });
-        let Err(failure) = ended.await else { return Ok(()) };
+        // Dropped before it is answered, its outcome is unknown too.
+        let mut unknown = UnknownOutcome(Some(&shared));
+        let committing =
+            acquired.run(self.options.limit, async |connection| connection.command("COMMIT").await);
+        let Err(failure) = committing.await else {
+            unknown.0 = None;
+            acquired.state = State::Idle;
+            return Ok(());
+        };
         let kind = failure.kind();
         shared.health.record_failure(kind);
-        if !shared.is_usable_after(kind) {
-            discard(acquired);
-        } else if self.begin.backend == DbBackend::Postgres {
+        if kind == FailureKind::Disconnected {
+            acquired.discard_others();
+        }
+        if self.options.backend == DbBackend::Postgres && shared.is_usable_after(kind) {
             // A constraint that is checked now, or a conflict: the server has rolled back.
-            acquired.is_clean = true;
+            unknown.0 = None;
+            acquired.state = State::Idle;
+        } else {
+            give_up(acquired);
         }
-        if kind == Kind::Disconnected {
-            shared.discard_connections();
-            shared.health.record_doubtful_commit();
-        }
-        Err(failure.into_db_err())
+        Err(failure.into_db_err().into())
     }
 
     /// Begins a part that can be rolled back alone.
@@ -174,6 +171,7 @@ impl Work {
     }
 
     async fn roll_back_to(&self, inner: &mut Inner, depth: u32) -> Result<(), DbErr> {
+        inner.is_aborted = true;
         let sql = format!("ROLLBACK TO SAVEPOINT s{depth}; RELEASE SAVEPOINT s{depth}");
         self.command(inner, &sql).await?;
         inner.is_aborted = false;
@@ -190,51 +188,49 @@ impl Work {
         inner: &mut Inner,
         statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sqlx::Error>,
     ) -> Result<T, DbErr> {
-        let acquired = inner.acquired.as_mut().ok_or_else(lost)?;
-        let failure = match pool::run(acquired, self.begin.limit, statement).await {
-            Ok(done) => return Ok(done),
+        let Some(mut acquired) = inner.acquired.take() else { return Err(lost()) };
+        // Taken until it is answered: a statement that is abandoned takes the work with it.
+        let failure = match acquired.run(self.options.limit, statement).await {
+            Ok(done) => {
+                inner.acquired = Some(acquired);
+                return Ok(done);
+            }
             Err(failure) => failure,
         };
         let kind = failure.kind();
         acquired.shared.health.record_failure(kind);
         // In a transaction SQLite gives no lock away, so that one that is not to be had is no ordinary failure.
-        if acquired.shared.is_usable_after(kind) && kind != Kind::Busy {
-            acquired.is_clean = true;
-            inner.is_aborted |= self.begin.backend == DbBackend::Postgres || kind == Kind::Refused;
+        if acquired.shared.is_usable_after(kind) && kind != FailureKind::Busy {
+            acquired.state = State::InTransaction;
+            inner.is_aborted |=
+                self.options.backend == DbBackend::Postgres || kind == FailureKind::Refused;
+            inner.acquired = Some(acquired);
         } else {
-            if kind == Kind::Disconnected {
-                acquired.shared.discard_connections();
+            if kind == FailureKind::Disconnected {
+                acquired.discard_others();
             }
-            if let Some(acquired) = inner.acquired.take() {
-                discard(acquired);
-            }
+            give_up(acquired);
         }
         Err(failure.into_db_err())
     }
 }
 
-impl Drop for Work {
+/// Closes a connection in an unknown state. SQLite in memory is rolled back instead: its connection is the data.
+fn give_up(acquired: Acquired) {
+    match acquired.shared.target {
+        Target::SqliteMemory { .. } if acquired.shared.health.is_failing() => acquired.discard(),
+        Target::SqliteMemory { .. } => drop(acquired),
+        _ => acquired.discard(),
+    }
+}
+
+/// Reports the outcome of a commit as unknown when it is dropped, unless it is known by then.
+struct UnknownOutcome<'a>(Option<&'a Shared>);
+
+impl Drop for UnknownOutcome<'_> {
     fn drop(&mut self) {
-        let Some(mut acquired) = self.inner.get_mut().acquired.take() else { return };
-        let is_postgres = self.begin.backend == DbBackend::Postgres;
-        // A statement that was abandoned: the server would have to be waited for.
-        if is_postgres && !acquired.is_clean {
-            return discard(acquired);
-        }
-        let limit = self.begin.limit;
-        acquired.is_clean = false;
-        let roll_back = async move {
-            let done = pool::run(&mut acquired, limit, async |connection| {
-                connection.command("ROLLBACK").await
-            });
-            // In memory, SQLite has rolled back by itself when there is no transaction any more.
-            if done.await.is_err_and(|failure| !acquired.shared.is_usable_after(failure.kind())) {
-                discard(acquired);
-            }
-        };
-        // Without a runtime the process is about to end, and the connection with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(roll_back);
+        if let Some(shared) = self.0 {
+            shared.health.record_unknown_outcome();
         }
     }
 }
@@ -242,7 +238,7 @@ impl Drop for Work {
 #[async_trait]
 impl ConnectionTrait for Work {
     fn get_database_backend(&self) -> DbBackend {
-        self.begin.backend
+        self.options.backend
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {

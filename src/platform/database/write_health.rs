@@ -2,19 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::statement_error::Kind;
+use super::statement_error::FailureKind;
 
 /// From the first write that was lost until one is kept again.
 #[derive(Debug, Default)]
 pub struct WriteHealth {
     is_failing: AtomicBool,
-    has_doubtful_commit: AtomicBool,
+    has_unknown_outcome: AtomicBool,
 }
 
 impl WriteHealth {
     /// Takes note of a write that failed. A constraint or another process's lock says nothing of the database.
-    pub fn record_failure(&self, kind: Kind) {
-        if matches!(kind, Kind::Storage | Kind::Disconnected) {
+    pub fn record_failure(&self, kind: FailureKind) {
+        if matches!(kind, FailureKind::Storage | FailureKind::Disconnected) {
             self.set_failing();
         }
     }
@@ -39,12 +39,12 @@ impl WriteHealth {
     }
 
     /// Nobody knows whether a transaction was committed: the connection was lost meanwhile.
-    pub fn record_doubtful_commit(&self) {
-        self.has_doubtful_commit.store(true, Ordering::Relaxed);
+    pub fn record_unknown_outcome(&self) {
+        self.has_unknown_outcome.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there was a doubtful commit since the last call.
-    pub fn take_doubtful_commit(&self) -> bool {
-        self.has_doubtful_commit.swap(false, Ordering::Relaxed)
+    /// Whether there was a commit of unknown outcome since the last call.
+    pub fn take_unknown_outcome(&self) -> bool {
+        self.has_unknown_outcome.swap(false, Ordering::Relaxed)
     }
 }

@@ -58,7 +58,7 @@ pub async fn hear(platform: &Platform) -> Result<Option<Instant>, Error> {
     for row in recent.iter().filter(|row| !heard.contains(&row.id)) {
         platform.events.publish_here(&row.topic);
     }
-    if platform.database.take_doubtful_commit() {
+    if platform.database.take_unknown_outcome() {
         platform.events.publish_everything();
     }
     Ok(None)

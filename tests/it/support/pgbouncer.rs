@@ -1,4 +1,4 @@
-//! PgBouncer in transaction mode before a test's database. With `REQUIRE_PGBOUNCER` set, its absence is a failure.
+//! PgBouncer before a test's database. With `REQUIRE_PGBOUNCER` set, its absence is a failure.
 
 use std::process::{Child, Command, Stdio};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::Place;
 
 /// Fewer servers than clients, so that they are changed all the time.
-const SERVERS: u32 = 4;
+const SERVERS: u32 = 6;
 
 /// Running, until it is dropped.
 pub struct PgBouncer {
@@ -19,8 +19,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it, where it is installed.
-    pub async fn start(place: &Place) -> Option<Self> {
+    /// Starts it in a mode ("session", "transaction"), where it is installed.
+    pub async fn start(place: &Place, mode: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/local/bin/pgbouncer", "/usr/bin/pgbouncer"];
         let Some(program) = program.iter().find(|path| std::path::Path::new(path).exists()) else {
             assert!(std::env::var_os("REQUIRE_PGBOUNCER").is_none(), "PgBouncer is required");
@@ -40,7 +40,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host={host} port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-             pool_mode = transaction\ndefault_pool_size = {SERVERS}\n",
+             pool_mode = {mode}\ndefault_pool_size = {SERVERS}\n",
             users.display()
         );
         std::fs::write(&users, format!("\"{user}\" \"\"\n")).expect("written");

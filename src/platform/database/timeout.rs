@@ -7,6 +7,6 @@ use std::time::Duration;
     clippy::disallowed_methods,
     reason = "a clock that tests move says nothing about a server that does not answer"
 )]
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, future).await.ok()
 }
