@@ -74,7 +74,8 @@ pub fn assemble(config: &mut Config) -> (Platform, Vec<String>) {
             Vault::parse(&Vault::generate(&*entropy)).expect("a ring of our own")
         }
     };
-    let temp_files = TempFiles::open(&config.files.temp_folders).unwrap_or_else(|problem| {
+    let temp_files = TempFiles::open(&config.files.temp_folders, config.graphql.upload_bytes);
+    let temp_files = temp_files.unwrap_or_else(|problem| {
         problems.push(problem);
         TempFiles::at(config.files.temp_folders[0].clone())
     });

@@ -31,13 +31,14 @@ pub async fn run() -> Result<(), Complaint> {
     let is_assembled = problems.is_empty();
     let database = check_database(&platform).await;
     let has_database = database.is_ok();
-    let mut findings = vec![
-        database,
-        check_temp_files(&config, &platform),
-        check_files(&platform).await,
-        check_redis(&config, &platform).await,
-        check_lookup(&config, &platform).await,
-    ];
+    let mut findings = vec![database];
+    // What stands in for them says nothing.
+    if is_assembled {
+        findings.push(check_temp_files(&config, &platform));
+        findings.push(check_files(&platform).await);
+    }
+    findings
+        .extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
     findings.extend(check_sms(&config, &platform).await);
     if has_database && is_assembled {
         findings.push(check_tables(config, platform).await);

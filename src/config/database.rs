@@ -87,6 +87,9 @@ impl DatabaseTarget {
             "" if hosts.is_empty() && (names_socket || user.is_empty()) => {
                 Ok(format!("{scheme}://{user}localhost{path}"))
             }
+            port if port.starts_with(':') && names_socket => {
+                Ok(format!("{scheme}://{user}localhost{port}{path}"))
+            }
             "" => Err("must name a host, or a socket's folder as ?host=/folder"),
             host => Ok(format!("{scheme}://{user}{host}{path}")),
         });
@@ -147,7 +150,11 @@ mod tests {
 
     #[test]
     fn a_socket_needs_no_host() {
-        for url in ["postgres://user@/db?host=/run/pg", "postgres:///db?host=/run/pg"] {
+        for url in [
+            "postgres://user@/db?host=/run/pg",
+            "postgres:///db?host=/run/pg",
+            "postgres://user@:5433/db?host=/run/pg",
+        ] {
             assert_eq!(hosts(url).expect("good"), ["/run/pg"], "{url}");
         }
         assert_eq!(

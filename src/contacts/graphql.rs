@@ -188,13 +188,16 @@ pub async fn contacts_of(
     search: Option<String>,
 ) -> Result<Contacts> {
     let page = Page::<(String, String, Uuid)>::parse(first, after.as_deref())?;
-    let line = |text: &str| text::line(&text::visible(text), LONGEST_SEARCH);
+    let line = |text: &str| text::line(&text::typed(text), LONGEST_SEARCH);
     let search = optional(search.as_deref(), line).at("search")?;
     let region = ctx.data_unchecked::<Arc<Lookups>>().default_region();
     let search = search.map(|text| Search {
         name: text::sort_key(&text),
         digits: digits_of(&text),
-        phone: phone::PhoneNumber::parse(&text, region).ok().map(|phone| phone.key()),
+        phone: phone::PhoneNumber::parse(&text, region)
+            .ok()
+            .or_else(|| phone::PhoneNumber::parse_without_plus(&text))
+            .map(|phone| phone.key()),
     });
     let db = ctx.platform().database.reads();
     let rows =

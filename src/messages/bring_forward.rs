@@ -1,6 +1,9 @@
 //! Messages whose next moment was set before the clock was set back: they are brought forward, so that none waits
 //! for longer than it was meant to.
 
+use chrono::TimeDelta;
+
+use super::Messages;
 use super::entity::messages::{self, CHUNK, Latest};
 use super::settle::RETRY;
 use super::take::LEASE;
@@ -9,13 +12,18 @@ use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::MAX_SKEW;
 
-/// Brings forward what is due later than anything that is put off now.
-pub async fn bring_forward(platform: &Platform) -> Result<()> {
+/// Clocks are adjusted by less all the time.
+const ADJUSTMENT: TimeDelta = TimeDelta::seconds(1);
+
+/// Brings forward what is due later than anything that is put off now. When this instance saw its clock set back,
+/// everything that waits is due: nobody knows how much of its wait is left.
+pub async fn bring_forward(room: &Messages, platform: &Platform) -> Result<()> {
+    let was_set_back = was_set_back(room, platform);
     loop {
         let now = platform.now();
         let latest = Latest {
-            happened: now + MAX_SKEW,
-            queued: now + RETRY.longest + MAX_SKEW,
+            happened: if was_set_back { now } else { now + MAX_SKEW },
+            queued: if was_set_back { now } else { now + RETRY.longest + MAX_SKEW },
             // A sender may be at work: its lease begins anew.
             sending: now + LEASE,
             unknown: now + FIRST_LOOK,
@@ -31,4 +39,12 @@ pub async fn bring_forward(platform: &Platform) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Whether the clock was set back since the last call.
+fn was_set_back(room: &Messages, platform: &Platform) -> bool {
+    let uptime = TimeDelta::from_std(platform.uptime()).unwrap_or(TimeDelta::MAX);
+    let started_at = platform.now() - uptime;
+    let before = room.started_at.lock().replace(started_at);
+    before.is_some_and(|before| started_at < before - ADJUSTMENT)
 }

@@ -20,7 +20,7 @@ pub async fn give_up(room: &Messages, platform: &Platform) -> Result<Option<Inst
         .filter(|gateway| gateway.can_find() || gateway.is_idempotent())
         .map(|gateway| gateway.name())
         .collect();
-    bring_forward(platform).await?;
+    bring_forward(room, platform).await?;
     let way = |from, to| move |kind: Kind| (kind, Some(from), to);
     loop {
         let now = platform.now();

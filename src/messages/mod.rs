@@ -83,6 +83,8 @@ pub struct Messages {
     worked_at: Mutex<BTreeMap<&'static str, Instant>>,
     /// Where the lanes began when it was last looked.
     begins: Mutex<Option<Begins>>,
+    /// When this instance started, by the clock as it was last seen: earlier once the clock was set back.
+    started_at: Mutex<Option<Instant>>,
 }
 
 impl Messages {
@@ -110,6 +112,7 @@ impl Messages {
             default_region: config.default_region.map(Region::from),
             worked_at: Mutex::default(),
             begins: Mutex::default(),
+            started_at: Mutex::default(),
         })
     }
 

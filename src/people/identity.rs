@@ -25,11 +25,13 @@ impl Nickname {
     /// # Errors
     /// BAD_USER_INPUT, also for letters of several alphabets, which look alike: UTS 39, "highly restrictive".
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let shown = text::line(text, 32)?;
+        let shown = text::visible(&text::line(text, 32)?);
         if shown.chars().count() < 3 {
             return Err(Failure::bad_input("A nickname has at least 3 characters."));
         }
-        if !shown.starts_with(char::is_alphabetic) {
+        // Judged as it is compared, so that another way to write a nickname that is taken is taken too.
+        let key = nickname_key(&shown);
+        if !key.starts_with(char::is_alphabetic) {
             return Err(Failure::bad_input("A nickname starts with a letter."));
         }
         let fits = |c: char| match c {
@@ -38,13 +40,11 @@ impl Nickname {
                 (letter.is_alphabetic() || text::is_mark(letter)) && !text::is_invisible(letter)
             }
         };
-        let key = nickname_key(&shown);
-        if !shown.chars().chain(key.chars()).all(fits) {
+        if !key.chars().all(fits) {
             return Err(Failure::bad_input(
                 "A nickname has letters, digits, '.', '_' and '-' only.",
             ));
         }
-        // Judged as it is compared: full-width letters, which are of no alphabet in use, are Latin ones then.
         if !key.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
             return Err(Failure::bad_input(
                 "A nickname has letters of one writing system that is in use today.",
@@ -121,14 +121,14 @@ impl Identifier {
     /// BAD_USER_INPUT for what nobody can have.
     pub fn read(text: &str, default_region: Option<&Region>) -> Result<Self, Failure> {
         // No identifier is longer than an e-mail address.
-        let line = text::line(&text::visible(text), LONGEST_EMAIL)?;
+        let line = text::line(&text::typed(text), LONGEST_EMAIL)?;
         Ok(Self::parse(&line, default_region))
     }
 
     /// With an @ an e-mail address; else a phone number, if it parses as one, also once a plus stands before it;
     /// else a nickname.
     pub fn parse(text: &str, default_region: Option<&Region>) -> Self {
-        let text = text::visible(text);
+        let text = text::typed(text);
         let text = text.trim();
         if text.contains('@') {
             return Self::Email(text::fold(text));

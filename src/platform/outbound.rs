@@ -62,15 +62,21 @@ impl Outbound {
     /// A client with its own pool of connections.
     #[expect(clippy::disallowed_methods, reason = "the one place that makes a client")]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let client = Client::builder()
-            .user_agent(concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            // The configuration alone says where calls go, not a proxy variable that happens to be set.
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(10))
-            .referer(false)
-            .build()
-            .expect("a TLS backend is built in");
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                // The configuration alone says where calls go, not a proxy variable that happens to be set.
+                .no_proxy()
+                .connect_timeout(Duration::from_secs(10))
+                .referer(false)
+        };
+        let client = builder().build().or_else(|error| {
+            // The system has no certificates of authorities. Not everybody calls a service by HTTPS.
+            tracing::warn!(?error, "calls by HTTPS will fail");
+            builder().tls_certs_only([]).build()
+        });
+        let client = client.expect("a TLS backend is built in");
         Self { client, clock }
     }
 

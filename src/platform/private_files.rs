@@ -16,7 +16,8 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes an empty file, and the folders above it, for us alone. One that exists is left as it is.
+/// Makes an empty file, and the folders above it, for us alone. One that exists is not even opened: closing it would
+/// take away the locks that this process has on it, as SQLite's (POSIX, fcntl).
 ///
 /// # Errors
 /// Those of the file system.
@@ -24,7 +25,10 @@ pub fn make_file(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    private(OpenOptions::new().append(true).create(true)).open(path).map(drop)
+    match private(OpenOptions::new().write(true).create_new(true)).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 /// Reads a file, or makes it with what `content` gives, readable by us alone. When two processes do so

@@ -13,20 +13,24 @@ pub struct TempFiles {
 }
 
 impl TempFiles {
-    /// Takes the first of these folders that a file can be written to. A folder that does not exist is made.
+    /// Takes the first of these folders that has room for a file of so many bytes, else the first that takes any file.
+    /// A folder that does not exist is made.
     ///
     /// # Errors
     /// Why each of them is no such folder, in one line.
-    pub fn open(folders: &[PathBuf]) -> Result<Self, String> {
-        let mut problems = Vec::new();
+    pub fn open(folders: &[PathBuf], bytes: u64) -> Result<Self, String> {
+        let (mut problems, mut small) = (Vec::new(), None);
         for folder in folders {
             let files = Self::at(folder.clone());
             match make_folder(folder).and_then(|()| files.reserve(1)) {
-                Ok(()) => return Ok(files),
+                Ok(()) if files.reserve(bytes).is_ok() => return Ok(files),
+                Ok(()) => small = small.or(Some(files)),
                 Err(error) => problems.push(format!("{}: {error}", folder.display())),
             }
         }
-        Err(format!("temporary files: no folder takes them ({})", problems.join("; ")))
+        small.ok_or_else(|| {
+            format!("temporary files: no folder takes them ({})", problems.join("; "))
+        })
     }
 
     /// This folder, untried.
@@ -87,11 +91,11 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let (blocked, good) = (root.path().join("file/below"), root.path().join("good"));
         std::fs::write(root.path().join("file"), "no folder").expect("written");
-        let files = TempFiles::open(&[blocked.clone(), good.clone()]).expect("the second");
+        let files = TempFiles::open(&[blocked.clone(), good.clone()], 1 << 20).expect("the second");
         assert_eq!(files.folder(), good);
         files.reserve(1 << 20).expect("room");
         assert_eq!(std::fs::read_dir(&good).expect("listed").count(), 0, "nothing is left");
-        let problem = TempFiles::open(std::slice::from_ref(&blocked)).expect_err("none");
+        let problem = TempFiles::open(std::slice::from_ref(&blocked), 1).expect_err("none");
         assert!(problem.contains(&blocked.display().to_string()), "{problem}");
     }
 

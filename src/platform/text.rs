@@ -66,6 +66,13 @@ pub fn visible(text: &str) -> String {
     text.chars().filter(|c| !is_invisible(*c)).collect()
 }
 
+/// What somebody meant who typed or pasted it: without what nobody sees, line breaks and tabs as spaces.
+pub fn typed(text: &str) -> String {
+    let is_kept = |c: &char| !is_invisible(*c) && (c.is_whitespace() || !c.is_control());
+    let plain = |c: char| if c.is_whitespace() { ' ' } else { c };
+    text.chars().filter(is_kept).map(plain).collect()
+}
+
 /// One line of text for people: trimmed, composed (NFC), 1 to `longest` characters, without control
 /// characters, line separators and marks that turn the writing direction around.
 ///

@@ -14,6 +14,8 @@ use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_databas
 const HOUR: Duration = Duration::from_hours(1);
 /// Less than the longest wait of a message.
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
+/// Longer than a first retry waits.
+const RETRIED_WITHIN: Duration = Duration::from_secs(6);
 const SECOND: Duration = Duration::from_secs(1);
 const PHONE: &str = "+31612345678";
 
@@ -65,6 +67,29 @@ async fn a_gateway_that_rested_is_tried_and_works_again() {
         assert_eq!(degraded(&app).await, json!([]));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_message_that_failed_waits_no_longer_than_it_was_meant_to() {
+    for back in [Duration::from_secs(12), HOUR, HOUR * 72] {
+        on_each_shared_database(async |place| {
+            let gateway = Upstream::start().await;
+            let app = TestApp::sending(place, &gateway, &[]).await;
+            gateway.will([Reply::Json(500, json!({}))]);
+            app.write(Kind::Code, 1).await;
+            app.run().await;
+            app.app.run_due_jobs().await.expect("the clock is seen");
+            app.clock.set_back(back);
+            gateway.will(accepts(1));
+            // The gateway rests for as long as it was meant to; the message adds nothing to that.
+            for _ in 0..RETRIED_WITHIN.as_secs() {
+                app.advance(SECOND).await;
+            }
+            let sent = "SELECT COUNT(*) FROM messages WHERE status = 'SENT'";
+            assert_eq!(app.count(sent).await, 1, "{back:?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

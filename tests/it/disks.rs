@@ -94,6 +94,32 @@ async fn a_disk_that_was_full_loses_nothing_that_was_acknowledged() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_that_reads_the_file_takes_nothing_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serving = start(folder.path());
+    assert!(sign_up(&serving, "before").await);
+    let read = "import sqlite3
+base = sqlite3.connect('data/switchboard.db')
+print(base.execute('SELECT COUNT(*) FROM users').fetchone()[0])
+base.close()";
+    let Ok(read) = Command::new("python3").args(["-c", read]).current_dir(folder.path()).output()
+    else {
+        assert!(std::env::var_os("REQUIRE_PYTHON").is_none(), "python3 is required");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&read.stdout), "1\n");
+    assert!(sign_up(&serving, "after").await);
+    serving.child.kill().expect("killed");
+    serving.child.wait().expect("it ended");
+    let serving = start(folder.path());
+    for nickname in ["before", "after"] {
+        let input = json!({ "identifier": nickname, "password": PASSWORD });
+        let answer = serving.send(query!("login"), json!({ "input": input }), None).await;
+        assert!(answer["errors"].is_null(), "{nickname} is lost: {answer}");
+    }
+}
+
 #[test]
 fn temporary_files_go_where_they_can() {
     let folder = tempfile::tempdir().expect("a folder");

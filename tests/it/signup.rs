@@ -113,18 +113,21 @@ async fn a_nickname_that_looks_like_anothers_is_refused() {
     on_each_database(async |app| {
         let robert = app.signed_in("robert").await;
         let ann = app.signed_in("ann").await;
+        app.signed_in("bob_1").await;
         let (taken, bad) = ("IDENTIFIER_TAKEN nickname", "BAD_USER_INPUT nickname");
         for (nickname, error) in [
             // Full width, bold, with a ligature for a part.
             ("\u{ff52}\u{ff4f}\u{ff42}\u{ff45}\u{ff52}\u{ff54}", taken),
             ("\u{ff32}OBERT", taken),
             ("\u{1d42b}obert", taken),
+            ("bob\u{ff3f}\u{ff11}", taken),
             // A Cyrillic and a Greek o, a Cyrillic e, an Armenian o.
             ("r\u{43e}bert", bad),
             ("r\u{3bf}bert", bad),
             ("rob\u{435}rt", bad),
             ("r\u{585}bert", bad),
-            ("r\u{200b}obert", bad),
+            ("r\u{200b}obert", taken),
+            ("rob\u{ad}ert", taken),
             // Letters that nobody writes with today.
             ("\u{10330}\u{10331}\u{10332}", bad),
         ] {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,10 +46,12 @@ impl ConnectError {
 
     pub(super) fn sqlx(place: impl Into<String>, error: &sqlx::Error) -> Self {
         match error {
-            // "connection refused" says it all. What has no kind of its own, as a name that is unknown, says more.
-            sqlx::Error::Io(error) => match error.kind().to_string() {
-                kind if kind.contains("error") => Self::new(place, error),
-                kind => Self::new(place, kind),
+            sqlx::Error::Io(error) => match error.kind() {
+                // Without the system's number behind it.
+                kind @ (ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::TimedOut) => Self::new(place, kind),
+                _ => Self::new(place, error),
             },
             sqlx::Error::Database(error) => Self::new(place, error.message()),
             other => Self::new(place, other),

@@ -22,14 +22,14 @@ impl WriteHealth {
     /// Writes are not kept.
     pub fn set_failing(&self) {
         if !self.is_failing.swap(true, Ordering::Relaxed) {
-            tracing::error!("the database does not keep what is written");
+            tracing::error!("the database takes no writes");
         }
     }
 
     /// A write was committed.
     pub fn set_working(&self) {
         if self.is_failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("the database keeps what is written again");
+            tracing::info!("the database takes writes again");
         }
     }
 

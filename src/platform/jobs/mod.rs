@@ -209,7 +209,7 @@ mod tests {
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::default(),
             files: Files::open(&config.files).expect("a store"),
-            temp_files: TempFiles::open(&config.files.temp_folders).expect("a folder"),
+            temp_files: TempFiles::open(&config.files.temp_folders, 1).expect("a folder"),
         };
         (platform, clock)
     }

@@ -8,8 +8,6 @@ use crate::platform::text;
 
 /// What people may type at most: E.164 has 15 digits, the rest is for spaces, brackets and prefixes.
 const MAX_INPUT_LEN: usize = 64;
-/// The same in bytes, before invisible characters are dropped and digits of other scripts are ASCII.
-const MAX_INPUT_BYTES: usize = 4 * MAX_INPUT_LEN;
 /// The prefix of international calls almost everywhere.
 const INTERNATIONAL_PREFIX: &str = "00";
 
@@ -46,16 +44,12 @@ pub fn lacks_plus(text: &str) -> Option<String> {
 
 /// The text in the characters that libphonenumber reads.
 fn plain(text: &str) -> Result<String, Reason> {
-    if text.len() > MAX_INPUT_BYTES {
-        return Err(Reason::TooLong);
-    }
     let plain = |c: char| match c {
         '\u{ff0b}' | '\u{fe62}' => '+',
-        c if c.is_whitespace() => ' ',
         c if text::is_hyphen(c) => '-',
         c => text::ascii_digit(c).unwrap_or(c),
     };
-    let text: String = text.chars().filter(|c| !text::is_invisible(*c)).map(plain).collect();
+    let text: String = text::typed(text).chars().map(plain).collect();
     let text = text.trim();
     if text.len() > MAX_INPUT_LEN {
         return Err(Reason::TooLong);

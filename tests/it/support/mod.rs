@@ -131,7 +131,7 @@ impl TestApp {
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::new(config.redis_url.clone()),
             files: Files::open(&config.files).expect("a store"),
-            temp_files: TempFiles::open(&[std::env::temp_dir()]).expect("a folder"),
+            temp_files: TempFiles::open(&[std::env::temp_dir()], 1).expect("a folder"),
             entropy: Arc::new(SeededEntropy::new(seed)),
             clock: Arc::new(clock.clone()),
         };
