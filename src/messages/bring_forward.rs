@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::Messages;
 use super::entity::messages::{self, CHUNK, Latest};
+use super::health;
 use super::settle::RETRY;
 use super::take::LEASE;
 use super::unknown::FIRST_LOOK;
@@ -16,9 +17,12 @@ use crate::platform::clock::MAX_SKEW;
 const ADJUSTMENT: TimeDelta = TimeDelta::seconds(1);
 
 /// Brings forward what is due later than anything that is put off now. When this instance saw its clock set back,
-/// everything that waits is due: nobody knows how much of its wait is left.
+/// everything that waits is due, and gateways that rest are tried: nobody knows how much of a wait is left.
 pub async fn bring_forward(room: &Messages, platform: &Platform) -> Result<()> {
     let was_set_back = was_set_back(room, platform);
+    if was_set_back {
+        health::start(room, platform).await?;
+    }
     loop {
         let now = platform.now();
         let latest = Latest {

@@ -57,7 +57,8 @@ pub fn is_down(gateway: &gateways::Model) -> bool {
     gateway.failures >= DOWN || gateway.stopped_since.is_some()
 }
 
-/// Whoever starts the process may have mended what was wrong: gateways that rest are tried at once.
+/// Has gateways that rest tried at once: at the start, when what was wrong may be right by now, and once the clock was
+/// set back.
 pub async fn start(room: &Messages, platform: &Platform) -> Result<()> {
     let names: Vec<&str> = room.gateways.iter().map(|gateway| gateway.name()).collect();
     let tx = platform.database.begin().await?;
