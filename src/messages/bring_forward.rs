@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use super::Messages;
 use super::entity::messages::{self, CHUNK, Latest};
 use super::health;
-use super::settle::RETRY;
+use super::settle::{RECEIPTS_COME_WITHIN, RETRY};
 use super::take::LEASE;
 use super::unknown::FIRST_LOOK;
 use crate::error::Result;
@@ -23,6 +23,12 @@ pub async fn bring_forward(room: &Messages, platform: &Platform) -> Result<()> {
     if was_set_back {
         health::start(room, platform).await?;
     }
+    // One that a gateway can be asked about is not asked for sooner than the gateway knows.
+    let is_asked_about = room.gateways.iter().any(|gateway| gateway.can_find());
+    let first_look = match was_set_back && !is_asked_about {
+        true => RECEIPTS_COME_WITHIN,
+        false => FIRST_LOOK,
+    };
     loop {
         let now = platform.now();
         let latest = Latest {
@@ -30,7 +36,7 @@ pub async fn bring_forward(room: &Messages, platform: &Platform) -> Result<()> {
             queued: if was_set_back { now } else { now + RETRY.longest + MAX_SKEW },
             // A sender may be at work: its lease begins anew.
             sending: now + LEASE,
-            unknown: now + FIRST_LOOK,
+            unknown: now + first_look,
         };
         if !messages::is_any_later(platform.database.reads(), latest).await? {
             return Ok(());

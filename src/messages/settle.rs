@@ -22,7 +22,7 @@ pub const RETRY: Backoff =
     Backoff { first: Duration::from_secs(2), longest: Duration::from_mins(10) };
 
 /// How long a receipt may take to tell that a message was taken, in spite of the error that was answered.
-const RECEIPTS_COME_WITHIN: Duration = Duration::from_secs(5);
+pub const RECEIPTS_COME_WITHIN: Duration = Duration::from_secs(5);
 
 /// A message that was handed over, and what became of it.
 pub struct Done {

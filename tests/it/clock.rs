@@ -14,8 +14,8 @@ use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_databas
 const HOUR: Duration = Duration::from_hours(1);
 /// Less than the longest wait of a message.
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
-/// Longer than a first retry waits.
-const RETRIED_WITHIN: Duration = Duration::from_secs(6);
+/// Longer than a first retry waits, once no receipt has come.
+const RETRIED_WITHIN: Duration = Duration::from_secs(8);
 const SECOND: Duration = Duration::from_secs(1);
 const PHONE: &str = "+31612345678";
 
