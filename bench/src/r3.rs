@@ -135,7 +135,7 @@ async fn fault(
     outcome(log, name, began, ended).await
 }
 
-/// What was seen of a fault, once it is over.
+/// What was seen of a fault, after it has ended.
 async fn outcome(log: &Log, name: &str, began: Instant, ended: Instant) -> Result<Vec<String>> {
     let whole = within(PATIENCE, async {
         loop {

@@ -51,7 +51,7 @@ fn session_ended() -> Error {
 /// was opened. The first use of a token of the newest generation chooses it.
 ///
 /// # Errors
-/// UNAUTHENTICATED when it is over. A token beside the one that was chosen ends it. ACCOUNT_DELETED.
+/// UNAUTHENTICATED when the session has ended, as it does by a token that is not of the chosen line; ACCOUNT_DELETED.
 pub async fn still_signed_in(
     accounts: &Accounts,
     platform: &Platform,
@@ -79,7 +79,7 @@ pub async fn still_signed_in(
             AccessVerdict::Outdated => return Err(access_token::over()),
             AccessVerdict::Reuse => {
                 end_if_live(accounts, platform, user, session).await?;
-                tracing::warn!(%session, "the access token of a copy was used: the session is over");
+                tracing::warn!(%session, "the access token of a copy was used: the session is revoked");
                 return Err(session_ended());
             }
         };

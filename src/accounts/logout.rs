@@ -52,7 +52,7 @@ pub async fn end_session(
     endings::apply(accounts, platform, ending).await
 }
 
-/// Ends one of the user's sessions, unless it is over.
+/// Ends one of the user's sessions, unless it has ended.
 ///
 /// # Errors
 /// Those of the database.

@@ -50,7 +50,7 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
             Spent::Reuse => {
                 drop(tx);
                 end_if_live(accounts, platform, session.user_id, session.id).await?;
-                tracing::warn!(session = %session.id, "an old refresh token was used again: the session is over");
+                tracing::warn!(session = %session.id, "an old refresh token was used again: the session is revoked");
                 return Err(not_accepted());
             }
         }
@@ -125,7 +125,7 @@ async fn answer_again(
 
 /// Why there is no session of a token.
 async fn gone(tx: &Work, platform: &Platform, token: &RefreshToken) -> Error {
-    // What anybody can invent is told nothing of anybody.
+    // A forged token must learn nothing about an account.
     if !token.is_genuine(&platform.vault) {
         return not_accepted();
     }
