@@ -1,6 +1,8 @@
-//! Everything that lives as long as the process, put together once.
+//! The application: everything that lives as long as the process, built once, and its background jobs.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::SchemaBuilder;
 use futures_util::future::{BoxFuture, join_all};
@@ -12,69 +14,64 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
 use crate::config::Config;
-use crate::contacts::Lookups;
+use crate::contacts::CachedLookup;
 use crate::error::{Error, ErrorCode, Result};
 use crate::games::{self, Games};
 use crate::messages::{self, Messages};
 use crate::platform::Platform;
-use crate::platform::budget;
-use crate::platform::clock::{Instant, SystemClock};
+use crate::platform::clock::{SystemClock, Timestamp};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
-use crate::platform::jobs::{self, Woken};
+use crate::platform::jobs::{self, Trigger};
 use crate::platform::outbound::Outbound;
-use crate::platform::private_files::read_or_make;
+use crate::platform::private_files::read_or_create;
+use crate::platform::shared_rate_limit;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
 
-/// The running program.
+/// The state of the running process.
 pub struct App {
-    /// How it is configured.
+    /// The configuration.
     pub config: Config,
-    /// What deeds take.
+    /// The platform that all modules use.
     pub platform: Arc<Platform>,
-    /// Accounts.
+    /// The state of the accounts module.
     pub accounts: Arc<Accounts>,
-    /// The queue of SMS.
+    /// The SMS queue.
     pub messages: Arc<Messages>,
-    /// Avatars.
     avatars: Arc<Avatars>,
-    /// Games.
     games: Arc<Games>,
-    /// Who is asked about phone numbers.
-    lookups: Arc<Lookups>,
-    /// Cancelled when the process is about to end: no new requests, sockets close.
+    /// The lookup of phone numbers.
+    lookup: Arc<CachedLookup>,
+    /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
     pub stopping: CancellationToken,
-    /// What outlives the request that began it, like sockets: the end of the process waits for these tasks.
+    job_failures: AtomicU64,
+    /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
 }
 
-/// The platform that a configuration describes. It connects to nothing yet. What had to be made for it is told in
-/// `config.assumed`.
-///
-/// # Errors
-/// Everything that is wrong with it, a sentence each.
-pub fn platform(config: &mut Config) -> Result<Platform, Vec<String>> {
-    let (platform, problems) = assemble(config);
+/// Builds the platform from the configuration, without connecting to anything yet. Adds what it had to create to
+/// `config.defaults_used`. Fails with a list of all problems.
+pub fn build_platform(config: &mut Config) -> Result<Platform, Vec<String>> {
+    let (platform, problems) = build_platform_with_substitutes(config);
     if problems.is_empty() { Ok(platform) } else { Err(problems) }
 }
 
-/// The platform that a configuration describes, with stand-ins for the parts that cannot be had, and what is
-/// wrong with those.
-pub fn assemble(config: &mut Config) -> (Platform, Vec<String>) {
+/// Builds the platform with substitutes for the parts that cannot be built, and returns the problems of those.
+pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<String>) {
     let clock = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
     let mut problems = Vec::new();
-    let vault = match key_ring(config, &entropy).and_then(|ring| Vault::parse(&ring)) {
+    let vault = match load_key_ring(config, &entropy).and_then(|ring| Vault::parse(&ring)) {
         Ok(vault) => vault,
         Err(problem) => {
             problems.push(problem);
-            Vault::parse(&Vault::generate(&*entropy)).expect("a ring of our own")
+            Vault::parse(&Vault::generate(&*entropy)).expect("a generated key ring is valid")
         }
     };
-    let temp_files = TempFiles::open(&config.files.temp_folders, config.graphql.upload_bytes);
+    let temp_files = TempFiles::open(&config.files.temp_folders, config.graphql.max_upload_bytes);
     let temp_files = temp_files.unwrap_or_else(|problem| {
         problems.push(problem);
         TempFiles::at(config.files.temp_folders[0].clone())
@@ -96,24 +93,21 @@ pub fn assemble(config: &mut Config) -> (Platform, Vec<String>) {
     (platform, problems)
 }
 
-fn key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretString, String> {
+fn load_key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretString, String> {
     if let Some(ring) = config.secret_keys.clone() {
         return Ok(ring);
     }
     let file = config.data_dir.join("secret-keys");
-    let fresh = || Vault::generate(entropy).expose_secret().to_owned();
-    let (ring, made) =
-        read_or_make(&file, fresh).map_err(|error| format!("{}: {error}", file.display()))?;
-    let verb = if made { "made" } else { "read" };
-    config.assumed.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
+    let generate = || Vault::generate(entropy).expose_secret().to_owned();
+    let (ring, is_new) =
+        read_or_create(&file, generate).map_err(|error| format!("{}: {error}", file.display()))?;
+    let verb = if is_new { "made" } else { "read" };
+    config.defaults_used.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
     Ok(ring.trim().to_owned().into())
 }
 
-/// Brings the tables up to date and makes what the first start needs, while other instances wait.
-///
-/// # Errors
-/// When the database cannot be reached or a change fails.
-pub async fn prepare(platform: &Platform) -> Result<()> {
+/// Applies pending migrations and creates the first signing key. A lock makes other instances wait.
+pub async fn prepare_database(platform: &Platform) -> Result<()> {
     platform.database.ping().await?;
     let mut lock = platform.database.migration_lock().await?;
     let migrated = lock.migrate().await?;
@@ -128,26 +122,37 @@ pub async fn prepare(platform: &Platform) -> Result<()> {
 }
 
 impl App {
-    /// Puts the rooms together on a prepared platform.
-    ///
-    /// # Errors
-    /// When the signing keys cannot be read, or the SMS gateway's settings are wrong.
+    /// Builds the modules on a platform whose database is prepared.
     pub async fn new(config: Config, platform: Platform) -> Result<Self> {
         let platform = Arc::new(platform);
         let messages = Messages::new(&platform, &config)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
         let messages = Arc::new(messages);
         let accounts = Arc::new(Accounts::new(&platform, &config, messages.clone()).await?);
-        let lookups = Arc::new(Lookups::new(platform.clone(), &config));
+        let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
         let games = Arc::new(Games::new(&config));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { config, platform, accounts, messages, avatars, games, lookups, stopping, tasks })
+        Ok(Self {
+            config,
+            platform,
+            accounts,
+            messages,
+            avatars,
+            games,
+            lookup,
+            stopping,
+            job_failures: AtomicU64::new(0),
+            tasks,
+        })
     }
 
-    /// Gives a schema what the rooms' resolvers ask for.
-    pub fn equip<Q, M, S>(&self, schema: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S> {
-        // Guesses at what was meant tell the schema, name by name.
+    /// Adds the data that resolvers need to a schema.
+    pub fn add_schema_data<Q, M, S>(
+        &self,
+        schema: SchemaBuilder<Q, M, S>,
+    ) -> SchemaBuilder<Q, M, S> {
+        // Suggestions in validation errors would reveal the schema name by name.
         let schema = match self.config.graphql.introspection {
             true => schema,
             false => schema.disable_suggestions(),
@@ -158,89 +163,117 @@ impl App {
             .data(self.messages.clone())
             .data(self.avatars.clone())
             .data(self.games.clone())
-            .data(self.lookups.clone())
+            .data(self.lookup.clone())
     }
 
-    /// Does once what is due in the background.
-    ///
-    /// # Errors
-    /// What went wrong, when something did.
+    /// Runs each background job once, up to the first that fails.
     pub async fn run_due_jobs(&self) -> Result<()> {
         for job in &JOBS {
-            (job.run)(self).await?;
+            self.run_job(job).await?;
         }
         Ok(())
     }
 
-    /// Does what is due in the background, until the process stops.
-    pub async fn work(self: Arc<Self>) {
+    /// Runs the background jobs until the process stops.
+    pub async fn run_jobs(self: Arc<Self>) {
         let app = &*self;
-        let forever = JOBS.iter().map(|job| {
-            let woken = (job.woken)(app);
-            jobs::forever(&app.platform, &app.stopping, woken, move || (job.run)(app)).boxed()
+        let loops = JOBS.iter().map(|job| {
+            let trigger = (job.trigger)(app);
+            jobs::run_loop(&app.platform, &app.stopping, trigger, move || app.run_job(job).boxed())
+                .boxed()
         });
-        join_all(forever).await;
+        join_all(loops).await;
+    }
+
+    async fn run_job(&self, job: &Job) -> Result<Option<Timestamp>> {
+        let outcome = AssertUnwindSafe((job.run)(self)).catch_unwind().await;
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.job_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// How many runs of background jobs failed or panicked since this was last called.
+    pub fn take_job_failures(&self) -> u64 {
+        self.job_failures.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Something done in the background.
+/// A background job.
 struct Job {
-    /// What tells it that there is something to do, before it looks for itself.
-    woken: for<'a> fn(&'a App) -> Woken<'a>,
-    /// Does what is due. Answers when it is due again, where it knows.
-    run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Instant>>>,
+    /// What starts it before its next poll.
+    trigger: for<'a> fn(&'a App) -> Trigger<'a>,
+    /// Runs it. Returns when it is due again, if it knows.
+    run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Timestamp>>>,
 }
 
-/// Everything done in the background.
+/// All background jobs.
 const JOBS: [Job; 17] = [
     Job {
-        woken: |app| Woken::At(app.platform.events.listen(accounts::ending_topic())),
-        run: |app| app.accounts.catch_up(&app.platform).map_ok(|()| None).boxed(),
+        trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
+        run: |app| {
+            accounts::poll_revocations(&app.accounts, &app.platform).map_ok(|()| None).boxed()
+        },
     },
-    Job { woken: |_| Woken::Never, run: |app| events::hear(&app.platform).boxed() },
     Job {
-        woken: |_| Woken::Never,
+        trigger: |_| Trigger::Interval,
+        run: |app| events::poll_announcements(&app.platform).boxed(),
+    },
+    Job {
+        trigger: |_| Trigger::Interval,
         run: |app| {
             let platform = &app.platform;
             platform.database.probe_writes(platform.now()).map(|()| Ok(None)).boxed()
         },
     },
-    Job { woken: |_| Woken::Never, run: |app| accounts::sweep(&app.platform).boxed() },
-    Job { woken: |_| Woken::Never, run: |app| avatars::sweep(&app.platform).boxed() },
-    Job { woken: |_| Woken::Never, run: |app| avatars::discard_left(&app.platform).boxed() },
-    Job { woken: |_| Woken::Never, run: |app| budget::sweep(&app.platform).boxed() },
-    Job { woken: |_| Woken::Never, run: |app| games::expire_due(&app.platform).boxed() },
-    Job { woken: |_| Woken::Never, run: |app| games::sweep(&app.platform).boxed() },
     Job {
-        woken: |app| Woken::By(&app.games.boards.wake),
-        run: |app| games::tally(&app.games.boards, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| accounts::purge_expired(&app.platform).boxed(),
     },
     Job {
-        woken: |app| Woken::By(&app.accounts.resets),
-        run: |app| accounts::send_resets(&app.accounts, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| avatars::purge_orphans(&app.platform).boxed(),
     },
     Job {
-        woken: |_| Woken::Never,
-        run: |app| messages::give_up(&app.messages, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| avatars::purge_discarded(&app.platform).boxed(),
     },
     Job {
-        woken: |app| Woken::By(&app.messages.wake),
+        trigger: |_| Trigger::Interval,
+        run: |app| shared_rate_limit::purge_expired(&app.platform).boxed(),
+    },
+    Job { trigger: |_| Trigger::Interval, run: |app| games::expire_due(&app.platform).boxed() },
+    Job { trigger: |_| Trigger::Interval, run: |app| games::purge_expired(&app.platform).boxed() },
+    Job {
+        trigger: |app| Trigger::Notifier(&app.games.leaderboards.notifier),
+        run: |app| games::update_leaderboards(&app.games.leaderboards, &app.platform).boxed(),
+    },
+    Job {
+        trigger: |app| Trigger::Notifier(&app.accounts.reset_notifier),
+        run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
+    },
+    Job {
+        trigger: |_| Trigger::Interval,
+        run: |app| messages::expire(&app.messages, &app.platform).boxed(),
+    },
+    Job {
+        trigger: |app| Trigger::Notifier(&app.messages.notifier),
         run: |app| messages::send_due(&app.messages, &app.platform, &app.stopping).boxed(),
     },
     Job {
-        woken: |_| Woken::Never,
-        run: |app| messages::settle_unknown(&app.messages, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| messages::reconcile(&app.messages, &app.platform).boxed(),
     },
     Job {
-        woken: |app| Woken::At(app.platform.events.listen(messages::moves_topic())),
-        run: |app| messages::tell(&app.messages, &app.platform).boxed(),
+        trigger: |app| Trigger::Event(app.platform.events.listen(messages::transitions_topic())),
+        run: |app| messages::publish_queue_changes(&app.messages, &app.platform).boxed(),
     },
     Job {
-        woken: |_| Woken::Never,
-        run: |app| accounts::tell_codes(&app.accounts, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| accounts::notify_code_watchers(&app.accounts, &app.platform).boxed(),
     },
     Job {
-        woken: |_| Woken::Never,
-        run: |app| messages::tidy(&app.messages, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| messages::apply_retention(&app.messages, &app.platform).boxed(),
     },
 ];

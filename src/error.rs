@@ -1,5 +1,5 @@
-//! The whole public vocabulary of failure: every code a client can meet, and the one error type that
-//! deeds return. What went wrong inside is kept for the log and never told.
+//! Errors: the codes that clients get, and the error type that use cases return. An internal cause goes to the
+//! log and never to a client.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What a deed answers.
+/// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whose turn it is, in JSend's words.
+/// Who can correct an error, in JSend's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The caller can mend it.
+    /// The client, by another request.
     Fail,
-    /// It is ours to mend.
+    /// The server.
     Error,
 }
 
 impl Status {
-    /// As it is written in answers.
+    /// The name in responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fail => "fail",
@@ -41,17 +41,17 @@ macro_rules! error_codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Whether the caller can mend it.
+            /// Who can correct it.
             pub fn status(self) -> Status {
                 match self { $(Self::$name => Status::$status,)* }
             }
 
             /// Whether the same request may succeed later.
-            pub fn retryable(self) -> bool {
+            pub fn is_retryable(self) -> bool {
                 match self { $(Self::$name => $retryable,)* }
             }
 
-            /// One or two sentences for the developer who meets it.
+            /// One or two sentences for developers.
             pub fn description(self) -> &'static str {
                 match self { $(Self::$name => $description,)* }
             }
@@ -99,56 +99,56 @@ error_codes! {
     InternalServerError Error false "Something went wrong here. The log has it under `requestId`."
 }
 
-/// One thing that is wrong, as the caller is told it.
+/// An error as a client gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What went wrong, for programs.
+pub struct UserError {
+    /// The code, for programs.
     pub code: ErrorCode,
-    /// What went wrong, for people. Never holds anything internal.
+    /// The message, for people. Contains nothing internal.
     pub message: String,
-    /// The camelCase path inside `input` ("verification.code"), else the argument's name.
+    /// The camelCase path inside `input` ("verification.code"), or the argument's name.
     pub field: Option<Cow<'static, str>>,
-    /// A finer distinction within the code, in capitals.
+    /// A subdivision of the code, in upper case.
     pub reason: Option<&'static str>,
     /// How long to wait before the same request can succeed.
     pub retry_after: Option<Duration>,
 }
 
-impl Failure {
-    /// A failure that concerns no field in particular.
+impl UserError {
+    /// An error without a field.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), field: None, reason: None, retry_after: None }
     }
 
-    /// A bad value. Name its field with [`At::at`].
+    /// An invalid value. [`ForField::for_field`] adds its field.
     pub fn bad_input(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadUserInput, message)
     }
 
-    /// Adds a finer distinction.
+    /// Adds the reason.
     #[must_use]
-    pub fn because(mut self, reason: &'static str) -> Self {
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    /// Names the field that it concerns.
+    /// Adds the field.
     #[must_use]
-    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+    pub fn for_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field = Some(field.into());
         self
     }
 }
 
-/// Why a deed was not done: one or more failures to tell the caller, and, where it is ours, the cause
-/// for the log. It has no `Display`, because async-graphql shows the client whatever has one.
+/// The error of a use case: one or more user errors, and, when the server is at fault, an internal cause for the
+/// log. It has no `Display`, because async-graphql sends every error that has one to the client.
 #[derive(Clone, Debug)]
 pub struct Error {
-    failures: Vec<Failure>,
+    user_errors: Vec<UserError>,
     cause: Option<Arc<Cause>>,
 }
 
-/// What went wrong inside. A failure that many fields meet is one cause, and one line in the log.
+/// An internal cause. Clones of an error share it, so that it is logged once.
 #[derive(Debug)]
 struct Cause {
     error: Box<dyn std::error::Error + Send + Sync>,
@@ -156,61 +156,58 @@ struct Cause {
 }
 
 impl Error {
-    /// One failure of the caller's.
+    /// A single user error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Failure::new(code, message).into()
+        UserError::new(code, message).into()
     }
 
-    /// Ours: the client is told nothing of the cause.
+    /// An internal error. The client gets INTERNAL_SERVER_ERROR and nothing of the cause.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::ours(ErrorCode::InternalServerError, "Something went wrong here.", cause)
+        Self::with_cause(ErrorCode::InternalServerError, "Something went wrong here.", cause)
     }
 
-    /// Ours, with a code of its own and a message that is safe to tell.
-    pub fn ours(
+    /// An error of the server with a code and message of its own. The client gets nothing of the cause.
+    pub fn with_cause(
         code: ErrorCode,
         message: &'static str,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let cause = Cause { error: cause.into(), is_logged: AtomicBool::new(false) };
-        Self { failures: vec![Failure::new(code, message)], cause: Some(Arc::new(cause)) }
+        Self { user_errors: vec![UserError::new(code, message)], cause: Some(Arc::new(cause)) }
     }
 
-    /// Nobody is signed in, or not in a way that counts.
+    /// The request has no valid access token.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unauthenticated, message)
     }
 
-    /// It does not exist, or it is somebody else's: the same answer.
-    pub fn not_found(what: &str) -> Self {
-        Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
+    /// The object does not exist or belongs to another user: the error is the same.
+    pub fn not_found(object: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("There is no such {object}."))
     }
 
     /// Too many attempts.
     pub fn rate_limited(retry_after: Duration) -> Self {
-        let failure = Failure::new(ErrorCode::RateLimited, "Too many attempts. Try again later.");
-        Failure { retry_after: Some(retry_after), ..failure }.into()
+        let error = UserError::new(ErrorCode::RateLimited, "Too many attempts. Try again later.");
+        UserError { retry_after: Some(retry_after), ..error }.into()
     }
 
-    /// All of these failures as one error; nothing wrong, if there are none.
-    ///
-    /// # Errors
-    /// The failures.
-    pub fn all(failures: Vec<Failure>) -> Result<()> {
-        if failures.is_empty() { Ok(()) } else { Err(Self { failures, cause: None }) }
+    /// Fails with all of these errors, if there are any.
+    pub fn ensure_none(user_errors: Vec<UserError>) -> Result<()> {
+        if user_errors.is_empty() { Ok(()) } else { Err(Self { user_errors, cause: None }) }
     }
 
-    /// The failures, in the order of the fields. Never empty.
-    pub fn failures(&self) -> &[Failure] {
-        &self.failures
+    /// The errors for the client, in the order of the fields. Never empty.
+    pub fn user_errors(&self) -> &[UserError] {
+        &self.user_errors
     }
 
-    /// The code of the first failure.
+    /// The code of the first user error.
     pub fn code(&self) -> ErrorCode {
-        self.failures[0].code
+        self.user_errors[0].code
     }
 
-    /// Logs what went wrong inside, if it is ours and was not logged yet.
+    /// Logs the internal cause, if there is one and it was not logged yet.
     pub fn log(&self) {
         if let Some(cause) = &self.cause
             && !cause.is_logged.swap(true, Ordering::Relaxed)
@@ -219,28 +216,28 @@ impl Error {
         }
     }
 
-    /// For the log: messages and the cause in one line.
+    /// The messages and the internal cause in one line, for the log.
     pub fn describe(&self) -> String {
-        let told = self.failures.iter().map(|failure| match &failure.field {
-            Some(field) => format!("{field}: {}", failure.message),
-            None => failure.message.clone(),
+        let messages = self.user_errors.iter().map(|error| match &error.field {
+            Some(field) => format!("{field}: {}", error.message),
+            None => error.message.clone(),
         });
-        let told = told.collect::<Vec<_>>().join(" ");
+        let messages = messages.collect::<Vec<_>>().join(" ");
         match self.cause() {
-            Some(cause) => format!("{told} ({cause})"),
-            None => told,
+            Some(cause) => format!("{messages} ({cause})"),
+            None => messages,
         }
     }
 
-    /// What went wrong inside, if it is ours: never for a client.
+    /// The internal cause with its sources, in one line. Not for clients.
     pub fn cause(&self) -> Option<String> {
         let mut error: Option<&dyn std::error::Error> = Some(&*self.cause.as_ref()?.error);
         let mut line = String::new();
         while let Some(cause) = error {
-            // Many a cause repeats its own source.
-            let said = cause.to_string();
-            if !line.contains(&said) {
-                let _ = write!(line, "{}{said}", if line.is_empty() { "" } else { ": " });
+            // Some errors already contain the text of their source.
+            let text = cause.to_string();
+            if !line.contains(&text) {
+                let _ = write!(line, "{}{text}", if line.is_empty() { "" } else { ": " });
             }
             error = cause.source();
         }
@@ -248,60 +245,51 @@ impl Error {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        Self { failures: vec![failure], cause: None }
+impl From<UserError> for Error {
+    fn from(error: UserError) -> Self {
+        Self { user_errors: vec![error], cause: None }
     }
 }
 
-/// Names the field that a checked value came from.
-pub trait At<T> {
-    /// The value, or its failure with the field's path.
-    ///
-    /// # Errors
-    /// The same failure.
-    fn at(self, field: &'static str) -> Result<T, Failure>;
+/// Adds the field to the error of a parsed value.
+pub trait ForField<T> {
+    /// The value, or its error with the field's path.
+    fn for_field(self, field: &'static str) -> Result<T, UserError>;
 }
 
-impl<T> At<T> for Result<T, Failure> {
-    fn at(self, field: &'static str) -> Self {
-        self.map_err(|failure| failure.at(field))
+impl<T> ForField<T> for Result<T, UserError> {
+    fn for_field(self, field: &'static str) -> Self {
+        self.map_err(|error| error.for_field(field))
     }
 }
 
 /// Checks a value that may be absent.
-///
-/// # Errors
-/// Those of the check.
-pub fn optional<V: ?Sized, T>(
+pub fn check_optional<V: ?Sized, T>(
     value: Option<&V>,
-    check: impl FnOnce(&V) -> Result<T, Failure>,
-) -> Result<Option<T>, Failure> {
+    check: impl FnOnce(&V) -> Result<T, UserError>,
+) -> Result<Option<T>, UserError> {
     value.map(check).transpose()
 }
 
-/// A tuple of checked values: all of them, or every failure among them.
-pub trait Checked {
+/// Turns a tuple of results into all values or all errors.
+pub trait CollectErrors {
     /// The tuple of values.
     type Values;
-    /// Reports every bad one, not only the first.
-    ///
-    /// # Errors
-    /// The failures, in order.
-    fn all(self) -> Result<Self::Values>;
+    /// All values, or the errors of every invalid one, not only of the first.
+    fn collect_errors(self) -> Result<Self::Values>;
 }
 
-macro_rules! checked_tuples {
+macro_rules! collect_errors_of_tuples {
     ($(($($value:ident $T:ident),+))*) => {$(
-        impl<$($T),+> Checked for ($(Result<$T, Failure>,)+) {
+        impl<$($T),+> CollectErrors for ($(Result<$T, UserError>,)+) {
             type Values = ($($T,)+);
 
-            fn all(self) -> Result<Self::Values> {
+            fn collect_errors(self) -> Result<Self::Values> {
                 match self {
                     ($(Ok($value),)+) => Ok(($($value,)+)),
                     ($($value,)+) => {
-                        let failures = [$($value.err()),+].into_iter().flatten().collect();
-                        Err(Error { failures, cause: None })
+                        let user_errors = [$($value.err()),+].into_iter().flatten().collect();
+                        Err(Error { user_errors, cause: None })
                     }
                 }
             }
@@ -309,7 +297,7 @@ macro_rules! checked_tuples {
     )*};
 }
 
-checked_tuples! {
+collect_errors_of_tuples! {
     (a A, b B)
     (a A, b B, c C)
     (a A, b B, c C, d D)
@@ -322,21 +310,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_field_is_reported_in_order() {
-        let good: Result<u8, Failure> = Ok(1);
-        let bad = |field| Err::<u8, _>(Failure::bad_input("no").at(field));
-        let error = (bad("a"), good, bad("c")).all().expect_err("two are bad");
+    fn every_invalid_field_is_reported_in_order() {
+        let valid: Result<u8, UserError> = Ok(1);
+        let invalid = |field| Err::<u8, _>(UserError::bad_input("no").for_field(field));
+        let error = (invalid("a"), valid, invalid("c")).collect_errors().expect_err("two errors");
         assert_eq!(
-            error.failures().iter().map(|f| f.field.as_deref()).collect::<Vec<_>>(),
+            error.user_errors().iter().map(|error| error.field.as_deref()).collect::<Vec<_>>(),
             [Some("a"), Some("c")]
         );
     }
 
     #[test]
-    fn a_cause_is_described_but_not_told() {
+    fn internal_causes_are_described_but_not_sent_to_clients() {
         let error = Error::internal("SELECT secret");
         assert_eq!(error.code(), ErrorCode::InternalServerError);
         assert!(error.describe().contains("SELECT secret"));
-        assert!(!error.failures()[0].message.contains("SELECT"));
+        assert!(!error.user_errors()[0].message.contains("SELECT"));
     }
 }

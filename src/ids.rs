@@ -1,14 +1,14 @@
-//! Typed ids: a prefix that says what it is, and a UUIDv7 in lower-case base32. Opaque to clients.
+//! Typed ids: a prefix that names the type, and a UUIDv7 in lower-case base32. Opaque to clients.
 
 use data_encoding::BASE32_DNSSEC;
 use uuid::Uuid;
 
-/// An id of one kind of thing.
+/// An id of one type of object.
 pub trait Id: Copy + From<Uuid> {
-    /// What it starts with, without the underscore.
+    /// The prefix, without the underscore.
     const PREFIX: &'static str;
 
-    /// The UUID that the database keeps.
+    /// The UUID that the database stores.
     fn uuid(self) -> Uuid;
 }
 
@@ -49,29 +49,29 @@ macro_rules! typed_ids {
 typed_ids! {
     /// A user.
     UserId "usr"
-    /// A session: one login of one user.
+    /// A session: one sign-in of one user.
     SessionId "ses"
-    /// An entry of somebody's contact list.
+    /// An entry of a user's contact list.
     ContactId "cnt"
     /// An SMS.
     MessageId "msg"
     /// A round of a game.
     RoundId "rnd"
-    /// A movement of coins.
+    /// An entry of the coin ledger.
     CoinEntryId "coe"
 }
 
-/// Where a token stands among those of its session.
+/// The version of a token within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rotation {
-    /// How many times the session had been refreshed: 0 for the tokens of a login.
+pub struct TokenVersion {
+    /// The number of refreshes before this token: 0 for the tokens of a sign-in.
     pub generation: i32,
-    /// Which of the successors of one refresh token it is, or came with: 0 for the first.
+    /// The index among the tokens that one refresh token was exchanged for: 0 for the first.
     pub issue: i32,
 }
 
-/// Reads an id of the kind asked for. A wrong prefix and rubbish are both `None`: whoever asks
-/// answers "not found", as for an id that nothing has.
+/// Parses an id of type `T`. `None` for a wrong prefix or an invalid id; callers treat it as "not found", like an
+/// unused id.
 pub fn parse<T: Id>(text: &str) -> Option<T> {
     let encoded = text.strip_prefix(T::PREFIX)?.strip_prefix('_')?;
     let bytes = BASE32_DNSSEC.decode(encoded.as_bytes()).ok()?;
@@ -83,12 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_and_only_as_its_own_kind() {
+    fn ids_parse_back_only_as_their_own_type() {
         let id = UserId::from(Uuid::from_u128(7));
         assert_eq!(parse::<UserId>(&id.to_string()), Some(id));
         assert_eq!(parse::<SessionId>(&id.to_string()), None);
-        for rubbish in ["", "usr_", "usr", "usr_zzzz", &format!("{id}0"), "ses_\u{0}"] {
-            assert_eq!(parse::<UserId>(rubbish), None, "{rubbish}");
+        for invalid in ["", "usr_", "usr", "usr_zzzz", &format!("{id}0"), "ses_\u{0}"] {
+            assert_eq!(parse::<UserId>(invalid), None, "{invalid}");
         }
     }
 }

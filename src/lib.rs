@@ -1,18 +1,34 @@
 //! Switchboard: the backend of a phone-first game or app behind one GraphQL schema.
 
+/// Accounts: sign-up, login, sessions, codes by SMS, the own profile, and deletion.
 pub mod accounts;
+/// GraphQL building blocks for resolvers: viewer, results, errors, paging, scalars.
 pub mod api;
+/// The application: everything that lives as long as the process, and its background jobs.
 pub mod app;
+/// Avatars: upload, conversion into thumbnails, and who may see them.
 pub mod avatars;
+/// Coins: wallets and their ledger.
 pub mod coins;
+/// The command line: `serve`, `migrate`, `check` and the administrator's commands.
 pub mod commands;
+/// The configuration, from the environment and `switchboard.toml`.
 pub mod config;
+/// Contact lists, and the lookup of phone numbers.
 pub mod contacts;
+/// Errors: the codes that clients get, and the error type of use cases.
 pub mod error;
+/// Games: provably fair rounds, their verification, and leaderboards.
 pub mod games;
+/// Typed ids with prefixes.
 pub mod ids;
+/// The SMS queue: sending through gateways, receipts, retries, and retention.
 pub mod messages;
+/// Users as rows: finding, registering, and what others see of them.
 pub mod people;
+/// The platform that features build on: database, clock, events, jobs, rate limits, files, outbound requests.
 pub mod platform;
+/// The GraphQL schema: merges the roots of all modules.
 pub mod schema;
+/// The HTTP server: GraphQL transports, OAuth, webhooks, files, health and metrics.
 pub mod server;

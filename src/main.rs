@@ -1,4 +1,4 @@
-//! The command line.
+//! The `switchboard` binary.
 
 use std::process::ExitCode;
 

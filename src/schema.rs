@@ -1,4 +1,4 @@
-//! The schema: the rooms' roots merged, and its text.
+//! The GraphQL schema: merges the roots of all modules, and prints the schema.
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
@@ -7,7 +7,7 @@ use crate::accounts::graphql::{
     PasswordMutation, ProfileMutation, SessionMutation,
 };
 use crate::api::UploadRule;
-use crate::avatars::MOST_BYTES;
+use crate::avatars::MAX_FILE_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::contacts::graphql::{ContactMutation, Contacts};
@@ -54,11 +54,11 @@ pub struct Subscription(
     MessageSubscription,
 );
 
-/// The mutations that take files.
-pub const UPLOADS: &[UploadRule] =
-    &[UploadRule { field: "uploadAvatar", needs_admin: false, most_bytes: MOST_BYTES }];
+/// The mutations that accept uploads.
+pub const UPLOAD_RULES: &[UploadRule] =
+    &[UploadRule { field: "uploadAvatar", needs_admin: false, max_bytes: MAX_FILE_BYTES }];
 
-/// The schema without what its resolvers need.
+/// The schema without the data that resolvers need.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .override_output_type_description::<Contacts>("A page of contacts, by name.")
@@ -69,7 +69,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<MessagePage>("A page of messages, the newest first.")
 }
 
-/// The schema as text, as in `schema.graphql`.
+/// The text of the schema, as in `schema.graphql`.
 pub fn sdl() -> String {
     builder().finish().sdl_with_options(SDLExportOptions::new().include_specified_by())
 }

@@ -1,4 +1,4 @@
-//! Real time: the one thing that this crate measures, and the only place that reads it.
+//! Real time. Benchmarks are the only code that reads it.
 
 use std::time::{Duration, Instant};
 
@@ -17,18 +17,15 @@ pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Gives up on what takes longer than `patience`.
-///
-/// # Errors
-/// When it does.
-pub async fn within<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T> {
+/// Waits for `work`. Fails after `timeout`.
+pub async fn within<T>(timeout: Duration, work: impl Future<Output = T>) -> Result<T> {
     tokio::select! {
-        done = work => Ok(done),
-        () = sleep(patience) => bail!("no answer in {} s", patience.as_secs()),
+        output = work => Ok(output),
+        () = sleep(timeout) => bail!("no response in {} s", timeout.as_secs()),
     }
 }
 
-/// Returns when somebody wants the program to end.
+/// Waits for SIGINT or SIGTERM.
 pub async fn interrupted() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -1,4 +1,4 @@
-//! An SMS gateway that takes every message at once, and remembers when.
+//! SMS gateway that accepts every message at once, and records when.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,24 +15,23 @@ use tokio::sync::watch;
 
 use crate::clock::{now, within};
 
-/// How long a code may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CODE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The gateway. It listens as long as the process lives.
+/// The gateway. It runs as long as the process.
 pub struct Gateway {
-    /// Where messages go.
+    /// The URL for messages.
     pub url: String,
-    log: watch::Sender<Log>,
+    received: watch::Sender<ReceivedMessages>,
 }
 
-/// What came.
+/// The messages that it has received.
 #[derive(Default)]
-pub struct Log {
-    /// When, in order.
-    pub moments: Vec<Instant>,
-    /// When the first one came for a number.
-    pub by_number: HashMap<String, Instant>,
-    /// The codes that came for a number, in order.
+pub struct ReceivedMessages {
+    /// The time of each message, in order.
+    pub times: Vec<Instant>,
+    /// The time of the first message to each number.
+    pub first_by_phone: HashMap<String, Instant>,
+    /// The codes to each number, in order.
     pub codes: HashMap<String, Vec<String>>,
 }
 
@@ -43,7 +42,7 @@ struct Message {
 }
 
 impl Message {
-    /// The code in it.
+    /// The six-digit code in its text.
     fn code(&self) -> Option<&str> {
         let mut numbers = self.body.split(|c: char| !c.is_ascii_digit());
         numbers.find(|number| number.len() == 6)
@@ -52,57 +51,50 @@ impl Message {
 
 impl Gateway {
     /// Starts it on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// When there is none.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}/", listener.local_addr()?);
-        let log = watch::Sender::<Log>::default();
-        let router = Router::new().fallback(take).with_state(log.clone());
+        let received = watch::Sender::<ReceivedMessages>::default();
+        let router = Router::new().fallback(receive).with_state(received.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, log })
+        Ok(Self { url, received })
     }
 
-    /// What came so far.
-    pub fn log(&self) -> watch::Ref<'_, Log> {
-        self.log.borrow()
+    /// The messages so far.
+    pub fn received(&self) -> watch::Ref<'_, ReceivedMessages> {
+        self.received.borrow()
     }
 
-    /// The code that came for a number after so many others, once it is there.
-    ///
-    /// # Errors
-    /// When it does not come.
-    pub async fn code(&self, phone: &str, others: usize) -> Result<String> {
-        let of = |log: &Log| log.codes.get(phone).and_then(|codes| codes.get(others)).cloned();
-        within(PATIENCE, self.has(|log| of(log).is_some())).await??;
-        of(&self.log()).context("a code")
+    /// Waits for a code to a number, and skips so many earlier ones.
+    pub async fn wait_for_code(&self, phone: &str, skip: usize) -> Result<String> {
+        let code = |received: &ReceivedMessages| {
+            received.codes.get(phone).and_then(|codes| codes.get(skip)).cloned()
+        };
+        within(CODE_TIMEOUT, self.wait_until(|received| code(received).is_some())).await??;
+        code(&self.received()).context("a code")
     }
 
-    /// Waits until something has come.
-    ///
-    /// # Errors
-    /// Never: it lives as long as this does.
-    pub async fn has(&self, enough: impl FnMut(&Log) -> bool) -> Result<()> {
-        self.log.subscribe().wait_for(enough).await?;
+    /// Waits until the received messages meet a condition.
+    pub async fn wait_until(&self, condition: impl FnMut(&ReceivedMessages) -> bool) -> Result<()> {
+        self.received.subscribe().wait_for(condition).await?;
         Ok(())
     }
 }
 
-async fn take(
-    State(log): State<watch::Sender<Log>>,
+async fn receive(
+    State(received): State<watch::Sender<ReceivedMessages>>,
     body: Bytes,
 ) -> Result<Json<Value>, StatusCode> {
     let message: Message =
         serde_json::from_slice(&body).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
     let mut number = 0;
-    log.send_modify(|log| {
-        number = log.moments.len();
-        log.moments.push(now());
+    received.send_modify(|received| {
+        number = received.times.len();
+        received.times.push(now());
         if let Some(code) = message.code() {
-            log.codes.entry(message.to.clone()).or_default().push(code.to_owned());
+            received.codes.entry(message.to.clone()).or_default().push(code.to_owned());
         }
-        log.by_number.entry(message.to).or_insert_with(now);
+        received.first_by_phone.entry(message.to).or_insert_with(now);
     });
     Ok(Json(json!({ "id": format!("{number:012}") })))
 }

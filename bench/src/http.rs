@@ -1,4 +1,4 @@
-//! A connection that is kept alive, and requests made beforehand: as little as a client can do.
+//! Minimal HTTP/1.1 client: a keep-alive connection and prepared requests, so that the load itself costs little.
 
 use std::net::SocketAddr;
 
@@ -11,58 +11,49 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-/// A request that can be sent again and again.
-pub type Prepared = Request<Full<Bytes>>;
+/// A request that can be cloned and sent repeatedly.
+pub type HttpRequest = Request<Full<Bytes>>;
 
-/// One connection.
+/// A keep-alive connection.
 pub struct Connection(SendRequest<Full<Bytes>>);
 
 impl Connection {
-    /// Opens one.
-    ///
-    /// # Errors
-    /// When nobody listens there.
+    /// Connects to a server.
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let (client, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self(sender))
+        Ok(Self(client))
     }
 
-    /// Sends a request and reads the whole answer.
-    ///
-    /// # Errors
-    /// When the connection fails.
-    pub async fn send(&mut self, request: Prepared) -> Result<(StatusCode, Bytes)> {
+    /// Sends a request and reads the whole response.
+    pub async fn send(&mut self, request: HttpRequest) -> Result<(StatusCode, Bytes)> {
         self.0.ready().await?;
         let response = self.0.send_request(request).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
-    /// Asks for what cannot fail, and answers `data`.
-    ///
-    /// # Errors
-    /// When it fails all the same.
-    pub async fn ask(
+    /// Executes a GraphQL operation and returns `data`. Any GraphQL error is an error here.
+    pub async fn execute(
         &mut self,
         document: &str,
         variables: &Value,
         token: Option<&str>,
     ) -> Result<Value> {
         let (status, body) = self.send(graphql(document, variables, token)?).await?;
-        let mut answer: Value = serde_json::from_slice(&body)?;
-        ensure!(status == StatusCode::OK && answer.get("errors").is_none(), "{status}: {answer}");
-        Ok(answer.get_mut("data").context("an answer without data")?.take())
+        let mut response: Value = serde_json::from_slice(&body)?;
+        ensure!(
+            status == StatusCode::OK && response.get("errors").is_none(),
+            "{status}: {response}"
+        );
+        Ok(response.get_mut("data").context("a response without data")?.take())
     }
 }
 
-/// A GraphQL request by POST.
-///
-/// # Errors
-/// When the token fits no header.
-pub fn graphql(document: &str, variables: &Value, token: Option<&str>) -> Result<Prepared> {
+/// Builds a GraphQL request with POST.
+pub fn graphql(document: &str, variables: &Value, token: Option<&str>) -> Result<HttpRequest> {
     let body = json!({ "query": document, "variables": variables }).to_string();
     let mut request = Request::post("/graphql")
         .header(header::HOST, "localhost")
@@ -74,10 +65,7 @@ pub fn graphql(document: &str, variables: &Value, token: Option<&str>) -> Result
     Ok(request.body(Full::from(body))?)
 }
 
-/// A request by GET.
-///
-/// # Errors
-/// When the path is none.
-pub fn get(path: &str) -> Result<Prepared> {
+/// Builds a GET request.
+pub fn get(path: &str) -> Result<HttpRequest> {
     Ok(Request::get(path).header(header::HOST, "localhost").body(Full::default())?)
 }

@@ -1,4 +1,4 @@
-//! Load: as fast as the answers come, or at a steady pace. Every answer is compared with the expected one.
+//! Load generator, at full speed or at a fixed rate. Compares every response with the expected one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,121 +10,113 @@ use hyper::body::Bytes;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::clock::now;
-use crate::http::{Connection, Prepared};
+use crate::http::{Connection, HttpRequest};
 
-/// A request, and the answer that it must have.
-pub struct Shot {
-    /// What is sent.
-    pub request: Prepared,
-    /// The body that must come back; any, if it differs each time.
+/// A request with its expected response.
+pub struct LoadRequest {
+    /// The request.
+    pub request: HttpRequest,
+    /// The expected body. None, if it differs each time: then any body without `errors` is accepted.
     pub expected: Option<Bytes>,
 }
 
-impl Shot {
-    async fn fire(&self, connection: &mut Connection) -> Result<Duration> {
-        let began = now();
+impl LoadRequest {
+    /// Sends the request, checks the response and returns the latency.
+    async fn send_checked(&self, connection: &mut Connection) -> Result<Duration> {
+        let started_at = now();
         let (status, body) = connection.send(self.request.clone()).await?;
-        let took = now() - began;
-        let is_right = match &self.expected {
+        let latency = now() - started_at;
+        let is_expected = match &self.expected {
             Some(expected) => body == *expected,
             None => !body.windows(9).any(|part| part == b"\"errors\":"),
         };
         ensure!(
-            status == StatusCode::OK && is_right,
+            status == StatusCode::OK && is_expected,
             "{status}: {}",
             String::from_utf8_lossy(&body)
         );
-        Ok(took)
+        Ok(latency)
     }
 }
 
-/// What was answered.
-pub struct Tally {
-    /// How long each answer took.
+/// The latencies of all responses.
+pub struct LoadResult {
+    /// The latency of each response.
     pub latencies: Vec<Duration>,
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     pub elapsed: Duration,
 }
 
-impl Tally {
-    /// Answers per second.
+impl LoadResult {
+    /// Responses per second.
     pub fn rate(&self) -> f64 {
         self.count() / self.elapsed.as_secs_f64()
     }
 
-    /// How many there were.
+    /// The number of responses.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub fn count(&self) -> f64 {
         self.latencies.len() as f64
     }
 }
 
-/// Each of the connections sends its next request when it has the answer to the last.
-///
-/// # Errors
-/// When an answer is not the expected one.
+/// Sends requests over each connection one after the other, without pauses.
 pub async fn at_full_speed(
     address: SocketAddr,
-    shots: &Arc<[Shot]>,
+    requests: &Arc<[LoadRequest]>,
     connections: usize,
     duration: Duration,
-) -> Result<Tally> {
+) -> Result<LoadResult> {
     let opened = open(address, connections).await?;
-    let began = now();
-    let until = began + duration;
+    let started_at = now();
+    let until = started_at + duration;
     let tasks = opened.into_iter().enumerate().map(|(number, mut connection)| {
-        let shots = shots.clone();
+        let requests = requests.clone();
         tokio::spawn(async move {
             let mut latencies = Vec::new();
-            for shot in shots.iter().cycle().skip(number * shots.len() / connections) {
+            for request in requests.iter().cycle().skip(number * requests.len() / connections) {
                 if now() >= until {
                     break;
                 }
-                latencies.push(shot.fire(&mut connection).await?);
+                latencies.push(request.send_checked(&mut connection).await?);
             }
             Ok(latencies)
         })
     });
-    gather(tasks, began).await
+    collect_latencies(tasks, started_at).await
 }
 
-/// The connections take turns, so that requests go out at an even pace whatever the answers take.
-///
-/// # Errors
-/// When an answer is not the expected one.
-pub async fn at_pace(
+/// Sends requests at a fixed rate, however long the responses take. The connections alternate.
+pub async fn at_fixed_rate(
     address: SocketAddr,
-    shots: &Arc<[Shot]>,
+    requests: &Arc<[LoadRequest]>,
     per_second: u32,
     duration: Duration,
-) -> Result<Tally> {
+) -> Result<LoadResult> {
     const CONNECTIONS: u32 = 10;
     let opened = open(address, CONNECTIONS as usize).await?;
-    let began = now();
+    let started_at = now();
     let tasks = (0..).zip(opened).map(|(number, mut connection)| {
-        let shots = shots.clone();
-        let first = began + Duration::from_secs(1) * number / per_second;
-        let mut turns =
+        let requests = requests.clone();
+        let first = started_at + Duration::from_secs(1) * number / per_second;
+        let mut ticks =
             interval_at(first.into(), Duration::from_secs(1) * CONNECTIONS / per_second);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         tokio::spawn(async move {
             let mut latencies = Vec::new();
-            for shot in shots.iter().cycle() {
-                if turns.tick().await.into_std() >= began + duration {
+            for request in requests.iter().cycle() {
+                if ticks.tick().await.into_std() >= started_at + duration {
                     break;
                 }
-                latencies.push(shot.fire(&mut connection).await?);
+                latencies.push(request.send_checked(&mut connection).await?);
             }
             Ok(latencies)
         })
     });
-    gather(tasks, began).await
+    collect_latencies(tasks, started_at).await
 }
 
-/// Connections that are kept alive.
-///
-/// # Errors
-/// When nobody listens there.
+/// Opens keep-alive connections.
 pub async fn open(address: SocketAddr, connections: usize) -> Result<Vec<Connection>> {
     let mut opened = Vec::new();
     for _ in 0..connections {
@@ -133,18 +125,15 @@ pub async fn open(address: SocketAddr, connections: usize) -> Result<Vec<Connect
     Ok(opened)
 }
 
-/// What all tasks were answered.
-///
-/// # Errors
-/// When one of them fails.
-pub async fn gather(
+/// Waits for the tasks and collects their latencies.
+pub async fn collect_latencies(
     tasks: impl Iterator<Item = tokio::task::JoinHandle<Result<Vec<Duration>>>>,
-    began: Instant,
-) -> Result<Tally> {
+    started_at: Instant,
+) -> Result<LoadResult> {
     let tasks: Vec<_> = tasks.collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await??);
     }
-    Ok(Tally { latencies, elapsed: now() - began })
+    Ok(LoadResult { latencies, elapsed: now() - started_at })
 }

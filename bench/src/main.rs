@@ -1,88 +1,98 @@
-//! How fast Switchboard is, and what survives: each row starts its own PostgreSQL and the release binary,
-//! measures them, and prints what was found as Markdown. docs/src/benchmarks.md has the figures.
+//! Benchmarks of speed and resilience: each one starts its own PostgreSQL and the release binary, measures them, and
+//! prints tables in Markdown. The figures stand in docs/src/benchmarks.md.
 //!
-//! The load comes from this process, so that its CPU time counts for nobody.
+//! The load comes from this process, so that its CPU time is not counted.
 
-#![expect(clippy::print_stdout, reason = "what was measured is printed")]
+#![expect(clippy::print_stdout, reason = "the results are printed")]
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-mod across;
-mod boards;
-mod cast;
+mod avatar_fan_out;
+mod broadcast_baseline;
 mod clock;
-mod floor;
+mod cross_instance;
+mod disk_and_clock_faults;
+mod environment;
 mod gateway;
-mod hostile;
+mod hostile_documents;
+mod hostile_requests;
 mod http;
-mod idle;
+mod idle_sockets;
+mod leaderboards;
 mod load;
-mod p1;
-mod p2;
-mod p6;
-mod p7;
-mod p8;
-mod people;
+mod login_throughput;
+mod message_throughput;
 mod postgres;
+mod postgres_faults;
 mod process;
-mod product;
-mod r11;
-mod r3;
-mod r8;
+mod query_baseline;
+mod query_throughput;
 mod redis;
-mod relay;
 mod report;
-mod stage;
-mod star;
+mod round_throughput;
+mod server;
 mod statistics;
+mod test_accounts;
 mod timing;
 mod transports;
+mod users;
+mod watched_user;
 
 /// Measures Switchboard.
 #[derive(Parser)]
 struct Bench {
     /// The server to measure. Without it the product is built in release mode.
-    #[arg(long)]
-    server: Option<PathBuf>,
+    #[arg(long = "server")]
+    binary: Option<PathBuf>,
     #[command(subcommand)]
-    row: Row,
+    benchmark: Benchmark,
 }
 
 #[derive(Subcommand)]
-enum Row {
+enum Benchmark {
     /// A small query with a token, beside a bare server that runs the same two statements.
-    P1(p1::Options),
+    #[command(name = "p1")]
+    QueryThroughput(query_throughput::Options),
     /// Rounds that are started and played, beside pgbench with the same statements; and a mixed load.
-    P2(p2::Options),
-    /// Leaderboards of ten thousand and of a million places, and rounds that come to them.
-    Boards(boards::Options),
-    /// Telling thousands of sockets of one change, beside a bare server that sends all the same bytes.
-    P6(p6::Options),
-    /// Logins, beside the bare rate of hashes; and what others feel meanwhile.
-    P7(p7::Options),
-    /// Messages leaving for a gateway that takes them at once, and codes among them.
-    P8(p8::Options),
-    /// PostgreSQL that goes silent, crashes or becomes read-only under load.
-    R3(r3::Options),
-    /// A full disk under SQLite, and a clock that is set back.
-    R11(r11::Options),
+    #[command(name = "p2")]
+    RoundThroughput(round_throughput::Options),
+    /// Leaderboards of ten thousand and of a million rows, and the counting of new rounds.
+    Leaderboards(leaderboards::Options),
+    /// A change sent to thousands of sockets, beside a bare server that sends the same bytes.
+    #[command(name = "p6")]
+    AvatarFanOut(avatar_fan_out::Options),
+    /// Logins, beside the bare rate of hashes; and the latency of other requests meanwhile.
+    #[command(name = "p7")]
+    LoginThroughput(login_throughput::Options),
+    /// Messages sent to a fast gateway, and codes among them.
+    #[command(name = "p8")]
+    MessageThroughput(message_throughput::Options),
+    /// PostgreSQL that hangs, crashes or becomes read-only under load.
+    #[command(name = "r3")]
+    PostgresFaults(postgres_faults::Options),
     /// Hostile documents over every transport.
-    R8(r8::Options),
+    #[command(name = "r8")]
+    HostileRequests(hostile_requests::Options),
+    /// A full disk under SQLite, and a clock that is set back.
+    #[command(name = "r11")]
+    DiskAndClockFaults(disk_and_clock_faults::Options),
     /// Idle sockets.
-    Idle(idle::Options),
-    /// A change on one instance, told on another.
-    Across(across::Options),
-    /// Whether the time of an answer tells an account that there is from one that there is not.
+    #[command(name = "idle")]
+    IdleSockets(idle_sockets::Options),
+    /// A change on one instance, received on another.
+    #[command(name = "across")]
+    CrossInstance(cross_instance::Options),
+    /// Whether response times reveal that an account exists.
     Timing(timing::Options),
-    /// The bare server of P1, which it starts itself.
+    /// The bare server of `p1`, which starts it.
     #[command(hide = true)]
-    Floor(floor::Options),
-    /// The bare server of P6, which it starts itself.
+    QueryBaseline(query_baseline::Options),
+    /// The bare server of `p6`, which starts it.
     #[command(hide = true)]
-    Relay,
+    BroadcastBaseline,
 }
 
 fn main() -> Result<()> {
@@ -90,48 +100,52 @@ fn main() -> Result<()> {
         bail!("measure what is served: cargo run --release -p bench -- …");
     }
     let bench = Bench::parse();
-    let floor = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match bench.row {
-        Row::Floor(options) => return floor()?.block_on(floor::run(options)),
-        Row::Relay => return floor()?.block_on(relay::run()),
+    let multi_thread = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match bench.benchmark {
+        Benchmark::QueryBaseline(options) => {
+            return multi_thread()?.block_on(query_baseline::run(options));
+        }
+        Benchmark::BroadcastBaseline => return multi_thread()?.block_on(broadcast_baseline::run()),
         _ => {}
     }
-    let server = match bench.server {
+    let binary = match bench.binary {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
-        None => built()?,
+        None => build_release()?,
     };
     process::raise_open_files()?;
-    // One thread for the load, so that it takes at most one core, and says so when that is too little.
+    // One thread for the load, so that it uses at most one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
-            measured = measure(bench.row, &server) => measured,
+            result = run_benchmark(bench.benchmark, &binary) => result,
             () = clock::interrupted() => bail!("interrupted"),
         }
     })
 }
 
-async fn measure(row: Row, server: &Path) -> Result<()> {
-    match row {
-        Row::P1(options) => p1::run(server, options).await,
-        Row::P2(options) => p2::run(server, options).await,
-        Row::Boards(options) => boards::run(server, options).await,
-        Row::P6(options) => p6::run(server, options).await,
-        Row::P7(options) => p7::run(server, options).await,
-        Row::P8(options) => p8::run(server, options).await,
-        Row::R3(options) => r3::run(server, options).await,
-        Row::R11(options) => r11::run(server, options).await,
-        Row::R8(options) => r8::run(server, options).await,
-        Row::Idle(options) => idle::run(server, options).await,
-        Row::Across(options) => across::run(server, options).await,
-        Row::Timing(options) => timing::run(server, options).await,
-        Row::Floor(_) | Row::Relay => bail!("a floor runs by itself"),
+async fn run_benchmark(benchmark: Benchmark, binary: &Path) -> Result<()> {
+    match benchmark {
+        Benchmark::QueryThroughput(options) => query_throughput::run(binary, options).await,
+        Benchmark::RoundThroughput(options) => round_throughput::run(binary, options).await,
+        Benchmark::Leaderboards(options) => leaderboards::run(binary, options).await,
+        Benchmark::AvatarFanOut(options) => avatar_fan_out::run(binary, options).await,
+        Benchmark::LoginThroughput(options) => login_throughput::run(binary, options).await,
+        Benchmark::MessageThroughput(options) => message_throughput::run(binary, options).await,
+        Benchmark::PostgresFaults(options) => postgres_faults::run(binary, options).await,
+        Benchmark::HostileRequests(options) => hostile_requests::run(binary, options).await,
+        Benchmark::DiskAndClockFaults(options) => disk_and_clock_faults::run(binary, options).await,
+        Benchmark::IdleSockets(options) => idle_sockets::run(binary, options).await,
+        Benchmark::CrossInstance(options) => cross_instance::run(binary, options).await,
+        Benchmark::Timing(options) => timing::run(binary, options).await,
+        Benchmark::QueryBaseline(_) | Benchmark::BroadcastBaseline => {
+            bail!("a baseline server needs no binary")
+        }
     }
 }
 
-/// The product, as it is released, beside this binary.
-fn built() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
+/// Builds the release binary. Returns its path, which is next to this program.
+fn build_release() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace folder")?;
     let status = std::process::Command::new(env!("CARGO"))
         .args([
             "build",
@@ -145,7 +159,7 @@ fn built() -> Result<PathBuf> {
         .current_dir(root)
         .status()?;
     if !status.success() {
-        bail!("the product cannot be built");
+        bail!("Switchboard cannot be built");
     }
     Ok(std::env::current_exe()?.with_file_name("switchboard"))
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of our own, with fsync on, removed at the end.
+//! Temporary PostgreSQL server with fsync on.
 
 use std::path::PathBuf;
 use std::process::{Command as Blocking, Stdio};
@@ -10,11 +10,11 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::process::Process;
 
-/// A server that ends when this is dropped, however this process ends.
+/// A running server. It stops and its files are removed on drop, and also if this process is killed.
 pub struct Postgres {
     programs: PathBuf,
     port: u16,
-    /// What is measured.
+    /// Its processes, for CPU time and memory.
     pub process: Process,
     /// "postgres (PostgreSQL) 15.18"
     pub version: String,
@@ -22,19 +22,16 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// When its programs are not found or do not start.
+    /// Starts it on a free port of the loopback interface.
     pub async fn start() -> Result<Self> {
         let programs =
-            programs().context("initdb and postgres are neither on PATH nor in /usr/lib")?;
+            find_programs().context("initdb and postgres are neither on PATH nor in /usr/lib")?;
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut child = Command::new("sh")
             .args(["-c", include_str!("postgres.sh"), "sh"])
             .arg(&programs)
             .arg(port.to_string())
-            // A group of its own: Ctrl-C ends us, and the script cleans up when it sees that.
+            // A process group of its own, so that Ctrl-C does not kill the script before it cleans up.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -53,25 +50,19 @@ impl Postgres {
         })
     }
 
-    /// Where a database of it is.
+    /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Where another program of the same PostgreSQL is.
-    ///
-    /// # Errors
-    /// When it is not beside the server.
+    /// The path of another program of the same PostgreSQL version, like `pgbench`.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
         let path = self.programs.join(name);
         ensure!(path.exists(), "{name} is not in {}, where initdb is", self.programs.display());
         Ok(path)
     }
 
-    /// A connection to a database of it.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// Connects to a database.
     pub async fn connect(&self, database: &str) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await?;
         tokio::spawn(connection);
@@ -79,12 +70,13 @@ impl Postgres {
     }
 }
 
-fn programs() -> Option<PathBuf> {
-    // Debian keeps the server's programs outside of PATH, a folder for each version.
+/// Finds the folder with `initdb` and `postgres`.
+fn find_programs() -> Option<PathBuf> {
+    // Debian installs the server's programs outside of PATH, in a folder per version.
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = debian.map(|version| version.path().join("bin")).max();
-    let found = Blocking::new("sh").args(["-c", "command -v initdb"]).output().ok()?.stdout;
-    let on_path = PathBuf::from(String::from_utf8(found).ok()?.trim());
+    let output = Blocking::new("sh").args(["-c", "command -v initdb"]).output().ok()?.stdout;
+    let on_path = PathBuf::from(String::from_utf8(output).ok()?.trim());
     let has_both =
         |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
     newest.into_iter().chain(on_path.parent().map(PathBuf::from)).find(has_both)

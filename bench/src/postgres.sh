@@ -1,5 +1,5 @@
-# Runs a PostgreSQL server of our own, as durable as a real one, until standard input closes; then removes
-# it. Prints its process id when it is ready. $1: the folder of its programs, $2: a free port.
+# Runs a temporary PostgreSQL server with fsync until standard input closes, then removes its files.
+# Prints the server's process id when it is ready. $1: the folder of its programs, $2: a free port.
 set -eu
 programs=$1
 port=$2

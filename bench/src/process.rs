@@ -1,4 +1,4 @@
-//! What a process uses: CPU time and memory.
+//! CPU time and memory of a process.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// A process that is measured, with its children if it works through them.
+/// A measured process, optionally with its children.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     id: i32,
@@ -16,60 +16,46 @@ pub struct Process {
 }
 
 impl Process {
-    /// One that works alone.
-    pub fn alone(id: u32) -> Self {
+    /// A process without children.
+    pub fn single(id: u32) -> Self {
         Self { id: id.cast_signed(), has_children: false }
     }
 
-    /// One that works through its children, as PostgreSQL does.
+    /// A process whose children do the work, like PostgreSQL.
     pub fn with_children(id: u32) -> Self {
-        Self { has_children: true, ..Self::alone(id) }
+        Self { has_children: true, ..Self::single(id) }
     }
 
-    /// The CPU time used so far, in user and system mode, threads that have ended included.
-    ///
-    /// # Errors
-    /// When it runs no more.
-    pub fn cpu(self) -> Result<Duration> {
-        let mut used = cpu_of(self.id).context("the process is gone")?;
+    /// The CPU time used so far, in user and system mode, including ended threads.
+    pub fn cpu_time(self) -> Result<Duration> {
+        let mut used = cpu_time_of(self.id).context("the process is gone")?;
         if self.has_children {
             let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;
-            // One that ends just now is counted by its parent the next time.
-            used += children.split_whitespace().filter_map(|id| cpu_of(id.parse().ok()?)).sum();
-            used += self.cpu_of_ended_children()?;
+            // A child that ends meanwhile is included in the parent's counter the next time.
+            used +=
+                children.split_whitespace().filter_map(|id| cpu_time_of(id.parse().ok()?)).sum();
+            used += self.ended_children_cpu_time()?;
         }
         Ok(used)
     }
 
     /// The CPU time used since `before`.
-    ///
-    /// # Errors
-    /// When it runs no more.
     pub fn cpu_since(self, before: Duration) -> Result<Duration> {
-        Ok(self.cpu()?.saturating_sub(before))
+        Ok(self.cpu_time()?.saturating_sub(before))
     }
 
-    /// The memory that it holds now, in bytes.
-    ///
-    /// # Errors
-    /// When it runs no more.
+    /// The resident memory, in bytes.
     pub fn memory(self) -> Result<u64> {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it ever held, in bytes.
-    ///
-    /// # Errors
-    /// When it runs no more.
-    pub fn most_memory(self) -> Result<u64> {
+    /// The highest resident memory so far, in bytes.
+    pub fn peak_memory(self) -> Result<u64> {
         self.status("VmHWM:")
     }
 
-    /// Itself, and the processes that it started.
-    ///
-    /// # Errors
-    /// When it runs no more.
-    pub fn with_its_children(self) -> Result<Vec<Pid>> {
+    /// The ids of the process and of its children.
+    pub fn process_ids(self) -> Result<Vec<Pid>> {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;
         let children = children.split_whitespace().filter_map(|id| id.parse().ok());
         Ok(std::iter::once(self.id).chain(children).map(Pid::from_raw).collect())
@@ -83,7 +69,7 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
-    fn cpu_of_ended_children(self) -> Result<Duration> {
+    fn ended_children_cpu_time(self) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
         let (_, after_name) = stat.rsplit_once(") ").context("a process's name")?;
         // Fields 16 and 17 of proc(5), in hundredths of a second; the first after the name is field 3.
@@ -93,17 +79,14 @@ impl Process {
     }
 }
 
-fn cpu_of(id: i32) -> Option<Duration> {
+fn cpu_time_of(id: i32) -> Option<Duration> {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(id)).ok()?;
     clock.now().ok().map(Duration::from)
 }
 
-/// Lets this process, and those that it starts, open as many files as the system allows.
-///
-/// # Errors
-/// When the limit cannot be asked or set.
+/// Raises the limit of open files to the hard limit, for this process and those that it starts.
 pub fn raise_open_files() -> Result<u64> {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    Ok(most)
+    let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit)?;
+    Ok(hard_limit)
 }

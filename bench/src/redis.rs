@@ -1,4 +1,4 @@
-//! A Redis server of our own, which keeps nothing.
+//! Temporary Redis server without persistence.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,21 +9,18 @@ use tokio::process::{Child, Command};
 
 use crate::clock::{sleep, within};
 
-const STARTS_IN: Duration = Duration::from_secs(10);
-const ASKED_EVERY: Duration = Duration::from_millis(20);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A server that ends when this is dropped.
+/// A running server, stopped on drop.
 pub struct Redis {
-    /// Where it is.
+    /// The URL for REDIS_URL.
     pub url: String,
     _child: Child,
 }
 
 impl Redis {
-    /// Starts one on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// When it is not installed or does not start.
+    /// Starts it on a free port of the loopback interface.
     pub async fn start() -> Result<Self> {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let child = Command::new("redis-server")
@@ -34,12 +31,12 @@ impl Redis {
             .kill_on_drop(true)
             .spawn()
             .context("redis-server")?;
-        let listens = async {
+        let wait_for_port = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                sleep(ASKED_EVERY).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        within(STARTS_IN, listens).await.context("redis-server does not start")?;
+        within(START_TIMEOUT, wait_for_port).await.context("redis-server does not start")?;
         Ok(Self { url: format!("redis://127.0.0.1:{port}"), _child: child })
     }
 }

@@ -1,16 +1,16 @@
-//! Numbers for people: medians, percentiles, tables in Markdown, and what they were measured on.
+//! Figures for the report: medians, percentiles, tables in Markdown, and the machine and versions.
 
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// The value in the middle.
+/// The median.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The latency that this share of the answers (0 to 1) had at most, in milliseconds.
+/// A percentile of the latencies in milliseconds, given as a share from 0 to 1.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -20,22 +20,22 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 pub fn percentile(latencies: &[Duration], share: f64) -> f64 {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();
-    let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
-    sorted.get(at).map_or(f64::NAN, |latency| millis(*latency))
+    let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(index).map_or(f64::NAN, |latency| millis(*latency))
 }
 
-/// In milliseconds.
+/// Converts to milliseconds.
 pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// In MB.
+/// Converts to MB.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Prints a table. The first row has the names of the columns.
+/// Prints a table. The first row is the header.
 pub fn table(rows: &[Vec<String>]) {
     let [names, values @ ..] = rows else { return };
     let line = |cells: &[String]| println!("| {} |", cells.join(" | "));
@@ -47,19 +47,19 @@ pub fn table(rows: &[Vec<String>]) {
     println!();
 }
 
-/// A row of a table.
+/// Builds a row of a table.
 pub fn row<const N: usize>(cells: [&dyn std::fmt::Display; N]) -> Vec<String> {
     cells.iter().map(ToString::to_string).collect()
 }
 
-/// Prints what a row is measured on.
-pub fn circumstances(name: &str, postgres: &str) {
+/// Prints the name of a benchmark, the machine and the versions.
+pub fn print_environment(name: &str, postgres: &str) {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let said = |program: &str, arguments: &[&str]| {
+    let output_of = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output.map_or_else(
             |_| String::new(),
-            |said| String::from_utf8_lossy(&said.stdout).trim().to_owned(),
+            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
         )
     };
     let after_colon = |text: &str, name: &str| {
@@ -67,19 +67,19 @@ pub fn circumstances(name: &str, postgres: &str) {
         line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let cpu = after_colon(&file("/proc/cpuinfo"), "model name");
+    let cpu_time = after_colon(&file("/proc/cpuinfo"), "model name");
     let memory = after_colon(&file("/proc/meminfo"), "MemTotal");
     let memory = memory.trim_end_matches(" kB").parse().map_or(0, |kibibytes: u64| kibibytes >> 20);
     let load = file("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
     println!("## {name}\n");
-    println!("- machine: {cores} cores of {cpu}, {memory} GiB; load before: {load}");
-    println!("- system: {} {}", said("uname", &["-sr"]), said("uname", &["-m"]));
+    println!("- machine: {cores} cores of {cpu_time}, {memory} GiB; load before: {load}");
+    println!("- system: {} {}", output_of("uname", &["-sr"]), output_of("uname", &["-m"]));
     println!("- database: {postgres}, fsync on");
-    println!("- compiler: {}", said("rustc", &["--version"]));
+    println!("- compiler: {}", output_of("rustc", &["--version"]));
     println!(
         "- switchboard: {} at {}\n",
         env!("CARGO_PKG_VERSION"),
-        said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])
+        output_of("git", &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])
     );
 }
 

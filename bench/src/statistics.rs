@@ -1,28 +1,28 @@
-//! Whether two classes differ, and how surely: medians, ranks, and intervals by bootstrap.
+//! Statistics to compare two classes: difference of medians, probability of superiority, bootstrap intervals.
 //!
-//! Both classes are measured in rounds, side by side. What is resampled are the rounds, so that what was slow
-//! for a while was slow for both.
+//! Both classes are measured in rounds, side by side. The bootstrap resamples rounds, so that a slow phase affects
+//! both classes.
 
 use crate::report::median;
 
-/// How often the rounds are drawn anew for an interval.
+/// The number of bootstrap samples.
 const RESAMPLES: usize = 1_000;
 
-/// What one round measured of both classes.
+/// The values of both classes in one round.
 pub type Pair = (f64, f64);
 
 /// A statistic with its 95 % interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
-    /// Of what was measured.
+    /// The value for the measured rounds.
     pub value: f64,
-    /// Where the interval begins.
+    /// The lower bound of the interval.
     pub low: f64,
-    /// Where it ends.
+    /// The upper bound of the interval.
     pub high: f64,
 }
 
-/// A statistic, and between which values it is in 95 % of what the same rounds could have been.
+/// Calculates a statistic and its 95 % bootstrap interval.
 pub fn estimate(
     pairs: &[Pair],
     random: &mut fastrand::Rng,
@@ -36,19 +36,19 @@ pub fn estimate(
         })
         .collect();
     resampled.sort_by(f64::total_cmp);
-    let at = |place: usize| resampled.get(place).copied().unwrap_or(f64::NAN);
+    let value_at = |index: usize| resampled.get(index).copied().unwrap_or(f64::NAN);
     let tail = RESAMPLES / 40;
-    Estimate { value: statistic(pairs), low: at(tail), high: at(RESAMPLES - 1 - tail) }
+    Estimate { value: statistic(pairs), low: value_at(tail), high: value_at(RESAMPLES - 1 - tail) }
 }
 
-/// The median of the first class less that of the second.
+/// The median of the first class minus that of the second.
 pub fn difference(pairs: &[Pair]) -> f64 {
     let (first, second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     median(first) - median(second)
 }
 
-/// How probable it is that one of the first class is more than one of the second, a tie being half: the U
-/// of Mann and Whitney as a share. At 0.5 neither tells itself from the other.
+/// The probability that a value of the first class exceeds one of the second; ties count half. This is the Mann-Whitney
+/// U as a share. At 0.5 the classes cannot be told apart.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub fn superiority(pairs: &[Pair]) -> f64 {
     let (mut first, mut second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
@@ -67,7 +67,7 @@ pub fn superiority(pairs: &[Pair]) -> f64 {
     doubled as f64 / (2 * first.len() * second.len()) as f64
 }
 
-/// A class beside itself, every other round of it: what the same measurement finds where nothing differs.
+/// Pairs every other value of a class with the next one, to show what the statistics find without a difference.
 pub fn halves(class: &[f64]) -> Vec<Pair> {
     let (rounds, _) = class.as_chunks();
     rounds.iter().map(|&[first, second]| (first, second)).collect()
@@ -77,11 +77,11 @@ pub fn halves(class: &[f64]) -> Vec<Pair> {
 mod tests {
     use super::*;
 
-    const EXACTLY: f64 = 1e-12;
+    const TOLERANCE: f64 = 1e-12;
 
     #[test]
     fn superiority_counts_pairs_and_half_the_ties() {
-        let of = |first: [f64; 3], second: [f64; 3]| {
+        let superiority_of = |first: [f64; 3], second: [f64; 3]| {
             superiority(&first.into_iter().zip(second).collect::<Vec<_>>())
         };
         for (first, second, expected) in [
@@ -91,31 +91,40 @@ mod tests {
             // 1 over 0 and half of 1; 5 over all; 2 over 0 and 1.
             ([1.0, 5.0, 2.0], [0.0, 1.0, 3.0], (1.5 + 3.0 + 2.0) / 9.0),
         ] {
-            assert!((of(first, second) - expected).abs() < EXACTLY, "{first:?} {second:?}");
+            assert!(
+                (superiority_of(first, second) - expected).abs() < TOLERANCE,
+                "{first:?} {second:?}"
+            );
         }
         assert!(superiority(&[]).is_nan());
     }
 
     #[test]
-    fn the_difference_is_that_of_the_medians() {
-        assert!((difference(&[(9.0, 1.0), (3.0, 2.0), (1.0, 700.0)]) - 1.0).abs() < EXACTLY);
+    fn difference_compares_the_medians() {
+        assert!((difference(&[(9.0, 1.0), (3.0, 2.0), (1.0, 700.0)]) - 1.0).abs() < TOLERANCE);
     }
 
     #[test]
-    fn an_interval_holds_what_is_so_and_shuts_out_what_is_not() {
+    fn intervals_contain_the_true_value_and_exclude_a_wrong_one() {
         let mut random = fastrand::Rng::with_seed(1);
-        // What all share comes and goes, and is far more than what differs.
+        // A shared drift, far larger than the difference.
         let pairs: Vec<Pair> = (0..500)
             .map(|round| {
                 let shared = f64::from(round / 100) * 50.0;
                 (shared + 10.0 * random.f64() + 2.0, shared + 10.0 * random.f64())
             })
             .collect();
-        let later = estimate(&pairs, &mut random, difference);
-        assert!(later.low > 0.0 && later.low < 2.0 && later.high > 2.0, "{later:?}");
-        let likelier = estimate(&pairs, &mut random, superiority);
-        assert!(likelier.low > 0.5 && likelier.high < 0.6, "{likelier:?}");
-        assert!(likelier.low < likelier.value && likelier.value < likelier.high, "{likelier:?}");
+        let slower_by = estimate(&pairs, &mut random, difference);
+        assert!(
+            slower_by.low > 0.0 && slower_by.low < 2.0 && slower_by.high > 2.0,
+            "{slower_by:?}"
+        );
+        let probability = estimate(&pairs, &mut random, superiority);
+        assert!(probability.low > 0.5 && probability.high < 0.6, "{probability:?}");
+        assert!(
+            probability.low < probability.value && probability.value < probability.high,
+            "{probability:?}"
+        );
 
         let (_, same): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
         let same = estimate(&halves(&same), &mut random, superiority);
@@ -123,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_halves_are_every_other_value() {
+    fn halves_pair_neighbouring_values() {
         assert_eq!(halves(&[1.0, 2.0, 3.0, 4.0, 5.0]), [(1.0, 2.0), (3.0, 4.0)]);
     }
 }

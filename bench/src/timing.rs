@@ -1,7 +1,7 @@
-//! Timing: whether the time of an answer tells an account that there is from one that there is not.
+//! Benchmark of timing side channels: whether response times reveal that an account exists.
 //!
-//! One request at a time over one connection. In each round every class is asked once, in an order that is
-//! drawn, so that whatever else goes on meets all of them alike.
+//! Sends one request at a time over one connection. Each round measures every class of identifiers once, in random
+//! order, so that other load affects all classes alike.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,72 +9,70 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cast::{self, Kind, text};
 use crate::clock::{now, sleep};
+use crate::environment::{self, DATABASE};
 use crate::gateway::Gateway;
 use crate::http::{Connection, graphql};
-use crate::people::{self, PASSWORD};
-use crate::product::Product;
 use crate::report::{self, median, row, table};
-use crate::stage::{self, DATABASE};
+use crate::server::Server;
 use crate::statistics::{Estimate, Pair, difference, estimate, halves, superiority};
+use crate::test_accounts::{self, AccountKind, str_at};
+use crate::users::{self, PASSWORD};
 
-/// Rounds before those that count.
-const WARM_UP: usize = 50;
-/// How many accounts log in, by turns; and as many that there are not.
-const WHO_LOG_IN: usize = 16;
-/// How many accounts have their codes guessed at the same time.
-const BATCH: usize = 20;
-/// Tries at the codes of one identifier in an hour.
-const TRIES: usize = 5;
-/// Most rounds of sign-ups, which say in words whether an identifier is taken.
-const SIGNUPS: usize = 300;
-/// How long the worker that sends codes after the answer has, before anything else is measured.
-const REST: Duration = Duration::from_millis(25);
+/// Rounds before the measured ones.
+const WARM_UP_ROUNDS: usize = 50;
+/// How many accounts of each kind log in, in turn.
+const LOGIN_ACCOUNTS: usize = 16;
+/// How many accounts get wrong codes in one batch.
+const CODE_BATCH_SIZE: usize = 20;
+/// Switchboard's limit of wrong codes per identifier and hour.
+const MAX_TRIES: usize = 5;
+/// Few rounds are enough for sign-ups, which say openly whether an identifier is taken.
+const MAX_SIGNUP_ROUNDS: usize = 300;
+/// The pause in which the background worker sends the code, before the next measurement.
+const WORKER_DURATION: Duration = Duration::from_millis(25);
 
-/// Who forgot a password.
-const FORGETFUL: [Kind; 3] = [Kind::WithPhone, Kind::WithoutPhone, Kind::Nobody];
-const MICROS_OF_A_DAY: f64 = 24.0 * 3600.0 * 1e6;
+/// The classes of `forgotPassword`.
+const FORGOT_PASSWORD_KINDS: [AccountKind; 3] =
+    [AccountKind::WithPhone, AccountKind::WithoutPhone, AccountKind::NoAccount];
+const MICROS_PER_DAY: f64 = 24.0 * 3600.0 * 1e6;
 
 const LOGIN: &str = "mutation ($input: LoginInput!) {
   login(input: $input) { ... on AuthTokens { accessToken } }
 }";
-const FORGOT: &str = "mutation ($identifier: String!) {
+const FORGOT_PASSWORD: &str = "mutation ($identifier: String!) {
   forgotPassword(identifier: $identifier) { id purpose destination expiresAt resendAt delivery }
 }";
-const FORGOT_BY_FOUR: &str = "
+const FORGOT_PASSWORD_TIMES_FOUR: &str = "
 mutation ($first: String!, $second: String!, $third: String!, $last: String!) {
   first: forgotPassword(identifier: $first) { resendAt }
   second: forgotPassword(identifier: $second) { resendAt }
   third: forgotPassword(identifier: $third) { resendAt }
   last: forgotPassword(identifier: $last) { resendAt }
 }";
-const RESET: &str = "mutation ($input: ResetPasswordInput!) {
+const RESET_PASSWORD: &str = "mutation ($input: ResetPasswordInput!) {
   resetPassword(input: $input) { ... on AuthTokens { accessToken } }
 }";
 const SIGNUP: &str = "mutation ($input: SignupInput!) {
   signup(input: $input) { ... on AuthTokens { accessToken } }
 }";
 
-/// How it is measured.
+/// Command-line options.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How often each class is asked.
+    /// How often each class is measured.
     #[arg(long, default_value_t = 500)]
     samples: usize,
-    /// On SQLite, not on PostgreSQL.
+    /// Use SQLite instead of PostgreSQL.
     #[arg(long)]
     sqlite: bool,
-    /// What the order is drawn from.
+    /// The seed of the random order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Measures and prints.
-///
-/// # Errors
-/// When an answer is not the expected one.
-pub async fn run(server: &Path, options: Options) -> Result<()> {
+/// Measures and prints the figures.
+pub async fn run(binary: &Path, options: Options) -> Result<()> {
     const NAME: &str = "Timing: known and unknown accounts";
     let gateway = Gateway::start().await?;
     let settings = [
@@ -84,264 +82,285 @@ pub async fn run(server: &Path, options: Options) -> Result<()> {
     ];
     let postgres = match options.sqlite {
         true => {
-            report::circumstances(NAME, "SQLite");
+            report::print_environment(NAME, "SQLite");
             None
         }
-        false => Some(stage::database(NAME).await?),
+        false => Some(environment::start_database(NAME).await?),
     };
     let url = postgres.as_ref().map(|postgres| postgres.url(DATABASE));
     let url = url.as_deref().unwrap_or("sqlite://bench.sqlite");
-    let product = Product::start(server, url, &settings).await?;
+    let server = Server::start(binary, url, &settings).await?;
     if let Some(postgres) = &postgres {
-        people::settle(&product, &postgres.connect(DATABASE).await?).await?;
+        users::seed_users(&server, &postgres.connect(DATABASE).await?).await?;
     }
-    let rounds = WARM_UP + options.samples;
-    let batches = rounds.div_ceil(TRIES * BATCH);
+    let rounds = WARM_UP_ROUNDS + options.samples;
+    let batches = rounds.div_ceil(MAX_TRIES * CODE_BATCH_SIZE);
     let counts = [
-        (Kind::TwoFactored, WHO_LOG_IN),
-        (Kind::WithPhone, rounds),
-        (Kind::WithoutPhone, rounds),
-        (Kind::Guessed, batches * BATCH),
+        (AccountKind::TwoFactor, LOGIN_ACCOUNTS),
+        (AccountKind::WithPhone, rounds),
+        (AccountKind::WithoutPhone, rounds),
+        (AccountKind::WithPhoneForGuesses, batches * CODE_BATCH_SIZE),
     ];
-    cast::sign_up(&product, &gateway, &counts).await?;
+    test_accounts::sign_up(&server, &gateway, &counts).await?;
 
-    let connection = Connection::open(product.address).await?;
-    let mut meter = Meter { connection, random: fastrand::Rng::with_seed(options.seed) };
-    let mut compared = logins(&mut meter, rounds).await?;
-    compared.extend(forgotten(&mut meter, rounds).await?);
-    compared.extend(followed(&mut meter, rounds).await?);
-    compared.extend(guesses(&mut meter, &gateway, batches).await?);
-    compared.extend(signups(&mut meter, WARM_UP + SIGNUPS.min(options.samples)).await?);
-    print(&compared, &mut meter.random);
+    let connection = Connection::open(server.address).await?;
+    let mut timer = Timer { connection, random: fastrand::Rng::with_seed(options.seed) };
+    let mut comparisons = measure_logins(&mut timer, rounds).await?;
+    comparisons.extend(measure_forgot_password(&mut timer, rounds).await?);
+    comparisons.extend(measure_followed_forgot_password(&mut timer, rounds).await?);
+    comparisons.extend(measure_wrong_codes(&mut timer, &gateway, batches).await?);
+    comparisons.extend(
+        measure_signups(&mut timer, WARM_UP_ROUNDS + MAX_SIGNUP_ROUNDS.min(options.samples))
+            .await?,
+    );
+    print(&comparisons, &mut timer.random);
     Ok(())
 }
 
-/// Two classes, round by round.
-struct Compared {
-    what: &'static str,
+/// The times of two classes, in pairs by round.
+struct Comparison {
+    name: &'static str,
     classes: &'static str,
     pairs: Vec<Pair>,
 }
 
-impl Compared {
-    fn new(what: &'static str, classes: &'static str, first: &[f64], second: &[f64]) -> Self {
-        let pairs = first.iter().copied().zip(second.iter().copied()).skip(WARM_UP).collect();
-        Self { what, classes, pairs }
+impl Comparison {
+    fn new(name: &'static str, classes: &'static str, first: &[f64], second: &[f64]) -> Self {
+        let pairs =
+            first.iter().copied().zip(second.iter().copied()).skip(WARM_UP_ROUNDS).collect();
+        Self { name, classes, pairs }
     }
 
-    /// A class that there is not beside itself.
-    fn noise(what: &'static str, class: &[f64]) -> Self {
-        let pairs = halves(class.get(WARM_UP..).unwrap_or_default());
-        Self { what, classes: "two halves of unknown", pairs }
+    /// Compares the two halves of the unknown class, to show the noise.
+    fn noise(name: &'static str, class: &[f64]) -> Self {
+        let pairs = halves(class.get(WARM_UP_ROUNDS..).unwrap_or_default());
+        Self { name, classes: "two halves of unknown", pairs }
     }
 }
 
-async fn logins(meter: &mut Meter, rounds: usize) -> Result<Vec<Compared>> {
-    const WHAT: &str = "`login`, wrong password";
-    let kinds = [Kind::WithoutPhone, Kind::TwoFactored, Kind::Nobody];
-    let [[known, two_factored, unknown]] = meter
-        .rounds(rounds, async |meter, class: usize, round| {
-            let nickname = kinds[class].nickname(round % WHO_LOG_IN);
+async fn measure_logins(timer: &mut Timer, rounds: usize) -> Result<Vec<Comparison>> {
+    const NAME: &str = "`login`, wrong password";
+    let kinds = [AccountKind::WithoutPhone, AccountKind::TwoFactor, AccountKind::NoAccount];
+    let [[known, two_factor, unknown]] = timer
+        .measure_rounds(rounds, async |timer, class: usize, round| {
+            let nickname = kinds[class].nickname(round % LOGIN_ACCOUNTS);
             let input = json!({ "identifier": nickname, "password": "five wrong red kites" });
-            Ok([meter.fails(LOGIN, &input, "INVALID_CREDENTIALS").await?])
+            Ok([timer.time_error(LOGIN, &input, "INVALID_CREDENTIALS").await?])
         })
         .await?;
     Ok(vec![
-        Compared::new(WHAT, "known, unknown", &known, &unknown),
-        Compared::new(WHAT, "known with two-factor on, unknown", &two_factored, &unknown),
-        Compared::noise(WHAT, &unknown),
+        Comparison::new(NAME, "known, unknown", &known, &unknown),
+        Comparison::new(NAME, "known with two-factor on, unknown", &two_factor, &unknown),
+        Comparison::noise(NAME, &unknown),
     ])
 }
 
-/// A first ask, and the same again within the wait, when the worker is through.
-async fn forgotten(meter: &mut Meter, rounds: usize) -> Result<Vec<Compared>> {
-    const TIMES: [&str; 2] =
+/// Measures a first request, and a repeated one within the resend delay, after the worker has finished.
+async fn measure_forgot_password(timer: &mut Timer, rounds: usize) -> Result<Vec<Comparison>> {
+    const NAMES: [&str; 2] =
         ["`forgotPassword`", "`forgotPassword`, the same again within the wait"];
-    let times: [[Vec<f64>; 3]; 2] = meter
-        .rounds(rounds, async |meter, class: usize, round| {
-            let identifier = identifier(FORGETFUL[class], round);
-            let first = meter.forgot(&identifier).await?.0;
-            sleep(REST).await;
-            let again = meter.forgot(&identifier).await?.0;
+    let times: [[Vec<f64>; 3]; 2] = timer
+        .measure_rounds(rounds, async |timer, class: usize, round| {
+            let identifier = identifier(FORGOT_PASSWORD_KINDS[class], round);
+            let first = timer.forgot_password(&identifier).await?.0;
+            sleep(WORKER_DURATION).await;
+            let again = timer.forgot_password(&identifier).await?.0;
             Ok([first, again])
         })
         .await?;
-    Ok(of_forgetful(TIMES, &times))
+    Ok(compare_forgot_password(NAMES, &times))
 }
 
-/// A first ask and those of strangers behind it, in one document: the worker comes in between. Measured from
-/// outside, and by the server's own clock, which every answer shows.
-async fn followed(meter: &mut Meter, rounds: usize) -> Result<Vec<Compared>> {
-    const TIMES: [&str; 2] = [
+/// Measures a request followed by three unknown identifiers in the same document, so that the worker runs meanwhile.
+/// Measured by the client, and by the server's clock, which the responses contain.
+async fn measure_followed_forgot_password(
+    timer: &mut Timer,
+    rounds: usize,
+) -> Result<Vec<Comparison>> {
+    const NAMES: [&str; 2] = [
         "`forgotPassword` and those of three strangers, in one document",
         "the same by its `resendAt`, from the first to the last",
     ];
-    let times: [[Vec<f64>; 3]; 2] = meter
-        .rounds(rounds, async |meter, class: usize, round| {
-            let stranger = |number: usize| format!("other{round:05}{class}{number}");
+    let times: [[Vec<f64>; 3]; 2] = timer
+        .measure_rounds(rounds, async |timer, class: usize, round| {
+            let unknown_identifier = |number: usize| format!("other{round:05}{class}{number}");
             let variables = json!({
-                "first": identifier(FORGETFUL[class], rounds + round),
-                "second": stranger(2), "third": stranger(3), "last": stranger(4),
+                "first": identifier(FORGOT_PASSWORD_KINDS[class], rounds + round),
+                "second": unknown_identifier(2), "third": unknown_identifier(3), "last": unknown_identifier(4),
             });
-            let (took, answer) = meter.time(FORGOT_BY_FOUR, &variables, None).await?;
-            let at = |path| micros_of_day(text(&answer, path)?).context("a moment");
-            let shown = at("/data/last/resendAt")? - at("/data/first/resendAt")?;
-            sleep(REST).await;
-            Ok([took, shown.rem_euclid(MICROS_OF_A_DAY)])
+            let (latency, response) = timer.time(FORGOT_PASSWORD_TIMES_FOUR, &variables, None).await?;
+            let micros_at = |path| micros_of_day(str_at(&response, path)?).context("a moment");
+            let elapsed = micros_at("/data/last/resendAt")? - micros_at("/data/first/resendAt")?;
+            sleep(WORKER_DURATION).await;
+            Ok([latency, elapsed.rem_euclid(MICROS_PER_DAY)])
         })
         .await?;
-    Ok(of_forgetful(TIMES, &times))
+    Ok(compare_forgot_password(NAMES, &times))
 }
 
-/// Each account is asked for by its nickname and by its e-mail address.
-fn identifier(kind: Kind, place: usize) -> String {
-    match place % 2 {
-        0 => kind.nickname(place / 2),
-        _ => kind.email(place / 2),
+/// Each account is identified once by its nickname and once by its e-mail address.
+fn identifier(kind: AccountKind, index: usize) -> String {
+    match index % 2 {
+        0 => kind.nickname(index / 2),
+        _ => kind.email(index / 2),
     }
 }
 
-fn of_forgetful(times: [&'static str; 2], measured: &[[Vec<f64>; 3]; 2]) -> Vec<Compared> {
-    let of_time = times.into_iter().zip(measured).flat_map(|(what, [with, without, unknown])| {
+fn compare_forgot_password(
+    names: [&'static str; 2],
+    times: &[[Vec<f64>; 3]; 2],
+) -> Vec<Comparison> {
+    let comparisons = names.into_iter().zip(times).flat_map(|(name, [with, without, unknown])| {
         [
-            Compared::new(what, "with a phone, unknown", with, unknown),
-            Compared::new(what, "without a phone, unknown", without, unknown),
-            Compared::noise(what, unknown),
+            Comparison::new(name, "with a phone, unknown", with, unknown),
+            Comparison::new(name, "without a phone, unknown", without, unknown),
+            Comparison::noise(name, unknown),
         ]
     });
-    of_time.collect()
+    comparisons.collect()
 }
 
-/// Of a moment as RFC 3339 writes it, in UTC.
-fn micros_of_day(moment: &str) -> Option<f64> {
-    let (_, time) = moment.strip_suffix('Z')?.split_once('T')?;
+/// Converts an RFC 3339 timestamp in UTC to microseconds since midnight.
+fn micros_of_day(timestamp: &str) -> Option<f64> {
+    let (_, time) = timestamp.strip_suffix('Z')?.split_once('T')?;
     let parts: Vec<f64> = time.split(':').map_while(|part| part.parse().ok()).collect();
     let [hours, minutes, seconds] = parts.try_into().ok()?;
     Some((hours * 3600.0 + minutes * 60.0 + seconds) * 1e6)
 }
 
-/// Wrong codes: as many as are looked at by the first identifier of each, then as many by the second, when
-/// those of the account are used up.
-async fn guesses(meter: &mut Meter, gateway: &Gateway, batches: usize) -> Result<Vec<Compared>> {
-    const WHAT: &str = "`resetPassword`, wrong code";
-    const THEN: &str = "the same by another identifier, all tries of the account used up";
+/// Measures wrong codes, up to the limit of each account by its first identifier, then the same number by its second
+/// identifier, when no tries are left.
+async fn measure_wrong_codes(
+    timer: &mut Timer,
+    gateway: &Gateway,
+    batches: usize,
+) -> Result<Vec<Comparison>> {
+    const NAME: &str = "`resetPassword`, wrong code";
+    const SECOND_NAME: &str = "the same by another identifier, all tries of the account used up";
     let mut times: [[Vec<f64>; 2]; 2] = Default::default();
     for batch in 0..batches {
-        let numbers = batch * BATCH..(batch + 1) * BATCH;
-        // Nobody's first: when the last account's code has come, the worker is through with all.
+        let numbers = batch * CODE_BATCH_SIZE..(batch + 1) * CODE_BATCH_SIZE;
+        // Unknown identifiers first: when the last account's code has arrived, the worker has finished.
         let mut challenges: [[Vec<String>; 2]; 2] = Default::default();
-        for (class, kind) in [(1, Kind::Nobody), (0, Kind::Guessed)] {
+        for (class, kind) in [(1, AccountKind::NoAccount), (0, AccountKind::WithPhoneForGuesses)] {
             for number in numbers.clone() {
-                // Others than those that were asked for before.
-                let number = number + if kind == Kind::Nobody { 50_000 } else { 0 };
+                // Not the identifiers of the earlier measurements.
+                let number = number + if kind == AccountKind::NoAccount { 50_000 } else { 0 };
                 let [first, second] = [kind.nickname(number), kind.email(number)];
-                challenges[0][class].push(meter.forgot(&first).await?.1);
-                challenges[1][class].push(meter.forgot(&second).await?.1);
+                challenges[0][class].push(timer.forgot_password(&first).await?.1);
+                challenges[1][class].push(timer.forgot_password(&second).await?.1);
             }
         }
         for number in numbers {
-            let phone = Kind::Guessed.phone(number).unwrap_or_default();
-            // After that of the sign-up, and that by the first identifier.
-            gateway.code(&phone, 2).await?;
+            let phone = AccountKind::WithPhoneForGuesses.phone(number).unwrap_or_default();
+            // Skips the codes of the sign-up and of the first identifier.
+            gateway.wait_for_code(&phone, 2).await?;
         }
-        sleep(REST).await;
+        sleep(WORKER_DURATION).await;
         for (times, challenges) in times.iter_mut().zip(&challenges) {
-            let [of_batch] = meter
-                .rounds(TRIES * BATCH, async |meter, class: usize, round| {
-                    let challenge = &challenges[class][round % BATCH];
+            let [batch_times] = timer
+                .measure_rounds(MAX_TRIES * CODE_BATCH_SIZE, async |timer, class: usize, round| {
+                    let challenge = &challenges[class][round % CODE_BATCH_SIZE];
                     let verification = json!({ "challengeId": challenge, "code": "000000" });
                     let input = json!({ "verification": verification, "newPassword": PASSWORD });
-                    Ok([meter.fails(RESET, &input, "CODE_INVALID").await?])
+                    Ok([timer.time_error(RESET_PASSWORD, &input, "CODE_INVALID").await?])
                 })
                 .await?;
-            for (all, some) in times.iter_mut().zip::<[_; 2]>(of_batch) {
-                all.extend(some);
+            for (all, batch) in times.iter_mut().zip::<[_; 2]>(batch_times) {
+                all.extend(batch);
             }
         }
     }
     let [[known, unknown], [known_by_another, unknown_by_another]] = &times;
     Ok(vec![
-        Compared::new(WHAT, "known, unknown", known, unknown),
-        Compared::noise(WHAT, unknown),
-        Compared::new(THEN, "known, unknown", known_by_another, unknown_by_another),
-        Compared::noise(THEN, unknown_by_another),
+        Comparison::new(NAME, "known, unknown", known, unknown),
+        Comparison::noise(NAME, unknown),
+        Comparison::new(SECOND_NAME, "known, unknown", known_by_another, unknown_by_another),
+        Comparison::noise(SECOND_NAME, unknown_by_another),
     ])
 }
 
-async fn signups(meter: &mut Meter, rounds: usize) -> Result<Vec<Compared>> {
-    const WHAT: &str = "`signup`, which says so";
-    let [[taken, free]] = meter
-        .rounds(rounds, async |meter, class: usize, round| {
-            let (nickname, refused) = match class {
-                0 => (Kind::WithPhone.nickname(round % WHO_LOG_IN), Some("IDENTIFIER_TAKEN")),
+async fn measure_signups(timer: &mut Timer, rounds: usize) -> Result<Vec<Comparison>> {
+    const NAME: &str = "`signup`, which says so";
+    let [[taken, free]] = timer
+        .measure_rounds(rounds, async |timer, class: usize, round| {
+            let (nickname, expected_code) = match class {
+                0 => (
+                    AccountKind::WithPhone.nickname(round % LOGIN_ACCOUNTS),
+                    Some("IDENTIFIER_TAKEN"),
+                ),
                 _ => (format!("fresh{round:05}"), None),
             };
             let input = json!({ "nickname": nickname, "password": PASSWORD });
-            Ok([meter.time(SIGNUP, &json!({ "input": input }), refused).await?.0])
+            Ok([timer.time(SIGNUP, &json!({ "input": input }), expected_code).await?.0])
         })
         .await?;
-    Ok(vec![Compared::new(WHAT, "taken, free", &taken, &free)])
+    Ok(vec![Comparison::new(NAME, "taken, free", &taken, &free)])
 }
 
-/// Asks, and looks at the clock.
-struct Meter {
+/// Sends requests and measures their response times.
+struct Timer {
     connection: Connection,
     random: fastrand::Rng,
 }
 
-impl Meter {
-    /// Asks each class once a round, in an order that is drawn for it. Answers what was measured, the class
-    /// within it, and its rounds.
-    async fn rounds<const CLASSES: usize, const TIMES: usize>(
+impl Timer {
+    /// Measures each class once per round, in random order. Returns the times by measurement, class and round.
+    async fn measure_rounds<const CLASSES: usize, const TIMES: usize>(
         &mut self,
         rounds: usize,
-        ask: impl AsyncFn(&mut Self, usize, usize) -> Result<[f64; TIMES]>,
+        measure: impl AsyncFn(&mut Self, usize, usize) -> Result<[f64; TIMES]>,
     ) -> Result<[[Vec<f64>; CLASSES]; TIMES]> {
         let mut measured = std::array::from_fn(|_| std::array::from_fn(|_| Vec::new()));
         for round in 0..rounds {
             let mut order: [usize; CLASSES] = std::array::from_fn(|class| class);
             self.random.shuffle(&mut order);
             for class in order {
-                let times = ask(self, class, round).await?;
-                for (of_time, time) in measured.iter_mut().zip(times) {
-                    let of_class: &mut [Vec<f64>; CLASSES] = of_time;
-                    of_class[class].push(time);
+                let times = measure(self, class, round).await?;
+                for (times_by_class, time) in measured.iter_mut().zip(times) {
+                    let times_by_class: &mut [Vec<f64>; CLASSES] = times_by_class;
+                    times_by_class[class].push(time);
                 }
             }
         }
         Ok(measured)
     }
 
-    /// How long an answer takes, in microseconds, which must be this failure or none.
+    /// Sends a request, which must give this error code, or none. Returns the microseconds and the response.
     async fn time(
         &mut self,
         document: &str,
         variables: &Value,
-        failure: Option<&str>,
+        expected_code: Option<&str>,
     ) -> Result<(f64, Value)> {
         let request = graphql(document, variables, None)?;
-        let began = now();
+        let started_at = now();
         let (_, body) = self.connection.send(request).await?;
-        let took = now() - began;
-        let answer: Value = serde_json::from_slice(&body)?;
-        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
-        ensure!(code == failure, "{failure:?} was expected: {answer}");
-        Ok((took.as_secs_f64() * 1e6, answer))
+        let latency = now() - started_at;
+        let response: Value = serde_json::from_slice(&body)?;
+        let code = response.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+        ensure!(code == expected_code, "{expected_code:?} was expected: {response}");
+        Ok((latency.as_secs_f64() * 1e6, response))
     }
 
-    async fn fails(&mut self, document: &str, input: &Value, failure: &str) -> Result<f64> {
-        Ok(self.time(document, &json!({ "input": input }), Some(failure)).await?.0)
+    async fn time_error(
+        &mut self,
+        document: &str,
+        input: &Value,
+        expected_code: &str,
+    ) -> Result<f64> {
+        Ok(self.time(document, &json!({ "input": input }), Some(expected_code)).await?.0)
     }
 
-    /// Asks for a code, and answers the challenge's id too.
-    async fn forgot(&mut self, identifier: &str) -> Result<(f64, String)> {
+    /// Requests a code. Returns the microseconds and the challenge's id.
+    async fn forgot_password(&mut self, identifier: &str) -> Result<(f64, String)> {
         let variables = json!({ "identifier": identifier });
-        let (took, answer) = self.time(FORGOT, &variables, None).await?;
-        Ok((took, text(&answer, "/data/forgotPassword/id")?.to_owned()))
+        let (latency, response) = self.time(FORGOT_PASSWORD, &variables, None).await?;
+        Ok((latency, str_at(&response, "/data/forgotPassword/id")?.to_owned()))
     }
 }
 
-fn print(compared: &[Compared], random: &mut fastrand::Rng) {
+fn print(comparisons: &[Comparison], random: &mut fastrand::Rng) {
     let interval = |Estimate { value, low, high }: Estimate, digits: usize| {
         format!("{value:.digits$} ({low:.digits$} to {high:.digits$})")
     };
@@ -353,10 +372,10 @@ fn print(compared: &[Compared], random: &mut fastrand::Rng) {
         &"difference, µs (95 %)",
         &"first is slower, share (95 %)",
     ])];
-    rows.extend(compared.iter().map(|Compared { what, classes, pairs }| {
+    rows.extend(comparisons.iter().map(|Comparison { name, classes, pairs }| {
         let (first, second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
         row([
-            what,
+            name,
             classes,
             &pairs.len(),
             &format!("{:.2}, {:.2}", median(first) / 1e3, median(second) / 1e3),
@@ -372,10 +391,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_to_the_microsecond() {
-        let of = |text| micros_of_day(text).map(|micros| (micros * 10.0).round() / 10.0);
-        assert_eq!(of("2026-11-21T08:30:01.000001Z"), Some(30_601_000_001.0));
-        assert_eq!(of("2026-11-21T00:00:00Z"), Some(0.0));
-        assert_eq!(of("2026-11-21T08:30"), None);
+    fn timestamps_are_parsed_to_the_microsecond() {
+        let micros = |text| micros_of_day(text).map(|micros| (micros * 10.0).round() / 10.0);
+        assert_eq!(micros("2026-11-21T08:30:01.000001Z"), Some(30_601_000_001.0));
+        assert_eq!(micros("2026-11-21T00:00:00Z"), Some(0.0));
+        assert_eq!(micros("2026-11-21T08:30"), None);
     }
 }

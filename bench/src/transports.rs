@@ -1,4 +1,4 @@
-//! Every way in which an operation reaches the server.
+//! Clients for all GraphQL transports: POST, GET, uploads, both WebSocket protocols, SSE, multipart, persisted queries.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,30 +17,31 @@ use url::form_urlencoded;
 
 use crate::clock::{now, within};
 
-/// How long an answer may take before the server counts as hurt.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a response may take before the server counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is asked.
+/// A GraphQL request.
 #[derive(Clone)]
 pub struct Operation {
     /// The document.
     pub query: String,
-    /// Which of its operations.
-    pub chosen: Option<&'static str>,
-    /// As JSON.
+    /// The name of the operation to execute.
+    pub operation_name: Option<&'static str>,
+    /// The variables as JSON.
     pub variables: Option<String>,
 }
 
 impl Operation {
-    /// A document alone.
-    pub fn of(query: impl Into<String>) -> Self {
-        Self { query: query.into(), chosen: None, variables: None }
+    /// A request without an operation name and variables.
+    pub fn new(query: impl Into<String>) -> Self {
+        Self { query: query.into(), operation_name: None, variables: None }
     }
 
-    /// As GraphQL over HTTP writes it. By hand, since variables may be nested deeper than a library writes.
-    fn json(&self, extensions: Option<&Value>) -> String {
+    /// The JSON of a GraphQL-over-HTTP request. Written by hand: serde_json rejects variables nested too deeply.
+    fn to_json(&self, extensions: Option<&Value>) -> String {
         let mut members = vec![format!(r#""query":{}"#, json!(self.query))];
-        members.extend(self.chosen.map(|name| format!(r#""operationName":{}"#, json!(name))));
+        members
+            .extend(self.operation_name.map(|name| format!(r#""operationName":{}"#, json!(name))));
         members
             .extend(self.variables.as_ref().map(|variables| format!(r#""variables":{variables}"#)));
         members.extend(extensions.map(|extensions| format!(r#""extensions":{extensions}"#)));
@@ -48,17 +49,17 @@ impl Operation {
     }
 }
 
-/// What came back.
-pub struct Answer {
-    /// How long it took, all of it.
-    pub took: Duration,
-    /// All of it.
+/// A response.
+pub struct Response {
+    /// The time until it was complete.
+    pub latency: Duration,
+    /// The whole text, with the HTTP header.
     pub text: String,
 }
 
-impl Answer {
-    /// The first error code; else what the transport itself says ("HTTP 414", "closed with 4400").
-    pub fn verdict(&self) -> String {
+impl Response {
+    /// The first error code, or the status of the transport ("HTTP 414", "closed with 4400").
+    pub fn outcome(&self) -> String {
         let code = self.text.split_once(r#""code":""#).and_then(|(_, rest)| rest.split('"').next());
         let status = || match self.text.strip_prefix("HTTP/1.1 ") {
             Some(head) => format!("HTTP {}", &head[..3.min(head.len())]),
@@ -67,15 +68,15 @@ impl Answer {
         code.map_or_else(status, str::to_owned)
     }
 
-    /// Whether it is an error, and not what was asked for.
-    pub fn is_refusal(&self) -> bool {
+    /// Whether the request was rejected.
+    pub fn is_error(&self) -> bool {
         self.text.contains(r#""code":""#)
             || self.text.starts_with("closed with")
             || self.text.strip_prefix("HTTP/1.1 ").is_some_and(|head| head.starts_with('4'))
     }
 }
 
-/// A way to the server.
+/// A GraphQL transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// POST with JSON.
@@ -93,7 +94,7 @@ pub enum Transport {
     /// Apollo's subscriptions over multipart.
     Multipart,
     /// Registration of an automatic persisted query.
-    Persisted,
+    PersistedQuery,
 }
 
 impl Transport {
@@ -106,7 +107,7 @@ impl Transport {
         Self::LegacySocket,
         Self::EventStream,
         Self::Multipart,
-        Self::Persisted,
+        Self::PersistedQuery,
     ];
 
     /// Its name in a table.
@@ -119,7 +120,7 @@ impl Transport {
             Self::LegacySocket => "graphql-ws",
             Self::EventStream => "SSE",
             Self::Multipart => "multipart",
-            Self::Persisted => "APQ",
+            Self::PersistedQuery => "APQ",
         }
     }
 
@@ -141,11 +142,14 @@ impl Transport {
         let (content_type, body) = match self {
             Self::Get => ("", String::new()),
             Self::Upload => ("multipart/form-data; boundary=bench-boundary", upload(operation)),
-            Self::Persisted => {
+            Self::PersistedQuery => {
                 let hash = digest(&SHA256, operation.query.as_bytes());
-                ("application/json", operation.json(Some(&persisted(hash.as_ref()))))
+                (
+                    "application/json",
+                    operation.to_json(Some(&persisted_query_extension(hash.as_ref()))),
+                )
             }
-            _ => ("application/json", operation.json(None)),
+            _ => ("application/json", operation.to_json(None)),
         };
         let first_line = match self {
             Self::Get => format!("GET /graphql?{} HTTP/1.1", query_string(operation)),
@@ -169,7 +173,7 @@ impl Transport {
 fn query_string(operation: &Operation) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("query", &operation.query);
-    query.extend_pairs(operation.chosen.map(|name| ("operationName", name)));
+    query.extend_pairs(operation.operation_name.map(|name| ("operationName", name)));
     query.extend_pairs(operation.variables.as_ref().map(|json| ("variables", json)));
     query.finish()
 }
@@ -179,94 +183,92 @@ fn upload(operation: &Operation) -> String {
         let head = format!("content-disposition: form-data; name=\"{name}\"");
         format!("--bench-boundary\r\n{head}\r\n\r\n{value}\r\n")
     };
-    part("operations", &operation.json(None)) + &part("map", "{}") + "--bench-boundary--\r\n"
+    part("operations", &operation.to_json(None)) + &part("map", "{}") + "--bench-boundary--\r\n"
 }
 
-fn persisted(hash: &[u8]) -> Value {
+fn persisted_query_extension(hash: &[u8]) -> Value {
     json!({ "persistedQuery": { "version": 1, "sha256Hash": HEXLOWER.encode(hash) } })
 }
 
-/// Somebody who sends operations by one transport, one after the other.
-pub struct Sender {
+/// A client that sends operations over one transport, one after the other.
+pub struct TransportClient {
     /// The transport.
     pub transport: Transport,
     address: SocketAddr,
     token: String,
     socket: Option<Socket>,
-    sent: u64,
+    last_id: u64,
 }
 
-impl Sender {
-    /// Sends nothing yet.
+impl TransportClient {
+    /// Creates a client. It connects when it sends.
     pub fn new(transport: Transport, address: SocketAddr, token: &str) -> Self {
-        Self { transport, address, token: token.to_owned(), socket: None, sent: 0 }
+        Self { transport, address, token: token.to_owned(), socket: None, last_id: 0 }
     }
 
-    /// Whether the server has this transport.
+    /// Whether the server supports this transport.
     pub async fn is_served(&mut self) -> bool {
-        let Ok(answer) = self.send(&Operation::of("{ __typename }")).await else { return false };
-        let is_of = |media_type: &str| {
-            let (head, _) = answer.text.split_once("\r\n\r\n").unwrap_or_default();
+        let Ok(response) = self.send(&Operation::new("{ __typename }")).await else { return false };
+        let has_content_type = |media_type: &str| {
+            let (head, _) = response.text.split_once("\r\n\r\n").unwrap_or_default();
             head.to_lowercase().contains(&format!("content-type: {media_type}"))
         };
         match self.transport {
-            Transport::EventStream => is_of("text/event-stream"),
-            Transport::Multipart => is_of("multipart/mixed"),
-            // It takes mutations with files only, which is an answer too.
-            Transport::Upload => !answer.text.starts_with("HTTP/1.1 415"),
-            // A server without them answers the document, as if no hash were there.
-            Transport::Persisted => {
-                let other = Operation::of("{ authenticated }").json(Some(&persisted(&[0; 32])));
+            Transport::EventStream => has_content_type("text/event-stream"),
+            Transport::Multipart => has_content_type("multipart/mixed"),
+            // Uploads must be mutations with files, so any other status proves the support.
+            Transport::Upload => !response.text.starts_with("HTTP/1.1 415"),
+            // A server without persisted queries ignores the hash and executes the document.
+            Transport::PersistedQuery => {
+                let body = Operation::new("{ authenticated }")
+                    .to_json(Some(&persisted_query_extension(&[0; 32])));
                 let head = format!(
                     "host: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}",
-                    other.len()
+                    body.len()
                 );
-                let request = format!("POST /graphql HTTP/1.1\r\n{head}\r\n\r\n{other}");
-                let answered = within(PATIENCE, exchange(self.address, request.as_bytes())).await;
-                answered.is_ok_and(|text| text.is_ok_and(|text| !text.contains("\"data\"")))
+                let request = format!("POST /graphql HTTP/1.1\r\n{head}\r\n\r\n{body}");
+                let result = within(TIMEOUT, exchange(self.address, request.as_bytes())).await;
+                result.is_ok_and(|text| text.is_ok_and(|text| !text.contains("\"data\"")))
             }
-            _ => answer.text.contains(r#""__typename":"Query""#),
+            _ => response.text.contains(r#""__typename":"Query""#),
         }
     }
 
-    /// Sends one, and waits for its answer.
-    ///
-    /// # Errors
-    /// When none comes.
-    pub async fn send(&mut self, operation: &Operation) -> Result<Answer> {
-        self.sent += 1;
+    /// Sends an operation, and waits for the response.
+    pub async fn send(&mut self, operation: &Operation) -> Result<Response> {
+        self.last_id += 1;
         let Some(subprotocol) = self.transport.subprotocol() else {
             let request = self.transport.request(operation, &self.token);
-            let began = now();
-            let text = within(PATIENCE, exchange(self.address, &request)).await??;
-            return Ok(Answer { took: now() - began, text });
+            let started_at = now();
+            let text = within(TIMEOUT, exchange(self.address, &request)).await??;
+            return Ok(Response { latency: now() - started_at, text });
         };
         let mut socket = match self.socket.take() {
             Some(socket) => socket,
             None => Socket::open(self.address, subprotocol, Some(&self.token)).await?,
         };
-        let message = socket.starting(self.sent, &operation.json(None));
-        let began = now();
-        let text = within(PATIENCE, socket.answer(self.sent, message)).await??;
-        let took = now() - began;
+        let message = socket.start_message(self.last_id, &operation.to_json(None));
+        let started_at = now();
+        let text = within(TIMEOUT, socket.execute(self.last_id, message)).await??;
+        let latency = now() - started_at;
         if !text.starts_with("closed with") {
             self.socket = Some(socket);
         }
-        Ok(Answer { took, text })
+        Ok(Response { latency, text })
     }
 }
 
-/// Everything that comes back on a connection of its own.
+/// Sends a request over a new connection, and reads until the server closes it.
 async fn exchange(address: SocketAddr, request: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(address).await.context("the server is gone")?;
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
-    let (mut reading, mut writing) = stream.split();
-    // A server that has seen enough answers and closes before everything is written.
-    let (_, read) = tokio::join!(writing.write_all(request), reading.read_to_end(&mut received));
+    let (mut reader, mut writer) = stream.split();
+    // The server may respond and close before everything is written.
+    let (_, read) = tokio::join!(writer.write_all(request), reader.read_to_end(&mut received));
     if received.is_empty() {
-        read.context("closed without an answer")?;
-        bail!("closed without an answer");
+        read.context("closed without a response")?;
+        bail!("closed without a response");
     }
     Ok(String::from_utf8_lossy(&received).into_owned())
 }
@@ -274,14 +276,11 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> Result<String> {
 /// A WebSocket after `connection_init` and `connection_ack`.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    start: &'static str,
+    start_type: &'static str,
 }
 
 impl Socket {
-    /// Opens one; without a token anonymously.
-    ///
-    /// # Errors
-    /// When the server does not take it.
+    /// Opens a socket, anonymously without a token.
     pub async fn open(
         address: SocketAddr,
         subprotocol: &'static str,
@@ -293,33 +292,33 @@ impl Socket {
         request.headers_mut().insert("sec-websocket-protocol", subprotocol.parse()?);
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let opening = client_async_with_config(request, stream, Some(config));
-        let (mut stream, _) = within(PATIENCE, opening).await??;
+        let (mut stream, _) = within(TIMEOUT, opening).await??;
         let payload =
             token.map_or(json!({}), |token| json!({ "Authorization": format!("Bearer {token}") }));
         let init = json!({ "type": "connection_init", "payload": payload }).to_string();
         stream.send(Message::text(init)).await?;
         loop {
-            match within(PATIENCE, stream.next()).await?.context("closed")?? {
+            match within(TIMEOUT, stream.next()).await?.context("closed")?? {
                 Message::Text(text) if text.contains("connection_ack") => break,
                 Message::Close(frame) => bail!("closed with {frame:?}"),
                 _ => {}
             }
         }
-        let start = if subprotocol == "graphql-ws" { "start" } else { "subscribe" };
-        Ok(Self { stream, start })
+        let start_type = if subprotocol == "graphql-ws" { "start" } else { "subscribe" };
+        Ok(Self { stream, start_type })
     }
 
-    /// The message that starts an operation.
-    pub fn starting(&self, id: u64, payload: &str) -> Message {
-        Message::text(format!(r#"{{"id":"{id}","type":"{}","payload":{payload}}}"#, self.start))
+    /// Builds the message that starts an operation.
+    pub fn start_message(&self, id: u64, payload: &str) -> Message {
+        Message::text(format!(
+            r#"{{"id":"{id}","type":"{}","payload":{payload}}}"#,
+            self.start_type
+        ))
     }
 
-    /// Sends a message and waits for the first that answers it.
-    ///
-    /// # Errors
-    /// When the connection fails.
-    pub async fn answer(&mut self, id: u64, message: Message) -> Result<String> {
-        // A server that refuses the message's size closes while it is still being written.
+    /// Sends a message, and waits for the first message with its id.
+    pub async fn execute(&mut self, id: u64, message: Message) -> Result<String> {
+        // The server may close while a message that is too large is still being written.
         let _ = self.stream.send(message).await;
         let id = format!(r#""id":"{id}""#);
         loop {
@@ -336,19 +335,19 @@ impl Socket {
         }
     }
 
-    /// Reads, and answers pings, until the server closes. How it ended.
-    pub async fn stay(self) -> String {
-        self.hear(|_| {}).await
+    /// Reads and responds to pings until the server closes. Returns the reason.
+    pub async fn read_until_closed(self) -> String {
+        self.read_messages(|_| {}).await
     }
 
-    /// The same, and passes on everything else that is said.
-    pub async fn hear(mut self, mut said: impl FnMut(&str)) -> String {
+    /// Does the same, and passes the other messages to `on_message`.
+    pub async fn read_messages(mut self, mut on_message: impl FnMut(&str)) -> String {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) if text.contains(r#""type":"ping""#) => {
                     let _ = self.stream.send(Message::text(r#"{"type":"pong"}"#)).await;
                 }
-                Some(Ok(Message::Text(text))) => said(&text),
+                Some(Ok(Message::Text(text))) => on_message(&text),
                 Some(Ok(Message::Close(frame))) => return format!("closed with {frame:?}"),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return error.to_string(),

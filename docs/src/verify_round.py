@@ -23,14 +23,14 @@ import struct
 import sys
 import urllib.request
 
-# How many outcomes each game has, what the first of them is called, and its member of a move.
+# Per game: number of outcomes, the first outcome as displayed, and the key of its move.
 GAMES = {
     "COIN_FLIP": (2, 0, "coinFlip"),
     "DICE": (100, 1, "dice"),
     "LUCKY_NUMBER": (10, 1, "luckyNumber"),
 }
 
-MY_ROUNDS = """
+OWN_ROUNDS_QUERY = """
 query Rounds($after: String) {
   me {
     rounds(first: 100, after: $after) {
@@ -41,93 +41,93 @@ query Rounds($after: String) {
 }
 """
 
-CHECK = "query Check($id: ID!) { verifyRound(id: $id) { outcome serverSeedHash explanation } }"
+VERIFY_QUERY = "query Check($id: ID!) { verifyRound(id: $id) { outcome serverSeedHash explanation } }"
 
 
-def outcome(server_seed, client_seed, round_id, n):
-    """What is drawn of n outcomes, counted from 0."""
-    fair = 2**32 // n * n
+def draw_outcome(server_seed, client_seed, round_id, n):
+    """Draws one of n outcomes, counted from 0."""
+    limit = 2**32 // n * n
     for counter in itertools.count():
         message = f"{client_seed}:{round_id}:{counter}"
         digest = hmac.new(server_seed, message.encode(), hashlib.sha256).digest()
         for number in struct.unpack(">8I", digest):
-            if number < fair:
+            if number < limit:
                 return number % n
 
 
-def is_won(game, move, shown):
-    """Whether a move wins by an outcome, as players call it."""
-    said = move[GAMES[game][2]]
+def is_won(game, move, outcome):
+    """Whether a move wins by a displayed outcome."""
+    guess = move[GAMES[game][2]]
     if game == "COIN_FLIP":
-        return shown == ("HEADS", "TAILS").index(said)
+        return outcome == ("HEADS", "TAILS").index(guess)
     if game == "DICE":
-        return shown > said["target"] if said["over"] else shown < said["target"]
-    return shown == said
+        return outcome > guess["target"] if guess["over"] else outcome < guess["target"]
+    return outcome == guess
 
 
-def problems(told):
-    """What is wrong with a round, in words."""
-    if told["status"] == "OPEN":
-        return ["it can be played still, and shows its seed"] if told["serverSeed"] else []
-    server_seed = bytes.fromhex(told["serverSeed"])
-    found = {"serverSeedHash": hashlib.sha256(server_seed).hexdigest()}
-    if told["status"] == "PLAYED":
-        n, first, _ = GAMES[told["game"]]
-        shown = first + outcome(server_seed, told["clientSeed"], told["id"], n)
-        wins = sum(is_won(told["game"], told["move"], other) for other in range(first, first + n))
-        won = is_won(told["game"], told["move"], shown)
-        found.update(outcome=shown, won=won, points=10 * n // wins if won else 0)
+def find_problems(round_):
+    """Compares a round with what follows from its seeds. Returns the differences as texts."""
+    if round_["status"] == "OPEN":
+        return ["it can be played still, and shows its seed"] if round_["serverSeed"] else []
+    server_seed = bytes.fromhex(round_["serverSeed"])
+    expected = {"serverSeedHash": hashlib.sha256(server_seed).hexdigest()}
+    if round_["status"] == "PLAYED":
+        n, first, _ = GAMES[round_["game"]]
+        outcome = first + draw_outcome(server_seed, round_["clientSeed"], round_["id"], n)
+        winning = sum(is_won(round_["game"], round_["move"], other) for other in range(first, first + n))
+        won = is_won(round_["game"], round_["move"], outcome)
+        expected.update(outcome=outcome, won=won, points=10 * n // winning if won else 0)
     else:
-        found.update(outcome=None, won=None, points=None)
-    # Compared as JSON, where 1 and true are two things.
-    written = {name: (json.dumps(told[name]), json.dumps(value)) for name, value in found.items()}
-    return [f"{name} is {it}, and should be {not_it}" for name, (it, not_it) in written.items() if it != not_it]
+        expected.update(outcome=None, won=None, points=None)
+    # Compared as JSON, because 1 == True in Python.
+    pairs = {name: (json.dumps(round_[name]), json.dumps(value)) for name, value in expected.items()}
+    return [f"{name} is {actual}, and should be {wanted}" for name, (actual, wanted) in pairs.items() if actual != wanted]
 
 
-def ask(url, query, variables):
-    """What the API answers."""
+def post_query(url, query, variables):
+    """Sends a query. Returns the response's data."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if os.environ.get("TOKEN"):
         headers["Authorization"] = "Bearer " + os.environ["TOKEN"]
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(url, body, headers)
     with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
-    if answer.get("errors"):
-        raise ValueError(answer["errors"][0]["message"])
-    return answer["data"]
+        body = json.load(response)
+    if body.get("errors"):
+        raise ValueError(body["errors"][0]["message"])
+    return body["data"]
 
 
-def mine(url):
-    """All rounds of whoever asks."""
+def own_rounds(url):
+    """All rounds of the token's user."""
     page = {"hasNextPage": True, "endCursor": None}
     while page["hasNextPage"]:
-        rounds = ask(url, MY_ROUNDS, {"after": page["endCursor"]})["me"]["rounds"]
+        rounds = post_query(url, OWN_ROUNDS_QUERY, {"after": page["endCursor"]})["me"]["rounds"]
         yield from rounds["nodes"]
         page = rounds["pageInfo"]
 
 
-def anybodys(url, round_id):
-    """A round as verifyRound explains it."""
-    check = ask(url, CHECK, {"id": round_id})["verifyRound"]
+def explained_round(url, round_id):
+    """A round, reconstructed from verifyRound's explanation."""
+    verification = post_query(url, VERIFY_QUERY, {"id": round_id})["verifyRound"]
 
-    def said(pattern):
-        return re.search(pattern, check["explanation"], re.M) or [None] * 3
+    def match(pattern):
+        return re.search(pattern, verification["explanation"], re.M) or [None] * 3
 
-    told = {"id": round_id, "serverSeedHash": check["serverSeedHash"], "serverSeed": said(r"^1\. .* is (\w+):")[1]}
-    text = said(r'^3\. .* of the text (".*"), has')[1]
+    round_ = {"id": round_id, "serverSeedHash": verification["serverSeedHash"], "serverSeed": match(r"^1\. .* is (\w+):")[1]}
+    text = match(r'^3\. .* of the text (".*"), has')[1]
     if text is None:
-        return {**told, "status": "EXPIRED", "outcome": None, "won": None, "points": None}
-    move = json.loads(said(r"^6\. The move (.*) wins by")[1])
+        return {**round_, "status": "EXPIRED", "outcome": None, "won": None, "points": None}
+    move = json.loads(match(r"^6\. The move (.*) wins by")[1])
     (game,) = (game for game, (_, _, member) in GAMES.items() if member in move)
-    ended = said(r"^7\. .* (won|lost), for (\d+) points")
-    told.update(status="PLAYED", game=game, move=move, outcome=check["outcome"])
-    told.update(won=ended[1] == "won", points=int(ended[2]))
-    return {**told, "clientSeed": json.loads(text)[: -len(f":{round_id}:0")]}
+    result = match(r"^7\. .* (won|lost), for (\d+) points")
+    round_.update(status="PLAYED", game=game, move=move, outcome=verification["outcome"])
+    round_.update(won=result[1] == "won", points=int(result[2]))
+    return {**round_, "clientSeed": json.loads(text)[: -len(f":{round_id}:0")]}
 
 
 def rounds_in(value):
-    """All rounds anywhere in an answer."""
+    """All rounds anywhere in a response."""
     if isinstance(value, dict):
         if "serverSeedHash" in value:
             yield value
@@ -136,8 +136,8 @@ def rounds_in(value):
         yield from rounds_in(item)
 
 
-def kept(path):
-    """All rounds of a file."""
+def rounds_in_file(path):
+    """All rounds in a file of responses."""
     with open(path, encoding="utf-8") as file:
         return rounds_in(json.load(file))
 
@@ -146,22 +146,22 @@ def main(arguments):
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 2
-    place, *ids = arguments
-    if not place.startswith(("http://", "https://")):
-        rounds = itertools.chain.from_iterable(map(kept, arguments))
+    source, *ids = arguments
+    if not source.startswith(("http://", "https://")):
+        rounds = itertools.chain.from_iterable(map(rounds_in_file, arguments))
     else:
-        rounds = (anybodys(place, round_id) for round_id in ids) if ids else mine(place)
+        rounds = (explained_round(source, round_id) for round_id in ids) if ids else own_rounds(source)
     hashes, checked, wrong = {}, 0, 0
-    for told in rounds:
+    for round_ in rounds:
         try:
-            found = problems(told)
-            if hashes.setdefault(told["id"], told["serverSeedHash"]) != told["serverSeedHash"]:
-                found.append("serverSeedHash is another than the one before")
+            problems = find_problems(round_)
+            if hashes.setdefault(round_["id"], round_["serverSeedHash"]) != round_["serverSeedHash"]:
+                problems.append("serverSeedHash is another than the one before")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            found = [f"it cannot be read: {error!r}"]
+            problems = [f"it cannot be read: {error!r}"]
         checked += 1
-        wrong += bool(found)
-        print(told.get("id"), "; ".join(found) or f"OK, {told['status']}")
+        wrong += bool(problems)
+        print(round_.get("id"), "; ".join(problems) or f"OK, {round_['status']}")
     print(f"{checked} rounds, {wrong} of them wrong")
     if not checked:
         return 2

@@ -1,7 +1,7 @@
-//! Access tokens: JWTs (RFC 7519) signed with EdDSA (RFC 8037), good for minutes.
+//! Access tokens: short-lived JWTs (RFC 7519) signed with EdDSA (RFC 8037).
 //!
-//! A verified token is remembered by its digest, since verifying costs more than the rest of a small
-//! request. Its time is checked at each use, by our clock and without leeway.
+//! Verified tokens are cached by their digest, as verifying a signature costs more than the rest of a small request.
+//! The expiry is checked at each use, by our clock and without leeway.
 
 use std::time::Duration;
 
@@ -13,167 +13,169 @@ use serde::{Deserialize, Serialize};
 use super::entity::sessions::Model as Session;
 use super::signing_keys::SigningKeys;
 use crate::error::{Error, Result};
-use crate::ids::{self, Rotation, SessionId, UserId};
-use crate::platform::clock::{Instant, is_waiting};
+use crate::ids::{self, SessionId, TokenVersion, UserId};
+use crate::platform::clock::{Timestamp, is_waiting};
 use crate::platform::vault::Hash;
 use crate::platform::{Platform, vault};
 
-/// Ours have some 400 bytes.
-const LONGEST: usize = 2048;
-const REMEMBERED: usize = 50_000;
+/// Our tokens have about 400 bytes.
+const MAX_TOKEN_LEN: usize = 2048;
+const CACHE_CAPACITY: usize = 50_000;
 
-/// What a token says.
+/// The claims of an access token that we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// Whom it speaks for.
+    /// The user.
     pub user: UserId,
-    /// By which session.
+    /// The user's session.
     pub session: SessionId,
-    /// Where it stands among the session's tokens.
-    pub rotation: Rotation,
-    /// When it is over.
-    pub expires_at: Instant,
+    /// Which of the session's tokens this is.
+    pub token_version: TokenVersion,
+    /// When the token expires.
+    pub expires_at: Timestamp,
 }
 
+/// The claims as they are encoded in the JWT.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct JwtClaims {
     iss: String,
     sub: String,
     sid: String,
     iat: i64,
     exp: i64,
     jti: String,
-    /// How the session was proven (RFC 8176).
+    /// The authentication methods (RFC 8176).
     amr: Vec<String>,
-    /// Ours: the generation of the token, and its issue.
+    /// A claim of our own: generation and issue.
     r#gen: [i32; 2],
 }
 
-/// What a token was found to say, and how long its signature is not looked at again.
+/// A token whose signature was verified, and when it must be verified again.
 #[derive(Clone, Copy)]
-struct Verified {
+struct VerifiedToken {
     claims: Claims,
-    until: Instant,
+    valid_until: Timestamp,
 }
 
-/// Issues and verifies them.
+/// Issues and verifies access tokens.
 pub struct AccessTokens {
     issuer: String,
     lifetime: Duration,
-    verified: Cache<Hash, Verified>,
+    verified: Cache<Hash, VerifiedToken>,
 }
 
 impl AccessTokens {
-    /// For tokens of this issuer, good for `lifetime`.
     pub fn new(issuer: &str, lifetime: Duration) -> Self {
-        Self { issuer: issuer.to_owned(), lifetime, verified: Cache::new(REMEMBERED) }
+        Self { issuer: issuer.to_owned(), lifetime, verified: Cache::new(CACHE_CAPACITY) }
     }
 
-    /// How long a token is good.
+    /// The lifetime of a token.
     pub fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Writes a token for a session, to go with the refresh token that stands there.
+    /// Issues a token of a session, to go with the refresh token of the same version.
     pub fn issue(
         &self,
         platform: &Platform,
         keys: &SigningKeys,
         session: &Session,
-        rotation: Rotation,
+        token_version: TokenVersion,
     ) -> Result<String> {
         let amr: &[&str] = if session.second_factor { &["pwd", "sms", "mfa"] } else { &["pwd"] };
         let now = platform.now();
-        let written = Written {
+        let claims = JwtClaims {
             iss: self.issuer.clone(),
             sub: session.user_id.to_string(),
             sid: session.id.to_string(),
             iat: now.timestamp(),
-            // The claim has whole seconds: up, so that it is good for as long as it was said to be.
+            // Rounded up to whole seconds, so that the token is valid for as long as the client is told.
             exp: (now + self.lifetime + TimeDelta::microseconds(999_999)).timestamp(),
             jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
             amr: amr.iter().map(|&method| method.to_owned()).collect(),
-            r#gen: [rotation.generation, rotation.issue],
+            r#gen: [token_version.generation, token_version.issue],
         };
         let keys = keys.current();
         let (id, key) = keys.signer(now);
         let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, &written, key).map_err(Error::internal)
+        encode(&header, &claims, key).map_err(Error::internal)
     }
 
-    /// Reads a token that is genuine and not over.
+    /// Checks signature and expiry of a token, and returns its claims.
     ///
     /// # Errors
-    /// UNAUTHENTICATED for any other.
+    /// UNAUTHENTICATED.
     pub async fn verify(
         &self,
         platform: &Platform,
         keys: &SigningKeys,
         token: &str,
     ) -> Result<Claims> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_LEN {
             return Err(not_accepted());
         }
         let (now, digest): (_, Hash) = (platform.now(), vault::sha256(token.as_bytes()));
-        let Verified { claims, .. } = match self
+        let VerifiedToken { claims, .. } = match self
             .verified
             .get(&digest)
-            .filter(|it| is_waiting(now, it.until, self.lifetime))
+            .filter(|cached| is_waiting(now, cached.valid_until, self.lifetime))
         {
             Some(verified) => verified,
             None => {
-                let verified = self.check(platform, keys, token).await?;
+                let verified = self.verify_signature(platform, keys, token).await?;
                 self.verified.insert(digest, verified);
                 verified
             }
         };
         if platform.now() >= claims.expires_at {
             self.verified.remove(&digest);
-            return Err(over());
+            return Err(expired());
         }
         Ok(claims)
     }
 
-    async fn check(
+    async fn verify_signature(
         &self,
         platform: &Platform,
         keys: &SigningKeys,
         token: &str,
-    ) -> Result<Verified> {
+    ) -> Result<VerifiedToken> {
         let header = decode_header(token).map_err(|_| not_accepted())?;
         let id = header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted)?;
         let (now, mut set) = (platform.now(), keys.current());
         if set.verifier(&id, now, self.lifetime).is_none() {
-            set = keys.reload_for_unknown(platform).await?;
+            set = keys.reload_for_unknown_key(platform).await?;
         }
-        let (key, over_at) = set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
+        let (key, key_expires_at) =
+            set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // The library would read the system's clock and forgive a minute: `verify` checks the time.
+        // `verify` checks the expiry: the library would use the system's clock and allow a minute of leeway.
         validation.validate_exp = false;
-        let written =
-            decode::<Written>(token, key, &validation).map_err(|_| not_accepted())?.claims;
-        let [generation, issue] = written.r#gen;
+        let decoded =
+            decode::<JwtClaims>(token, key, &validation).map_err(|_| not_accepted())?.claims;
+        let [generation, issue] = decoded.r#gen;
         let claims = Claims {
-            user: ids::parse(&written.sub).ok_or_else(not_accepted)?,
-            session: ids::parse(&written.sid).ok_or_else(not_accepted)?,
-            rotation: Rotation { generation, issue },
-            expires_at: Instant::from_timestamp(written.exp, 0).ok_or_else(not_accepted)?,
+            user: ids::parse(&decoded.sub).ok_or_else(not_accepted)?,
+            session: ids::parse(&decoded.sid).ok_or_else(not_accepted)?,
+            token_version: TokenVersion { generation, issue },
+            expires_at: Timestamp::from_timestamp(decoded.exp, 0).ok_or_else(not_accepted)?,
         };
-        // One that was made with a stolen key says any time: it is remembered no longer than one of ours could
-        // be good, nor than its key.
-        let until = now + self.lifetime;
-        Ok(Verified { claims, until: over_at.map_or(until, |over_at| until.min(over_at)) })
+        // A token made with a stolen key may claim any expiry: cache it for no longer than one of ours could be
+        // valid, and not beyond the expiry of its key.
+        let latest = now + self.lifetime;
+        let valid_until = key_expires_at.map_or(latest, |expires_at| latest.min(expires_at));
+        Ok(VerifiedToken { claims, valid_until })
     }
 }
 
-/// The token was good once.
-pub fn over() -> Error {
+/// The error for a token that has expired.
+pub fn expired() -> Error {
     Error::unauthenticated("The access token is over. Refresh it.")
 }
 
-/// The token is not one of ours, as far as is known here.
+/// The error for a token that is not one of ours, as far as this instance knows.
 pub fn not_accepted() -> Error {
     Error::unauthenticated("The access token is not accepted.")
 }

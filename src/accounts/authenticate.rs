@@ -1,105 +1,113 @@
-//! Who a bearer token speaks for, at this moment.
+//! Authenticating requests: checks an access token and that its session is live.
 
 use super::Accounts;
 use super::access_token;
 use super::entity::sessions;
-use super::lineage::{AccessVerdict, Line};
 use super::logout::end_if_live;
-use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::ids::{Rotation, SessionId, UserId};
+use super::token_family::{AccessTokenStatus, TokenFamily};
+use crate::error::{Error, ErrorCode, Result, UserError};
+use crate::ids::{SessionId, TokenVersion, UserId};
 use crate::people::{self, Role};
 use crate::platform::Platform;
 
-/// From memory, from the database, and once more after somebody else was faster.
-const MAX_LOOKS: usize = 3;
+/// From the cache, from the database, and once more after a concurrent request confirmed another token.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Somebody whose token and session are good.
+/// The requester, once token and session were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authenticated {
-    /// Who it is.
+    /// The user.
     pub user: UserId,
-    /// By which session.
+    /// The session.
     pub session: SessionId,
-    /// By which of the session's tokens.
-    pub rotation: Rotation,
-    /// What they may do, as it stands now.
+    /// Which of the session's tokens was sent.
+    pub token_version: TokenVersion,
+    /// The user's current role.
     pub role: Role,
 }
 
-/// Checks an access token, and that its session is not over.
+/// Checks an access token and that its session is live.
 ///
 /// # Errors
-/// UNAUTHENTICATED when either is not good; ACCOUNT_DELETED.
+/// UNAUTHENTICATED; ACCOUNT_DELETED.
 pub async fn authenticate(
     accounts: &Accounts,
     platform: &Platform,
     token: &str,
 ) -> Result<Authenticated> {
     let claims = accounts.access_tokens.verify(platform, &accounts.signing_keys, token).await?;
-    still_signed_in(accounts, platform, claims.user, claims.session, claims.rotation).await
+    revalidate_session(accounts, platform, claims.user, claims.session, claims.token_version).await
 }
 
-/// What distinguishes a session that has ended, for which no token is good any more, from a bad token.
+/// The `reason` in the error for a session that has ended: a refresh does not help, the user must log in again.
 pub const SESSION_ENDED: &str = "SESSION_ENDED";
 
-fn session_ended() -> Error {
+fn session_ended_error() -> Error {
     let message = "The session has ended. Log in again.";
-    Failure::new(ErrorCode::Unauthenticated, message).because(SESSION_ENDED).into()
+    UserError::new(ErrorCode::Unauthenticated, message).with_reason(SESSION_ENDED).into()
 }
 
-/// Checks that a session is not over and goes on with this token, for one whose token was checked when its socket
-/// was opened. The first use of a token of the newest generation chooses it.
+/// Checks that a session is live and that a token of this version belongs to it. Sockets call it for each
+/// operation, as they checked the token itself when they were opened. The first use of an issue of the newest
+/// generation confirms it; a copied token ends the session.
 ///
 /// # Errors
-/// UNAUTHENTICATED when the session has ended, as it does by a token that is not of the chosen line; ACCOUNT_DELETED.
-pub async fn still_signed_in(
+/// UNAUTHENTICATED; ACCOUNT_DELETED.
+pub async fn revalidate_session(
     accounts: &Accounts,
     platform: &Platform,
     user: UserId,
     session: SessionId,
-    rotation: Rotation,
+    token_version: TokenVersion,
 ) -> Result<Authenticated> {
     let now = platform.now();
-    let may_remember = accounts.endings.are_heard(platform);
-    let mut remembered = accounts.standings.remembered(session, now).filter(|_| may_remember);
-    for _ in 0..MAX_LOOKS {
-        let standing = match remembered.take() {
-            Some(standing) => Some(standing),
-            None => accounts.standings.read(platform, session, may_remember).await?,
+    let may_cache = accounts.revocations.is_current(platform);
+    let mut cached = accounts.session_cache.get(session, now).filter(|_| may_cache);
+    for _ in 0..MAX_ATTEMPTS {
+        let live = match cached.take() {
+            Some(cached) => Some(cached),
+            None => accounts.session_cache.load(platform, session, may_cache).await?,
         };
-        let Some(standing) = standing.filter(|standing| standing.user == user) else {
-            people::own(platform.database.reads(), user).await?;
-            return Err(session_ended());
+        let Some(live) = live.filter(|live| live.user == user) else {
+            people::get_own(platform.database.reads(), user).await?;
+            return Err(session_ended_error());
         };
-        let is_accepted = match standing.line.judge(rotation) {
-            AccessVerdict::InLine => true,
-            AccessVerdict::FirstUse => choose(platform, session, rotation, &standing.line).await,
-            // What is remembered is not all.
-            AccessVerdict::Later => false,
-            AccessVerdict::Outdated => return Err(access_token::over()),
-            AccessVerdict::Reuse => {
+        let is_accepted = match live.tokens.access_token_status(token_version) {
+            AccessTokenStatus::Accepted => true,
+            AccessTokenStatus::FirstUse => {
+                confirm(platform, session, token_version, &live.tokens).await
+            }
+            // The cached session is outdated.
+            AccessTokenStatus::NewerGeneration => false,
+            AccessTokenStatus::Outdated => return Err(access_token::expired()),
+            AccessTokenStatus::Reuse => {
                 end_if_live(accounts, platform, user, session).await?;
                 tracing::warn!(%session, "the access token of a copy was used: the session is revoked");
-                return Err(session_ended());
+                return Err(session_ended_error());
             }
         };
         if is_accepted {
-            return Ok(Authenticated { user, session, rotation, role: standing.role });
+            return Ok(Authenticated { user, session, token_version, role: live.role });
         }
     }
     Err(access_token::not_accepted())
 }
 
-/// Chooses the token that is used first of its generation. False when another one was, or there is a later
-/// generation: then the session must be read.
-async fn choose(platform: &Platform, session: SessionId, rotation: Rotation, line: &Line) -> bool {
-    match sessions::choose(platform.database.writes(), session, rotation).await {
+/// Confirms an issue that is used first of its generation. False if another one was confirmed meanwhile, or there
+/// is a newer generation: then the session must be read again.
+async fn confirm(
+    platform: &Platform,
+    session: SessionId,
+    token_version: TokenVersion,
+    tokens: &TokenFamily,
+) -> bool {
+    match sessions::confirm_issue(platform.database.writes(), session, token_version).await {
         Ok(true) => {
-            line.choose(rotation.issue);
+            tokens.confirm(token_version.issue);
             true
         }
         Ok(false) => false,
-        // It was not chosen, so that the next use tries again.
+        // Accepted, but not confirmed: the next use tries again.
         Err(error) => {
             tracing::warn!(%session, %error, "a token was not marked as chosen");
             true

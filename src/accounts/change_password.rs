@@ -1,17 +1,17 @@
-//! Changing the password of somebody who is signed in.
+//! Changing the password while signed in.
 
 use super::challenge::{Purpose, Verification};
-use super::current_password::confirm;
-use super::endings::{self, Ending};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::{Accounts, notice};
-use crate::error::{At, Checked, Result, optional};
+use super::reauthentication::reauthenticate;
+use super::revocations::{self, Revocation};
+use super::{Accounts, revocation_sync, security_notice};
+use crate::error::{CollectErrors, ForField, Result, check_optional};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
 use crate::platform::Platform;
 
-/// What a password is changed with: ChangePasswordInput of the schema.
+/// `ChangePasswordInput` of the schema.
 #[derive(Clone)]
 pub struct ChangePasswordInput {
     pub current_password: String,
@@ -19,36 +19,37 @@ pub struct ChangePasswordInput {
     pub verification: Option<Verification>,
 }
 
-/// Sets another password, and ends the account's other sessions.
+/// Sets a new password, and ends the account's other sessions.
 ///
 /// # Errors
 /// BAD_USER_INPUT and WEAK_PASSWORD with their fields; INVALID_CREDENTIALS at `currentPassword`;
-/// VERIFICATION_REQUIRED without a code when the phone is verified; those of the code.
+/// VERIFICATION_REQUIRED without a code when the phone is verified; CODE_INVALID,
+/// CODE_EXPIRED, RATE_LIMITED.
 pub async fn change_password(
     accounts: &Accounts,
     platform: &Platform,
     (user, session): (UserId, SessionId),
     input: ChangePasswordInput,
 ) -> Result<()> {
-    let code = |verification: &Verification| verification.read("verification.code");
+    let parse_code = |verification: &Verification| verification.parse("verification.code");
     let (current, new, code) = (
-        Password::given(&input.current_password).at("currentPassword"),
-        Password::choose(&input.new_password).at("newPassword"),
-        optional(input.verification.as_ref(), code),
+        Password::parse(&input.current_password).for_field("currentPassword"),
+        Password::parse_new(&input.new_password).for_field("newPassword"),
+        check_optional(input.verification.as_ref(), parse_code),
     )
-        .all()?;
-    let (by, password) = ((user, session), (&current, "currentPassword"));
-    let confirmed =
-        confirm(accounts, platform, by, Purpose::ChangePassword, password, code).await?;
+        .collect_errors()?;
+    let (viewer, password) = ((user, session), (&current, "currentPassword"));
+    let reauthenticated =
+        reauthenticate(accounts, platform, viewer, Purpose::ChangePassword, password, code).await?;
     let hash = accounts.passwords.hash(platform, &new).await?;
 
-    let (tx, person) = confirmed.begin(accounts, platform).await?;
-    credentials::set(&tx, user, hash, platform.now()).await?;
-    challenges::spend_logins(&tx, user, platform.now()).await?;
+    let (tx, person) = reauthenticated.begin(accounts, platform).await?;
+    credentials::set_password(&tx, user, hash, platform.now()).await?;
+    challenges::consume_logins(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
-    endings::record(&tx, platform, Ending::Account(user)).await?;
-    notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    revocations::record(&tx, platform, Revocation::Account(user)).await?;
+    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
     tx.commit().await?;
-    accounts.messages.wake.wake();
-    endings::apply(accounts, platform, Ending::Account(user)).await
+    accounts.messages.notifier.notify();
+    revocation_sync::invalidate(accounts, platform, Revocation::Account(user)).await
 }

@@ -1,32 +1,32 @@
-//! A forgotten password: a code goes to the phone of the account that an identifier names.
+//! Forgotten passwords: sends a code to the phone of the account that an identifier names.
 //!
-//! Nobody is told whether there is one. So the request looks up nothing: it writes down what was asked for,
-//! and a worker sends the code. The answer, its time and its limits are the same for every identifier.
+//! Must not reveal whether there is such an account. So the request looks nothing up: it stores the identifier, and
+//! a job sends the code. Response, timing and limits are the same for every identifier.
 
 use uuid::Uuid;
 
-use super::challenge::{Challenge, LIFETIME, Purpose, budgets, code_for, may_go_again};
-use super::challenge::{of_nobody_known, renewed, resend_wait, waits_until};
+use super::challenge::{CODE_LIFETIME, Challenge, Purpose, ensure_resendable, queue_code};
+use super::challenge::{anonymous_view, next_resend_at, resend_wait, resent};
 use super::entity::challenges::{self, Model};
-use super::{Accounts, Client, locked};
-use crate::error::{At, Error, ErrorCode, Result};
+use super::{Accounts, Client, account_lock};
+use crate::error::{Error, ErrorCode, ForField, Result};
 use crate::ids::UserId;
 use crate::messages;
 use crate::people::{self, Identifier};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::vault;
 
-const IDENTIFIER: vault::Purpose = vault::Purpose("identifier of a forgotten password");
-/// How many codes are sent in one go.
-const AT_ONCE: u64 = 50;
+const IDENTIFIER_PURPOSE: vault::Purpose = vault::Purpose("identifier of a forgotten password");
+/// How many pending codes one query reads.
+const BATCH_SIZE: u64 = 50;
 
-/// Asks for a code by an identifier, or answers with the one that was asked for just now.
+/// Requests a code for an identifier, or returns the challenge of one that was requested just now.
 ///
 /// # Errors
-/// BAD_USER_INPUT for what nobody can have; RATE_LIMITED.
+/// BAD_USER_INPUT for an invalid identifier; RATE_LIMITED.
 pub async fn forgot_password(
     accounts: &Accounts,
     platform: &Platform,
@@ -34,49 +34,51 @@ pub async fn forgot_password(
     identifier: &str,
 ) -> Result<Challenge> {
     let region = accounts.default_region.as_ref();
-    let identifier = Identifier::read(identifier, region).at("identifier")?.to_string();
-    let hash = platform.vault.keyed_hash(IDENTIFIER, identifier.as_bytes());
-    let open = challenges::open_by_identifier(platform.database.reads(), &hash, platform.now());
+    let identifier =
+        Identifier::parse_input(identifier, region).for_field("identifier")?.to_string();
+    let hash = platform.vault.keyed_hash(IDENTIFIER_PURPOSE, identifier.as_bytes());
+    let open =
+        challenges::newest_open_by_identifier(platform.database.reads(), &hash, platform.now());
     if let Some(open) = open.await?.filter(|open| resend_wait(open, platform.now()).is_some()) {
-        return Ok(of_nobody_known(platform, &open));
+        return Ok(anonymous_view(platform, &open));
     }
     let tx = platform.database.begin().await?;
-    take(accounts, platform, &tx, client, &hash).await?;
+    acquire_limits(accounts, platform, &tx, client, &hash).await?;
     let now = platform.now();
-    // Whoever asked at the same time has been waited for.
-    let open = challenges::open_by_identifier(&tx, &hash, now).await?;
+    // The rate limit's row lock has waited for parallel requests: read again.
+    let open = challenges::newest_open_by_identifier(&tx, &hash, now).await?;
     if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
-        return Ok(of_nobody_known(platform, open));
+        return Ok(anonymous_view(platform, open));
     }
-    let (id, sends) = (platform.new_id(), open.map_or(0, |open| open.sends) + 1);
+    let (id, send_count) = (platform.new_id(), open.map_or(0, |open| open.send_count) + 1);
     let row = Model {
         id,
         user_id: None,
         session_id: None,
         purpose: Purpose::ResetPassword,
         identifier_hash: Some(hash.to_vec()),
-        sealed_identifier: Some(platform.vault.seal(&place(id), identifier.as_bytes())),
+        sealed_identifier: Some(platform.vault.seal(&identifier_aad(id), identifier.as_bytes())),
         code_hash: None,
         message_id: None,
-        sends,
-        due: true,
+        send_count,
+        send_pending: true,
         created_at: now,
-        expires_at: now + LIFETIME,
-        resend_at: waits_until(now, sends),
-        answered_at: None,
+        expires_at: now + CODE_LIFETIME,
+        resend_at: next_resend_at(now, send_count),
+        consumed_at: None,
     };
-    let challenge = of_nobody_known(platform, &row);
+    let challenge = anonymous_view(platform, &row);
     challenges::insert(&tx, row).await?;
     tx.commit().await?;
-    accounts.resets.wake();
+    accounts.reset_notifier.notify();
     Ok(challenge)
 }
 
-/// Asks for another code under the same id.
+/// Requests another code for the same challenge.
 ///
 /// # Errors
-/// Those of `resendCode`.
-pub async fn again(
+/// RATE_LIMITED; CODE_INVALID when the code was used, CODE_EXPIRED when it has expired.
+pub async fn resend(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
@@ -85,89 +87,89 @@ pub async fn again(
     let not_found = || Error::not_found("challenge");
     let tx = platform.database.begin().await?;
     if let Some(hash) = &row.identifier_hash {
-        take(accounts, platform, &tx, client, hash).await?;
+        acquire_limits(accounts, platform, &tx, client, hash).await?;
     }
-    let seen = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
-    may_go_again(&seen, platform.now())?;
-    // The code that is out is good until the next one takes its place.
-    let to = Model { due: true, ..renewed(platform, &seen) };
-    if !challenges::renew(&tx, &seen, &to).await? {
+    let expected = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
+    ensure_resendable(&expected, platform.now())?;
+    // The previous code works until the job replaces it.
+    let updated = Model { send_pending: true, ..resent(platform, &expected) };
+    if !challenges::update_if_unchanged(&tx, &expected, &updated).await? {
         return Err(not_found());
     }
     tx.commit().await?;
-    accounts.resets.wake();
-    Ok(of_nobody_known(platform, &to))
+    accounts.reset_notifier.notify();
+    Ok(anonymous_view(platform, &updated))
 }
 
-/// The limits that everybody meets.
-async fn take(
+/// Limits that do not depend on whether there is an account.
+async fn acquire_limits(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
     client: &Client,
     identifier: &[u8],
 ) -> Result<()> {
-    accounts.budgets.resets.take(tx, platform, identifier).await?;
-    budgets::take_of_address(accounts, platform, tx, client.address).await
+    accounts.rate_limits.resets_per_identifier.acquire(tx, platform, identifier).await?;
+    accounts.rate_limits.acquire_for_address(platform, tx, client.address).await
 }
 
-/// Sends the codes that were asked for.
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn send_resets(accounts: &Accounts, platform: &Platform) -> Result<Option<Instant>> {
+/// Sends the codes that were requested.
+pub async fn send_reset_codes(
+    accounts: &Accounts,
+    platform: &Platform,
+) -> Result<Option<Timestamp>> {
     loop {
-        let due = challenges::due(platform.database.reads(), AT_ONCE).await?;
+        let due = challenges::pending_sends(platform.database.reads(), BATCH_SIZE).await?;
         if due.is_empty() {
             return Ok(None);
         }
         for row in due {
-            match send(accounts, platform, &row).await {
+            match send_pending(accounts, platform, &row).await {
                 Ok(()) => {}
-                Err(error) if error.code().retryable() => return Err(error),
+                Err(error) if error.code().is_retryable() => return Err(error),
                 Err(error) => {
-                    // It would fail again, and the others wait behind it.
+                    // It would fail again and block the others.
                     error.log();
                     let tx = platform.database.begin().await?;
-                    challenges::renew(&tx, &row, &done(&row)).await?;
+                    challenges::update_if_unchanged(&tx, &row, &without_pending_send(&row)).await?;
                     tx.commit().await?;
                 }
             }
         }
-        accounts.messages.wake.wake();
+        accounts.messages.notifier.notify();
     }
 }
 
-/// The same with nothing left to do.
-fn done(row: &Model) -> Model {
-    Model { due: false, ..row.clone() }
+/// The same challenge, with no code to send.
+fn without_pending_send(row: &Model) -> Model {
+    Model { send_pending: false, ..row.clone() }
 }
 
-/// Sends one to the phone of the account, if there is one, verified or not: it is how a number's owner gets
-/// it back from somebody who signed up with it.
-async fn send(accounts: &Accounts, platform: &Platform, row: &Model) -> Result<()> {
-    let is_over = row.expires_at <= platform.now();
-    let identifier = read_identifier(accounts, platform, row).filter(|_| !is_over);
+/// Sends a code to the phone of the account, if there is one. The phone may be unverified: this is how the owner of a
+/// number takes it back from an account that signed up with it.
+async fn send_pending(accounts: &Accounts, platform: &Platform, row: &Model) -> Result<()> {
+    let is_expired = row.expires_at <= platform.now();
+    let identifier = open_identifier(accounts, platform, row).filter(|_| !is_expired);
     let tx = platform.database.begin().await?;
-    let named = match &identifier {
-        Some(identifier) => people::by_identifier(&tx, identifier).await?,
+    let person = match &identifier {
+        Some(identifier) => people::find_by_identifier(&tx, identifier).await?,
         None => None,
     };
-    // Nobody is locked too: what a worker does shows in the time of whatever else happens then.
-    let user = named.map_or_else(|| Uuid::nil().into(), |person| person.id);
-    let person = locked::lock(&tx, user).await?.map(|locked| locked.person);
-    let sent = match person.and_then(|person| Some((person.id, person.phone?))) {
-        Some((user, phone)) => send_to(accounts, platform, &tx, row, user, &phone).await?,
-        None => done(row),
+    // Lock even when there is no account, so that timing does not reveal it.
+    let user = person.map_or_else(|| Uuid::nil().into(), |person| person.id);
+    let person = account_lock::lock(&tx, user).await?.map(|locked| locked.person);
+    let updated = match person.and_then(|person| Some((person.id, person.phone?))) {
+        Some((user, phone)) => send_code_to(accounts, platform, &tx, row, user, &phone).await?,
+        None => without_pending_send(row),
     };
-    if challenges::renew(&tx, row, &sent).await? {
+    if challenges::update_if_unchanged(&tx, row, &updated).await? {
         tx.commit().await?;
     }
     Ok(())
 }
 
-/// Sends one to a phone, unless too many went there. Answers the challenge as it is then.
-async fn send_to(
+/// Sends a code to a phone, unless a rate limit is reached. Returns the updated challenge.
+async fn send_code_to(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
@@ -175,48 +177,49 @@ async fn send_to(
     user: UserId,
     phone: &PhoneNumber,
 ) -> Result<Model> {
-    let theirs = Model { user_id: Some(user), ..done(row) };
-    // Within it, so that a budget that is used up takes nothing of the others.
-    let attempt = tx.savepoint().await?;
-    match budgets::take_of_reset(accounts, platform, &attempt, phone, user).await {
-        Ok(()) => attempt.release().await?,
+    let owned = Model { user_id: Some(user), ..without_pending_send(row) };
+    // Savepoint: when one limit is reached, the others must not be charged.
+    let savepoint = tx.savepoint().await?;
+    match accounts.rate_limits.acquire_for_reset(platform, &savepoint, phone, user).await {
+        Ok(()) => savepoint.release().await?,
         Err(error) if error.code() == ErrorCode::RateLimited => {
-            attempt.rollback().await?;
+            savepoint.rollback().await?;
             tracing::warn!(user = %user, "no code for a forgotten password: too many went out");
-            return Ok(theirs);
+            return Ok(owned);
         }
         Err(error) => return Err(error),
     }
-    if let Some(before) = row.message_id {
-        messages::withdraw(platform, tx, before).await?;
+    if let Some(previous) = row.message_id {
+        messages::cancel(platform, tx, previous).await?;
     }
     let purpose = Purpose::ResetPassword;
-    let (code_hash, message_id) = code_for(accounts, platform, tx, row.id, phone, purpose).await?;
-    Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..theirs })
+    let (code_hash, message_id) =
+        queue_code(accounts, platform, tx, row.id, phone, purpose).await?;
+    Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..owned })
 }
 
-/// None when the key that sealed it is gone, and with it the chance to send anything.
-fn read_identifier(accounts: &Accounts, platform: &Platform, row: &Model) -> Option<Identifier> {
-    let opened = platform.vault.open(&place(row.id), row.sealed_identifier.as_ref()?);
+/// The identifier, decrypted. `None` when its key was removed: then no code can be sent.
+fn open_identifier(accounts: &Accounts, platform: &Platform, row: &Model) -> Option<Identifier> {
+    let opened = platform.vault.open(&identifier_aad(row.id), row.sealed_identifier.as_ref()?);
     let text = opened.inspect_err(Error::log).ok()?;
-    Some(Identifier::parse(&String::from_utf8(text).ok()?, accounts.default_region.as_ref()))
+    Some(Identifier::classify(&String::from_utf8(text).ok()?, accounts.default_region.as_ref()))
 }
 
-/// Seals every identifier under the first key of the ring. Answers how many were not.
-pub async fn reseal(tx: &Work, platform: &Platform) -> Result<usize> {
-    let mut moved = 0;
-    for row in challenges::sealed(tx).await? {
+/// Encrypts every identifier with the current key. Returns how many had an older one.
+pub async fn reseal_identifiers(tx: &Work, platform: &Platform) -> Result<usize> {
+    let mut resealed = 0;
+    for row in challenges::with_sealed_identifier(tx).await? {
         let sealed = row.sealed_identifier.unwrap_or_default();
         if !platform.vault.is_current(&sealed) {
-            let plain = platform.vault.open(&place(row.id), &sealed)?;
-            let fresh = platform.vault.seal(&place(row.id), &plain);
-            challenges::set_sealed(tx, row.id, fresh).await?;
-            moved += 1;
+            let plain = platform.vault.open(&identifier_aad(row.id), &sealed)?;
+            let sealed = platform.vault.seal(&identifier_aad(row.id), &plain);
+            challenges::set_sealed_identifier(tx, row.id, sealed).await?;
+            resealed += 1;
         }
     }
-    Ok(moved)
+    Ok(resealed)
 }
 
-fn place(id: Uuid) -> String {
+fn identifier_aad(id: Uuid) -> String {
     format!("challenges/{id}")
 }

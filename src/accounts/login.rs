@@ -1,17 +1,19 @@
-//! Logging in by any identifier. An unknown account and a wrong password are one answer in one time.
+//! Login with any identifier and a password. An unknown account and a wrong password are indistinguishable, even
+//! by timing.
 
-use super::challenge::{Asker, Purpose, ask};
+use super::Accounts;
+use super::account_lock::{self, LockedAccount};
+use super::challenge::{CodeRecipient, Purpose, send_code};
 use super::entity::credentials;
-use super::locked::{self, Locked};
-use super::password::{Password, Verdict};
-use super::session::{self, Client, Proof, SignIn};
-use super::{Accounts, second_factor};
-use crate::error::{At, Checked, Error, ErrorCode, Result};
+use super::password::{Password, VerifyOutcome};
+use super::second_factor::second_factor_phone;
+use super::session::{self, AuthMethod, Client, SignInResult};
+use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result};
 use crate::people::{self, Identifier};
 use crate::platform::Platform;
-use crate::platform::throttle::network_of;
+use crate::platform::rate_limiter::rate_limit_network;
 
-/// What somebody logs in with.
+/// `LoginInput` of the schema.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "explained by LoginInput in the schema")]
 pub struct LoginInput {
@@ -19,63 +21,68 @@ pub struct LoginInput {
     pub password: String,
 }
 
-/// Opens a session, or asks for a code first.
+/// Opens a session, or sends a code if the account has a second factor.
 ///
 /// # Errors
-/// INVALID_CREDENTIALS, whatever was wrong; BAD_USER_INPUT for what nobody can have; RATE_LIMITED.
+/// INVALID_CREDENTIALS; BAD_USER_INPUT for an invalid identifier or password; RATE_LIMITED.
 pub async fn login(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
     input: LoginInput,
-) -> Result<SignIn> {
+) -> Result<SignInResult> {
     let (identifier, password) = (
-        Identifier::read(&input.identifier, accounts.default_region.as_ref()).at("identifier"),
-        Password::given(&input.password).at("password"),
+        Identifier::parse_input(&input.identifier, accounts.default_region.as_ref())
+            .for_field("identifier"),
+        Password::parse(&input.password).for_field("password"),
     )
-        .all()?;
-    let address = network_of(client.address);
-    let by_address = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
-    let by_identifier =
+        .collect_errors()?;
+    let address = rate_limit_network(client.address);
+    let address_attempt =
+        accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
+    let identifier_attempt =
         accounts.failed_logins.reserve(platform.uptime(), (identifier.clone(), address)).await?;
 
     let db = platform.database.reads();
-    let person = people::by_identifier(db, &identifier).await?;
-    let credential = credentials::of(db, person.map(|person| person.id)).await?;
+    let person = people::find_by_identifier(db, &identifier).await?;
+    let credential = credentials::by_user(db, person.map(|person| person.id)).await?;
     let hash = credential.as_ref().map(|credential| &credential.password_hash);
-    let verdict = accounts.passwords.verify(&password, hash).await?;
-    let Some(credential) = credential.filter(|_| verdict != Verdict::Wrong) else {
-        by_address.keep();
-        by_identifier.keep();
-        return Err(not_accepted());
+    let outcome = accounts.passwords.verify(&password, hash).await?;
+    let Some(credential) = credential.filter(|_| outcome != VerifyOutcome::Mismatch) else {
+        address_attempt.commit();
+        identifier_attempt.commit();
+        return Err(invalid_credentials());
     };
-    let fresh = match verdict {
-        Verdict::RightButOld => Some(accounts.passwords.hash(platform, &password).await?),
-        Verdict::Right | Verdict::Wrong => None,
+    let new_hash = match outcome {
+        VerifyOutcome::MatchOutdated => Some(accounts.passwords.hash(platform, &password).await?),
+        VerifyOutcome::Match | VerifyOutcome::Mismatch => None,
     };
 
     let tx = platform.database.begin().await?;
-    let locked = locked::lock(&tx, credential.user_id).await?;
-    let same = locked.filter(|locked| locked.password_version == credential.version);
-    let Locked { person, .. } = same.ok_or_else(not_accepted)?;
-    if let Some(fresh) = fresh {
-        credentials::rehash(&tx, person.id, fresh).await?;
+    let locked = account_lock::lock(&tx, credential.user_id).await?;
+    let unchanged = locked.filter(|locked| locked.password_version == credential.version);
+    let LockedAccount { person, .. } = unchanged.ok_or_else(invalid_credentials)?;
+    if let Some(new_hash) = new_hash {
+        credentials::replace_hash(&tx, person.id, new_hash).await?;
     }
-    let signed_in = match second_factor::asked_of(accounts, &person) {
+    let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
-            let asker = Asker { person: &person, session: None, address: client.address };
-            SignIn::Code(ask(accounts, platform, &tx, &asker, phone, Purpose::Login).await?)
+            let recipient =
+                CodeRecipient { person: &person, session: None, address: client.address };
+            SignInResult::CodeRequired(
+                send_code(accounts, platform, &tx, &recipient, phone, Purpose::Login).await?,
+            )
         }
-        None => SignIn::Done(
-            session::open(accounts, platform, &tx, person, client, Proof::Password).await?,
+        None => SignInResult::Tokens(
+            session::open(accounts, platform, &tx, person, client, AuthMethod::Password).await?,
         ),
     };
     tx.commit().await?;
-    accounts.messages.wake.wake();
-    Ok(signed_in)
+    accounts.messages.notifier.notify();
+    Ok(result)
 }
 
-fn not_accepted() -> Error {
+fn invalid_credentials() -> Error {
     let message = "No account has this identifier and password.";
     Error::new(ErrorCode::InvalidCredentials, message)
 }

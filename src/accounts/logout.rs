@@ -1,16 +1,13 @@
-//! Ending sessions: this one, another of one's own, or all of them.
+//! Ending sessions: the current one, another one of the user, or all.
 
-use super::endings::{self, Ending};
 use super::entity::sessions;
-use super::{Accounts, locked};
+use super::revocations::{self, Revocation};
+use super::{Accounts, account_lock, revocation_sync};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
 
-/// Ends the session, or with `everywhere` every session of the user.
-///
-/// # Errors
-/// Those of the database.
+/// Ends a session, or with `everywhere` all sessions of its user.
 pub async fn logout(
     accounts: &Accounts,
     platform: &Platform,
@@ -19,23 +16,23 @@ pub async fn logout(
     everywhere: bool,
 ) -> Result<()> {
     let tx = platform.database.begin().await?;
-    let ending = if everywhere {
-        locked::lock(&tx, user).await?;
+    let revocation = if everywhere {
+        account_lock::lock(&tx, user).await?;
         sessions::end_all(&tx, user, None, platform.now()).await?;
-        Ending::Account(user)
+        Revocation::Account(user)
     } else {
         sessions::end(&tx, user, session, platform.now()).await?;
-        Ending::Session(session)
+        Revocation::Session(session)
     };
-    endings::record(&tx, platform, ending).await?;
+    revocations::record(&tx, platform, revocation).await?;
     tx.commit().await?;
-    endings::apply(accounts, platform, ending).await
+    revocation_sync::invalidate(accounts, platform, revocation).await
 }
 
 /// Ends one of the user's sessions.
 ///
 /// # Errors
-/// NOT_FOUND for one that is over, unknown or somebody else's.
+/// NOT_FOUND if the user has no such live session.
 pub async fn end_session(
     accounts: &Accounts,
     platform: &Platform,
@@ -46,16 +43,13 @@ pub async fn end_session(
     if !sessions::end(&tx, user, session, platform.now()).await? {
         return Err(Error::not_found("session"));
     }
-    let ending = Ending::Session(session);
-    endings::record(&tx, platform, ending).await?;
+    let revocation = Revocation::Session(session);
+    revocations::record(&tx, platform, revocation).await?;
     tx.commit().await?;
-    endings::apply(accounts, platform, ending).await
+    revocation_sync::invalidate(accounts, platform, revocation).await
 }
 
-/// Ends one of the user's sessions, unless it has ended.
-///
-/// # Errors
-/// Those of the database.
+/// Ends one of the user's sessions, unless it has ended already.
 pub async fn end_if_live(
     accounts: &Accounts,
     platform: &Platform,
@@ -64,6 +58,6 @@ pub async fn end_if_live(
 ) -> Result<()> {
     match end_session(accounts, platform, user, session).await {
         Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
-        ended => ended,
+        result => result,
     }
 }

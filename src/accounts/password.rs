@@ -1,4 +1,4 @@
-//! Passwords: what may be one, and argon2id on a bounded pool off the async threads.
+//! Passwords: rules for new ones, and argon2id hashing on a bounded pool of blocking threads.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,94 +11,95 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 pub use super::entity::credentials::PasswordHash;
-use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::platform::vault::same;
+use crate::error::{Error, ErrorCode, Result, UserError};
+use crate::platform::vault::constant_time_eq;
 use crate::platform::{Platform, text};
 
-const SHORTEST: usize = 8;
-const LONGEST: usize = 128;
-/// What 128 characters can take before they are composed.
-const MOST_BYTES: usize = 4 * LONGEST * 4;
-/// How many may wait for a hash: at 10 ms a hash, about ten seconds of waiting on one core.
-const MOST_WAITING: usize = 1000;
+const MIN_PASSWORD_LEN: usize = 8;
+const MAX_PASSWORD_LEN: usize = 128;
+/// The most bytes of 128 characters before Unicode composition.
+const MAX_INPUT_BYTES: usize = 4 * MAX_PASSWORD_LEN * 4;
+/// How many requests may wait for a hash: about ten seconds on one core, at 10 ms per hash.
+const MAX_QUEUED: usize = 1000;
 
-/// The hash that an unknown account's password is compared with, so that it takes the same time. No
-/// password has it: its salt and its output are all zeros.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// Compared with when there is no account, so that timing does not reveal it. No password matches: salt and output
+/// are all zeros.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The passwords that are guessed first, folded, one a line. Its source stands in NOTICE.
-static COMMON: LazyLock<HashSet<&str>> =
+/// Common passwords, case-folded, one per line. NOTICE names the source.
+static COMMON_PASSWORDS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// A password, composed, so that the same one typed on another device is the same bytes.
+/// A password in Unicode composition (NFC): the same characters from any device are the same bytes.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// A password that somebody wants to have from now on: 8 to 128 characters, not a common one.
+    /// A new password: 8 to 128 characters, not a common one.
     ///
     /// # Errors
-    /// BAD_USER_INPUT for its length, WEAK_PASSWORD for a common one; both before anything is hashed.
-    pub fn choose(text: &str) -> Result<Self, Failure> {
-        let password = Self::given(text)?;
-        let chosen = password.0.expose_secret();
-        if chosen.chars().count() < SHORTEST {
-            return Err(Failure::bad_input(format!(
-                "A password has at least {SHORTEST} characters."
+    /// BAD_USER_INPUT for its length, WEAK_PASSWORD for a common one.
+    pub fn parse_new(text: &str) -> Result<Self, UserError> {
+        let password = Self::parse(text)?;
+        let plain = password.0.expose_secret();
+        if plain.chars().count() < MIN_PASSWORD_LEN {
+            return Err(UserError::bad_input(format!(
+                "A password has at least {MIN_PASSWORD_LEN} characters."
             )));
         }
-        if COMMON.contains(text::fold(chosen).as_str()) {
+        if COMMON_PASSWORDS.contains(text::casefold(plain).as_str()) {
             let message = "This password is among the first that are guessed. Choose another.";
-            return Err(Failure::new(ErrorCode::WeakPassword, message));
+            return Err(UserError::new(ErrorCode::WeakPassword, message));
         }
         Ok(password)
     }
 
-    /// A password that somebody claims to have.
+    /// An existing password.
     ///
     /// # Errors
-    /// BAD_USER_INPUT when nobody can have it: empty, or over 128 characters.
-    pub fn given(text: &str) -> Result<Self, Failure> {
+    /// BAD_USER_INPUT when it is empty or longer than 128 characters.
+    pub fn parse(text: &str) -> Result<Self, UserError> {
         if text.is_empty() {
-            return Err(Failure::bad_input("Must not be empty."));
+            return Err(UserError::bad_input("Must not be empty."));
         }
-        let too_long =
-            || Failure::bad_input(format!("A password has at most {LONGEST} characters."));
-        if text.len() > MOST_BYTES {
+        let too_long = || {
+            UserError::bad_input(format!("A password has at most {MAX_PASSWORD_LEN} characters."))
+        };
+        if text.len() > MAX_INPUT_BYTES {
             return Err(too_long());
         }
         let composed = text::nfc(text);
-        if composed.chars().count() > LONGEST {
+        if composed.chars().count() > MAX_PASSWORD_LEN {
             return Err(too_long());
         }
         Ok(Self(composed.into()))
     }
 }
 
-/// The hash of no password at all, for an account that waits for a new one.
-pub fn no_password() -> PasswordHash {
-    PasswordHash(NOBODYS.to_owned())
+/// A hash that no password matches, for an account that must set a new one.
+pub fn unusable_hash() -> PasswordHash {
+    PasswordHash(DUMMY_HASH.to_owned())
 }
 
-/// What comparing a password with a hash showed.
+/// The outcome of comparing a password with a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the one.
-    Right,
-    /// It is the one, and its hash was made with parameters of another time.
-    RightButOld,
-    /// It is not.
-    Wrong,
+pub enum VerifyOutcome {
+    /// The password is right.
+    Match,
+    /// The password is right, but its hash has outdated parameters.
+    MatchOutdated,
+    /// The password is wrong.
+    Mismatch,
 }
 
-/// Hashes passwords, as many at once as there are cores.
+/// Hashes passwords, one per core at a time.
 pub struct Hasher {
     argon2: Argon2<'static>,
-    free: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
     queue: Arc<Semaphore>,
-    /// The 19 MiB that each hash works in, used again: as many as there are cores, however many threads.
-    memory: Arc<Mutex<Vec<Memory>>>,
-    done: AtomicU64,
+    /// Reused working memory, 19 MiB per core.
+    memory_pool: Arc<Mutex<Vec<Memory>>>,
+    hash_count: AtomicU64,
 }
 
 type Memory = Vec<Block>;
@@ -109,10 +110,10 @@ impl Default for Hasher {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             argon2: Argon2::default(),
-            free: Arc::new(Semaphore::new(cores)),
-            queue: Arc::new(Semaphore::new(cores + MOST_WAITING)),
-            memory: Arc::default(),
-            done: AtomicU64::new(0),
+            cores: Arc::new(Semaphore::new(cores)),
+            queue: Arc::new(Semaphore::new(cores + MAX_QUEUED)),
+            memory_pool: Arc::default(),
+            hash_count: AtomicU64::new(0),
         }
     }
 }
@@ -121,11 +122,11 @@ impl Hasher {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when too many are waiting.
+    /// SERVICE_UNAVAILABLE when too many requests wait.
     pub async fn hash(&self, platform: &Platform, password: &Password) -> Result<PasswordHash> {
         let (argon2, password, salt) =
             (self.argon2.clone(), password.clone(), platform.random::<16>());
-        let hash = self.work(move |memory| {
+        let hash = self.run_blocking(move |memory| {
             let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
             derive(&argon2, &password, &salt, &mut output, memory)?;
             let written = Phc {
@@ -144,45 +145,49 @@ impl Hasher {
     /// Compares a password with an account's hash. Without an account it takes the same time.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when too many are waiting.
+    /// SERVICE_UNAVAILABLE when too many requests wait.
     pub async fn verify(
         &self,
         password: &Password,
         hash: Option<&PasswordHash>,
-    ) -> Result<Verdict> {
+    ) -> Result<VerifyOutcome> {
         let (current, password) = (self.argon2.clone(), password.clone());
-        let known = hash.map_or(NOBODYS, |hash| hash.0.as_str()).to_owned();
-        self.work(move |memory| {
-            verdict(&current, &password, &known, memory).unwrap_or(Verdict::Wrong)
+        let stored = hash.map_or(DUMMY_HASH, |hash| hash.0.as_str()).to_owned();
+        self.run_blocking(move |memory| {
+            compare(&current, &password, &stored, memory).unwrap_or(VerifyOutcome::Mismatch)
         })
         .await
     }
 
-    /// How many were hashed or compared so far.
-    pub fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
+    /// How many passwords were hashed or compared since the start.
+    pub fn hash_count(&self) -> u64 {
+        self.hash_count.load(Ordering::Relaxed)
     }
 
-    async fn work<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T> {
         let busy = |cause: tokio::sync::TryAcquireError| {
-            Error::ours(ErrorCode::ServiceUnavailable, "Too many are logging in. Try again.", cause)
+            Error::with_cause(
+                ErrorCode::ServiceUnavailable,
+                "Too many are logging in. Try again.",
+                cause,
+            )
         };
-        let _place = self.queue.clone().try_acquire_owned().map_err(busy)?;
-        self.done.fetch_add(1, Ordering::Relaxed);
-        let turn = self.free.clone().acquire_owned().await.map_err(Error::internal)?;
-        let memories = self.memory.clone();
-        // The turn goes along: a caller who leaves does not free a core that is still hashing.
-        let done = tokio::task::spawn_blocking(move || {
-            let mut memory = memories.lock().pop().unwrap_or_default();
+        let _queued = self.queue.clone().try_acquire_owned().map_err(busy)?;
+        self.hash_count.fetch_add(1, Ordering::Relaxed);
+        let core = self.cores.clone().acquire_owned().await.map_err(Error::internal)?;
+        let memory_pool = self.memory_pool.clone();
+        // The task holds the permit: a cancelled request must not free a core that is still hashing.
+        let task = tokio::task::spawn_blocking(move || {
+            let mut memory = memory_pool.lock().pop().unwrap_or_default();
             let outcome = work(&mut memory);
-            memories.lock().push(memory);
-            drop(turn);
+            memory_pool.lock().push(memory);
+            drop(core);
             outcome
         });
-        done.await.map_err(Error::internal)
+        task.await.map_err(Error::internal)
     }
 }
 
@@ -205,25 +210,26 @@ fn derive(
     )
 }
 
-/// Compares by the parameters that the hash was made with. `None` when it is no hash that we make.
-fn verdict(
+/// Compares with the parameters of the stored hash. `None` when the hash has another format.
+fn compare(
     current: &Argon2<'_>,
     password: &Password,
-    known: &str,
+    stored: &str,
     memory: &mut Memory,
-) -> Option<Verdict> {
-    let known = Phc::new(known).ok()?;
-    let params =
-        Params::try_from(&known).ok().filter(|_| known.algorithm == Algorithm::Argon2id.ident())?;
+) -> Option<VerifyOutcome> {
+    let stored = Phc::new(stored).ok()?;
+    let params = Params::try_from(&stored)
+        .ok()
+        .filter(|_| stored.algorithm == Algorithm::Argon2id.ident())?;
     let is_current =
-        ParamsString::try_from(current.params()).is_ok_and(|params| known.params == params);
-    let (salt, expected) = (known.salt?, known.hash?);
+        ParamsString::try_from(current.params()).is_ok_and(|params| stored.params == params);
+    let (salt, expected) = (stored.salt?, stored.hash?);
     let mut output = vec![0; expected.as_ref().len()];
     derive(&params.into(), password, &salt, &mut output, memory).ok()?;
-    Some(match (same(&output, expected.as_ref()), is_current) {
-        (false, _) => Verdict::Wrong,
-        (true, true) => Verdict::Right,
-        (true, false) => Verdict::RightButOld,
+    Some(match (constant_time_eq(&output, expected.as_ref()), is_current) {
+        (false, _) => VerifyOutcome::Mismatch,
+        (true, true) => VerifyOutcome::Match,
+        (true, false) => VerifyOutcome::MatchOutdated,
     })
 }
 
@@ -233,47 +239,48 @@ mod tests {
 
     use super::*;
 
-    fn refused(text: &str) -> ErrorCode {
-        Password::choose(text).expect_err(text).code
+    fn error_code(text: &str) -> ErrorCode {
+        Password::parse_new(text).expect_err(text).code
     }
 
     #[test]
-    fn length_and_commonness_are_judged_without_hashing() {
-        assert!(Password::choose("correct horse").is_ok());
-        assert!(Password::choose(&"ä".repeat(128)).is_ok());
-        for bad in ["", "1234567", &"x".repeat(129), &"x".repeat(1_000_000)] {
-            assert_eq!(refused(bad), ErrorCode::BadUserInput);
+    fn short_long_and_common_passwords_are_refused() {
+        assert!(Password::parse_new("correct horse").is_ok());
+        assert!(Password::parse_new(&"ä".repeat(128)).is_ok());
+        for invalid in ["", "1234567", &"x".repeat(129), &"x".repeat(1_000_000)] {
+            assert_eq!(error_code(invalid), ErrorCode::BadUserInput);
         }
         for common in ["password", "Password", "12345678", "iloveyou", "QWERTYUIOP"] {
-            assert_eq!(refused(common), ErrorCode::WeakPassword, "{common}");
+            assert_eq!(error_code(common), ErrorCode::WeakPassword, "{common}");
         }
     }
 
     #[test]
-    fn a_password_does_not_print() {
+    fn passwords_are_not_printed() {
         assert!(
-            !format!("{:?}", Password::choose("correct horse").expect("good")).contains("horse")
+            !format!("{:?}", Password::parse_new("correct horse").expect("valid"))
+                .contains("horse")
         );
     }
 
     #[tokio::test]
-    async fn a_hash_is_matched_by_its_password_alone_and_old_parameters_are_seen() {
+    async fn only_the_right_password_matches_and_outdated_parameters_are_detected() {
         let hasher = Hasher::default();
-        let right = Password::given("correct horse").expect("good");
-        let wrong = Password::given("correct horsf").expect("good");
+        let right = Password::parse("correct horse").expect("valid");
+        let wrong = Password::parse("correct horsf").expect("valid");
         let hash = |argon2: Argon2<'_>| {
             let made = argon2.hash_password_with_salt(b"correct horse", &[7; 16]).expect("hashes");
             PasswordHash(made.to_string())
         };
         let current = hash(Argon2::default());
-        let old = hash(Params::new(8, 1, 1, None).expect("good").into());
-        for (password, hash, verdict) in [
-            (&right, Some(&current), Verdict::Right),
-            (&right, Some(&old), Verdict::RightButOld),
-            (&wrong, Some(&current), Verdict::Wrong),
-            (&right, None, Verdict::Wrong),
+        let old = hash(Params::new(8, 1, 1, None).expect("valid").into());
+        for (password, hash, outcome) in [
+            (&right, Some(&current), VerifyOutcome::Match),
+            (&right, Some(&old), VerifyOutcome::MatchOutdated),
+            (&wrong, Some(&current), VerifyOutcome::Mismatch),
+            (&right, None, VerifyOutcome::Mismatch),
         ] {
-            assert_eq!(hasher.verify(password, hash).await.expect("works"), verdict);
+            assert_eq!(hasher.verify(password, hash).await.expect("works"), outcome);
         }
     }
 }

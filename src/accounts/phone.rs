@@ -1,20 +1,21 @@
-//! The phone of an account: it is added once, to an account that has none, and verified by a code.
+//! The account's phone number: added once, never changed, verified by a code.
 
-use super::challenge::{Answerer, Asker, Challenge, Purpose, Verification, answered, ask};
-use super::current_password;
+use super::challenge::{
+    Challenge, Claimant, CodeRecipient, Purpose, Verification, send_code, verify_and_begin,
+};
 use super::password::Password;
+use super::reauthentication;
 use super::{Accounts, Client};
-use crate::error::{At, Checked, ErrorCode, Failure, Result};
+use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError};
 use crate::ids::{SessionId, UserId};
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
 
-/// Adds a phone, and sends it a code.
+/// Adds a phone number, and sends a code to it.
 ///
 /// # Errors
-/// INVALID_PHONE_NUMBER; INVALID_CREDENTIALS for the password; CONFLICT when there is a phone;
-/// IDENTIFIER_TAKEN when it is somebody's; RATE_LIMITED.
+/// INVALID_PHONE_NUMBER; INVALID_CREDENTIALS; CONFLICT when the account has a number; IDENTIFIER_TAKEN; RATE_LIMITED.
 pub async fn add_phone(
     accounts: &Accounts,
     platform: &Platform,
@@ -25,29 +26,34 @@ pub async fn add_phone(
 ) -> Result<Challenge> {
     let region = accounts.default_region.as_ref();
     let (phone, password) = (
-        PhoneNumber::parse(phone, region).and_then(PhoneNumber::reachable_by_sms).at("phone"),
-        Password::given(current_password).at("currentPassword"),
+        PhoneNumber::parse(phone, region)
+            .and_then(PhoneNumber::into_sms_capable)
+            .for_field("phone"),
+        Password::parse(current_password).for_field("currentPassword"),
     )
-        .all()?;
-    let person = people::own(platform.database.reads(), user).await?;
+        .collect_errors()?;
+    let person = people::get_own(platform.database.reads(), user).await?;
     if person.phone.is_some() {
-        return Err(has_one());
+        return Err(phone_already_set());
     }
-    let matched =
-        current_password::matches(accounts, platform, user, &password, "currentPassword").await?;
+    let password_match =
+        reauthentication::verify_password(accounts, platform, user, &password, "currentPassword")
+            .await?;
     let tx = platform.database.begin().await?;
-    let person = matched.lock(&tx).await?;
+    let person = password_match.lock(&tx).await?;
     if !people::set_phone(&tx, platform, user, &phone).await? {
-        return Err(has_one());
+        return Err(phone_already_set());
     }
-    let asker = Asker { person: &person, session: Some(session), address: client.address };
-    let challenge = ask(accounts, platform, &tx, &asker, &phone, Purpose::VerifyPhone).await?;
+    let recipient =
+        CodeRecipient { person: &person, session: Some(session), address: client.address };
+    let challenge =
+        send_code(accounts, platform, &tx, &recipient, &phone, Purpose::VerifyPhone).await?;
     tx.commit().await?;
-    accounts.messages.wake.wake();
+    accounts.messages.notifier.notify();
     Ok(challenge)
 }
 
-/// Shows that the phone is its owner's.
+/// Verifies the phone number with a code.
 ///
 /// # Errors
 /// BAD_USER_INPUT at `verification.code`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
@@ -57,14 +63,16 @@ pub async fn verify_phone(
     (user, session): (UserId, SessionId),
     verification: &Verification,
 ) -> Result<()> {
-    let (by, code) = (Answerer::SignedIn(user, session), verification.read("verification.code")?);
-    let (tx, person) = answered(accounts, platform, Purpose::VerifyPhone, by, &code).await?;
+    let (claimant, code) =
+        (Claimant::SignedIn(user, session), verification.parse("verification.code")?);
+    let (tx, person) =
+        verify_and_begin(accounts, platform, Purpose::VerifyPhone, claimant, &code).await?;
     tx.commit().await?;
-    people::tell(platform, &person);
+    people::notify_profile_changed(platform, &person);
     Ok(())
 }
 
-fn has_one() -> crate::error::Error {
+fn phone_already_set() -> Error {
     let message = "The account has a phone number, which can never be changed.";
-    Failure::new(ErrorCode::Conflict, message).at("phone").into()
+    UserError::new(ErrorCode::Conflict, message).for_field("phone").into()
 }

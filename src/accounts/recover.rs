@@ -1,39 +1,39 @@
-//! Recovering an account whose phone is lost, by command line: an operator who has made sure who asks.
+//! Account recovery after a lost phone: a command for operators, who check the owner's identity themselves.
 
 use std::time::Duration;
 
-use super::challenge::{Purpose, public_code};
-use super::endings::{self, Ending};
+use super::account_lock::{self, LockedAccount};
+use super::challenge::{Purpose, recovery_code};
 use super::entity::challenges::Model;
 use super::entity::{audit, challenges, credentials, sessions};
-use super::locked::{self, Locked};
-use super::{Accounts, notice, password};
+use super::revocations::{self, Revocation};
+use super::{Accounts, password, security_notice};
 use crate::error::{Error, Result};
 use crate::messages::Template;
 use crate::people::{self, Identifier, Person};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 
 /// How long the owner has to set a new password.
-const LIFETIME: Duration = Duration::from_hours(24);
+const RECOVERY_LIFETIME: Duration = Duration::from_hours(24);
 
-/// What `resetPassword` takes, once.
+/// A one-time code for `resetPassword`.
 pub struct Recovery {
-    /// Whose account it is.
+    /// The owner.
     pub person: Person,
     /// The challenge's id.
     pub challenge_id: String,
-    /// Its code.
+    /// The code.
     pub code: String,
-    /// When it is no longer taken.
-    pub expires_at: Instant,
+    /// When the code expires.
+    pub expires_at: Timestamp,
 }
 
-/// Ends the account's sessions and its password, turns its second factor off until a code is answered again, and makes a code to set a new password with.
-/// The number stays.
+/// Ends the account's sessions, disables its password, and creates a code to set a new one. The second factor is off
+/// until the owner verifies a code again. The phone number stays.
 ///
 /// # Errors
-/// NOT_FOUND when nobody has the identifier.
+/// NOT_FOUND when there is no such account.
 pub async fn recover(
     accounts: &Accounts,
     platform: &Platform,
@@ -42,19 +42,20 @@ pub async fn recover(
     let now = platform.now();
     let tx = platform.database.begin().await?;
     let not_found = || Error::not_found("user");
-    let person = people::by_identifier(&tx, identifier).await?.ok_or_else(not_found)?;
-    let Locked { person, .. } = locked::lock(&tx, person.id).await?.ok_or_else(not_found)?;
+    let person = people::find_by_identifier(&tx, identifier).await?.ok_or_else(not_found)?;
+    let LockedAccount { person, .. } =
+        account_lock::lock(&tx, person.id).await?.ok_or_else(not_found)?;
     people::waive_two_factor(&tx, person.id, now).await?;
     if person.two_factor_enabled {
-        notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
+        security_notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
     }
-    // Without the second factor, the password alone would let its thief in.
-    credentials::set(&tx, person.id, password::no_password(), now).await?;
-    challenges::spend_logins(&tx, person.id, now).await?;
+    // Without a second factor, a thief of the password could sign in.
+    credentials::set_password(&tx, person.id, password::unusable_hash(), now).await?;
+    challenges::consume_logins(&tx, person.id, now).await?;
     sessions::end_all(&tx, person.id, None, now).await?;
-    endings::record(&tx, platform, Ending::Account(person.id)).await?;
+    revocations::record(&tx, platform, Revocation::Account(person.id)).await?;
     let id = platform.new_id();
-    let (challenge_id, code, code_hash) = public_code(platform, id);
+    let (challenge_id, code, code_hash) = recovery_code(platform, id);
     let row = Model {
         id,
         user_id: Some(person.id),
@@ -64,19 +65,22 @@ pub async fn recover(
         sealed_identifier: None,
         code_hash: Some(code_hash),
         message_id: None,
-        sends: 1,
-        due: false,
+        send_count: 1,
+        send_pending: false,
         created_at: now,
-        expires_at: now + LIFETIME,
-        // It is not sent, so it is not sent again.
-        resend_at: now + LIFETIME,
-        answered_at: None,
+        expires_at: now + RECOVERY_LIFETIME,
+        // Never: the operator passes the code on.
+        resend_at: now + RECOVERY_LIFETIME,
+        consumed_at: None,
     };
     let expires_at = row.expires_at;
     challenges::insert(&tx, row).await?;
-    let (deed, done_at) = (audit::Deed::Recovered, now);
-    audit::insert(&tx, audit::Model { id: platform.new_id(), user_id: person.id, deed, done_at })
-        .await?;
+    let action = audit::AuditAction::Recovered;
+    audit::insert(
+        &tx,
+        audit::Model { id: platform.new_id(), user_id: person.id, action, done_at: now },
+    )
+    .await?;
     tx.commit().await?;
     tracing::warn!(user = %person.id, "the account was recovered by an operator");
     Ok(Recovery { person, challenge_id, code, expires_at })

@@ -1,53 +1,59 @@
-//! Refreshing: a refresh token buys the next pair.
+//! Refreshing a session: exchanges a refresh token for new tokens.
 
 use super::Accounts;
 use super::entity::sessions::{self, Model};
-use super::lineage::{self, RefreshVerdict, judge_refresh};
 use super::logout::end_if_live;
 use super::refresh_token::RefreshToken;
-use super::session::{SignedIn, signed_in};
+use super::session::{IssuedTokens, issue_tokens};
+use super::token_family::{self, RefreshDecision, decide_refresh};
 use crate::error::{Error, ErrorCode, Result};
-use crate::ids::Rotation;
+use crate::ids::TokenVersion;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
-/// Each time somebody else was faster, and went on by a step. There are fewer steps.
+/// Each conflict means that a concurrent request moved the tokens one step on. There are fewer steps than this.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What came of spending a refresh token.
-enum Spent {
-    /// It bought this one.
-    On(RefreshToken),
-    /// Somebody else used the session's tokens in this moment. Look again.
-    Raced,
-    /// It is an old one or a copy, or was never one.
+/// The outcome of exchanging a refresh token.
+enum Exchange {
+    /// The next refresh token.
+    Issued(RefreshToken),
+    /// A concurrent request changed the session's tokens. Try again.
+    Conflict,
+    /// The token was used before, is a copy, or never belonged to the session.
     Reuse,
-    /// It is good, and what it bought cannot be made again: the key that made it has left the ring.
-    Lost,
+    /// The token is valid, but its successor cannot be derived again: the key has left the ring.
+    Underivable,
 }
 
-/// Answers the session's next tokens.
+/// Exchanges a refresh token for the session's next tokens. A used or copied token ends the session.
 ///
 /// # Errors
-/// UNAUTHENTICATED. A token that is a copy or an old one ends the session too. ACCOUNT_DELETED.
-pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> Result<SignedIn> {
+/// UNAUTHENTICATED; ACCOUNT_DELETED; SERVICE_UNAVAILABLE.
+pub async fn refresh(
+    accounts: &Accounts,
+    platform: &Platform,
+    token: &str,
+) -> Result<IssuedTokens> {
     let token = RefreshToken::parse(token).ok_or_else(not_accepted)?;
     let tx = platform.database.begin().await?;
     for _ in 0..MAX_ATTEMPTS {
-        let session = sessions::by_id(&tx, token.session(), platform.now()).await?;
-        let Some(session) = session else { return Err(gone(&tx, platform, &token).await) };
-        let person = people::by_id(&tx, session.user_id).await?.ok_or_else(not_accepted)?;
-        match spend(&tx, platform, &session, &token).await? {
-            Spent::On(next) => {
+        let session = sessions::live_by_id(&tx, token.session(), platform.now()).await?;
+        let Some(session) = session else {
+            return Err(no_session_error(&tx, platform, &token).await);
+        };
+        let person = people::find_by_id(&tx, session.user_id).await?.ok_or_else(not_accepted)?;
+        match exchange(&tx, platform, &session, &token).await? {
+            Exchange::Issued(next) => {
                 tx.commit().await?;
-                return signed_in(accounts, platform, person, &session, next);
+                return issue_tokens(accounts, platform, person, &session, next);
             }
-            Spent::Raced => {}
-            Spent::Lost => return Err(not_accepted()),
-            // What anybody can invent ends nobody's session.
-            Spent::Reuse if !is_ours(platform, &session, &token) => return Err(not_accepted()),
-            Spent::Reuse => {
+            Exchange::Conflict => {}
+            Exchange::Underivable => return Err(not_accepted()),
+            // A made-up token must not end a session.
+            Exchange::Reuse if !is_ours(platform, &session, &token) => return Err(not_accepted()),
+            Exchange::Reuse => {
                 drop(tx);
                 end_if_live(accounts, platform, session.user_id, session.id).await?;
                 tracing::warn!(session = %session.id, "an old refresh token was used again: the session is revoked");
@@ -56,80 +62,85 @@ pub async fn refresh(accounts: &Accounts, platform: &Platform, token: &str) -> R
         }
     }
     let message = "The session is busy. Try again.";
-    Err(Error::ours(ErrorCode::ServiceUnavailable, message, "its tokens change again and again"))
+    Err(Error::with_cause(
+        ErrorCode::ServiceUnavailable,
+        message,
+        "its tokens change again and again",
+    ))
 }
 
-/// Whether a refresh token was made here. One of the newest generation is known by its hash, also when the key that
+/// Whether we made a refresh token. One of the newest generation is recognized by its hash, even if the key that
 /// made it has left the ring.
 pub fn is_ours(platform: &Platform, session: &Model, token: &RefreshToken) -> bool {
-    session.knows(&token.hash()) || token.is_genuine(&platform.vault)
+    session.has_hash(&token.hash()) || token.is_genuine(&platform.vault)
 }
 
-async fn spend(
+async fn exchange(
     tx: &Work,
     platform: &Platform,
     session: &Model,
     token: &RefreshToken,
-) -> Result<Spent> {
-    match judge_refresh(session, token, platform.now()) {
-        RefreshVerdict::Rotate => {
+) -> Result<Exchange> {
+    match decide_refresh(session, token, platform.now()) {
+        RefreshDecision::Rotate => {
             let next = token.successor(&platform.vault, 0);
-            let (hash, Rotation { issue, .. }) = (token.hash(), token.rotation());
-            let forks = lineage::forks_after(session, token.rotation());
+            let (hash, TokenVersion { issue, .. }) = (token.hash(), token.version());
+            let forks = token_family::forks_after(session, token.version());
             let successor = (&next.hash(), forks);
             let now = platform.now();
             let rotated = sessions::rotate(tx, session, (&hash, issue), successor, now).await?;
-            Ok(if rotated { Spent::On(next) } else { Spent::Raced })
+            Ok(if rotated { Exchange::Issued(next) } else { Exchange::Conflict })
         }
-        RefreshVerdict::Repeat(issue) => {
-            let hash = session.hash_of(issue).unwrap_or_default();
+        RefreshDecision::Repeat(issue) => {
+            let hash = session.hash_of_issue(issue).unwrap_or_default();
             match token.successor_with(&platform.vault, issue, hash) {
-                Some(next) if session.chosen.is_some() => Ok(Spent::On(next)),
+                Some(next) if session.confirmed_issue.is_some() => Ok(Exchange::Issued(next)),
                 Some(next) => {
                     let hashes = session.refresh_hashes.clone();
-                    answer_again(tx, platform, session, hashes, next).await
+                    repeat_exchange(tx, platform, session, hashes, next).await
                 }
-                None if lineage::may_reissue(session) => {
+                None if token_family::may_reissue(session) => {
                     reissue(tx, platform, session, token).await
                 }
-                None => Ok(Spent::Lost),
+                None => Ok(Exchange::Underivable),
             }
         }
-        RefreshVerdict::Reissue => reissue(tx, platform, session, token).await,
-        RefreshVerdict::Reuse => Ok(Spent::Reuse),
+        RefreshDecision::Reissue => reissue(tx, platform, session, token).await,
+        RefreshDecision::Reuse => Ok(Exchange::Reuse),
     }
 }
 
-/// Gives the parent another successor, beside those that it got before.
+/// Issues another successor of the parent, in addition to the earlier ones.
 async fn reissue(
     tx: &Work,
     platform: &Platform,
     session: &Model,
     parent: &RefreshToken,
-) -> Result<Spent> {
-    let next = parent.successor(&platform.vault, session.issues());
+) -> Result<Exchange> {
+    let next = parent.successor(&platform.vault, session.issue_count());
     let hashes = [session.refresh_hashes.as_slice(), &next.hash()].concat();
-    answer_again(tx, platform, session, hashes, next).await
+    repeat_exchange(tx, platform, session, hashes, next).await
 }
 
-async fn answer_again(
+/// Stores the hashes of the parent's successors, and returns the one to send.
+async fn repeat_exchange(
     tx: &Work,
     platform: &Platform,
     session: &Model,
     hashes: Vec<u8>,
     next: RefreshToken,
-) -> Result<Spent> {
-    let again = sessions::answer_again(tx, session, hashes, platform.now()).await?;
-    Ok(if again { Spent::On(next) } else { Spent::Raced })
+) -> Result<Exchange> {
+    let stored = sessions::set_issues(tx, session, hashes, platform.now()).await?;
+    Ok(if stored { Exchange::Issued(next) } else { Exchange::Conflict })
 }
 
-/// Why there is no session of a token.
-async fn gone(tx: &Work, platform: &Platform, token: &RefreshToken) -> Error {
-    // A forged token must learn nothing about an account.
+/// The error for a token that has no live session.
+async fn no_session_error(tx: &Work, platform: &Platform, token: &RefreshToken) -> Error {
+    // A forged token must not reveal anything about an account.
     if !token.is_genuine(&platform.vault) {
         return not_accepted();
     }
-    people::own(tx, token.user()).await.map_or_else(|error| error, |_| not_accepted())
+    people::get_own(tx, token.user()).await.map_or_else(|error| error, |_| not_accepted())
 }
 
 fn not_accepted() -> Error {

@@ -1,18 +1,18 @@
-//! Asking for a code, to do what needs one.
+//! Requesting a code while signed in, for an action that requires one.
 
-use super::challenge::{Asker, Challenge, Purpose, ask};
-use super::locked::{self, Locked};
+use super::account_lock::{self, LockedAccount};
+use super::challenge::{Challenge, CodeRecipient, Purpose, send_code};
 use super::second_factor::phone_required;
 use super::{Accounts, Client};
-use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
 
-/// Sends a code for what somebody who is signed in is about to do.
+/// Sends a code for the given purpose.
 ///
 /// # Errors
-/// BAD_USER_INPUT for the purposes that have doors of their own; CONFLICT for a phone that is verified;
-/// PHONE_REQUIRED; RATE_LIMITED.
+/// BAD_USER_INPUT for LOGIN and RESET_PASSWORD; CONFLICT when the phone is verified already; PHONE_REQUIRED;
+/// RATE_LIMITED.
 pub async fn request_code(
     accounts: &Accounts,
     platform: &Platform,
@@ -22,25 +22,26 @@ pub async fn request_code(
 ) -> Result<Challenge> {
     if let Purpose::Login | Purpose::ResetPassword = purpose {
         let message = "`login` and `forgotPassword` send these codes.";
-        return Err(Failure::bad_input(message).at("purpose").into());
+        return Err(UserError::bad_input(message).for_field("purpose").into());
     }
     let tx = platform.database.begin().await?;
-    let locked = locked::lock(&tx, user).await?;
-    let Locked { person, .. } = locked.ok_or_else(|| Error::not_found("user"))?;
+    let locked = account_lock::lock(&tx, user).await?;
+    let LockedAccount { person, .. } = locked.ok_or_else(|| Error::not_found("user"))?;
     let is_verified = person.phone_verified_at.is_some();
     let phone = person.phone.as_ref().ok_or_else(phone_required)?;
     match purpose {
         Purpose::VerifyPhone if is_verified => {
             let message = "The phone number is verified already.";
-            return Err(Failure::new(ErrorCode::Conflict, message).at("purpose").into());
+            return Err(UserError::new(ErrorCode::Conflict, message).for_field("purpose").into());
         }
         Purpose::VerifyPhone => {}
         _ if !is_verified => return Err(phone_required()),
         _ => {}
     }
-    let asker = Asker { person: &person, session: Some(session), address: client.address };
-    let challenge = ask(accounts, platform, &tx, &asker, phone, purpose).await?;
+    let recipient =
+        CodeRecipient { person: &person, session: Some(session), address: client.address };
+    let challenge = send_code(accounts, platform, &tx, &recipient, phone, purpose).await?;
     tx.commit().await?;
-    accounts.messages.wake.wake();
+    accounts.messages.notifier.notify();
     Ok(challenge)
 }

@@ -1,18 +1,17 @@
-//! Sealing this room's secrets anew after `SECRET_KEYS` has a new first key.
+//! Resealing the secrets of accounts with the first key of the ring, after `SECRET_KEYS` was changed.
 
 use super::{forgot_password, signing_keys};
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::database::BATCH_LIMIT;
+use crate::platform::database::BATCH_TIMEOUT;
 
-/// Moves every sealed row to the first key. Answers how many were moved.
+/// Reseals every row that was sealed with another key. Returns the number of rows.
 ///
-/// # Errors
-/// When a row cannot be opened: the ring lacks its key.
+/// Fails if a row cannot be opened because its key is missing from the ring.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
-    let moved =
-        signing_keys::reseal(&tx, platform).await? + forgot_password::reseal(&tx, platform).await?;
+    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let resealed = signing_keys::reseal(&tx, platform).await?
+        + forgot_password::reseal_identifiers(&tx, platform).await?;
     tx.commit().await?;
-    Ok(moved)
+    Ok(resealed)
 }

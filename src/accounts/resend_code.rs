@@ -1,17 +1,16 @@
-//! Having a code sent again.
+//! Requesting another code for the same challenge.
 
-use super::challenge::{self, Challenge, Purpose, visible};
+use super::challenge::{self, Challenge, Purpose, find_visible};
 use super::{Accounts, Client, forgot_password};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
 
-/// Sends another code under the same id.
+/// Sends another code for the same challenge.
 ///
 /// # Errors
-/// NOT_FOUND; UNAUTHENTICATED when it is somebody's and nobody is signed in; RATE_LIMITED until its
-/// `resend_at` and when a budget is used up; CODE_INVALID when it was answered, CODE_EXPIRED when its time is
-/// over.
+/// NOT_FOUND; UNAUTHENTICATED for an owner's challenge without a viewer; RATE_LIMITED until `resend_at` and when a
+/// rate limit is reached; CODE_INVALID when the code was used, CODE_EXPIRED when it has expired.
 pub async fn resend_code(
     accounts: &Accounts,
     platform: &Platform,
@@ -19,9 +18,9 @@ pub async fn resend_code(
     viewer: Option<UserId>,
     id: &str,
 ) -> Result<Challenge> {
-    let row = visible(platform, viewer, id).await?;
+    let row = find_visible(platform, viewer, id).await?;
     match row.purpose {
-        Purpose::ResetPassword => forgot_password::again(accounts, platform, client, &row).await,
+        Purpose::ResetPassword => forgot_password::resend(accounts, platform, client, &row).await,
         _ => challenge::resend(accounts, platform, client, &row).await,
     }
 }

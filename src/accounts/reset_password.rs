@@ -1,75 +1,80 @@
-//! Setting a new password in the place of a forgotten one.
+//! Password reset: replaces a forgotten password with a new one.
 
-use super::challenge::{self, Answerer, Asker, Purpose, Verification, answered, budgets};
-use super::endings::{self, Ending};
+use super::challenge::{self, Claimant, CodeRecipient, Purpose, Verification, verify_and_begin};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::session::{self, Client, Proof, SignIn};
-use super::{Accounts, notice, second_factor};
-use crate::error::{At, Checked, Result, Status};
+use super::revocations::{self, Revocation};
+use super::second_factor::second_factor_phone;
+use super::session::{self, AuthMethod, Client, SignInResult};
+use super::{Accounts, revocation_sync, security_notice};
+use crate::error::{CollectErrors, ForField, Result, Status};
 use crate::messages::Template;
 use crate::people;
 use crate::platform::Platform;
-use crate::platform::throttle::network_of;
+use crate::platform::rate_limiter::rate_limit_network;
 
-/// What a password is set anew with: ResetPasswordInput of the schema.
+/// `ResetPasswordInput` of the schema.
 #[derive(Clone)]
 pub struct ResetPasswordInput {
     pub verification: Verification,
     pub new_password: String,
 }
 
-/// Sets the password, ends every session, and signs in: with two-factor login on after one more code.
+/// Sets the password, ends every session, and signs in. With a second factor, signing in takes one more code.
 ///
 /// # Errors
-/// BAD_USER_INPUT at `verification.code`; BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+/// BAD_USER_INPUT at `verification.code`; BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID,
+/// CODE_EXPIRED, RATE_LIMITED.
 pub async fn reset_password(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
     input: ResetPasswordInput,
-) -> Result<SignIn> {
+) -> Result<SignInResult> {
     let (code, password) = (
-        input.verification.read("verification.code"),
-        Password::choose(&input.new_password).at("newPassword"),
+        input.verification.parse("verification.code"),
+        Password::parse_new(&input.new_password).for_field("newPassword"),
     )
-        .all()?;
-    // Hashed before the code is looked at, or the time would tell what becomes of it. Whatever is wrong with
-    // the code counts like a bad password, or hashes could be had for nothing.
-    let address = network_of(client.address);
-    let counted = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
+        .collect_errors()?;
+    // Hash before checking the code, so that timing does not reveal the outcome. A failed code counts like a wrong
+    // password, because every request costs a hash.
+    let address = rate_limit_network(client.address);
+    let attempt = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
     let hash = accounts.passwords.hash(platform, &password).await?;
-    let (purpose, by) = (Purpose::ResetPassword, Answerer::Anybody);
-    let (tx, person) = match answered(accounts, platform, purpose, by, &code).await {
-        Ok(right) => right,
+    let (purpose, claimant) = (Purpose::ResetPassword, Claimant::Anonymous);
+    let (tx, person) = match verify_and_begin(accounts, platform, purpose, claimant, &code).await {
+        Ok(verified) => verified,
         Err(error) => {
             if error.code().status() == Status::Fail {
-                counted.keep();
+                attempt.commit();
             }
             return Err(error);
         }
     };
-    credentials::set(&tx, person.id, hash, platform.now()).await?;
-    challenges::spend_logins(&tx, person.id, platform.now()).await?;
+    credentials::set_password(&tx, person.id, hash, platform.now()).await?;
+    challenges::consume_logins(&tx, person.id, platform.now()).await?;
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
-    let ending = Ending::Account(person.id);
-    endings::record(&tx, platform, ending).await?;
-    notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    let revocation = Revocation::Account(person.id);
+    revocations::record(&tx, platform, revocation).await?;
+    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
     let owner = person.clone();
-    let signed_in = match second_factor::asked_of(accounts, &person) {
+    let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
-            budgets::charge(accounts, platform, &tx, phone, person.id).await?;
-            let asker = Asker { person: &person, session: None, address: client.address };
-            let login = Purpose::Login;
-            SignIn::Code(challenge::make(accounts, platform, &tx, &asker, phone, login, 1).await?)
+            accounts.rate_limits.force_acquire(platform, &tx, phone, person.id).await?;
+            let recipient =
+                CodeRecipient { person: &person, session: None, address: client.address };
+            let purpose = Purpose::Login;
+            SignInResult::CodeRequired(
+                challenge::create(accounts, platform, &tx, &recipient, phone, purpose, 1).await?,
+            )
         }
-        None => SignIn::Done(
-            session::open(accounts, platform, &tx, person, client, Proof::Password).await?,
+        None => SignInResult::Tokens(
+            session::open(accounts, platform, &tx, person, client, AuthMethod::Password).await?,
         ),
     };
     tx.commit().await?;
-    people::tell(platform, &owner);
-    accounts.messages.wake.wake();
-    endings::apply(accounts, platform, ending).await?;
-    Ok(signed_in)
+    people::notify_profile_changed(platform, &owner);
+    accounts.messages.notifier.notify();
+    revocation_sync::invalidate(accounts, platform, revocation).await?;
+    Ok(result)
 }

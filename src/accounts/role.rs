@@ -1,24 +1,28 @@
-//! Giving and taking the role of administrator, by command line.
+//! Granting and revoking the administrator role, by command line.
 
-use super::endings::{self, Ending};
-use super::entity::audit::{self, Deed};
+use super::entity::audit::{self, AuditAction};
+use super::revocations::{self, Revocation};
 use crate::error::{Error, Result};
 use crate::people::{self, Identifier, Person, Role};
 use crate::platform::Platform;
 
-/// Gives somebody a role. Running instances see it within two seconds.
+/// Sets a user's role. Running instances apply it within two seconds.
 ///
 /// # Errors
-/// NOT_FOUND when nobody has the identifier.
+/// NOT_FOUND if no account has the identifier.
 pub async fn set_role(platform: &Platform, identifier: &Identifier, role: Role) -> Result<Person> {
     let tx = platform.database.begin().await?;
-    let person =
-        people::by_identifier(&tx, identifier).await?.ok_or_else(|| Error::not_found("user"))?;
+    let person = people::find_by_identifier(&tx, identifier)
+        .await?
+        .ok_or_else(|| Error::not_found("user"))?;
     people::set_role(&tx, person.id, role, platform.now()).await?;
-    endings::record(&tx, platform, Ending::Role(person.id)).await?;
-    let deed = if role == Role::Admin { Deed::MadeAdmin } else { Deed::MadePlayer };
-    let done_at = platform.now();
-    let row = audit::Model { id: platform.new_id(), user_id: person.id, deed, done_at };
+    revocations::record(&tx, platform, Revocation::Role(person.id)).await?;
+    let action = match role {
+        Role::Admin => AuditAction::MadeAdmin,
+        Role::Player => AuditAction::MadePlayer,
+    };
+    let (id, done_at) = (platform.new_id(), platform.now());
+    let row = audit::Model { id, user_id: person.id, action, done_at };
     audit::insert(&tx, row).await?;
     tx.commit().await?;
     Ok(person)

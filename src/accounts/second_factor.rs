@@ -1,25 +1,26 @@
-//! The second factor: whose login asks for a code by SMS, and turning that on and off.
+//! Two-factor login: decides whether a login needs a code by SMS, and turns that on and off.
 
-use super::challenge::{Answerer, Purpose, Verification, answered};
-use super::{Accounts, notice};
-use crate::config::TwoFactor;
-use crate::error::{Error, ErrorCode, Failure, Result};
+use super::challenge::{Claimant, Purpose, Verification, verify_and_begin};
+use super::{Accounts, security_notice};
+use crate::config::TwoFactorPolicy;
+use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
 use crate::people::{self, Person};
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
 
-/// The phone that a login asks for a code from. None: it asks for none.
-pub fn asked_of<'p>(accounts: &Accounts, person: &'p Person) -> Option<&'p PhoneNumber> {
-    let is_required = accounts.two_factor == TwoFactor::Required && !person.two_factor_waived;
+/// The phone that receives the code of a login. `None` when the login needs no code.
+pub fn second_factor_phone<'p>(accounts: &Accounts, person: &'p Person) -> Option<&'p PhoneNumber> {
+    let is_required = accounts.two_factor == TwoFactorPolicy::Required && !person.two_factor_waived;
     person.phone.as_ref().filter(|_| person.two_factor_enabled || is_required)
 }
 
-/// Turns it on or off.
+/// Turns two-factor login on or off.
 ///
 /// # Errors
-/// BAD_USER_INPUT at `verification.code`; PHONE_REQUIRED without a verified phone; CONFLICT for turning off what is required here; those of the code.
+/// BAD_USER_INPUT at `verification.code`; PHONE_REQUIRED without a verified phone; CONFLICT for turning it off where
+/// it is required; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
 pub async fn set_two_factor(
     accounts: &Accounts,
     platform: &Platform,
@@ -27,40 +28,41 @@ pub async fn set_two_factor(
     enabled: bool,
     verification: &Verification,
 ) -> Result<()> {
-    let code = verification.read("verification.code")?;
-    let person = people::own(platform.database.reads(), user).await?;
+    let code = verification.parse("verification.code")?;
+    let person = people::get_own(platform.database.reads(), user).await?;
     if person.phone_verified_at.is_none() {
         return Err(phone_required());
     }
-    if !enabled && accounts.two_factor == TwoFactor::Required {
-        let is_required = "Two-factor login is required here.";
-        return Err(Failure::new(ErrorCode::Conflict, is_required).at("enabled").into());
+    if !enabled && accounts.two_factor == TwoFactorPolicy::Required {
+        let message = "Two-factor login is required here.";
+        return Err(UserError::new(ErrorCode::Conflict, message).for_field("enabled").into());
     }
-    let by = Answerer::SignedIn(user, session);
-    let (tx, person) = answered(accounts, platform, Purpose::TwoFactor, by, &code).await?;
+    let claimant = Claimant::SignedIn(user, session);
+    let (tx, person) =
+        verify_and_begin(accounts, platform, Purpose::TwoFactor, claimant, &code).await?;
     people::set_two_factor(&tx, user, enabled, platform.now()).await?;
     if person.two_factor_enabled != enabled {
-        let told = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };
-        notice::send(accounts, platform, &tx, &person, told).await?;
+        let template = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };
+        security_notice::send(accounts, platform, &tx, &person, template).await?;
     }
     tx.commit().await?;
-    accounts.messages.wake.wake();
+    accounts.messages.notifier.notify();
     Ok(())
 }
 
-/// This needs a verified phone.
+/// The error of an action that needs a verified phone.
 pub fn phone_required() -> Error {
     Error::new(ErrorCode::PhoneRequired, "This needs a verified phone number. Confirm yours first.")
 }
 
-/// This needs a code.
+/// The error of an action that needs a code.
 pub fn code_required() -> Error {
     let message = "Give the code of an SMS: `requestCode` sends one.";
-    Failure::new(ErrorCode::VerificationRequired, message).at("verification").into()
+    UserError::new(ErrorCode::VerificationRequired, message).for_field("verification").into()
 }
 
-/// This needs the current password.
+/// The error of an action that needs the current password.
 pub fn password_required() -> Error {
     let message = "Give your current password.";
-    Failure::new(ErrorCode::VerificationRequired, message).at("currentPassword").into()
+    UserError::new(ErrorCode::VerificationRequired, message).for_field("currentPassword").into()
 }

@@ -1,12 +1,12 @@
-//! Opening a session: the one place where tokens are given out.
+//! Opening a session and issuing its tokens.
 
 use std::net::IpAddr;
 
 use super::Accounts;
 use super::challenge::Challenge;
 use super::entity::sessions::{self, Model};
-use super::notice;
 use super::refresh_token::RefreshToken;
+use super::security_notice;
 use crate::error::Result;
 use crate::ids::SessionId;
 use crate::messages::Template;
@@ -14,72 +14,72 @@ use crate::people::Person;
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
-const LONGEST_USER_AGENT: usize = 256;
+const MAX_USER_AGENT_LEN: usize = 256;
 
-/// Where a request comes from, for limits and for the list of sessions.
+/// The client of a request, for rate limits and the list of sessions.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The address.
+    /// The IP address.
     pub address: IpAddr,
-    /// What the program says of itself.
+    /// The value of the `User-Agent` header.
     pub user_agent: Option<String>,
 }
 
 impl Client {
-    /// What the program says of itself, as much of it as is kept.
-    pub fn device(&self) -> Option<String> {
-        Some(self.user_agent.as_ref()?.chars().take(LONGEST_USER_AGENT).collect())
+    /// The user agent, cut to the length that is stored.
+    pub fn stored_user_agent(&self) -> Option<String> {
+        Some(self.user_agent.as_ref()?.chars().take(MAX_USER_AGENT_LEN).collect())
     }
 }
 
-/// What came of signing in.
+/// The result of a sign-in whose credentials were right.
 #[expect(clippy::large_enum_variant, reason = "one is made for a request")]
-pub enum SignIn {
-    /// It is done.
-    Done(SignedIn),
-    /// A code is asked for first.
-    Code(Challenge),
+pub enum SignInResult {
+    /// The user is signed in.
+    Tokens(IssuedTokens),
+    /// A code is required first.
+    CodeRequired(Challenge),
 }
 
-/// Somebody who proved who they are, and the tokens that show it from now on.
-pub struct SignedIn {
-    /// Who it is.
+/// The tokens of a session, with its user.
+pub struct IssuedTokens {
+    /// The session's user.
     pub person: Person,
-    /// The session that was opened or goes on.
+    /// The session, new or continued.
     pub session: SessionId,
-    /// The JWT.
+    /// A JWT.
     pub access_token: String,
-    /// How long the access token is good, in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// What buys the next pair.
+    /// The token for the next refresh.
     pub refresh_token: RefreshToken,
-    /// The code that was sent with it.
+    /// The code that was sent to verify the phone number, at a signup.
     pub challenge: Option<Challenge>,
 }
 
-/// What somebody proved to open a session.
+/// How a user authenticated to open a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The password.
+pub enum AuthMethod {
+    /// By password.
     Password,
-    /// The password, and a code by SMS.
+    /// By password and a code by SMS.
     PasswordAndCode,
 }
 
-/// Writes a session's row and its first tokens. Its owner is told of a device that was not seen before.
+/// Opens a session and issues its first tokens. Notifies the owner of a login from a new device.
 pub async fn open(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
     person: Person,
     client: &Client,
-    proof: Proof,
-) -> Result<SignedIn> {
+    method: AuthMethod,
+) -> Result<IssuedTokens> {
     let id = platform.new_id();
     let refresh_token = RefreshToken::first(platform, person.id, id);
-    let user_agent = client.device();
+    let user_agent = client.stored_user_agent();
     if sessions::is_new_device(tx, person.id, user_agent.as_deref()).await? {
-        notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
+        security_notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
     }
     let row = Model {
         id,
@@ -89,30 +89,30 @@ pub async fn open(
         generation: 0,
         refresh_hashes: refresh_token.hash().to_vec(),
         parent_hash: None,
-        // There is no other.
-        chosen: Some(0),
+        // There is no other issue to choose from.
+        confirmed_issue: Some(0),
         forks: Vec::new(),
-        second_factor: proof == Proof::PasswordAndCode,
+        second_factor: method == AuthMethod::PasswordAndCode,
         created_at: platform.now(),
         last_used_at: platform.now(),
         ended_at: None,
     };
     let session = sessions::insert(tx, row).await?;
-    signed_in(accounts, platform, person, &session, refresh_token)
+    issue_tokens(accounts, platform, person, &session, refresh_token)
 }
 
-/// A session's tokens: a new access token beside a refresh token.
-pub fn signed_in(
+/// Issues an access token to go with a refresh token of the session.
+pub fn issue_tokens(
     accounts: &Accounts,
     platform: &Platform,
     person: Person,
     session: &Model,
     refresh_token: RefreshToken,
-) -> Result<SignedIn> {
+) -> Result<IssuedTokens> {
     let keys = &accounts.signing_keys;
-    let rotation = refresh_token.rotation();
-    let access_token = accounts.access_tokens.issue(platform, keys, session, rotation)?;
+    let token_version = refresh_token.version();
+    let access_token = accounts.access_tokens.issue(platform, keys, session, token_version)?;
     let expires_in = accounts.access_tokens.lifetime().as_secs();
     let session = session.id;
-    Ok(SignedIn { person, session, access_token, expires_in, refresh_token, challenge: None })
+    Ok(IssuedTokens { person, session, access_token, expires_in, refresh_token, challenge: None })
 }

@@ -1,18 +1,19 @@
-//! Signing up: no confirmation needed, the tokens come at once. A phone gets a code that shows whose it is.
+//! Sign-up: creates an account and signs in at once, without confirmation. A code verifies the phone number.
 
-use super::challenge::{Asker, Purpose, ask};
+use super::Accounts;
+use super::challenge::{CodeRecipient, Purpose, send_code};
 use super::entity::credentials;
 use super::password::Password;
-use super::session::{self, Client, Proof, SignIn, SignedIn};
-use super::{Accounts, second_factor};
-use crate::error::{At, Checked, ErrorCode, Failure, Result, optional};
+use super::second_factor::second_factor_phone;
+use super::session::{self, AuthMethod, Client, IssuedTokens, SignInResult};
+use crate::error::{CollectErrors, ErrorCode, ForField, Result, UserError, check_optional};
 use crate::people::{self, Email, NewPerson, Nickname, Person};
 use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
-use crate::platform::throttle::network_of;
+use crate::platform::rate_limiter::rate_limit_network;
 
-/// What somebody signs up with.
+/// `SignupInput` of the schema.
 #[derive(Clone, Default)]
 #[expect(missing_docs, reason = "explained by SignupInput in the schema")]
 pub struct SignupInput {
@@ -23,7 +24,7 @@ pub struct SignupInput {
     pub password: String,
 }
 
-/// Makes the account, opens its first session, and sends its phone a code.
+/// Creates the account, opens its first session, and sends a code to its phone.
 ///
 /// # Errors
 /// BAD_USER_INPUT, INVALID_PHONE_NUMBER, WEAK_PASSWORD and IDENTIFIER_TAKEN with their fields; RATE_LIMITED.
@@ -32,10 +33,10 @@ pub async fn signup(
     platform: &Platform,
     client: &Client,
     input: SignupInput,
-) -> Result<SignIn> {
-    let (person, password) = check(accounts, &input)?;
-    accounts.signups.attempt(platform.uptime(), &network_of(client.address))?;
-    person.refuse_taken(platform.database.reads()).await?;
+) -> Result<SignInResult> {
+    let (person, password) = parse_input(accounts, &input)?;
+    accounts.signups.acquire(platform.uptime(), &rate_limit_network(client.address))?;
+    person.ensure_available(platform.database.reads()).await?;
     let password_hash = accounts.passwords.hash(platform, &password).await?;
 
     let tx = platform.database.begin().await?;
@@ -47,72 +48,74 @@ pub async fn signup(
         version: 1,
     };
     credentials::insert(&tx, credential).await?;
-    let signed_up = begin(accounts, platform, &tx, client, person).await?;
+    let result = open_first_session(accounts, platform, &tx, client, person).await?;
     tx.commit().await?;
-    accounts.messages.wake.wake();
-    Ok(signed_up)
+    accounts.messages.notifier.notify();
+    Ok(result)
 }
 
-/// The first session. With a phone a code goes out: one that the session waits for, where a second factor
-/// is required, else one that shows whose the number is.
-async fn begin(
+/// Opens the first session. If there is a phone, sends a code: for the login where a second factor is required, else
+/// to verify the number.
+async fn open_first_session(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
     client: &Client,
     person: Person,
-) -> Result<SignIn> {
+) -> Result<SignInResult> {
     let Some(phone) = person.phone.clone() else {
-        let proof = Proof::Password;
-        return Ok(SignIn::Done(
-            session::open(accounts, platform, tx, person, client, proof).await?,
+        let method = AuthMethod::Password;
+        return Ok(SignInResult::Tokens(
+            session::open(accounts, platform, tx, person, client, method).await?,
         ));
     };
-    if second_factor::asked_of(accounts, &person).is_some() {
-        let asker = Asker { person: &person, session: None, address: client.address };
-        return Ok(SignIn::Code(
-            ask(accounts, platform, tx, &asker, &phone, Purpose::Login).await?,
+    if second_factor_phone(accounts, &person).is_some() {
+        let recipient = CodeRecipient { person: &person, session: None, address: client.address };
+        return Ok(SignInResult::CodeRequired(
+            send_code(accounts, platform, tx, &recipient, &phone, Purpose::Login).await?,
         ));
     }
-    let signed_in = session::open(accounts, platform, tx, person, client, Proof::Password).await?;
-    let (person, session) = (&signed_in.person, Some(signed_in.session));
-    let asker = Asker { person, session, address: client.address };
-    // Within it, so that what the code would have used up is not.
-    let attempt = tx.savepoint().await?;
-    let sent = ask(accounts, platform, &attempt, &asker, &phone, Purpose::VerifyPhone).await;
+    let tokens =
+        session::open(accounts, platform, tx, person, client, AuthMethod::Password).await?;
+    let (person, session) = (&tokens.person, Some(tokens.session));
+    let recipient = CodeRecipient { person, session, address: client.address };
+    // Savepoint: a refused code must not count against the limits.
+    let savepoint = tx.savepoint().await?;
+    let sent =
+        send_code(accounts, platform, &savepoint, &recipient, &phone, Purpose::VerifyPhone).await;
     let challenge = match sent {
         Ok(challenge) => {
-            attempt.release().await?;
+            savepoint.release().await?;
             Some(challenge)
         }
-        // The account works without it, and `requestCode` sends one later.
+        // The account works without a code, and `requestCode` sends one later.
         Err(error) if error.code() == ErrorCode::RateLimited => {
-            attempt.rollback().await?;
+            savepoint.rollback().await?;
             tracing::warn!(user = %person.id, "signed up without a code: too many went out");
             None
         }
         Err(error) => return Err(error),
     };
-    Ok(SignIn::Done(SignedIn { challenge, ..signed_in }))
+    Ok(SignInResult::Tokens(IssuedTokens { challenge, ..tokens }))
 }
 
-fn check(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Password)> {
+fn parse_input(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, Password)> {
     let region = accounts.default_region.as_ref();
-    let phone =
-        |text: &str| PhoneNumber::parse(text, region).and_then(PhoneNumber::reachable_by_sms);
+    let parse_phone =
+        |text: &str| PhoneNumber::parse(text, region).and_then(PhoneNumber::into_sms_capable);
     let has_identifier = input.nickname.is_some() || input.email.is_some() || input.phone.is_some();
-    let some_identifier = match has_identifier {
+    let identifier_given = match has_identifier {
         true => Ok(()),
-        false => Err(Failure::bad_input("Give a phone number, an e-mail address or a nickname.")),
+        false => Err(UserError::bad_input("Give a phone number, an e-mail address or a nickname.")),
     };
     let (nickname, name, email, phone, (), password) = (
-        optional(input.nickname.as_deref(), Nickname::parse).at("nickname"),
-        optional(input.name.as_deref(), people::person_name).at("name"),
-        optional(input.email.as_deref(), Email::parse).at("email"),
-        optional(input.phone.as_deref(), phone).at("phone"),
-        some_identifier.at("phone"),
-        Password::choose(&input.password).at("password"),
+        check_optional(input.nickname.as_deref(), Nickname::parse).for_field("nickname"),
+        check_optional(input.name.as_deref(), people::parse_person_name).for_field("name"),
+        check_optional(input.email.as_deref(), Email::parse).for_field("email"),
+        check_optional(input.phone.as_deref(), parse_phone).for_field("phone"),
+        identifier_given.for_field("phone"),
+        Password::parse_new(&input.password).for_field("password"),
     )
-        .all()?;
+        .collect_errors()?;
     Ok((NewPerson { nickname, name, email, phone }, password))
 }

@@ -1,12 +1,12 @@
-//! Changing what others and logins know somebody by. Never the phone.
+//! Profile changes: nickname, name, e-mail address and discoverability. The phone number never changes.
 
-use super::challenge::{Answerer, EnteredCode, Purpose, Verification, answered};
+use super::challenge::{Claimant, EnteredCode, Purpose, Verification, verify_and_begin};
 use super::password::Password;
 use super::second_factor::{code_required, password_required};
-use super::{Accounts, current_password};
-use crate::error::{At, Checked, Failure, Result, optional};
+use super::{Accounts, reauthentication};
+use crate::error::{CollectErrors, ForField, Result, UserError, check_optional};
 use crate::ids::{SessionId, UserId};
-use crate::people::{self, Changes, Email, Nickname};
+use crate::people::{self, Email, Nickname, PersonChanges};
 use crate::platform::Platform;
 
 /// A field that may be cleared.
@@ -20,7 +20,7 @@ pub enum ProfileField {
     Email,
 }
 
-/// What somebody changes about themselves: UpdateProfileInput of the schema.
+/// `UpdateProfileInput` of the schema.
 #[derive(Clone, Default)]
 pub struct UpdateProfileInput {
     pub clear: Vec<ProfileField>,
@@ -32,60 +32,61 @@ pub struct UpdateProfileInput {
     pub current_password: Option<String>,
 }
 
-/// Changes it.
+/// Changes the profile. Needs a code if the phone is verified, else the password.
 ///
 /// # Errors
-/// BAD_USER_INPUT and IDENTIFIER_TAKEN with their fields; CONFLICT at `clear` when nothing to log in by would
-/// be left; VERIFICATION_REQUIRED; those of the code; INVALID_CREDENTIALS at `currentPassword`.
+/// BAD_USER_INPUT and IDENTIFIER_TAKEN with their fields; CONFLICT at `clear` when no identifier would be left;
+/// VERIFICATION_REQUIRED; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED; INVALID_CREDENTIALS at `currentPassword`.
 pub async fn update_profile(
     accounts: &Accounts,
     platform: &Platform,
     (user, session): (UserId, SessionId),
     input: UpdateProfileInput,
 ) -> Result<()> {
-    let (changes, code) = check(&input)?;
-    let person = people::own(platform.database.reads(), user).await?;
+    let (changes, code) = parse_input(&input)?;
+    let person = people::get_own(platform.database.reads(), user).await?;
     let tx = if person.phone_verified_at.is_some() {
         let code = code.ok_or_else(code_required)?;
-        let by = Answerer::SignedIn(user, session);
-        answered(accounts, platform, Purpose::UpdateProfile, by, &code).await?.0
+        let claimant = Claimant::SignedIn(user, session);
+        verify_and_begin(accounts, platform, Purpose::UpdateProfile, claimant, &code).await?.0
     } else {
         let field = "currentPassword";
-        let given = input.current_password.ok_or_else(password_required)?;
-        let password = Password::given(&given).at(field)?;
-        let matched = current_password::matches(accounts, platform, user, &password, field).await?;
+        let current_password = input.current_password.ok_or_else(password_required)?;
+        let password = Password::parse(&current_password).for_field(field)?;
+        let password_match =
+            reauthentication::verify_password(accounts, platform, user, &password, field).await?;
         let tx = platform.database.begin().await?;
-        if matched.lock(&tx).await?.phone_verified_at.is_some() {
+        if password_match.lock(&tx).await?.phone_verified_at.is_some() {
             return Err(code_required());
         }
         tx
     };
     people::update(&tx, platform, user, changes).await?;
     tx.commit().await?;
-    people::tell(platform, &person);
+    people::notify_profile_changed(platform, &person);
     Ok(())
 }
 
-fn check(input: &UpdateProfileInput) -> Result<(Changes, Option<EnteredCode>)> {
+fn parse_input(input: &UpdateProfileInput) -> Result<(PersonChanges, Option<EnteredCode>)> {
     let clears = |field| input.clear.contains(&field);
-    let both = |field, value: &Option<String>| clears(field) && value.is_some();
-    let contradicts = both(ProfileField::Nickname, &input.nickname)
-        || both(ProfileField::Name, &input.name)
-        || both(ProfileField::Email, &input.email);
-    let clear = match contradicts {
-        true => Err(Failure::bad_input("A field is either cleared or set.")),
+    let is_both = |field, value: &Option<String>| clears(field) && value.is_some();
+    let is_contradictory = is_both(ProfileField::Nickname, &input.nickname)
+        || is_both(ProfileField::Name, &input.name)
+        || is_both(ProfileField::Email, &input.email);
+    let clear_result = match is_contradictory {
+        true => Err(UserError::bad_input("A field is either cleared or set.")),
         false => Ok(()),
     };
-    let code = |verification: &Verification| verification.read("verification.code");
+    let parse_code = |verification: &Verification| verification.parse("verification.code");
     let (nickname, name, email, (), code) = (
-        optional(input.nickname.as_deref(), Nickname::parse).at("nickname"),
-        optional(input.name.as_deref(), people::person_name).at("name"),
-        optional(input.email.as_deref(), Email::parse).at("email"),
-        clear.at("clear"),
-        optional(input.verification.as_ref(), code),
+        check_optional(input.nickname.as_deref(), Nickname::parse).for_field("nickname"),
+        check_optional(input.name.as_deref(), people::parse_person_name).for_field("name"),
+        check_optional(input.email.as_deref(), Email::parse).for_field("email"),
+        clear_result.for_field("clear"),
+        check_optional(input.verification.as_ref(), parse_code),
     )
-        .all()?;
-    let changes = Changes {
+        .collect_errors()?;
+    let changes = PersonChanges {
         clear_nickname: clears(ProfileField::Nickname),
         clear_name: clears(ProfileField::Name),
         clear_email: clears(ProfileField::Email),

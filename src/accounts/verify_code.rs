@@ -1,13 +1,13 @@
-//! Answering a login's code.
+//! Completing a login with its code.
 
 use super::Accounts;
-use super::challenge::{Answerer, Purpose, Verification, answered};
-use super::session::{self, Client, Proof, SignedIn};
+use super::challenge::{Claimant, Purpose, Verification, verify_and_begin};
+use super::session::{self, AuthMethod, Client, IssuedTokens};
 use crate::error::Result;
 use crate::people;
 use crate::platform::Platform;
 
-/// Opens the session that a password and a code have earned.
+/// Opens a session after the password and the code are verified.
 ///
 /// # Errors
 /// BAD_USER_INPUT at `code`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
@@ -16,13 +16,14 @@ pub async fn verify_code(
     platform: &Platform,
     client: &Client,
     verification: &Verification,
-) -> Result<SignedIn> {
-    let (by, code) = (Answerer::Anybody, verification.read("code")?);
-    let (tx, person) = answered(accounts, platform, Purpose::Login, by, &code).await?;
-    let proof = Proof::PasswordAndCode;
-    let signed_in = session::open(accounts, platform, &tx, person, client, proof).await?;
+) -> Result<IssuedTokens> {
+    let (claimant, code) = (Claimant::Anonymous, verification.parse("code")?);
+    let (tx, person) =
+        verify_and_begin(accounts, platform, Purpose::Login, claimant, &code).await?;
+    let method = AuthMethod::PasswordAndCode;
+    let tokens = session::open(accounts, platform, &tx, person, client, method).await?;
     tx.commit().await?;
-    people::tell(platform, &signed_in.person);
-    accounts.messages.wake.wake();
-    Ok(signed_in)
+    people::notify_profile_changed(platform, &tokens.person);
+    accounts.messages.notifier.notify();
+    Ok(tokens)
 }

@@ -1,48 +1,47 @@
-//! Pages of lists that can grow: `first` and `after`, by a key that stays where it is when rows come
-//! and go before it.
+//! Keyset pagination: `first` and `after`, with an opaque cursor that stays valid while rows are added and removed.
 
 use async_graphql::connection::{Connection, CursorType, Edge, EmptyFields, OpaqueCursor};
 use async_graphql::{ObjectType, OutputType};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{At, Checked, Failure, Result, optional};
+use crate::error::{CollectErrors, ForField, Result, UserError, check_optional};
 
-/// Where a row stands in its list: opaque to clients.
+/// The key of a row in its list, opaque to clients.
 pub type Cursor<K> = OpaqueCursor<K>;
 
-const DEFAULT_SIZE: i32 = 25;
-/// The most rows of a page.
-pub const LARGEST_PAGE: i32 = 100;
+const DEFAULT_PAGE_SIZE: i32 = 25;
+/// The largest allowed `first`.
+pub const MAX_PAGE_SIZE: i32 = 100;
 
-/// Which rows are asked for.
+/// A requested page.
 #[derive(Clone, Debug)]
 pub struct Page<K> {
     size: u64,
-    /// The key of the row that the page starts after.
+    /// The key of the row before the page.
     pub after: Option<K>,
 }
 
 impl<K: Serialize + DeserializeOwned> Page<K> {
-    /// Checks what the client asked for: 1 to 100 rows, 25 when it does not say.
+    /// Parses the arguments: 1 to 100 rows, 25 by default.
     ///
     /// # Errors
-    /// BAD_USER_INPUT with the field.
+    /// BAD_USER_INPUT at `first` and `after`.
     pub fn parse(first: Option<i32>, after: Option<&str>) -> Result<Self> {
-        let size = match first.unwrap_or(DEFAULT_SIZE) {
-            size @ 1..=LARGEST_PAGE => Ok(u64::from(size.unsigned_abs())),
-            _ => Err(Failure::bad_input(format!("Must be 1 to {LARGEST_PAGE}."))),
+        let size = match first.unwrap_or(DEFAULT_PAGE_SIZE) {
+            size @ 1..=MAX_PAGE_SIZE => Ok(u64::from(size.unsigned_abs())),
+            _ => Err(UserError::bad_input(format!("Must be 1 to {MAX_PAGE_SIZE}."))),
         };
-        let after = optional(after, read_cursor);
-        let (size, after) = (size.at("first"), after.at("after")).all()?;
+        let after = check_optional(after, parse_cursor);
+        let (size, after) = (size.for_field("first"), after.for_field("after")).collect_errors()?;
         Ok(Self { size, after })
     }
 
-    /// How many rows to read: one more than the page has, to see whether there are others.
+    /// How many rows to read: one more than the page has, to know whether there is a next page.
     pub fn rows_to_read(&self) -> u64 {
         self.size + 1
     }
 
-    /// Makes the connection of the rows that were read.
+    /// Builds the connection from the rows that were read.
     pub fn connection<R, N, F>(
         self,
         mut rows: Vec<R>,
@@ -70,9 +69,10 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
     }
 }
 
-fn read_cursor<K: Serialize + DeserializeOwned>(text: &str) -> Result<K, Failure> {
+fn parse_cursor<K: Serialize + DeserializeOwned>(text: &str) -> Result<K, UserError> {
     let key = Cursor::<K>::decode_cursor(text).ok().map(|cursor| cursor.0);
-    // No row's text has a NUL, which PostgreSQL does not take.
-    let is_plain = |key: &K| serde_json::to_string(key).is_ok_and(|json| !json.contains("\\u0000"));
-    key.filter(is_plain).ok_or_else(|| Failure::bad_input("This is not a cursor of this list."))
+    // PostgreSQL rejects NUL in texts, and no stored text has one.
+    let has_no_nul =
+        |key: &K| serde_json::to_string(key).is_ok_and(|json| !json.contains("\\u0000"));
+    key.filter(has_no_nul).ok_or_else(|| UserError::bad_input("This is not a cursor of this list."))
 }

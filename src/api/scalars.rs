@@ -1,19 +1,19 @@
-//! Our scalars. As inputs they take any string: the deed judges the content and names the field.
+//! Custom scalars. As inputs they accept any string: the use case validates the content and names the field.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::SecondsFormat;
 
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 
 /// A moment in the schema.
-pub struct DateTime(pub Instant);
+pub struct DateTime(pub Timestamp);
 
 /// A moment in UTC, as RFC 3339 writes it, with microseconds at most: "2026-11-21T08:30:00.000001Z".
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            // With more digits than four a year is none of RFC 3339's.
+            // RFC 3339 has four-digit years only.
             Value::String(text) if !text.starts_with(['+', '-']) => Ok(Self(text.parse()?)),
             _ => Err(InputValueError::expected_type(value)),
         }
@@ -24,8 +24,8 @@ impl ScalarType for DateTime {
     }
 }
 
-impl From<Instant> for DateTime {
-    fn from(at: Instant) -> Self {
+impl From<Timestamp> for DateTime {
+    fn from(at: Timestamp) -> Self {
         Self(at)
     }
 }
@@ -35,8 +35,8 @@ impl From<Instant> for DateTime {
 pub struct Long(pub i64);
 
 impl Long {
-    /// The largest that every JavaScript program reads exactly.
-    const LARGEST: i64 = (1 << 53) - 1;
+    /// The largest integer that JavaScript represents exactly.
+    const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 }
 
 /// A whole number within ±(2^53 − 1), which JavaScript reads exactly.
@@ -47,12 +47,13 @@ impl ScalarType for Long {
             Value::Number(number) => number.as_i64(),
             _ => None,
         };
-        let read = number.filter(|number| (-Self::LARGEST..=Self::LARGEST).contains(number));
-        read.map(Self).ok_or_else(|| InputValueError::expected_type(value))
+        let safe = number
+            .filter(|number| (-Self::MAX_SAFE_INTEGER..=Self::MAX_SAFE_INTEGER).contains(number));
+        safe.map(Self).ok_or_else(|| InputValueError::expected_type(value))
     }
 
     fn to_value(&self) -> Value {
-        self.0.clamp(-Self::LARGEST, Self::LARGEST).into()
+        self.0.clamp(-Self::MAX_SAFE_INTEGER, Self::MAX_SAFE_INTEGER).into()
     }
 }
 
@@ -72,12 +73,12 @@ impl ScalarType for Json {
 }
 
 macro_rules! text_scalars {
-    ($($(#[$doc:meta])+ $name:ident $shown:literal $specified_by:literal)*) => {$(
+    ($($(#[$doc:meta])+ $name:ident $graphql_name:literal $specified_by:literal)*) => {$(
         $(#[$doc])+
         pub struct $name(pub String);
 
         $(#[$doc])+
-        #[Scalar(name = $shown, specified_by_url = $specified_by)]
+        #[Scalar(name = $graphql_name, specified_by_url = $specified_by)]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {
                 match value {

@@ -1,12 +1,12 @@
-//! Which mutations take files, so that a request is judged before its files are read.
+//! Rules of mutations that take files, so that a request can be rejected before its files are read.
 
-/// A mutation that takes files. Every such mutation has one, in `schema.rs`.
+/// The rule of a mutation that takes files. `schema.rs` lists one for each.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadRule {
-    /// The name of the field.
+    /// The name of the mutation's field.
     pub field: &'static str,
-    /// Whether only administrators may send it. Everybody else must be signed in at least.
+    /// Whether only administrators may send it. Otherwise every signed-in user may.
     pub needs_admin: bool,
     /// The most bytes of one file.
-    pub most_bytes: u64,
+    pub max_bytes: u64,
 }

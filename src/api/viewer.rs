@@ -1,48 +1,108 @@
-//! Who asks.
+//! Who sent a request: the caller of the transports, and the viewer that resolvers see.
+//!
+//! In the request's data both are wrapped in types that only `api` can name. A resolver can read them only through
+//! [`ContextExt`](super::ContextExt), which also marks the response as viewer-dependent.
 
+use async_graphql::Request;
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
 use crate::error::{Error, Result};
-use crate::ids::{Rotation, SessionId, UserId};
+use crate::ids::{SessionId, TokenVersion, UserId};
 
-/// Somebody who is signed in.
+/// The user who is signed in, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
-    /// Who it is.
+    /// The user.
     pub user: UserId,
-    /// By which session.
+    /// The session of the access token.
     pub session: SessionId,
-    /// By which of the session's tokens.
-    pub rotation: Rotation,
-    /// Whether they operate the installation.
+    /// Which of the session's access tokens was sent.
+    pub token_version: TokenVersion,
+    /// Whether the user is an administrator.
     pub is_admin: bool,
 }
 
-/// Who sent a request.
+/// Who sent a request, as the transports know it.
 #[derive(Clone, Debug)]
-pub enum Caller {
-    /// Sent no token.
+pub struct Caller(Identity);
+
+#[derive(Clone, Debug)]
+enum Identity {
     Anonymous,
-    /// Sent a good token.
     SignedIn(Viewer),
-    /// Sent a token that could not be accepted. Public fields answer all the same.
-    Refused(Error),
+    Rejected(Error),
 }
 
 impl Caller {
-    /// The viewer.
+    /// Sent no token.
+    pub fn anonymous() -> Self {
+        Self(Identity::Anonymous)
+    }
+
+    /// Sent a valid token.
+    pub fn signed_in(viewer: Viewer) -> Self {
+        Self(Identity::SignedIn(viewer))
+    }
+
+    /// Sent a token that was not accepted. Public fields still resolve.
+    pub fn rejected(error: Error) -> Self {
+        Self(Identity::Rejected(error))
+    }
+
+    /// The signed-in user.
     ///
     /// # Errors
-    /// UNAUTHENTICATED without a good token; SERVICE_UNAVAILABLE when the token could not be checked.
+    /// UNAUTHENTICATED without a valid token; SERVICE_UNAVAILABLE when the token could not be checked.
     pub fn viewer(&self) -> Result<Viewer> {
-        match self {
-            Self::SignedIn(viewer) => Ok(*viewer),
-            Self::Anonymous => Err(Error::unauthenticated("Sign in first.")),
-            Self::Refused(error) => Err(error.clone()),
+        self.optional_viewer()?.ok_or_else(|| Error::unauthenticated("Sign in first."))
+    }
+
+    /// The same, or none when no token was sent.
+    pub(super) fn optional_viewer(&self) -> Result<Option<Viewer>> {
+        match &self.0 {
+            Identity::Anonymous => Ok(None),
+            Identity::SignedIn(viewer) => Ok(Some(*viewer)),
+            Identity::Rejected(error) => Err(error.clone()),
+        }
+    }
+
+    /// Why the token was not accepted.
+    pub fn rejection(&self) -> Option<&Error> {
+        match &self.0 {
+            Identity::Rejected(error) => Some(error),
+            Identity::Anonymous | Identity::SignedIn(_) => None,
         }
     }
 }
 
-/// Ends when somebody who operates the installation does so no longer.
+/// A future that ends when the viewer stops being an administrator.
 #[derive(Clone)]
-pub struct Demoted(pub Shared<BoxFuture<'static, ()>>);
+pub struct AdminRevoked(Shared<BoxFuture<'static, ()>>);
+
+impl AdminRevoked {
+    /// Ends when this future ends. It is polled only while an administrator's stream waits for it.
+    pub fn new(revoked: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(revoked.boxed().shared())
+    }
+
+    pub(super) fn wait(&self) -> Shared<BoxFuture<'static, ()>> {
+        self.0.clone()
+    }
+}
+
+/// The caller, in the request's data.
+pub(super) struct RequestCaller(pub(super) Caller);
+
+/// The client of the caller (address and device), in the request's data.
+pub(super) struct RequestClient<C>(pub(super) C);
+
+/// Puts who sent a request, and from which client, into its data.
+pub fn attach_caller<C: Send + Sync + 'static>(
+    request: Request,
+    caller: Caller,
+    client: C,
+    admin_revoked: AdminRevoked,
+) -> Request {
+    request.data(RequestCaller(caller)).data(RequestClient(client)).data(admin_revoked)
+}

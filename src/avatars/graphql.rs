@@ -1,4 +1,4 @@
-//! Avatars in the schema, and the avatar of a profile.
+//! GraphQL for avatars: upload, removal, subscriptions, and `Profile.avatar`.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use data_encoding::BASE32_DNSSEC;
 use futures_util::{Stream, TryStreamExt};
 
 use super::loaders::AvatarByUser;
-use super::{Avatars, Picture, Seen, watch, watch_contacts};
+use super::{AvatarView, Avatars, PictureName, watch_avatar, watch_contact_avatars};
 use crate::api::scalars::{DateTime, Url};
-use crate::api::{Answer, ApiError, Asks, Remembers, Shared, answer, live};
+use crate::api::{ApiError, ContextExt, HasMemo, Memoized, NullableResult, respond, stream_states};
 use crate::error::{Error, Result};
 use crate::ids::{Id, UserId, parse};
 use crate::people::Person;
 use crate::people::graphql::{Profile, User};
-use crate::platform::memo::Memo;
+use crate::platform::response_memo::ResponseMemo;
 
 fn avatars<'a>(ctx: &Context<'a>) -> &'a Avatars {
     ctx.data_unchecked::<Arc<Avatars>>()
@@ -46,21 +46,21 @@ impl AvatarSize {
 /// An avatar's row in the schema.
 pub struct Avatar {
     row: super::Avatar,
-    picture: Picture,
-    /// Whose it is, when that was read already.
+    picture: PictureName,
+    /// The owner, if already loaded.
     person: Option<Person>,
 }
 
 impl Avatar {
-    fn of(row: super::Avatar, person: Option<Person>) -> Option<Self> {
+    fn new(row: super::Avatar, person: Option<Person>) -> Option<Self> {
         Some(Self { picture: row.picture.clone()?, row, person })
     }
 
-    /// Somebody's avatar, read together with others of the same answer.
-    pub async fn load(ctx: &Context<'_>, user: UserId) -> Answer<Self> {
+    /// A user's avatar, loaded in one query with the others of the response.
+    pub async fn load(ctx: &Context<'_>, user: UserId) -> NullableResult<Self> {
         let rows = ctx.data_unchecked::<DataLoader<AvatarByUser>>();
         match rows.load_one(user).await {
-            Ok(row) => row.and_then(|row| Self::of(row, None)).map(Ok),
+            Ok(row) => row.and_then(|row| Self::new(row, None)).map(Ok),
             Err(error) => Some(Err(error.into())),
         }
     }
@@ -95,19 +95,19 @@ impl Avatar {
     }
 
     /// Whose it is.
-    async fn owner(&self, ctx: &Context<'_>) -> Answer<Profile> {
+    async fn owner(&self, ctx: &Context<'_>) -> NullableResult<Profile> {
         match &self.person {
             Some(person) => Some(Ok(person.into())),
-            None => Profile::shared(ctx, self.row.user_id).await,
+            None => Profile::load_shared(ctx, self.row.user_id).await,
         }
     }
 
     /// You, when it is yours.
-    async fn user(&self, ctx: &Context<'_>) -> Answer<User> {
+    async fn user(&self, ctx: &Context<'_>) -> NullableResult<User> {
         let viewer = ctx.viewer().ok().filter(|viewer| viewer.user == self.row.user_id)?;
         match &self.person {
             Some(person) => Some(Ok(person.clone().into())),
-            None => User::shared(ctx, viewer.user).await,
+            None => User::load_shared(ctx, viewer.user).await,
         }
     }
 }
@@ -115,17 +115,17 @@ impl Avatar {
 #[ComplexObject]
 impl Profile {
     /// Their picture.
-    async fn avatar(&self, ctx: &Context<'_>) -> Answer<Avatar> {
+    async fn avatar(&self, ctx: &Context<'_>) -> NullableResult<Avatar> {
         Avatar::load(ctx, self.user).await
     }
 }
 
-/// What is seen of somebody in the schema.
-pub struct AvatarChange(Arc<Seen>);
+/// The state of an avatar in the schema.
+pub struct AvatarChange(Arc<AvatarView>);
 
-impl Remembers for AvatarChange {
-    fn memo(&self) -> &Memo {
-        &self.0.shown
+impl HasMemo for AvatarChange {
+    fn memo(&self) -> &ResponseMemo {
+        &self.0.memo
     }
 }
 
@@ -150,7 +150,7 @@ impl AvatarChange {
 
     /// The picture. Null: there is none.
     async fn avatar(&self) -> Option<Avatar> {
-        Avatar::of(self.0.avatar.clone()?, Some(self.0.person.clone()))
+        Avatar::new(self.0.avatar.clone()?, Some(self.0.person.clone()))
     }
 
     /// How often it has changed, removals included. 0: there never was one.
@@ -164,8 +164,8 @@ impl AvatarChange {
     }
 }
 
-fn change(seen: Arc<Seen>) -> Shared<AvatarChange> {
-    Shared(AvatarChange(seen))
+fn to_change(view: Arc<AvatarView>) -> Memoized<AvatarChange> {
+    Memoized(AvatarChange(view))
 }
 
 /// Changing one's avatar.
@@ -181,20 +181,20 @@ impl AvatarMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The picture, by the GraphQL multipart request specification.")]
         file: Upload,
-    ) -> Answer<Avatar> {
-        answer(ctx, async {
+    ) -> NullableResult<Avatar> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             let file: File = file.value(ctx).map_err(Error::internal)?.content;
-            let uploaded = super::upload(avatars(ctx), ctx.platform(), viewer.user, file).await?;
-            let (person, row) = uploaded;
-            Avatar::of(row, Some(person)).ok_or_else(|| Error::internal("it shows nothing"))
+            let (person, row) =
+                super::upload(avatars(ctx), ctx.platform(), viewer.user, file).await?;
+            Avatar::new(row, Some(person)).ok_or_else(|| Error::internal("it shows nothing"))
         })
         .await
     }
 
     /// Shows no picture any more.
-    async fn remove_avatar(&self, ctx: &Context<'_>) -> Answer<User> {
-        answer(ctx, async {
+    async fn remove_avatar(&self, ctx: &Context<'_>) -> NullableResult<User> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             Ok(super::remove(ctx.platform(), viewer.user).await?.into())
         })
@@ -214,13 +214,14 @@ impl AvatarSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The user's id. Null: yourself.")] user_id: Option<ID>,
-    ) -> Result<impl Stream<Item = Result<Shared<AvatarChange>, ApiError>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Memoized<AvatarChange>, ApiError>> + use<>, ApiError>
+    {
         let viewer = ctx.viewer()?.user;
         let user = match user_id {
             Some(id) => parse(&id).ok_or_else(|| Error::not_found("user"))?,
             None => viewer,
         };
-        Ok(live(watch(ctx.shared_platform(), viewer, user).map_ok(change)))
+        Ok(stream_states(watch_avatar(ctx.shared_platform(), viewer, user).map_ok(to_change)))
     }
 
     /// The avatar of each contact with a visible profile, then each time that one is another. Contacts that are
@@ -228,8 +229,9 @@ impl AvatarSubscription {
     async fn contact_avatar_changed(
         &self,
         ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = Result<Shared<AvatarChange>, ApiError>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Memoized<AvatarChange>, ApiError>> + use<>, ApiError>
+    {
         let viewer = ctx.viewer()?.user;
-        Ok(live(watch_contacts(ctx.shared_platform(), viewer).map_ok(change)))
+        Ok(stream_states(watch_contact_avatars(ctx.shared_platform(), viewer).map_ok(to_change)))
     }
 }

@@ -1,4 +1,4 @@
-//! Many avatars in one statement.
+//! Batched loads of avatars: one query for all of a response.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::Platform;
 
-/// Somebody's avatar.
+/// Loads avatars by user.
 pub struct AvatarByUser(pub Arc<Platform>);
 
 impl Loader<UserId> for AvatarByUser {
@@ -18,7 +18,7 @@ impl Loader<UserId> for AvatarByUser {
     type Error = Error;
 
     async fn load(&self, users: &[UserId]) -> Result<HashMap<UserId, Model>, Error> {
-        let rows = entity::of_all(self.0.database.reads(), users).await?;
+        let rows = entity::find_all(self.0.database.reads(), users).await?;
         Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Watching the avatar of one person, as long as one may.
+//! Live view of one person's avatar, as long as the viewer may see it.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
-use crate::platform::events::{Follower, Listener};
-use crate::platform::memo::Memo;
+use crate::platform::events::{Listener, SharedRead};
+use crate::platform::response_memo::ResponseMemo;
 
-/// Somebody as they were seen, with their avatar.
+/// A person and their avatar, as of one read.
 #[derive(Debug)]
-pub struct Seen {
-    /// Who it is.
+pub struct AvatarView {
+    /// The person.
     pub person: Person,
-    /// Their avatar. None: they never had one.
+    /// The avatar. None: there never was one.
     pub avatar: Option<Model>,
-    /// What was shown of it.
-    pub shown: Memo,
+    /// The responses resolved from this.
+    pub memo: ResponseMemo,
 }
 
-impl Seen {
-    /// How often the avatar changed.
+impl AvatarView {
+    /// The number of changes of the avatar.
     pub fn version(&self) -> i32 {
         self.avatar.as_ref().map_or(0, |avatar| avatar.version)
     }
@@ -35,99 +35,104 @@ impl Seen {
     async fn read(platform: &Platform, user: UserId) -> Result<Arc<Self>> {
         let db = platform.database.reads();
         let person = people::get(db, user).await?;
-        let avatar = entity::of(db, user).await?;
-        Ok(Arc::new(Self { person, avatar, shown: Memo::default() }))
+        let avatar = entity::find(db, user).await?;
+        Ok(Arc::new(Self { person, avatar, memo: ResponseMemo::default() }))
     }
 }
 
-/// Somebody's avatar now, and each time it is another: one's own, or that of a visible person whose number is
-/// among one's contacts. Ends with NOT_FOUND when that is no longer so.
-pub fn watch(
+/// Streams an avatar as it is now, then each change: the viewer's own, or that of a visible person whose number is
+/// among the viewer's contacts. Ends with NOT_FOUND when the viewer may no longer see it.
+pub fn watch_avatar(
     platform: Arc<Platform>,
     viewer: UserId,
     user: UserId,
-) -> impl Stream<Item = Result<Arc<Seen>>> + Send + use<> {
-    // The same for all who watch, so that they share a reading; what one may see is looked at for each.
-    let reading = platform.clone();
-    let of_person = platform.events.follow(people::topic(user), move || {
-        let platform = reading.clone();
-        async move { Seen::read(&platform, user).await }
+) -> impl Stream<Item = Result<Arc<AvatarView>>> + Send + use<> {
+    // Watchers of the same person share the read. The permission is checked for each of them.
+    let reader_platform = platform.clone();
+    let person_reads = platform.events.follow(people::profile_topic(user), move || {
+        let platform = reader_platform.clone();
+        async move { AvatarView::read(&platform, user).await }
     });
-    let right = (viewer != user).then(|| Right {
-        of_contacts: platform.events.listen(contacts::topic(viewer)),
-        is_checked: false,
+    let permission = (viewer != user).then(|| ViewPermission {
+        contact_changes: platform.events.listen(contacts::contacts_topic(viewer)),
+        is_current: false,
     });
-    try_unfold(Watch { platform, viewer, of_person, right, seen: None, told: None }, Watch::next)
+    try_unfold(
+        Watch { platform, viewer, person_reads, permission, latest: None, last_sent: None },
+        Watch::next,
+    )
 }
 
 struct Watch {
     platform: Arc<Platform>,
     viewer: UserId,
-    of_person: Follower<Arc<Seen>>,
-    /// None: it is one's own.
-    right: Option<Right>,
-    /// The newest reading.
-    seen: Option<Arc<Seen>>,
-    told: Option<i32>,
+    person_reads: SharedRead<Arc<AvatarView>>,
+    /// None: the avatar is the viewer's own.
+    permission: Option<ViewPermission>,
+    /// The latest read.
+    latest: Option<Arc<AvatarView>>,
+    /// The version that was last sent.
+    last_sent: Option<i32>,
 }
 
-struct Right {
-    of_contacts: Listener,
-    /// Whether the contacts are as they were when they were looked at.
-    is_checked: bool,
+/// The permission to see another person's avatar.
+struct ViewPermission {
+    contact_changes: Listener,
+    /// Whether the contacts are unchanged since the permission was checked.
+    is_current: bool,
 }
 
 impl Watch {
-    async fn next(mut self) -> Result<Option<(Arc<Seen>, Self)>> {
+    async fn next(mut self) -> Result<Option<(Arc<AvatarView>, Self)>> {
         loop {
-            let read = match self.seen.take() {
-                Some(seen) => self.changed(seen).await,
-                None => self.of_person.first().await,
+            let read = match self.latest.take() {
+                Some(view) => self.next_change(view).await,
+                None => self.person_reads.first().await,
             };
-            let seen = match read {
-                // One's own account is gone. Its session is, too, and the end of that says so.
-                Err(error) if self.right.is_none() && error.code() == ErrorCode::NotFound => {
+            let view = match read {
+                // The viewer's own account is deleted. The end of the session ends the stream, with a clearer reason.
+                Err(error) if self.permission.is_none() && error.code() == ErrorCode::NotFound => {
                     pending().await
                 }
                 read => read?,
             };
-            self.seen = Some(seen.clone());
-            self.check(&seen).await?;
-            if self.told.is_none_or(|told| told < seen.version()) {
-                self.told = Some(seen.version());
-                return Ok(Some((seen, self)));
+            self.latest = Some(view.clone());
+            self.check_permission(&view).await?;
+            if self.last_sent.is_none_or(|version| version < view.version()) {
+                self.last_sent = Some(view.version());
+                return Ok(Some((view, self)));
             }
         }
     }
 
     /// Waits for a change of the person or of the contacts.
-    async fn changed(&mut self, seen: Arc<Seen>) -> Result<Arc<Seen>> {
-        let of_contacts = async {
-            match &mut self.right {
-                Some(right) => {
-                    right.of_contacts.changed().await;
-                    right.is_checked = false;
+    async fn next_change(&mut self, view: Arc<AvatarView>) -> Result<Arc<AvatarView>> {
+        let contacts_changed = async {
+            match &mut self.permission {
+                Some(permission) => {
+                    permission.contact_changes.changed().await;
+                    permission.is_current = false;
                 }
                 None => pending().await,
             }
         };
-        // The contacts first: who has lost the right is not told of what changed since.
+        // Contacts first: a viewer who lost the permission must not see later changes.
         tokio::select! {
             biased;
-            () = of_contacts => Ok(seen),
-            seen = self.of_person.next() => seen,
+            () = contacts_changed => Ok(view),
+            view = self.person_reads.next() => view,
         }
     }
 
-    async fn check(&mut self, seen: &Seen) -> Result<()> {
-        let Some(right) = &mut self.right else { return Ok(()) };
-        let is_visible = match &seen.person.phone_key {
-            Some(phone) if seen.person.is_visible() => {
-                // Marked before it is read: a change meanwhile is heard of next.
-                let was_checked = std::mem::replace(&mut right.is_checked, true);
+    async fn check_permission(&mut self, view: &AvatarView) -> Result<()> {
+        let Some(permission) = &mut self.permission else { return Ok(()) };
+        let is_visible = match &view.person.phone_key {
+            Some(phone) if view.person.is_visible() => {
+                // Marked before the read, so that a change during it is noticed next.
+                let was_current = std::mem::replace(&mut permission.is_current, true);
                 let db = self.platform.database.reads();
-                // In a box, which is gone when it is done: thousands wait for the next change.
-                was_checked || contacts::has_phone(db, self.viewer, phone).boxed().await?
+                // Boxed so that its memory is freed before the long wait of thousands of watchers.
+                was_current || contacts::has_phone(db, self.viewer, phone).boxed().await?
             }
             _ => false,
         };

@@ -1,4 +1,4 @@
-//! Watching the avatars of all of one's contacts, whoever they are at the time.
+//! Live view of the avatars of all contacts of the viewer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,37 +9,37 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::entity::avatars as entity;
-use super::watch::Seen;
+use super::watch::AvatarView;
 use crate::contacts;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
-use crate::platform::events::{Follower, Listener};
-use crate::platform::memo::Memo;
+use crate::platform::events::{Listener, SharedRead};
 use crate::platform::phone::PhoneKey;
+use crate::platform::response_memo::ResponseMemo;
 
-/// How many numbers are read by one statement.
-const AT_ONCE: usize = 1_000;
+/// How many numbers are read per query.
+const BATCH_SIZE: usize = 1_000;
 
-/// Who is seen by a number: nobody, unless somebody has proven it and lets others find them.
-type State = Option<Arc<Seen>>;
+/// The discoverable person who verified a number. None: there is none.
+type State = Option<Arc<AvatarView>>;
 
-/// The avatar of each contact with a visible profile, then each that is another. A contact that is added, or
-/// becomes visible, is told like the first ones; one that is removed is not told any more.
-pub fn watch_contacts(
+/// Streams the avatar of each contact with a visible profile, then each change. A contact that is added or becomes
+/// visible is sent like the first ones; nothing more is sent of one that is removed.
+pub fn watch_contact_avatars(
     platform: Arc<Platform>,
     viewer: UserId,
-) -> impl Stream<Item = Result<Arc<Seen>>> + Send + use<> {
-    let of_contacts = platform.events.listen(contacts::topic(viewer));
+) -> impl Stream<Item = Result<Arc<AvatarView>>> + Send + use<> {
+    let contact_changes = platform.events.listen(contacts::contacts_topic(viewer));
     let watch = Watch {
         platform,
         viewer,
-        of_contacts,
+        contact_changes,
         is_stale: true,
         numbers: HashMap::new(),
         changes: FuturesUnordered::new(),
-        read: VecDeque::new(),
+        pending: VecDeque::new(),
     };
     try_unfold(watch, Watch::next)
 }
@@ -47,110 +47,115 @@ pub fn watch_contacts(
 struct Watch {
     platform: Arc<Platform>,
     viewer: UserId,
-    of_contacts: Listener,
-    /// Whether the contacts are to be read.
+    contact_changes: Listener,
+    /// Whether the contacts must be read again.
     is_stale: bool,
-    numbers: HashMap<PhoneKey, Number>,
+    numbers: HashMap<PhoneKey, WatchedNumber>,
     /// The next change of each number.
     changes: FuturesUnordered<BoxFuture<'static, Option<Change>>>,
-    /// What was read and not told yet.
-    read: VecDeque<(PhoneKey, State)>,
+    /// States that were read and not sent yet.
+    pending: VecDeque<(PhoneKey, State)>,
 }
 
-/// What is seen by a number now, and who goes on following it.
-type Change = (PhoneKey, Follower<State>, Result<State>);
+/// A changed number with its new state, and the read to wait for the next change.
+type Change = (PhoneKey, SharedRead<State>, Result<State>);
 
-/// A number that is listened to until this is dropped.
-struct Number {
-    listens: DropGuard,
-    told: Option<(UserId, i32)>,
+/// A number that is watched until this is dropped.
+struct WatchedNumber {
+    watching: DropGuard,
+    /// The user and version that were last sent.
+    last_sent: Option<(UserId, i32)>,
 }
 
 impl Watch {
-    async fn next(mut self) -> Result<Option<(Arc<Seen>, Self)>> {
+    async fn next(mut self) -> Result<Option<(Arc<AvatarView>, Self)>> {
         loop {
             if std::mem::take(&mut self.is_stale) {
-                self.follow().await?;
+                self.watch_numbers().await?;
             }
-            while let Some((phone, state)) = self.read.pop_front() {
-                if let Some(seen) = self.news(&phone, state) {
-                    return Ok(Some((seen, self)));
+            while let Some((phone, state)) = self.pending.pop_front() {
+                if let Some(view) = self.unsent_change(&phone, state) {
+                    return Ok(Some((view, self)));
                 }
             }
             tokio::select! {
-                () = self.of_contacts.changed() => self.is_stale = true,
+                () = self.contact_changes.changed() => self.is_stale = true,
                 Some(change) = self.changes.next(), if !self.changes.is_empty() => {
-                    if let Some((phone, follower, state)) = change {
-                        self.read.push_back((phone.clone(), state?));
-                        self.wait(phone, follower);
+                    if let Some((phone, read, state)) = change {
+                        self.pending.push_back((phone.clone(), state?));
+                        self.wait_for_change(phone, read);
                     }
                 }
             }
         }
     }
 
-    /// What is to be told of a number's state.
-    fn news(&mut self, phone: &PhoneKey, state: State) -> State {
+    /// The state, if it is newer than what was last sent of this number.
+    fn unsent_change(&mut self, phone: &PhoneKey, state: State) -> State {
         let number = self.numbers.get_mut(phone)?;
-        let now = state.as_ref().map(|seen| (seen.person.id, seen.version()));
-        let before = std::mem::replace(&mut number.told, now);
+        let now = state.as_ref().map(|view| (view.person.id, view.version()));
+        let previous = std::mem::replace(&mut number.last_sent, now);
         let is_older = |(user, version)| now.is_some_and(|now| now.0 == user && now.1 <= version);
-        state.filter(|_| !before.is_some_and(is_older))
+        state.filter(|_| !previous.is_some_and(is_older))
     }
 
-    /// Listens to the numbers of the contacts as they are now.
-    async fn follow(&mut self) -> Result<()> {
-        let numbers = contacts::phone_keys_of(self.platform.database.reads(), self.viewer).await?;
+    /// Watches the current contacts' numbers, and reads the states of new ones.
+    async fn watch_numbers(&mut self) -> Result<()> {
+        let numbers =
+            contacts::list_phone_keys(self.platform.database.reads(), self.viewer).await?;
         let now: HashSet<&PhoneKey> = numbers.iter().collect();
         self.numbers.retain(|phone, _| now.contains(phone));
         let new = |phone: &PhoneKey| !self.numbers.contains_key(phone);
         let new: Vec<PhoneKey> = numbers.into_iter().filter(new).collect();
-        // Each is listened to before all are read, so no change falls between.
+        // Watched before they are read, so that no change is missed in between.
         for phone in &new {
-            let listens = CancellationToken::new().drop_guard();
-            self.numbers.insert(phone.clone(), Number { listens, told: None });
-            let topic = people::number_topic(&self.platform, phone);
+            let watching = CancellationToken::new().drop_guard();
+            self.numbers.insert(phone.clone(), WatchedNumber { watching, last_sent: None });
+            let topic = people::phone_topic(&self.platform, phone);
             let (platform, one) = (self.platform.clone(), phone.clone());
-            let follower = self.platform.events.follow(topic, move || {
+            let read = self.platform.events.follow(topic, move || {
                 let (platform, one) = (platform.clone(), [one.clone()]);
                 async move { read_one(&platform, &one).await }
             });
-            self.wait(phone.clone(), follower);
+            self.wait_for_change(phone.clone(), read);
         }
-        for phones in new.chunks(AT_ONCE) {
-            let mut seen = read(&self.platform, phones).await?;
-            self.read.extend(phones.iter().map(|phone| (phone.clone(), seen.remove(phone))));
+        for phones in new.chunks(BATCH_SIZE) {
+            let mut views = read_views(&self.platform, phones).await?;
+            self.pending.extend(phones.iter().map(|phone| (phone.clone(), views.remove(phone))));
         }
         Ok(())
     }
 
-    /// Waits for the next change of a number, unless it is no longer a contact's.
-    fn wait(&mut self, phone: PhoneKey, mut follower: Follower<State>) {
+    /// Waits for the next change of a number, unless it is no longer watched.
+    fn wait_for_change(&mut self, phone: PhoneKey, mut read: SharedRead<State>) {
         let Some(number) = self.numbers.get(&phone) else { return };
-        let listens = number.listens.token().clone();
+        let watching = number.watching.token().clone();
         let change = async move {
-            let state = listens.run_until_cancelled(follower.next()).await?;
-            Some((phone, follower, state))
+            let state = watching.run_until_cancelled(read.next()).await?;
+            Some((phone, read, state))
         };
         self.changes.push(change.boxed());
     }
 }
 
-/// Who is seen by one number.
+/// Reads the state of one number.
 async fn read_one(platform: &Platform, phone: &[PhoneKey; 1]) -> Result<State> {
-    Ok(read(platform, phone).await?.into_values().next())
+    Ok(read_views(platform, phone).await?.into_values().next())
 }
 
-/// Who is seen by some numbers.
-async fn read(platform: &Platform, phones: &[PhoneKey]) -> Result<HashMap<PhoneKey, Arc<Seen>>> {
+/// Reads the visible people with these numbers, and their avatars.
+async fn read_views(
+    platform: &Platform,
+    phones: &[PhoneKey],
+) -> Result<HashMap<PhoneKey, Arc<AvatarView>>> {
     let db = platform.database.reads();
-    let people = people::discoverable(db, phones).await?;
+    let people = people::find_discoverable(db, phones).await?;
     let ids: Vec<UserId> = people.iter().map(|person| person.id).collect();
-    let rows = entity::of_all(db, &ids).await?.into_iter();
+    let rows = entity::find_all(db, &ids).await?.into_iter();
     let mut avatars: HashMap<UserId, _> = rows.map(|row| (row.user_id, row)).collect();
-    let seen = people.into_iter().filter_map(|person| {
+    let views = people.into_iter().filter_map(|person| {
         let (phone, avatar) = (person.phone_key.clone()?, avatars.remove(&person.id));
-        Some((phone, Arc::new(Seen { person, avatar, shown: Memo::default() })))
+        Some((phone, Arc::new(AvatarView { person, avatar, memo: ResponseMemo::default() })))
     });
-    Ok(seen.collect())
+    Ok(views.collect())
 }

@@ -1,24 +1,24 @@
-//! Setting somebody's coins right, by an operator.
+//! Use case: an operator adjusts a user's coins.
 
 use uuid::Uuid;
 
-use super::book::{Movement, book, topic};
-use super::entity::coin_entries::{Model as Entry, Reason};
-use crate::error::{At, Checked, Error, Failure, Result};
+use super::entity::coin_entries::{EntryReason, Model as Entry};
+use super::posting::{Posting, post, wallet_topic};
+use crate::error::{CollectErrors, Error, ForField, Result, UserError};
 use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::events::announce;
 use crate::platform::text;
 
-const LONGEST_NOTE: usize = 500;
-const LONGEST_REFERENCE: usize = 100;
+const MAX_NOTE_LEN: usize = 500;
+const MAX_REFERENCE_LEN: usize = 100;
 
-/// Gives somebody coins, or takes them, with a note that says why. Whoever watches the wallet hears of it within a
-/// second. With a reference of the operator's own, the same adjustment is made once however often it is asked for.
+/// Gives or takes coins, with a note that explains it. Subscribers of the wallet are notified within a second. With
+/// the operator's own reference, a repeated adjustment is posted once.
 ///
 /// # Errors
-/// BAD_USER_INPUT at `amount`, `note` and `reference`; NOT_FOUND when there is nobody; those of [`book`].
+/// BAD_USER_INPUT at `amount`, `note` and `reference`; NOT_FOUND when there is no such user; those of [`post`].
 pub async fn adjust(
     platform: &Platform,
     user: UserId,
@@ -26,31 +26,31 @@ pub async fn adjust(
     note: &str,
     reference: Option<&str>,
 ) -> Result<Entry> {
-    let is_some = match amount {
-        0 => Err(Failure::bad_input("No coins are no adjustment.")),
+    let non_zero = match amount {
+        0 => Err(UserError::bad_input("No coins are no adjustment.")),
         _ => Ok(amount),
     };
     let reference = match reference {
-        Some(text) => text::line(text, LONGEST_REFERENCE),
+        Some(text) => text::parse_line(text, MAX_REFERENCE_LEN),
         None => Ok(platform.new_id::<Uuid>().to_string()),
     };
     let (amount, note, reference) = (
-        is_some.at("amount"),
-        text::line(note, LONGEST_NOTE).at("note"),
-        reference.at("reference"),
+        non_zero.for_field("amount"),
+        text::parse_line(note, MAX_NOTE_LEN).for_field("note"),
+        reference.for_field("reference"),
     )
-        .all()?;
+        .collect_errors()?;
     let tx = platform.database.begin().await?;
     people::lock(&tx, user).await?.ok_or_else(|| Error::not_found("user"))?;
-    let movement = Movement {
+    let posting = Posting {
         user,
         amount,
-        reason: Reason::Adjustment,
+        reason: EntryReason::Adjustment,
         reference: format!("adjustment:{reference}"),
         note: Some(note),
     };
-    let entry = book(&tx, platform, movement).await?;
-    announce(&tx, platform, [topic(user)]).await?;
+    let entry = post(&tx, platform, posting).await?;
+    announce(&tx, platform, [wallet_topic(user)]).await?;
     tx.commit().await?;
     Ok(entry)
 }

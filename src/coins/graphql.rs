@@ -1,4 +1,4 @@
-//! Coins in the schema: the wallet, its entries, and the check of the whole ledger.
+//! GraphQL of coins: wallet, ledger entries and verification of the ledger.
 
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::dataloader::DataLoader;
@@ -10,7 +10,7 @@ use super::entity::coin_entries::{self, Model as Entry};
 use super::entity::wallets;
 use super::loaders::EntryByReference;
 use crate::api::scalars::{DateTime, Long};
-use crate::api::{Answer, ApiError, Asks, Cursor, Page, answer, live};
+use crate::api::{ApiError, ContextExt, Cursor, NullableResult, Page, respond, stream_states};
 use crate::error::Result;
 use crate::ids::{Id, UserId};
 use crate::platform::Platform;
@@ -20,7 +20,7 @@ pub type CoinEntryPage = Connection<Cursor<i64>, CoinEntry, EmptyFields>;
 
 /// What coins were for.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "super::Reason")]
+#[graphql(remote = "super::EntryReason")]
 pub enum CoinReason {
     /// A campaign gave them.
     Bonus,
@@ -30,7 +30,7 @@ pub enum CoinReason {
     Adjustment,
 }
 
-/// Somebody's coins in the schema.
+/// GraphQL object of a wallet.
 #[derive(Clone, Debug)]
 pub struct Wallet {
     user: UserId,
@@ -38,12 +38,9 @@ pub struct Wallet {
 }
 
 impl Wallet {
-    /// Somebody's, as it is now.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Reads the current wallet of a user.
     pub async fn read(platform: &Platform, user: UserId) -> Result<Self> {
-        let wallet = wallets::of(platform.database.reads(), user).await?;
+        let wallet = wallets::find_by_user(platform.database.reads(), user).await?;
         Ok(Self { user, balance: wallet.map_or(0, |wallet| wallet.balance) })
     }
 }
@@ -67,23 +64,24 @@ impl Wallet {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
-    ) -> Answer<CoinEntryPage> {
-        answer(ctx, async {
+    ) -> NullableResult<CoinEntryPage> {
+        respond(ctx, async {
             let page = Page::<i64>::parse(first, after.as_deref())?;
             let db = ctx.platform().database.reads();
-            let rows = coin_entries::page(db, self.user, page.after, page.rows_to_read()).await?;
+            let rows =
+                coin_entries::find_page(db, self.user, page.after, page.rows_to_read()).await?;
             Ok(page.connection(rows, EmptyFields, |row| (row.number, CoinEntry(row))))
         })
         .await
     }
 }
 
-/// An entry's row in the schema.
+/// GraphQL object of a ledger entry.
 pub struct CoinEntry(Entry);
 
 impl CoinEntry {
-    /// The entry that was booked for something, read together with others of the same answer.
-    pub async fn load(ctx: &Context<'_>, reference: String) -> Answer<Self> {
+    /// The entry of a reference, loaded in one batch with others of the same response.
+    pub async fn load_by_reference(ctx: &Context<'_>, reference: String) -> NullableResult<Self> {
         let entries = ctx.data_unchecked::<DataLoader<EntryByReference>>();
         match entries.load_one(reference).await {
             Ok(entry) => entry.map(|entry| Ok(Self(entry))),
@@ -145,19 +143,19 @@ pub struct LedgerCheck {
     differences: Vec<String>,
 }
 
-impl From<super::Ledger> for LedgerCheck {
-    fn from(ledger: super::Ledger) -> Self {
+impl From<super::LedgerReport> for LedgerCheck {
+    fn from(ledger: super::LedgerReport) -> Self {
         let long = |count: u64| Long(i64::try_from(count).unwrap_or(i64::MAX));
         Self {
             consistent: ledger.is_consistent(),
-            accounts: long(ledger.accounts),
-            entries: long(ledger.entries),
+            accounts: long(ledger.wallet_count),
+            entries: long(ledger.entry_count),
             differences: ledger.differences,
         }
     }
 }
 
-/// Reading the ledger.
+/// Queries of the ledger.
 #[derive(Default)]
 pub struct CoinQuery;
 
@@ -165,16 +163,16 @@ pub struct CoinQuery;
 impl CoinQuery {
     /// Reads the whole ledger and tells whether it adds up. For administrators; of millions of entries, ask
     /// `switchboard ledger verify`, which has all the time it takes.
-    async fn verify_ledger(&self, ctx: &Context<'_>) -> Answer<LedgerCheck> {
-        answer(ctx, async {
+    async fn verify_ledger(&self, ctx: &Context<'_>) -> NullableResult<LedgerCheck> {
+        respond(ctx, async {
             ctx.admin()?;
-            Ok(super::verify(ctx.platform(), |_| ()).await?.into())
+            Ok(super::verify_ledger(ctx.platform(), |_| ()).await?.into())
         })
         .await
     }
 }
 
-/// Coins, live.
+/// Subscriptions to coins.
 #[derive(Default)]
 pub struct CoinSubscription;
 
@@ -187,10 +185,10 @@ impl CoinSubscription {
     ) -> Result<impl Stream<Item = Result<Wallet, ApiError>> + use<>, ApiError> {
         let viewer = ctx.viewer()?.user;
         let platform = ctx.shared_platform();
-        let states = ctx.platform().events.states(super::topic(viewer), move || {
+        let states = ctx.platform().events.stream_states(super::wallet_topic(viewer), move || {
             let platform = platform.clone();
             async move { Wallet::read(&platform, viewer).await }
         });
-        Ok(live(states))
+        Ok(stream_states(states))
     }
 }

@@ -1,4 +1,4 @@
-//! Many entries in one statement.
+//! Data loader of ledger entries.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::entity::coin_entries::{self, Model};
 use crate::error::Error;
 use crate::platform::Platform;
 
-/// The entry that was booked for something.
+/// Loads the entry of a reference.
 pub struct EntryByReference(pub Arc<Platform>);
 
 impl Loader<String> for EntryByReference {
@@ -17,7 +17,7 @@ impl Loader<String> for EntryByReference {
     type Error = Error;
 
     async fn load(&self, references: &[String]) -> Result<HashMap<String, Model>, Error> {
-        let entries = coin_entries::of_references(self.0.database.reads(), references).await?;
+        let entries = coin_entries::find_by_references(self.0.database.reads(), references).await?;
         Ok(entries.into_iter().map(|entry| (entry.reference.clone(), entry)).collect())
     }
 }

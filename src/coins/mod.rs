@@ -1,19 +1,17 @@
-//! Coins: a ledger that is only ever added to, and the wallets that are its sums.
+//! Coins: an append-only ledger, and wallets with the balances.
 //!
-//! One function writes: it changes a wallet and adds the entry that says why, in the transaction of whoever
-//! has coins to give. A reference is booked once, whatever happens.
+//! Only [`post`] writes: it changes a wallet and adds the ledger entry, in the caller's transaction. A reference is
+//! posted at most once.
 
 mod adjust;
-mod book;
 mod entity;
 pub mod graphql;
 pub mod loaders;
-mod verify;
+mod posting;
+mod verify_ledger;
 
 pub use adjust::adjust;
-pub use book::{Movement, book, is_beyond, tell, topic};
-pub use entity::coin_entries::{Model as Entry, Reason};
-pub use verify::{Ledger, verify};
-
-/// The most that a wallet holds: what JavaScript reads exactly.
-pub const MOST: i64 = (1 << 53) - 1;
+pub use entity::coin_entries::{EntryReason, Model as Entry};
+pub use entity::wallets::MAX_BALANCE;
+pub use posting::{Posting, is_out_of_range, notify_wallet_changed, post, wallet_topic};
+pub use verify_ledger::{LedgerReport, verify_ledger};

@@ -1,8 +1,9 @@
-//! `switchboard account recover`
+//! `switchboard account recover`: lets a user without their phone set a new password.
 
 use clap::Subcommand;
 
-use super::{Complaint, assembled};
+use super::cli_error::CliError;
+use super::startup::start_app;
 use crate::accounts::recover;
 use crate::error::ErrorCode;
 use crate::people::Identifier;
@@ -19,16 +20,16 @@ pub enum Account {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run(what: Account) -> Result<(), Complaint> {
-    let Account::Recover { identifier } = what;
-    let app = assembled().await?;
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(command: Account) -> Result<(), CliError> {
+    let Account::Recover { identifier } = command;
+    let app = start_app().await?;
     let region = app.config.default_region.map(Region::from);
-    let parsed = Identifier::parse(&identifier, region.as_ref());
+    let parsed = Identifier::classify(&identifier, region.as_ref());
     let recovery = match recover(&app.accounts, &app.platform, &parsed).await {
         Ok(recovery) => recovery,
         Err(error) if error.code() == ErrorCode::NotFound => {
-            return Err(Complaint(vec![format!("nobody has the identifier {identifier}")]));
+            return Err(CliError(vec![format!("nobody has the identifier {identifier}")]));
         }
         Err(error) => return Err(error.into()),
     };

@@ -1,8 +1,9 @@
-//! `switchboard admin grant|revoke`
+//! `switchboard admin grant|revoke`: changes the role of a user.
 
 use clap::Subcommand;
 
-use super::{Complaint, prepared};
+use super::cli_error::CliError;
+use super::startup::prepare_platform;
 use crate::accounts::set_role;
 use crate::error::ErrorCode;
 use crate::people::{Identifier, Role};
@@ -23,18 +24,18 @@ pub enum Admin {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run(what: Admin) -> Result<(), Complaint> {
-    let (identifier, role, now_is) = match what {
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(command: Admin) -> Result<(), CliError> {
+    let (identifier, role, new_state) = match command {
         Admin::Grant { identifier } => (identifier, Role::Admin, "is an administrator now"),
         Admin::Revoke { identifier } => (identifier, Role::Player, "is no administrator now"),
     };
-    let (config, platform) = prepared().await?;
+    let (config, platform) = prepare_platform().await?;
     let region = config.default_region.map(Region::from);
-    match set_role(&platform, &Identifier::parse(&identifier, region.as_ref()), role).await {
-        Ok(person) => println!("{} ({}) {now_is}.", person.display_name(), person.id),
+    match set_role(&platform, &Identifier::classify(&identifier, region.as_ref()), role).await {
+        Ok(person) => println!("{} ({}) {new_state}.", person.display_name(), person.id),
         Err(error) if error.code() == ErrorCode::NotFound => {
-            return Err(Complaint(vec![format!("nobody has the identifier {identifier}")]));
+            return Err(CliError(vec![format!("nobody has the identifier {identifier}")]));
         }
         Err(error) => return Err(error.into()),
     }

@@ -1,162 +1,164 @@
-//! `switchboard check`
+//! `switchboard check`: checks the configuration and tries each dependency.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use url::Url;
 
-use super::{Complaint, configured};
+use super::cli_error::CliError;
+use super::startup::load_config;
 use crate::app::{self, App};
-use crate::config::sms::Gateway;
+use crate::config::sms::GatewayConfig;
 use crate::config::{Config, LookupSource};
 use crate::error::{Error, Result};
 use crate::messages::Messages;
-use crate::platform::outbound::{Bounds, Trouble};
+use crate::platform::outbound::{Limits, OutboundError};
 use crate::platform::{Platform, events};
 use crate::server;
 
-const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(5), bytes: 1 << 20 };
+const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_bytes: 1 << 20 };
 
-/// A line that says what was found, or what is wrong.
-type Finding = Result<String, String>;
+/// The outcome of one check: a line of output, or a problem.
+type CheckResult = Result<String, String>;
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run() -> Result<(), Complaint> {
-    let mut config = configured()?;
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run() -> Result<(), CliError> {
+    let mut config = load_config()?;
     println!("configuration: good");
-    let (platform, mut problems) = app::assemble(&mut config);
-    for assumed in &config.assumed {
-        println!("  {assumed}");
+    let (platform, mut problems) = app::build_platform_with_substitutes(&mut config);
+    for line in &config.defaults_used {
+        println!("  {line}");
     }
-    let is_assembled = problems.is_empty();
+    let is_complete = problems.is_empty();
     let database = check_database(&platform).await;
     let has_database = database.is_ok();
-    let mut findings = vec![database];
-    // What stands in for them says nothing.
-    if is_assembled {
-        findings.push(check_temp_files(&config, &platform));
-        findings.push(check_files(&platform).await);
+    let mut results = vec![database];
+    // Checking substitutes would say nothing about the configuration.
+    if is_complete {
+        results.push(check_temp_files(&config, &platform));
+        results.push(check_files(&platform).await);
     }
-    findings
-        .extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
-    findings.extend(check_sms(&config, &platform).await);
-    if has_database && is_assembled {
-        findings.push(check_tables(config, platform).await);
+    results.extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
+    results.extend(check_sms(&config, &platform).await);
+    if has_database && is_complete {
+        results.push(check_tables(config, platform).await);
     }
-    for finding in findings {
-        match finding {
+    for result in results {
+        match result {
             Ok(line) => println!("{line}"),
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Complaint(problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(CliError(problems)) }
 }
 
-async fn check_database(platform: &Platform) -> Finding {
-    platform.database.ping().await.map_err(|error| cause_of(&error))?;
+async fn check_database(platform: &Platform) -> CheckResult {
+    platform.database.ping().await.map_err(|error| describe_cause(&error))?;
     let ready = platform.database.ensure_ready().await;
-    ready.map_err(|error| format!("DATABASE_URL: {}", error.failures()[0].message))?;
+    ready.map_err(|error| format!("DATABASE_URL: {}", error.user_errors()[0].message))?;
     Ok(format!("database: {} answers", platform.database.name()))
 }
 
-/// Writes a file as large as an upload may be.
-fn check_temp_files(config: &Config, platform: &Platform) -> Finding {
-    let (files, bytes) = (&platform.temp_files, config.graphql.upload_bytes);
+/// Reserves a file of the maximum size of an upload.
+fn check_temp_files(config: &Config, platform: &Platform) -> CheckResult {
+    let (files, bytes) = (&platform.temp_files, config.graphql.max_upload_bytes);
     let folder = files.folder().display();
-    match files.reserve(bytes) {
+    match files.ensure_space(bytes) {
         Ok(()) => Ok(format!("temporary files: {folder} takes an upload of {bytes} bytes")),
         Err(error) => Err(format!("temporary files: {folder}: {bytes} bytes: {error}")),
     }
 }
 
-/// Keeps a file, reads it and deletes it again.
-async fn check_files(platform: &Platform) -> Finding {
+/// Stores a file, reads it and deletes it again.
+async fn check_files(platform: &Platform) -> CheckResult {
     let files = &platform.files;
     let name = format!("check/{}", data_encoding::HEXLOWER.encode(&platform.random::<16>()));
-    let tried = async {
+    let round_trip = async {
         files.put(&name, "text/plain", b"Switchboard".into()).await?;
-        let kept = files.get(&name).await?;
+        let content = files.get(&name).await?;
         files.delete(&name).await?;
-        Ok::<_, Error>(kept.is_some_and(|kept| kept == "Switchboard"))
+        Ok::<_, Error>(content.is_some_and(|content| content == "Switchboard"))
     };
-    match tried.await {
-        Ok(true) => Ok(format!("files: {} keeps them", files.place())),
-        Ok(false) => Err(format!("files: {} lost one", files.place())),
-        Err(error) => Err(format!("files: {}: {}", files.place(), error.describe())),
+    match round_trip.await {
+        Ok(true) => Ok(format!("files: {} keeps them", files.location())),
+        Ok(false) => Err(format!("files: {} lost one", files.location())),
+        Err(error) => Err(format!("files: {}: {}", files.location(), error.describe())),
     }
 }
 
-async fn check_redis(config: &Config, platform: &Platform) -> Finding {
+async fn check_redis(config: &Config, platform: &Platform) -> CheckResult {
     if config.redis_url.is_none() {
         return Ok("Redis: not set, one instance needs none".into());
     }
-    events::try_redis(platform).await.map_err(|error| cause_of(&error))?;
+    events::check_redis(platform).await.map_err(|error| describe_cause(&error))?;
     Ok("Redis: answers, and carries events between instances".into())
 }
 
-async fn check_lookup(config: &Config, platform: &Platform) -> Finding {
+async fn check_lookup(config: &Config, platform: &Platform) -> CheckResult {
     let (name, base_url) = match &config.lookup {
         LookupSource::Offline => return Ok("lookup: offline, nothing to reach".into()),
         LookupSource::MessageBird { base_url, .. } => ("MessageBird", base_url),
         LookupSource::Twilio { base_url, .. } => ("Twilio", base_url),
     };
-    reach(platform, "lookup", name, base_url).await
+    check_reachable(platform, "lookup", name, base_url).await
 }
 
-async fn check_sms(config: &Config, platform: &Platform) -> Vec<Finding> {
+async fn check_sms(config: &Config, platform: &Platform) -> Vec<CheckResult> {
     if let Err(problem) = Messages::new(platform, config) {
         return vec![Err(problem)];
     }
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     if config.sms.gateway.is_none() {
-        findings.push(Ok("SMS: no gateway, messages wait until SMS_GATEWAY names one".into()));
+        results.push(Ok("SMS: no gateway, messages wait until SMS_GATEWAY names one".into()));
     }
     let fallback = config.sms.fallback.iter().map(|gateway| ("SMS fallback", gateway));
     let first = config.sms.gateway.iter().map(|gateway| ("SMS", gateway));
-    for (what, gateway) in first.chain(fallback) {
-        findings.push(match gateway {
-            Gateway::Console => Ok(format!("{what}: printed, and shown at /dev/messages")),
-            Gateway::Twilio(twilio) => reach(platform, what, "Twilio", &twilio.base_url).await,
-            Gateway::MessageBird(bird) => {
-                reach(platform, what, "MessageBird", &bird.base_url).await
+    for (role, gateway) in first.chain(fallback) {
+        results.push(match gateway {
+            GatewayConfig::Console => Ok(format!("{role}: printed, and shown at /dev/messages")),
+            GatewayConfig::Twilio(twilio) => {
+                check_reachable(platform, role, "Twilio", &twilio.base_url).await
             }
-            // Its placeholders stand behind the host.
-            Gateway::Http(http) => match Url::parse(&http.url) {
-                Ok(url) => reach(platform, what, "your gateway", &url).await,
+            GatewayConfig::MessageBird(bird) => {
+                check_reachable(platform, role, "MessageBird", &bird.base_url).await
+            }
+            // Placeholders come after the host only.
+            GatewayConfig::Http(http) => match Url::parse(&http.url) {
+                Ok(url) => check_reachable(platform, role, "your gateway", &url).await,
                 Err(_) => Err("SMS_HTTP_URL: must be a URL".into()),
             },
         });
     }
-    findings
+    results
 }
 
-async fn check_tables(config: Config, platform: Platform) -> Finding {
+async fn check_tables(config: Config, platform: Platform) -> CheckResult {
     let pending = platform.database.pending_migrations().await;
-    match pending.map_err(|error| cause_of(&error))? {
+    match pending.map_err(|error| describe_cause(&error))? {
         0 => {
-            let app = App::new(config, platform).await.map_err(|error| cause_of(&error))?;
-            server::engine(&app)?;
+            let app = App::new(config, platform).await.map_err(|error| describe_cause(&error))?;
+            server::build_engine(&app)?;
             Ok("keys: the signing key opens with SECRET_KEYS".into())
         }
-        missing => {
-            Ok(format!("tables: {missing} changes to apply; `switchboard migrate` or a start does"))
+        pending => {
+            Ok(format!("tables: {pending} changes to apply; `switchboard migrate` or a start does"))
         }
     }
 }
 
-/// Whether a service can be reached. It is asked for nothing but the page at its top, and any answer will do.
-async fn reach(platform: &Platform, what: &str, name: &str, url: &Url) -> Finding {
-    // Without what else a URL may hold: keys, and for a gateway by GET the message itself.
+/// Checks that a service can be reached: requests its root path and accepts any response.
+async fn check_reachable(platform: &Platform, role: &str, name: &str, url: &Url) -> CheckResult {
+    // Only the origin: the rest of the URL may contain keys, or placeholders for the message.
     let host = url.origin().ascii_serialization();
-    let top = Url::parse(&host).map_err(|error| format!("{what}: {error}"))?;
-    match platform.outbound.send(platform.outbound.request(Method::GET, top), BOUNDS).await {
-        Ok(_) | Err(Trouble::TooLarge) => Ok(format!(
-            "{what}: {name} can be reached at {host}; its key is not tried, for that costs money"
+    let root = Url::parse(&host).map_err(|error| format!("{role}: {error}"))?;
+    match platform.outbound.send(platform.outbound.request(Method::GET, root), LIMITS).await {
+        Ok(_) | Err(OutboundError::TooLarge) => Ok(format!(
+            "{role}: {name} can be reached at {host}; its key is not tried, for that costs money"
         )),
-        Err(trouble) => Err(format!("{what}: {name} at {host}: {trouble}")),
+        Err(error) => Err(format!("{role}: {name} at {host}: {error}")),
     }
 }
 
-fn cause_of(error: &Error) -> String {
+fn describe_cause(error: &Error) -> String {
     error.cause().unwrap_or_else(|| error.describe())
 }

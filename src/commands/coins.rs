@@ -1,8 +1,9 @@
-//! `switchboard coins adjust`
+//! `switchboard coins adjust`: adds coins to a wallet or takes them.
 
 use clap::Subcommand;
 
-use super::{Complaint, prepared};
+use super::cli_error::CliError;
+use super::startup::prepare_platform;
 use crate::coins::adjust;
 use crate::error::{Error, ErrorCode};
 use crate::people::{self, Identifier};
@@ -27,18 +28,18 @@ pub enum Coins {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run(what: Coins) -> Result<(), Complaint> {
-    let Coins::Adjust { identifier, amount, note, reference } = what;
-    let (config, platform) = prepared().await?;
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(command: Coins) -> Result<(), CliError> {
+    let Coins::Adjust { identifier, amount, note, reference } = command;
+    let (config, platform) = prepare_platform().await?;
     let region = config.default_region.map(Region::from);
-    let parsed = Identifier::parse(&identifier, region.as_ref());
-    let nobody = || Complaint(vec![format!("nobody has the identifier {identifier}")]);
-    let found = people::by_identifier(platform.database.reads(), &parsed).await;
-    let person = found.map_err(Error::from)?.ok_or_else(nobody)?;
+    let parsed = Identifier::classify(&identifier, region.as_ref());
+    let unknown_user = || CliError(vec![format!("nobody has the identifier {identifier}")]);
+    let person = people::find_by_identifier(platform.database.reads(), &parsed).await;
+    let person = person.map_err(Error::from)?.ok_or_else(unknown_user)?;
     let entry = match adjust(&platform, person.id, amount, &note, reference.as_deref()).await {
         Ok(entry) => entry,
-        Err(error) if error.code() == ErrorCode::NotFound => return Err(nobody()),
+        Err(error) if error.code() == ErrorCode::NotFound => return Err(unknown_user()),
         Err(error) => return Err(error.into()),
     };
     let (name, id, balance) = (person.display_name(), person.id, entry.balance_after);

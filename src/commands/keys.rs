@@ -1,16 +1,17 @@
-//! `switchboard keys generate|rotate-signing|reseal`
+//! `switchboard keys generate|rotate-signing|reseal`: manages the key ring and the signing keys.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use super::{Complaint, prepared};
+use super::cli_error::CliError;
+use super::startup::prepare_platform;
 use crate::accounts::{self, rotate_signing_keys};
 use crate::games;
 use crate::messages;
 use crate::platform::entropy::SystemEntropy;
-use crate::platform::private_files::read_or_make;
+use crate::platform::private_files::read_or_create;
 use crate::platform::vault::Vault;
 
 /// Looks after the keys.
@@ -28,30 +29,31 @@ pub enum Keys {
     Reseal,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run(what: Keys) -> Result<(), Complaint> {
-    match what {
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(command: Keys) -> Result<(), CliError> {
+    match command {
         Keys::Generate { to: None } => {
             println!("{}", Vault::generate(&SystemEntropy).expose_secret());
         }
         Keys::Generate { to: Some(path) } => {
-            let (_, made) =
-                read_or_make(&path, || Vault::generate(&SystemEntropy).expose_secret().to_owned())?;
-            println!("{} {}", if made { "Made" } else { "There already:" }, path.display());
+            let (_, is_new) = read_or_create(&path, || {
+                Vault::generate(&SystemEntropy).expose_secret().to_owned()
+            })?;
+            println!("{} {}", if is_new { "Made" } else { "There already:" }, path.display());
         }
         Keys::RotateSigning => {
-            let (_, platform) = prepared().await?;
+            let (_, platform) = prepare_platform().await?;
             println!(
                 "Access tokens are signed with {} in two seconds, when every instance publishes it.",
                 rotate_signing_keys(&platform).await?
             );
         }
         Keys::Reseal => {
-            let (_, platform) = prepared().await?;
-            let moved = accounts::reseal(&platform).await?
+            let (_, platform) = prepare_platform().await?;
+            let count = accounts::reseal(&platform).await?
                 + messages::reseal(&platform).await?
-                + games::reseal(&platform).await?;
-            println!("Sealed anew: {moved}.");
+                + games::reseal_seeds(&platform).await?;
+            println!("Sealed anew: {count}.");
         }
     }
     Ok(())

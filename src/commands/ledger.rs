@@ -1,11 +1,12 @@
-//! `switchboard ledger verify`
+//! `switchboard ledger verify`: compares all wallets with the sums of their ledger entries.
 
 use std::io::{IsTerminal, Write, stderr};
 
 use clap::Subcommand;
 
-use super::{Complaint, prepared};
-use crate::coins::{self, verify};
+use super::cli_error::CliError;
+use super::startup::prepare_platform;
+use crate::coins::{self, verify_ledger};
 
 /// Looks after the ledger of coins.
 #[derive(Subcommand)]
@@ -15,45 +16,48 @@ pub enum Ledger {
     Verify,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-pub async fn run(what: Ledger) -> Result<(), Complaint> {
-    let Ledger::Verify = what;
-    let (_, platform) = prepared().await?;
-    let is_watched = stderr().is_terminal();
-    let found = verify(&platform, |so_far| {
-        if is_watched {
-            progress(so_far);
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(command: Ledger) -> Result<(), CliError> {
+    let Ledger::Verify = command;
+    let (_, platform) = prepare_platform().await?;
+    let is_terminal = stderr().is_terminal();
+    let report = verify_ledger(&platform, |partial_report| {
+        if is_terminal {
+            print_progress(partial_report);
         }
     })
     .await;
-    if is_watched {
-        overwrite("");
+    if is_terminal {
+        overwrite_line("");
     }
-    let ledger = found?;
-    println!("accounts: {}", ledger.accounts);
-    println!("entries: {}", ledger.entries);
-    println!("differences: {}", ledger.wrong);
-    for difference in &ledger.differences {
+    let report = report?;
+    println!("accounts: {}", report.wallet_count);
+    println!("entries: {}", report.entry_count);
+    println!("differences: {}", report.difference_count);
+    for difference in &report.differences {
         println!("  {difference}");
     }
-    let more = ledger.wrong - ledger.differences.len() as u64;
+    let more = report.difference_count - report.differences.len() as u64;
     if more > 0 {
         println!("  and {more} more");
     }
-    match ledger.is_consistent() {
+    match report.is_consistent() {
         true => Ok(()),
-        false => Err(Complaint(vec!["the ledger does not add up".into()])),
+        false => Err(CliError(vec!["the ledger does not add up".into()])),
     }
 }
 
-fn progress(so_far: &coins::Ledger) {
-    overwrite(&format!("{} entries, {} differences", so_far.entries, so_far.wrong));
+fn print_progress(report: &coins::LedgerReport) {
+    overwrite_line(&format!(
+        "{} entries, {} differences",
+        report.entry_count, report.difference_count
+    ));
 }
 
-/// Writes the one line of a terminal anew.
-fn overwrite(line: &str) {
-    let erase_the_line = "\r\u{1b}[2K";
+/// Replaces the current line of the terminal.
+fn overwrite_line(line: &str) {
+    let erase_line = "\r\u{1b}[2K";
     let mut terminal = stderr();
-    let _ = write!(terminal, "{erase_the_line}{line}");
+    let _ = write!(terminal, "{erase_line}{line}");
     let _ = terminal.flush();
 }

@@ -1,24 +1,24 @@
-//! The command line: one command, one file.
+//! The command line: parses the arguments and runs the command. Each command has a file of its own.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{self, App};
-use crate::config::Config;
-use crate::error::Error;
+use crate::app::App;
 use crate::server::{self, graphql::Engine};
+use cli_error::CliError;
 
 mod account;
 mod admin;
 mod check;
+mod cli_error;
 mod coins;
 mod keys;
 mod ledger;
 mod migrate;
 mod schema;
 mod serve;
+mod startup;
 
 /// The backend of a phone-first game or app behind one GraphQL schema.
 #[derive(Parser)]
@@ -55,96 +55,45 @@ enum Command {
     Check,
 }
 
-/// Why a command failed: lines for the person who typed it.
-struct Complaint(Vec<String>);
-
-impl From<Error> for Complaint {
-    fn from(error: Error) -> Self {
-        // To the person who typed a command, the cause says more than what a client would be told.
-        Self(vec![error.cause().unwrap_or_else(|| error.describe())])
-    }
-}
-
-impl From<std::io::Error> for Complaint {
-    fn from(error: std::io::Error) -> Self {
-        Self(vec![error.to_string()])
-    }
-}
-
-/// Runs what the command line asks for.
+/// Runs the command of the command line.
 pub fn run() -> ExitCode {
-    run_to_end(dispatch(CommandLine::parse().command.unwrap_or(Command::Serve)))
+    block_on(dispatch(CommandLine::parse().command.unwrap_or(Command::Serve)))
 }
 
-/// Serves another engine than the product's own, for who builds on it and for tests.
+/// Serves with another GraphQL engine, for tests and for programs that extend the schema.
 pub fn serve_engine(engine: fn(&App) -> Result<Engine, String>) -> ExitCode {
-    run_to_end(serve::run(engine))
+    block_on(serve::run(engine))
 }
 
-fn run_to_end(command: impl Future<Output = Result<(), Complaint>>) -> ExitCode {
+fn block_on(command: impl Future<Output = Result<(), CliError>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(&Complaint::from(error)),
+        Err(error) => return print_error(&CliError::from(error)),
     };
     match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(complaint) => complain(&complaint),
+        Err(error) => print_error(&error),
     }
 }
 
-async fn dispatch(command: Command) -> Result<(), Complaint> {
+async fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Serve => serve::run(server::engine).await,
+        Command::Serve => serve::run(server::build_engine).await,
         Command::Migrate => migrate::run().await,
         Command::Schema => schema::run(),
-        Command::Admin(what) => admin::run(what).await,
-        Command::Account(what) => account::run(what).await,
-        Command::Coins(what) => coins::run(what).await,
-        Command::Ledger(what) => ledger::run(what).await,
-        Command::Keys(what) => keys::run(what).await,
+        Command::Admin(command) => admin::run(command).await,
+        Command::Account(command) => account::run(command).await,
+        Command::Coins(command) => coins::run(command).await,
+        Command::Ledger(command) => ledger::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Check => check::run().await,
     }
 }
 
-#[expect(clippy::print_stderr, reason = "for the person who typed the command")]
-fn complain(complaint: &Complaint) -> ExitCode {
-    for line in &complaint.0 {
+#[expect(clippy::print_stderr, reason = "errors go to the terminal")]
+fn print_error(error: &CliError) -> ExitCode {
+    for line in &error.0 {
         eprintln!("switchboard: {line}");
     }
     ExitCode::FAILURE
-}
-
-/// The configuration, and a log that follows it.
-fn configured() -> Result<Config, Complaint> {
-    let config = Config::load().map_err(Complaint)?;
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
-        .map_err(|error| Complaint(vec![format!("LOG: {error}")]))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // A log that nobody reads any more must not end the process.
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if config.log_json {
-        log.json().init();
-    } else {
-        log.init();
-    }
-    // A panic is a line of the log like any other, with its request's id.
-    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    Ok(config)
-}
-
-/// The platform with its tables up to date.
-async fn prepared() -> Result<(Config, crate::platform::Platform), Complaint> {
-    let mut config = configured()?;
-    let platform = app::platform(&mut config).map_err(Complaint)?;
-    app::prepare(&platform).await?;
-    Ok((config, platform))
-}
-
-/// The whole program, ready to serve.
-async fn assembled() -> Result<App, Complaint> {
-    let (config, platform) = prepared().await?;
-    Ok(App::new(config, platform).await?)
 }

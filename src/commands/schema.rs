@@ -1,10 +1,10 @@
-//! `switchboard schema`
+//! `switchboard schema`: prints the GraphQL schema.
 
-use super::Complaint;
+use super::cli_error::CliError;
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-#[expect(clippy::unnecessary_wraps, reason = "commands are alike")]
-pub fn run() -> Result<(), Complaint> {
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+#[expect(clippy::unnecessary_wraps, reason = "all commands have the same result type")]
+pub fn run() -> Result<(), CliError> {
     print!("{}", crate::schema::sdl());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `switchboard serve`
+//! `switchboard serve`: runs the server and the background jobs until a signal, then shuts down.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,86 +8,89 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Complaint, assembled};
+use super::cli_error::CliError;
+use super::startup::start_app;
 use crate::app::App;
 use crate::config::Config;
 use crate::platform::events;
 use crate::server::{self, graphql::Engine};
 
-/// How long jobs may take to come to an end: longer than an SMS gateway is waited for, and than requests are.
-const LAST_JOBS: Duration = Duration::from_secs(28);
+/// The maximum time for jobs to end at shutdown. Longer than the timeout of an SMS gateway, and than the grace period
+/// of requests.
+const JOB_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(28);
 
-pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), Complaint> {
-    let app = Arc::new(assembled().await?);
-    let listen = app.config.listen;
-    let engine = engine(&app).map_err(|problem| Complaint(vec![problem]))?;
-    let router = server::router(app.clone(), engine);
-    let listener = TcpListener::bind(listen)
+pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliError> {
+    let app = Arc::new(start_app().await?);
+    let address = app.config.listen_address;
+    let engine = engine(&app).map_err(|problem| CliError(vec![problem]))?;
+    let router = server::build_router(app.clone(), engine);
+    let listener = TcpListener::bind(address)
         .await
-        .map_err(|error| Complaint(vec![format!("LISTEN: {listen}: {error}")]))?;
-    let stop = stop_signal()?;
-    greet(&app.config, listener.local_addr()?);
+        .map_err(|error| CliError(vec![format!("LISTEN: {address}: {error}")]))?;
+    let shutdown_signal = shutdown_signal()?;
+    print_banner(&app.config, listener.local_addr()?);
     report_temp_files(&app);
 
-    let mut worker = tokio::spawn(app.clone().work());
-    let published_last = CancellationToken::new();
-    let (platform, until) = (app.platform.clone(), published_last.clone());
-    let carrier = tokio::spawn(async move { events::carry(&platform, &until).await });
-    server::raise_file_limit(app.config.connections.most);
-    let told = async {
-        stop.await;
+    let mut jobs = tokio::spawn(app.clone().run_jobs());
+    let bridge_stop = CancellationToken::new();
+    let (platform, stop) = (app.platform.clone(), bridge_stop.clone());
+    let bridge = tokio::spawn(async move { events::run_redis_bridge(&platform, &stop).await });
+    server::raise_file_limit(app.config.connection_limits.max);
+    let begin_shutdown = async {
+        shutdown_signal.await;
         tracing::info!("stopping: no new requests, the running ones are answered");
         app.stopping.cancel();
         app.platform.now()
     };
-    let (told_at, ()) = tokio::join!(told, server::serve(listener, router, app.clone()));
-    // What is being sent is written down. A message that is cut off would be of unknown fate.
-    let patience = app.platform.clock.sleep_until(told_at + LAST_JOBS);
-    let last = async {
-        _ = (&mut worker).await;
-        // Requests and jobs are over.
-        published_last.cancel();
-        _ = carrier.await;
+    let server = server::serve(listener, router, app.clone());
+    let (shutdown_began_at, ()) = tokio::join!(begin_shutdown, server);
+    // Jobs record the outcome of messages being sent, which would be unknown if they were aborted.
+    let timeout = app.platform.clock.sleep_until(shutdown_began_at + JOB_SHUTDOWN_TIMEOUT);
+    let finish = async {
+        _ = (&mut jobs).await;
+        // The bridge publishes the events of the last requests and jobs, so it ends after them.
+        bridge_stop.cancel();
+        _ = bridge.await;
     };
     tokio::select! {
-        () = last => {}
-        () = patience => worker.abort(),
+        () = finish => {}
+        () = timeout => jobs.abort(),
     }
     Ok(())
 }
 
-/// Names the folder for uploads while they come in, and whether the largest one fits.
+/// Logs the folder for uploads in progress, and warns if the largest upload does not fit.
 fn report_temp_files(app: &App) {
-    let (files, bytes) = (&app.platform.temp_files, app.config.graphql.upload_bytes);
+    let (files, bytes) = (&app.platform.temp_files, app.config.graphql.max_upload_bytes);
     let folder = files.folder().display();
-    match files.reserve(bytes) {
+    match files.ensure_space(bytes) {
         Ok(()) => tracing::info!("temporary files are in {folder}"),
         Err(error) => tracing::warn!("temporary files: {folder}: {bytes} bytes: {error}"),
     }
 }
 
-/// Tells the person who started it, if there is one: nobody may be reading.
-fn greet(config: &Config, address: SocketAddr) {
-    let reached = match address.ip().is_unspecified() {
+/// Prints the URLs and the defaults used. Errors are ignored: stdout may be closed.
+fn print_banner(config: &Config, address: SocketAddr) {
+    let local_address = match address.ip().is_unspecified() {
         true => SocketAddr::from(([127, 0, 0, 1], address.port())),
         false => address,
     };
     let mut lines: Vec<String> =
-        config.assumed.iter().map(|assumed| format!("  {assumed}")).collect();
-    lines.push(format!("Switchboard listens on http://{reached}"));
+        config.defaults_used.iter().map(|line| format!("  {line}")).collect();
+    lines.push(format!("Switchboard listens on http://{local_address}"));
     if config.graphiql {
-        let from = match server::console_is_built() {
+        let note = match server::console_is_built() {
             true => "",
             false => ", loaded from a CDN: the console was not built",
         };
-        lines.push(format!("GraphiQL is at http://{reached}/{from}"));
+        lines.push(format!("GraphiQL is at http://{local_address}/{note}"));
     }
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
-/// Ctrl-C, or what a supervisor sends. From now on either is heard and no longer ends the process at once.
+/// Completes on Ctrl-C (SIGINT) or SIGTERM. From this call on, the signals no longer end the process by themselves.
 #[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -99,9 +102,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ctrl-C.
+/// Completes on Ctrl-C.
 #[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })

@@ -1,4 +1,4 @@
-//! The database's settings, and how `DATABASE_URL` is read.
+//! The database settings, and the parser of `DATABASE_URL`.
 
 use std::time::Duration;
 
@@ -7,60 +7,58 @@ use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use secrecy::SecretString;
 use url::Url;
 
-/// How the connection to PostgreSQL is protected.
+/// The encryption of connections to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseTls {
-    /// Encrypted, and the server's certificate checked against its name.
+    /// Encrypted; the server's certificate is verified.
     Verify,
-    /// Encrypted where the server offers it, unchecked.
+    /// Encrypted if the server supports it; the certificate is not verified.
     Prefer,
     /// Not encrypted.
     Off,
 }
 
-/// What stands between this program and PostgreSQL.
+/// The connection pooler in front of PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabasePooler {
-    /// Nothing, or a pooler that keeps one server connection for each of ours (PgBouncer's session mode).
+    /// None, or a pooler with one server connection per client connection (PgBouncer's session mode).
     None,
-    /// A pooler that may give each transaction to another server connection (PgBouncer's transaction mode).
+    /// A pooler that may run each transaction on another server connection (PgBouncer's transaction mode).
     Transaction,
 }
 
-/// Which database.
+/// The kind and location of the database.
 #[derive(Clone, Debug)]
 pub enum DatabaseTarget {
-    /// SQLite in memory, gone with the process.
+    /// SQLite in memory, lost when the process ends.
     SqliteMemory,
     /// SQLite in a file, as a `sqlite:` URL.
     SqliteFile(SecretString),
-    /// PostgreSQL: a URL for each host, in the order in which they are tried. Never empty.
+    /// PostgreSQL: one URL per host, in the order of connection attempts. Never empty.
     Postgres(Vec<SecretString>),
 }
 
-/// The database.
+/// The database settings.
 #[derive(Clone, Debug)]
-pub struct Database {
-    /// Which database.
+pub struct DatabaseConfig {
+    /// The kind and location of the database.
     pub target: DatabaseTarget,
-    /// The most connections of this instance.
-    pub connections: u32,
-    /// How long a request waits for a connection.
+    /// The maximum number of connections of this instance.
+    pub max_connections: u32,
+    /// The maximum time that a request waits for a connection.
     pub acquire_timeout: Duration,
-    /// How long PostgreSQL may take to answer one statement.
+    /// The maximum time of one statement on PostgreSQL.
     pub statement_timeout: Duration,
-    /// Protection of the connection to PostgreSQL.
+    /// The encryption of connections to PostgreSQL.
     pub tls: DatabaseTls,
-    /// What stands between this program and PostgreSQL.
+    /// The connection pooler in front of PostgreSQL.
     pub pooler: DatabasePooler,
 }
 
 impl DatabaseTarget {
-    /// Reads `DATABASE_URL`: `sqlite:`, or PostgreSQL's URL with one host or several
-    /// (`postgres://a:5432,b:5433/db`), or with a socket's folder (`postgres://user@/db?host=/folder`).
-    ///
-    /// # Errors
-    /// What is wrong with it, without repeating it: it may hold a password.
+    /// Parses `DATABASE_URL`: a `sqlite:` URL, or a PostgreSQL URL with one or several hosts
+    /// (`postgres://a:5432,b:5433/db`) or with the folder of a socket (`postgres://user@/db?host=/folder`).
+    /// Errors do not repeat the URL, as it may contain a password.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -83,7 +81,7 @@ impl DatabaseTarget {
         };
         let names_socket = path.contains("host=");
         let urls = hosts.split(',').map(|host| match host {
-            // A URL without a host has no place for a user. `host=` in the query wins over it.
+            // A URL with a user needs a host. `host=` in the query overrides it.
             "" if hosts.is_empty() && (names_socket || user.is_empty()) => {
                 Ok(format!("{scheme}://{user}localhost{path}"))
             }
@@ -93,13 +91,13 @@ impl DatabaseTarget {
             "" => Err("must name a host, or a socket's folder as ?host=/folder"),
             host => Ok(format!("{scheme}://{user}{host}{path}")),
         });
-        let read = |url: Result<String, &'static str>| {
+        let validate = |url: Result<String, &'static str>| {
             let url = url?;
-            // What the driver says of a URL that it cannot read repeats the password.
-            let is_good = Url::parse(&url).is_ok() && url.parse::<PgConnectOptions>().is_ok();
-            if is_good { Ok(url.into()) } else { Err("cannot be read") }
+            // The driver's error is not shown, as it repeats the password.
+            let is_valid = Url::parse(&url).is_ok() && url.parse::<PgConnectOptions>().is_ok();
+            if is_valid { Ok(url.into()) } else { Err("cannot be read") }
         };
-        Ok(Self::Postgres(urls.map(read).collect::<Result<_, _>>()?))
+        Ok(Self::Postgres(urls.map(validate).collect::<Result<_, _>>()?))
     }
 }
 
@@ -114,48 +112,48 @@ mod tests {
             DatabaseTarget::Postgres(urls) => {
                 let options = urls.iter().map(|url| url.expose_secret().parse());
                 let options: Vec<PgConnectOptions> =
-                    options.map(|read| read.expect("good")).collect();
-                let place = |options: &PgConnectOptions| match options.get_socket() {
+                    options.map(|options| options.expect("valid")).collect();
+                let address = |options: &PgConnectOptions| match options.get_socket() {
                     Some(folder) => folder.display().to_string(),
                     None => format!("{}:{}", options.get_host(), options.get_port()),
                 };
-                Ok(options.iter().map(place).collect())
+                Ok(options.iter().map(address).collect())
             }
             other => Ok(vec![format!("{other:?}")]),
         }
     }
 
     #[test]
-    fn hosts_are_split_in_their_order() {
+    fn hosts_keep_their_order() {
         let two = ["a:5433".to_owned(), "b:5434".to_owned()];
         assert_eq!(hosts("postgres://u:p@a:5433,b:5434/db").as_deref(), Ok(&two[..]));
         assert_eq!(hosts("postgres://u:p%40,q@a:5433,b:5434/db?x=1,2").as_deref(), Ok(&two[..]));
         assert_eq!(
-            hosts("postgresql://[::1]:5433,b:5434/db").expect("good"),
+            hosts("postgresql://[::1]:5433,b:5434/db").expect("valid"),
             ["[::1]:5433", "b:5434"]
         );
-        assert_eq!(hosts("postgres://one/db?sslmode=disable").expect("good").len(), 1);
+        assert_eq!(hosts("postgres://one/db?sslmode=disable").expect("valid").len(), 1);
     }
 
     #[test]
-    fn memory_is_told_from_a_file() {
+    fn sqlite_in_memory_differs_from_a_file() {
         for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite::memory:?cache=shared"] {
-            let target = DatabaseTarget::parse(url).expect("good");
+            let target = DatabaseTarget::parse(url).expect("valid");
             assert!(matches!(target, DatabaseTarget::SqliteMemory), "{url}");
         }
-        let file = DatabaseTarget::parse("sqlite://data/memory.db").expect("good");
+        let file = DatabaseTarget::parse("sqlite://data/memory.db").expect("valid");
         assert!(matches!(file, DatabaseTarget::SqliteFile(_)));
         assert!(DatabaseTarget::parse("sqlite://x.db?mode=memory").is_err());
     }
 
     #[test]
-    fn a_socket_needs_no_host() {
+    fn sockets_need_no_host() {
         for url in [
             "postgres://user@/db?host=/run/pg",
             "postgres:///db?host=/run/pg",
             "postgres://user@:5433/db?host=/run/pg",
         ] {
-            assert_eq!(hosts(url).expect("good"), ["/run/pg"], "{url}");
+            assert_eq!(hosts(url).expect("valid"), ["/run/pg"], "{url}");
         }
         assert_eq!(
             hosts("postgres://user@/db"),
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn errors_do_not_repeat_the_password() {
         for url in ["postgres://u:secret@a:port/db", "postgres://u:secret@a,b:99999/db"] {
             assert_eq!(hosts(url), Err("cannot be read"), "{url}");
         }

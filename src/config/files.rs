@@ -1,35 +1,35 @@
-//! Where files are kept that people send.
+//! The settings of file storage.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use url::Url;
 
-/// Where files are.
+/// The storage of uploaded files.
 #[derive(Clone, Debug)]
-pub enum Store {
-    /// In this process alone, and gone with it: for tests.
+pub enum FileStore {
+    /// Memory of the process, for tests.
     Memory,
-    /// In a folder.
+    /// A folder.
     Folder(PathBuf),
-    /// In a bucket of S3, or of what speaks as S3 does.
+    /// A bucket of S3 or of a compatible store.
     S3 {
-        /// The bucket's name.
+        /// The name of the bucket.
         bucket: String,
-        /// What the names begin with.
+        /// The prefix of all object names.
         prefix: String,
-        /// The `AWS_…` variables that are set, by their names.
+        /// The `AWS_…` variables that are set, by name.
         settings: Vec<(&'static str, SecretString)>,
     },
 }
 
-/// Files that people send.
+/// The settings of file storage.
 #[derive(Clone, Debug)]
-pub struct Files {
-    /// Where they are.
-    pub store: Store,
-    /// The folders for files while they come in: the first that takes them is used.
+pub struct FilesConfig {
+    /// The storage.
+    pub store: FileStore,
+    /// Folders for uploads in progress. The first writable one is used.
     pub temp_folders: Vec<PathBuf>,
-    /// Where the store itself shows them to the world. None: they are served from here.
+    /// The URL at which the store itself serves its public files. Without it, this server serves them.
     pub public_url: Option<Url>,
 }

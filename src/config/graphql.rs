@@ -1,52 +1,52 @@
-//! What a GraphQL document, a socket and an upload may ask for.
+//! The GraphQL settings: limits of documents, streams and uploads.
 
 use std::path::PathBuf;
 
-/// Bounds on documents. Each is checked before anything runs, on every transport.
+/// Limits of documents. All transports check them before execution.
 #[derive(Clone, Debug)]
 pub struct DocumentLimits {
-    /// The longest document, in bytes.
-    pub bytes: usize,
-    /// The most tokens of a document.
-    pub tokens: usize,
-    /// The deepest nesting of brackets of all kinds.
-    pub nesting: usize,
-    /// The most selections, each counted as often as its fragments are spread.
-    pub selections: u64,
-    /// The most fields that an answer may have, as `first` multiplies them.
-    pub cost: u64,
-    /// The most levels of fields.
-    pub depth: u64,
-    /// The most fields at the top.
-    pub root_fields: u64,
-    /// The most aliases.
-    pub aliases: u64,
-    /// The most directives.
-    pub directives: u64,
+    /// The maximum length of a document in bytes.
+    pub max_bytes: usize,
+    /// The maximum number of tokens.
+    pub max_tokens: usize,
+    /// The maximum nesting depth of brackets of all kinds.
+    pub max_nesting: usize,
+    /// The maximum number of selections. Those of a fragment count once per spread.
+    pub max_selections: u64,
+    /// The maximum cost: the estimated number of fields in the response, multiplied by page sizes (`first`).
+    pub max_cost: u64,
+    /// The maximum depth of fields.
+    pub max_depth: u64,
+    /// The maximum number of root fields.
+    pub max_root_fields: u64,
+    /// The maximum number of aliases.
+    pub max_aliases: u64,
+    /// The maximum number of directives.
+    pub max_directives: u64,
 }
 
-/// Bounds on sockets and other streams.
+/// Limits of WebSockets and other streams.
 #[derive(Clone, Debug)]
 pub struct StreamLimits {
-    /// The most sockets and streams of one user, or of one address without a user.
-    pub per_owner: u32,
-    /// The most operations that run at once on one socket.
-    pub operations: usize,
+    /// The maximum number of sockets and streams per user, or per address without a user.
+    pub max_per_owner: u32,
+    /// The maximum number of concurrent operations on one socket.
+    pub max_operations_per_socket: usize,
 }
 
-/// Which documents run, and what they may ask for.
+/// The GraphQL settings.
 #[derive(Clone, Debug)]
-pub struct Graphql {
-    /// Bounds on documents.
+pub struct GraphqlConfig {
+    /// Limits of documents.
     pub documents: DocumentLimits,
-    /// Bounds on sockets and other streams.
+    /// Limits of WebSockets and other streams.
     pub streams: StreamLimits,
-    /// Whether the schema may be asked about itself.
+    /// Whether introspection is allowed.
     pub introspection: bool,
-    /// Whether a document may be named by its hash once it was sent.
+    /// Whether automatic persisted queries are allowed: a client sends a document once and then only its hash.
     pub persisted_queries: bool,
-    /// The manifest of the only documents that run.
+    /// The manifest of trusted documents. With it, no other documents run.
     pub trusted_documents: Option<PathBuf>,
-    /// The most bytes of a multipart request.
-    pub upload_bytes: u64,
+    /// The maximum size of a multipart request in bytes.
+    pub max_upload_bytes: u64,
 }

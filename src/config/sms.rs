@@ -1,4 +1,4 @@
-//! How SMS leave.
+//! The SMS settings: gateways, sending, and retention.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,58 +6,58 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-/// Sending SMS.
+/// The SMS settings.
 #[derive(Clone, Debug)]
-pub struct Sms {
-    /// Who sends them. Without one they wait.
-    pub gateway: Option<Gateway>,
-    /// Who sends them while the first is in trouble.
-    pub fallback: Option<Gateway>,
-    /// The most messages a second for one gateway, over all instances. None: as many as it takes.
+pub struct SmsConfig {
+    /// The gateway. Without one, messages wait.
+    pub gateway: Option<GatewayConfig>,
+    /// The gateway to use while the first one fails.
+    pub fallback: Option<GatewayConfig>,
+    /// The maximum number of messages per second and gateway, over all instances. `None` for no limit.
     pub rate_per_second: Option<u32>,
-    /// How many this instance hands over at the same time.
-    pub parallel: usize,
-    /// How often one message is tried.
-    pub attempts: i32,
-    /// How long a message that is no code may wait before it is given up.
-    pub wait: Duration,
-    /// How long the texts of messages are kept.
-    pub bodies_kept: Duration,
+    /// The maximum number of messages that this instance sends concurrently.
+    pub max_concurrent_sends: usize,
+    /// The maximum number of attempts per message.
+    pub max_attempts: i32,
+    /// The time after which an unsent message expires, except for codes.
+    pub max_wait: Duration,
+    /// How long the texts of messages are stored.
+    pub body_retention: Duration,
     /// The language of the texts, as in `templates.toml`.
     pub language: String,
-    /// What the texts call this service.
+    /// The name of this service in the texts.
     pub service_name: String,
 }
 
-/// A gateway and what it needs.
+/// A gateway with its settings.
 #[derive(Clone, Debug)]
-pub enum Gateway {
-    /// Prints, for development.
+pub enum GatewayConfig {
+    /// Prints messages, for development.
     Console,
     /// Twilio's Programmable Messaging.
-    Twilio(Twilio),
+    Twilio(TwilioConfig),
     /// MessageBird's SMS API.
-    MessageBird(MessageBird),
-    /// One that a customer provides.
-    Http(Box<Http>),
+    MessageBird(MessageBirdConfig),
+    /// The operator's own HTTP gateway.
+    Http(Box<HttpGatewayConfig>),
 }
 
 /// Twilio's Programmable Messaging.
 #[derive(Clone, Debug)]
-pub struct Twilio {
+pub struct TwilioConfig {
     /// The account's SID ("AC…").
     pub account_sid: String,
-    /// The account's token, which signs receipts too.
+    /// The account's token. It also signs receipts.
     pub auth_token: SecretString,
-    /// Who the messages are from.
+    /// The sender of the messages.
     pub sender: TwilioSender,
-    /// Where the API is.
+    /// The URL of the API.
     pub base_url: Url,
-    /// Where receipts are asked for. None: the API could not reach it.
-    pub receipts: Option<Url>,
+    /// The URL for receipts. `None` if the API could not reach it.
+    pub receipt_url: Option<Url>,
 }
 
-/// Who Twilio's messages are from.
+/// The sender of Twilio's messages.
 #[derive(Clone, Debug)]
 pub enum TwilioSender {
     /// A number or an alphanumeric sender.
@@ -68,64 +68,64 @@ pub enum TwilioSender {
 
 /// MessageBird's SMS API.
 #[derive(Clone, Debug)]
-pub struct MessageBird {
+pub struct MessageBirdConfig {
     /// The account's access key.
     pub access_key: SecretString,
-    /// What signs receipts. None: none is believed, so none is asked for.
+    /// The key that signs receipts. Without it, receipts are not requested, as they could not be verified.
     pub signing_key: Option<SecretString>,
-    /// Who the messages are from: a number, or at most 11 letters and digits.
+    /// The sender of the messages: a number, or at most 11 letters and digits.
     pub originator: String,
-    /// Where the API is.
+    /// The URL of the API.
     pub base_url: Url,
-    /// Where receipts are asked for. None: the API could not reach it, or could not sign.
-    pub receipts: Option<Url>,
+    /// The URL for receipts. `None` if the API could not reach it, or could not sign them.
+    pub receipt_url: Option<Url>,
 }
 
-/// A gateway that a customer provides.
+/// The operator's own HTTP gateway.
 #[derive(Clone, Debug)]
-pub struct Http {
-    /// Where messages go; may hold `{to}`, `{body}` and `{id}`.
+pub struct HttpGatewayConfig {
+    /// The URL of the request. May contain `{to}`, `{body}` and `{id}`.
     pub url: String,
     /// "POST", "PUT" or "GET".
     pub method: String,
-    /// Headers by their names; they may hold secrets.
+    /// Headers by name. They may contain secrets.
     pub headers: BTreeMap<String, SecretString>,
-    /// What is sent, with `{to}`, `{body}` and `{id}`. Empty for GET.
+    /// The body of the request, with `{to}`, `{body}` and `{id}`. Empty for GET.
     pub body: String,
-    /// Where the answer has the gateway's own id ("data.0.id"). None: it has none.
+    /// The path of the gateway's own message id in the response ("data.0.id"), if it has one.
     pub id_path: Option<String>,
-    /// Whether a message with the same `{id}` is sent once, however often it is handed over.
+    /// Whether the gateway sends repeated requests with the same `{id}` once.
     pub idempotent: bool,
-    /// Receipts. None: none come.
-    pub receipts: Option<HttpReceipts>,
+    /// The format of receipts. `None` if the gateway sends none.
+    pub receipts: Option<HttpReceiptConfig>,
 }
 
-/// How receipts of a customer's gateway are read.
+/// The format of receipts from the operator's own gateway.
 #[derive(Clone, Debug)]
-pub struct HttpReceipts {
-    /// The field with the message's `{id}` or the gateway's own.
+pub struct HttpReceiptConfig {
+    /// The field with the message's `{id}` or the gateway's own id.
     pub id: String,
     /// The field with the status.
     pub status: String,
-    /// What the gateway's statuses mean, by their names in lower case.
-    pub status_map: BTreeMap<String, HttpStatus>,
-    /// The header that has the secret, or the HMAC-SHA256 of the body under it.
+    /// The meaning of the gateway's statuses, by their names in lower case.
+    pub status_map: BTreeMap<String, MappedStatus>,
+    /// The header with the secret, or with the HMAC-SHA256 of the body under it.
     pub header: String,
-    /// What shows that a receipt is the gateway's.
+    /// The secret that authenticates receipts.
     pub secret: SecretString,
 }
 
-/// What a status of a customer's gateway means.
+/// The meaning of a status of the operator's own gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpStatus {
-    /// Nothing new.
+pub enum MappedStatus {
+    /// The receipt changes nothing.
     Ignored,
-    /// On its way.
+    /// The message is on its way.
     Sent,
-    /// Arrived.
+    /// The message arrived.
     Delivered,
-    /// Did not arrive.
+    /// The message did not arrive.
     Undelivered,
-    /// Was refused.
+    /// The message was rejected.
     Failed,
 }

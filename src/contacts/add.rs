@@ -1,14 +1,14 @@
-//! Adding a contact: its number is looked up first, and nothing is saved unless it can be called.
+//! Use case: add a contact. Its number is looked up first.
 
 use super::entity::{self, Model};
-use super::{Lookups, topic};
-use crate::error::{At, Checked, Error, ErrorCode, Failure, Result, optional};
+use super::{CachedLookup, contacts_topic};
+use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError, check_optional};
 use crate::ids::UserId;
-use crate::people::{self, person_name};
+use crate::people::{self, parse_person_name};
 use crate::platform::phone::{PhoneNumber, Region};
 use crate::platform::{Platform, text};
 
-/// What somebody enters.
+/// Input for a new contact.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "explained by AddContactInput in the schema")]
 pub struct NewContact {
@@ -17,30 +17,30 @@ pub struct NewContact {
     pub country_code: Option<String>,
 }
 
-/// Saves a contact whose number exists and can be called.
+/// Adds a contact if its number exists and may be called.
 ///
 /// # Errors
-/// BAD_USER_INPUT and INVALID_PHONE_NUMBER with their fields; CONFLICT on `phone` when it is there already;
+/// BAD_USER_INPUT and INVALID_PHONE_NUMBER with their fields; CONFLICT on `phone` when the owner has the number already;
 /// LOOKUP_UNAVAILABLE when the number cannot be checked; RATE_LIMITED.
 pub async fn add(
     platform: &Platform,
-    lookups: &Lookups,
+    lookup: &CachedLookup,
     owner: UserId,
     new: NewContact,
 ) -> Result<Model> {
     let (name, region) = (
-        person_name(&new.name).at("name"),
-        optional(new.country_code.as_deref(), Region::parse).at("countryCode"),
+        parse_person_name(&new.name).for_field("name"),
+        check_optional(new.country_code.as_deref(), Region::parse).for_field("countryCode"),
     );
-    let known_region =
-        region.as_ref().ok().and_then(Option::as_ref).or_else(|| lookups.default_region());
-    let phone = PhoneNumber::parse(&new.phone, known_region).at("phone");
-    let (name, phone, _) = (name, phone, region).all()?;
+    let default_region =
+        region.as_ref().ok().and_then(Option::as_ref).or_else(|| lookup.default_region());
+    let phone = PhoneNumber::parse(&new.phone, default_region).for_field("phone");
+    let (name, phone, _) = (name, phone, region).collect_errors()?;
 
     if entity::has_phone(platform.database.reads(), owner, &phone.key()).await? {
-        return Err(there_already().into());
+        return Err(duplicate_error().into());
     }
-    lookups.check(owner, &phone).await?;
+    lookup.ensure_callable(owner, &phone).await?;
 
     let tx = platform.database.begin().await?;
     people::lock_own(&tx, owner).await?;
@@ -53,16 +53,18 @@ pub async fn add(
         phone,
         created_at: platform.now(),
     };
-    let contact =
-        entity::insert(&tx, contact).await.map_err(|error| match entity::is_there(&error) {
-            true => there_already().into(),
+    let contact = entity::insert(&tx, contact).await.map_err(|error| {
+        match entity::is_duplicate_phone(&error) {
+            true => duplicate_error().into(),
             false => Error::from(error),
-        })?;
+        }
+    })?;
     tx.commit().await?;
-    platform.events.publish(&topic(owner));
+    platform.events.publish(&contacts_topic(owner));
     Ok(contact)
 }
 
-fn there_already() -> Failure {
-    Failure::new(ErrorCode::Conflict, "This number is among your contacts already.").at("phone")
+fn duplicate_error() -> UserError {
+    UserError::new(ErrorCode::Conflict, "This number is among your contacts already.")
+        .for_field("phone")
 }

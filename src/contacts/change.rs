@@ -1,30 +1,30 @@
-//! Renaming and removing one's own contacts.
+//! Use cases: rename and remove a contact.
 
+use super::contacts_topic;
 use super::entity::{self, Model};
-use super::topic;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, ForField, Result};
 use crate::ids::{ContactId, UserId};
-use crate::people::person_name;
+use crate::people::parse_person_name;
 use crate::platform::{Platform, text};
 
-/// Gives a contact another name.
+/// Renames a contact.
 ///
 /// # Errors
-/// BAD_USER_INPUT on `name`; NOT_FOUND when it is not the owner's.
+/// BAD_USER_INPUT on `name`; NOT_FOUND when the contact is not the owner's.
 pub async fn rename(
     platform: &Platform,
     owner: UserId,
     id: Option<ContactId>,
     name: &str,
 ) -> Result<Model> {
-    let name = person_name(name).at("name")?;
-    let unknown = || Error::not_found("contact");
-    let id = id.ok_or_else(unknown)?;
+    let name = parse_person_name(name).for_field("name")?;
+    let not_found = || Error::not_found("contact");
+    let id = id.ok_or_else(not_found)?;
     let tx = platform.database.begin().await?;
     if !entity::set_name(&tx, owner, id, &name, &text::sort_key(&name)).await? {
-        return Err(unknown());
+        return Err(not_found());
     }
-    let contact = entity::by_id(&tx, owner, id).await?.ok_or_else(unknown)?;
+    let contact = entity::find_by_id(&tx, owner, id).await?.ok_or_else(not_found)?;
     tx.commit().await?;
     Ok(contact)
 }
@@ -32,19 +32,19 @@ pub async fn rename(
 /// Removes a contact.
 ///
 /// # Errors
-/// NOT_FOUND when it is not the owner's.
+/// NOT_FOUND when the contact is not the owner's.
 pub async fn remove(
     platform: &Platform,
     owner: UserId,
     id: Option<ContactId>,
 ) -> Result<ContactId> {
-    let unknown = || Error::not_found("contact");
-    let id = id.ok_or_else(unknown)?;
+    let not_found = || Error::not_found("contact");
+    let id = id.ok_or_else(not_found)?;
     let tx = platform.database.begin().await?;
     if !entity::delete(&tx, owner, id).await? {
-        return Err(unknown());
+        return Err(not_found());
     }
     tx.commit().await?;
-    platform.events.publish(&topic(owner));
+    platform.events.publish(&contacts_topic(owner));
     Ok(id)
 }

@@ -1,4 +1,4 @@
-//! The contacts table. Every finder carries the owner.
+//! The contacts table. Finders of contacts are restricted to their owner.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use sea_orm::sea_query::LikeExpr;
 use sea_orm::{ActiveValue::Set, Condition, QuerySelect};
 
 use crate::ids::{ContactId, UserId};
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
 use crate::platform::phone::{PhoneKey, PhoneNumber};
 
@@ -19,12 +19,12 @@ pub struct Model {
     pub id: ContactId,
     pub owner_id: UserId,
     pub name: String,
-    /// What the name is sorted and searched by.
+    /// Form of the name for sorting and searching.
     pub sort_key: String,
     pub phone: PhoneNumber,
-    /// The phone number as it is compared.
+    /// Key for comparing the phone number.
     pub phone_key: PhoneKey,
-    pub created_at: Instant,
+    pub created_at: Timestamp,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -32,69 +32,69 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Where a contact stands in its owner's list: its sort key, its name, its id.
-pub type Place = (String, String, Uuid);
+/// Position of a contact in its owner's list: sort key, name, id.
+pub type SortPosition = (String, String, Uuid);
 
-/// What a search looks for.
+/// Search criteria; a contact that matches one of them is found.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// A part of a sort key.
+    /// Part of the sort key.
     pub name: String,
-    /// A part of the number, in digits; none when the search has too few.
+    /// Part of the number, as digits. `None` if the search has too few.
     pub digits: Option<String>,
-    /// A whole number, as it is compared.
+    /// Complete number.
     pub phone: Option<PhoneKey>,
 }
 
 fn owned_by(owner: UserId, search: Option<&Search>) -> Select<Entity> {
     let contacts = Entity::find().filter(Column::OwnerId.eq(owner));
     let Some(search) = search else { return contacts };
-    let digits = search.digits.as_deref().map(|digits| Column::Phone.like(containing(digits)));
+    let digits = search.digits.as_deref().map(|digits| Column::Phone.like(like_pattern(digits)));
     contacts.filter(
         Condition::any()
-            .add(Column::SortKey.like(containing(&search.name)))
+            .add(Column::SortKey.like(like_pattern(&search.name)))
             .add_option(digits)
             .add_option(search.phone.as_ref().map(|key| Column::PhoneKey.eq(key.clone()))),
     )
 }
 
-fn containing(part: &str) -> LikeExpr {
-    let literal = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+fn like_pattern(substring: &str) -> LikeExpr {
+    let literal = substring.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     LikeExpr::new(format!("%{literal}%")).escape('\\')
 }
 
-/// Some of somebody's contacts, by name, after a place in the list.
-pub async fn page(
+/// A page of the owner's contacts, by name, after a position.
+pub async fn find_page(
     db: &impl ConnectionTrait,
     owner: UserId,
     search: Option<&Search>,
-    after: Option<Place>,
-    rows: u64,
+    after: Option<SortPosition>,
+    limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let mut cursor = owned_by(owner, search).cursor_by((Column::SortKey, Column::Name, Column::Id));
-    if let Some(place) = after {
-        cursor.after(place);
+    if let Some(position) = after {
+        cursor.after(position);
     }
-    cursor.first(rows).all(db).await
+    cursor.first(limit).all(db).await
 }
 
-/// How many contacts somebody has.
+/// Number of the owner's contacts.
 pub async fn count(
     db: &impl ConnectionTrait,
     owner: UserId,
     search: Option<&Search>,
 ) -> Result<i64, DbErr> {
-    let counted = owned_by(owner, search)
+    let count = owned_by(owner, search)
         .select_only()
         .expr(Column::Id.count())
         .into_tuple::<i64>()
         .one(db)
         .await?;
-    Ok(counted.unwrap_or_default())
+    Ok(count.unwrap_or_default())
 }
 
-/// One of somebody's contacts.
-pub async fn by_id(
+/// A contact of the owner.
+pub async fn find_by_id(
     db: &impl ConnectionTrait,
     owner: UserId,
     id: ContactId,
@@ -102,10 +102,7 @@ pub async fn by_id(
     owned_by(owner, None).filter(Column::Id.eq(id)).one(db).await
 }
 
-/// Whether somebody has the number among their contacts.
-///
-/// # Errors
-/// Those of the database.
+/// Whether the owner has a contact with this number.
 pub async fn has_phone(
     db: &impl ConnectionTrait,
     owner: UserId,
@@ -114,7 +111,7 @@ pub async fn has_phone(
     Ok(owned_by(owner, None).filter(Column::PhoneKey.eq(phone.clone())).one(db).await?.is_some())
 }
 
-/// Gives one of somebody's contacts another name. False when it is not theirs.
+/// Renames a contact. Returns false if it is not the owner's.
 pub async fn set_name(
     tx: &Work,
     owner: UserId,
@@ -136,7 +133,7 @@ pub async fn set_name(
     Ok(updated.rows_affected == 1)
 }
 
-/// Removes one of somebody's contacts. False when it is not theirs.
+/// Deletes a contact. Returns false if it is not the owner's.
 pub async fn delete(tx: &Work, owner: UserId, id: ContactId) -> Result<bool, DbErr> {
     let deleted = Entity::delete_many()
         .filter(Column::Id.eq(id))
@@ -146,36 +143,33 @@ pub async fn delete(tx: &Work, owner: UserId, id: ContactId) -> Result<bool, DbE
     Ok(deleted.rows_affected == 1)
 }
 
-/// The numbers among somebody's contacts, as they are compared.
-///
-/// # Errors
-/// Those of the database.
-pub async fn phone_keys_of(
+/// Keys of the numbers of the owner's contacts.
+pub async fn list_phone_keys(
     db: &impl ConnectionTrait,
     owner: UserId,
 ) -> Result<Vec<PhoneKey>, DbErr> {
     owned_by(owner, None).select_only().column(Column::PhoneKey).into_tuple().all(db).await
 }
 
-/// The numbers among somebody's contacts.
-///
-/// # Errors
-/// Those of the database.
-pub async fn phones_of(
+/// Numbers of the owner's contacts.
+pub async fn list_phones(
     db: &impl ConnectionTrait,
     owner: UserId,
 ) -> Result<Vec<PhoneNumber>, DbErr> {
     owned_by(owner, None).select_only().column(Column::Phone).into_tuple().all(db).await
 }
 
-/// Removes all of somebody's contacts. Answers how many there were.
+/// Deletes all contacts of the owner. Returns their number.
 pub async fn delete_all(tx: &Work, owner: UserId) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::OwnerId.eq(owner)).exec(tx).await?.rows_affected)
 }
 
-/// Which of some numbers are among anybody's contacts.
-pub async fn in_use(tx: &Work, phones: &[PhoneNumber]) -> Result<HashSet<PhoneNumber>, DbErr> {
-    let found: Vec<PhoneNumber> = Entity::find()
+/// Returns which of the numbers are used by any contact.
+pub async fn find_phones_in_use(
+    tx: &Work,
+    phones: &[PhoneNumber],
+) -> Result<HashSet<PhoneNumber>, DbErr> {
+    let used: Vec<PhoneNumber> = Entity::find()
         .select_only()
         .column(Column::Phone)
         .distinct()
@@ -183,15 +177,15 @@ pub async fn in_use(tx: &Work, phones: &[PhoneNumber]) -> Result<HashSet<PhoneNu
         .into_tuple()
         .all(tx)
         .await?;
-    Ok(found.into_iter().collect())
+    Ok(used.into_iter().collect())
 }
 
-/// Writes a new one.
+/// Inserts a contact.
 pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }
 
-/// Whether a new one was refused because its owner has the number already.
-pub fn is_there(error: &DbErr) -> bool {
+/// Whether an insert failed because the owner already has the number.
+pub fn is_duplicate_phone(error: &DbErr) -> bool {
     is_unique_violation(error, "contacts", &["owner_id", "phone_key"])
 }

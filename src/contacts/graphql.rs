@@ -1,4 +1,4 @@
-//! Contacts in the schema.
+//! GraphQL of contacts: objects, `User.contacts` and the mutations.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use uuid::Uuid;
 use super::entity::{self, Model, Search};
 use super::loaders::LookupByPhone;
 use super::lookup::entity::Model as Lookup;
-use super::{Lookups, NewContact};
+use super::{CachedLookup, NewContact};
 use crate::api::scalars::{DateTime, PhoneNumber};
-use crate::api::{Answer, ApiError, Asks, Cursor, Page, answer};
-use crate::error::{At, Error, Result, optional};
+use crate::api::{ApiError, ContextExt, Cursor, NullableResult, Page, respond};
+use crate::error::{Error, ForField, Result, check_optional};
 use crate::ids::{ContactId, Id, UserId, parse};
 use crate::people::graphql::{Profile, User};
 use crate::people::loaders::DiscoverableByPhone;
 use crate::platform::{phone, text};
 
-/// Fewer digits than this are not searched for in numbers: they are in all of them.
-const FEWEST_DIGITS: usize = 3;
-const LONGEST_SEARCH: usize = 100;
+/// Fewer digits would match almost every number.
+const MIN_SEARCH_DIGITS: usize = 3;
+const MAX_SEARCH_LEN: usize = 100;
 
 /// A page of contacts.
 pub type Contacts = Connection<Cursor<(String, String, Uuid)>, Contact, ContactCount>;
 
-/// A contact's row in the schema.
+/// GraphQL object of a contact.
 pub struct Contact(Model);
 
 /// One of your contacts.
@@ -49,17 +49,17 @@ impl Contact {
 
     /// What is known about the number. It was looked up before the contact was saved.
     async fn lookup(&self, ctx: &Context<'_>) -> Result<PhoneLookup, ApiError> {
-        let found = ctx
+        let lookup = ctx
             .data_unchecked::<DataLoader<LookupByPhone>>()
             .load_one(self.0.phone.clone())
             .await?;
         Ok(PhoneLookup(
-            found.ok_or_else(|| Error::internal("a contact's number was never looked up"))?,
+            lookup.ok_or_else(|| Error::internal("a contact's number was never looked up"))?,
         ))
     }
 
     /// Their profile, when a discoverable user has proved to have the number.
-    async fn profile(&self, ctx: &Context<'_>) -> Answer<Profile> {
+    async fn profile(&self, ctx: &Context<'_>) -> NullableResult<Profile> {
         let people = ctx.data_unchecked::<DataLoader<DiscoverableByPhone>>();
         match people.load_one(self.0.phone_key.clone()).await {
             Ok(person) => person.map(|person| Ok(Profile::from(&person))),
@@ -68,8 +68,8 @@ impl Contact {
     }
 
     /// You.
-    async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
-        User::shared(ctx, self.0.owner_id).await
+    async fn owner(&self, ctx: &Context<'_>) -> NullableResult<User> {
+        User::load_shared(ctx, self.0.owner_id).await
     }
 
     /// When it was added.
@@ -78,7 +78,7 @@ impl Contact {
     }
 }
 
-/// A lookup's row in the schema.
+/// GraphQL object of a phone lookup.
 pub struct PhoneLookup(Lookup);
 
 /// What was found out about a phone number.
@@ -97,7 +97,7 @@ impl PhoneLookup {
     /// What kind of line it is.
     #[graphql(name = "type")]
     async fn number_type(&self) -> PhoneNumberType {
-        self.0.number_type.into()
+        self.0.line_type.into()
     }
 
     /// "+31 6 12345678"
@@ -156,7 +156,7 @@ pub enum PhoneNumberType {
     Unknown,
 }
 
-/// How many contacts there are in all.
+/// Additional field of a page of contacts: the total count.
 pub struct ContactCount {
     owner: UserId,
     search: Option<Search>,
@@ -165,8 +165,8 @@ pub struct ContactCount {
 #[Object]
 impl ContactCount {
     /// How many there are in all, on every page.
-    async fn total_count(&self, ctx: &Context<'_>) -> Answer<i32> {
-        answer(ctx, async {
+    async fn total_count(&self, ctx: &Context<'_>) -> NullableResult<i32> {
+        respond(ctx, async {
             let count =
                 entity::count(ctx.platform().database.reads(), self.owner, self.search.as_ref())
                     .await?;
@@ -176,11 +176,11 @@ impl ContactCount {
     }
 }
 
-/// A page of somebody's contacts, for the field of `User`.
+/// A page of a user's contacts, for `User.contacts`.
 ///
 /// # Errors
 /// BAD_USER_INPUT on `first`, `after` and `search`.
-pub async fn contacts_of(
+pub async fn contacts_page(
     ctx: &Context<'_>,
     owner: UserId,
     first: Option<i32>,
@@ -188,12 +188,12 @@ pub async fn contacts_of(
     search: Option<String>,
 ) -> Result<Contacts> {
     let page = Page::<(String, String, Uuid)>::parse(first, after.as_deref())?;
-    let line = |text: &str| text::line(&text::typed(text), LONGEST_SEARCH);
-    let search = optional(search.as_deref(), line).at("search")?;
-    let region = ctx.data_unchecked::<Arc<Lookups>>().default_region();
+    let parse_search = |text: &str| text::parse_line(&text::clean_input(text), MAX_SEARCH_LEN);
+    let search = check_optional(search.as_deref(), parse_search).for_field("search")?;
+    let region = ctx.data_unchecked::<Arc<CachedLookup>>().default_region();
     let search = search.map(|text| Search {
         name: text::sort_key(&text),
-        digits: digits_of(&text),
+        digits: search_digits(&text),
         phone: phone::PhoneNumber::parse(&text, region)
             .ok()
             .or_else(|| phone::PhoneNumber::parse_without_plus(&text))
@@ -201,21 +201,21 @@ pub async fn contacts_of(
     });
     let db = ctx.platform().database.reads();
     let rows =
-        entity::page(db, owner, search.as_ref(), page.after.clone(), page.rows_to_read()).await?;
-    let place =
+        entity::find_page(db, owner, search.as_ref(), page.after.clone(), page.rows_to_read())
+            .await?;
+    let to_edge =
         |row: Model| ((row.sort_key.clone(), row.name.clone(), row.id.uuid()), Contact(row));
-    Ok(page.connection(rows, ContactCount { owner, search }, place))
+    Ok(page.connection(rows, ContactCount { owner, search }, to_edge))
 }
 
-/// The digits of what looks like a part of a phone number, without the zero that only calls within its
-/// country have.
-fn digits_of(text: &str) -> Option<String> {
+/// Digits of a search that looks like part of a phone number, without the trunk zero of national numbers.
+fn search_digits(text: &str) -> Option<String> {
     let text: String =
-        text::visible(text).chars().map(|c| text::ascii_digit(c).unwrap_or(c)).collect();
+        text::strip_invisible(text).chars().map(|c| text::to_ascii_digit(c).unwrap_or(c)).collect();
     let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-()./".contains(c));
     let digits: String = text.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
-    (is_number && digits.len() >= FEWEST_DIGITS).then(|| digits.to_owned())
+    (is_number && digits.len() >= MIN_SEARCH_DIGITS).then(|| digits.to_owned())
 }
 
 /// A new contact.
@@ -251,12 +251,12 @@ pub struct RemovedContact {
 #[async_graphql::ComplexObject]
 impl RemovedContact {
     /// You.
-    async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
+    async fn owner(&self, ctx: &Context<'_>) -> NullableResult<User> {
         User::load(ctx, self.owner).await
     }
 }
 
-/// Changing contacts.
+/// Mutations of contacts.
 #[derive(Default)]
 pub struct ContactMutation;
 
@@ -267,10 +267,10 @@ impl ContactMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new contact.")] input: AddContactInput,
-    ) -> Answer<Contact> {
-        answer(ctx, async {
+    ) -> NullableResult<Contact> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
-            let lookups = ctx.data_unchecked::<Arc<Lookups>>();
+            let lookups = ctx.data_unchecked::<Arc<CachedLookup>>();
             let new = NewContact {
                 name: input.name,
                 phone: input.phone,
@@ -286,8 +286,8 @@ impl ContactMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The contact, and its new name.")] input: UpdateContactInput,
-    ) -> Answer<Contact> {
-        answer(ctx, async {
+    ) -> NullableResult<Contact> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             Ok(Contact(
                 super::rename(ctx.platform(), viewer.user, parse(&input.id), &input.name).await?,
@@ -301,8 +301,8 @@ impl ContactMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The contact's id.")] id: ID,
-    ) -> Answer<RemovedContact> {
-        answer(ctx, async {
+    ) -> NullableResult<RemovedContact> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             let removed =
                 super::remove(ctx.platform(), viewer.user, parse::<ContactId>(&id)).await?;

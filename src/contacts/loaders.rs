@@ -1,4 +1,4 @@
-//! Many lookups in one statement.
+//! Data loader of phone lookups.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneNumber;
 
-/// What is known about a number.
+/// Loads the lookup of a number.
 pub struct LookupByPhone(pub Arc<Platform>);
 
 impl Loader<PhoneNumber> for LookupByPhone {
@@ -18,7 +18,7 @@ impl Loader<PhoneNumber> for LookupByPhone {
     type Error = Error;
 
     async fn load(&self, phones: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Model>, Error> {
-        let lookups = entity::of_phones(self.0.database.reads(), phones).await?;
+        let lookups = entity::find_by_phones(self.0.database.reads(), phones).await?;
         Ok(lookups.into_iter().map(|lookup| (lookup.phone.clone(), lookup)).collect())
     }
 }

@@ -1,12 +1,12 @@
-//! The people someone knows: a name and a phone number that was really checked.
+//! Contacts: names with phone numbers that exist.
 //!
-//! A number is checked by a lookup service before it is saved, once for everybody. A contact shows a
-//! profile only when a discoverable user has proved to have the number.
+//! A lookup provider checks a number before it is saved; the result is shared by all users. A contact shows a
+//! profile only if a discoverable user has verified the number.
 
 mod add;
 mod change;
 mod entity;
-mod forget;
+mod erase;
 pub mod graphql;
 pub mod loaders;
 mod lookup;
@@ -14,7 +14,7 @@ mod topic;
 
 pub use add::{NewContact, add};
 pub use change::{remove, rename};
-pub use entity::{has_phone, phone_keys_of};
-pub use forget::forget;
-pub use lookup::Lookups;
-pub use topic::topic;
+pub use entity::{has_phone, list_phone_keys};
+pub use erase::erase;
+pub use lookup::CachedLookup;
+pub use topic::contacts_topic;

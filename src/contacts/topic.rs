@@ -1,8 +1,8 @@
-//! Telling that somebody has another contact, or one less.
+//! Event topic of changed contacts.
 
 use crate::ids::UserId;
 
-/// The topic of whose numbers somebody has.
-pub fn topic(owner: UserId) -> String {
+/// Topic that is published when a number is added to or removed from the owner's contacts.
+pub fn contacts_topic(owner: UserId) -> String {
     format!("contacts:{owner}")
 }

@@ -1,13 +1,13 @@
-//! Heads or tails.
+//! Coin flip: heads or tails.
 
 use std::ops::Range;
 
 use super::entity::rounds::GameKind;
-use super::game::{Game, another_game};
+use super::game::{Game, wrong_game};
 use super::moves::{CoinSide, Move};
-use crate::error::Failure;
+use crate::error::UserError;
 
-/// A coin is flipped: 0 heads, 1 tails.
+/// A coin flip: outcome 0 is heads, 1 is tails.
 pub struct CoinFlip;
 
 impl Game for CoinFlip {
@@ -27,15 +27,15 @@ impl Game for CoinFlip {
         2
     }
 
-    fn shown(&self, outcome: u32) -> u32 {
+    fn display_outcome(&self, outcome: u32) -> u32 {
         outcome
     }
 
-    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
-        match given {
+    fn winning_outcomes(&self, player_move: &Move) -> Result<Range<u32>, UserError> {
+        match player_move {
             Move::CoinFlip(CoinSide::Heads) => Ok(0..1),
             Move::CoinFlip(CoinSide::Tails) => Ok(1..2),
-            _ => Err(another_game()),
+            _ => Err(wrong_game()),
         }
     }
 }

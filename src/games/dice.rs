@@ -1,17 +1,17 @@
-//! Over or under a number, with a die of a hundred faces.
+//! Dice: a roll of 1 to 100, over or under a number.
 
 use std::ops::Range;
 
 use super::entity::rounds::GameKind;
-use super::game::{Game, another_game};
+use super::game::{Game, wrong_game};
 use super::moves::Move;
-use crate::error::{At, Failure};
+use crate::error::{ForField, UserError};
 
 const FACES: u32 = 100;
-/// Whoever could win by more rolls would hardly play.
-const MOST_WINNING: u32 = 95;
+/// A move may win by at most this many rolls: more would be no game.
+const MAX_WINNING_ROLLS: u32 = 95;
 
-/// A die is rolled, 1 to 100: outcome 0 is the roll 1.
+/// A roll of 1 to 100: outcome 0 is the roll 1.
 pub struct Dice;
 
 impl Game for Dice {
@@ -32,21 +32,22 @@ impl Game for Dice {
         FACES
     }
 
-    fn shown(&self, outcome: u32) -> u32 {
+    fn display_outcome(&self, outcome: u32) -> u32 {
         outcome + 1
     }
 
-    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
-        let Move::Dice { target, over } = given else { return Err(another_game()) };
+    fn winning_outcomes(&self, player_move: &Move) -> Result<Range<u32>, UserError> {
+        let Move::Dice { target, over } = player_move else { return Err(wrong_game()) };
         let target = u32::try_from(*target).unwrap_or(0);
-        let wins = match over {
+        let winning = match over {
             true => target..FACES,
             false => 0..target.saturating_sub(1),
         };
         let allowed = if *over { "5 to 99" } else { "2 to 96" };
-        match u32::try_from(wins.len()) {
-            Ok(1..=MOST_WINNING) => Ok(wins),
-            _ => Err(Failure::bad_input(format!("Must be {allowed}."))).at("move.dice.target"),
+        match u32::try_from(winning.len()) {
+            Ok(1..=MAX_WINNING_ROLLS) => Ok(winning),
+            _ => Err(UserError::bad_input(format!("Must be {allowed}.")))
+                .for_field("move.dice.target"),
         }
     }
 }

@@ -1,44 +1,42 @@
-//! Ending rounds that were not played in time. They stay, and show their seeds.
+//! Expiry of rounds that were not played in time. They are kept, and their seeds are revealed.
+
+use std::time::Duration;
 
 use super::entity::rounds;
-use super::seal::shown_at_the_end;
+use super::sealed_seed::revealed_seed;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
-use crate::platform::jobs::take_turn;
+use crate::platform::clock::Timestamp;
+use crate::platform::jobs::acquire_lease;
 
-const NAME: &str = "games.expire";
-const EACH: std::time::Duration = std::time::Duration::from_secs(10);
-const AT_ONCE: u64 = 500;
+const LEASE_NAME: &str = "games.expire";
+const INTERVAL: Duration = Duration::from_secs(10);
+const BATCH_SIZE: u64 = 500;
 
-/// Ends what is overdue, when it is this instance's turn.
-///
-/// # Errors
-/// Those of the database.
-pub async fn expire_due(platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
-    while expire(platform, None).await? == AT_ONCE {}
+/// Expires all overdue rounds, when this instance gets the lease.
+pub async fn expire_due(platform: &Platform) -> Result<Option<Timestamp>> {
+    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
+        return Ok(None);
+    };
+    while expire_rounds(platform, None).await? == BATCH_SIZE {}
     let tx = platform.database.begin().await?;
-    turn.end(&tx, None, platform.now() + EACH).await?;
+    lease.release(&tx, None, platform.now() + INTERVAL).await?;
     tx.commit().await?;
     Ok(None)
 }
 
-/// Ends what is overdue of somebody, or some of what is of anybody. Answers how many rounds.
-///
-/// # Errors
-/// Those of the database.
-pub async fn expire(platform: &Platform, of: Option<UserId>) -> Result<u64> {
+/// Expires overdue rounds, of one user or of everybody, up to the batch size. Returns how many.
+pub async fn expire_rounds(platform: &Platform, user: Option<UserId>) -> Result<u64> {
     let db = platform.database.reads();
-    let overdue = rounds::overdue(db, of, platform.now(), AT_ONCE).await?;
+    let overdue = rounds::find_overdue(db, user, platform.now(), BATCH_SIZE).await?;
     if overdue.is_empty() {
         return Ok(0);
     }
-    // One by one: a transaction would hold some and wait for others, as a deletion does.
+    // One statement each: a transaction over several rounds could deadlock with an account's deletion.
     let db = platform.database.writes();
     for round in &overdue {
-        rounds::set_expired(db, round.id, shown_at_the_end(platform, round)).await?;
+        rounds::set_expired(db, round.id, revealed_seed(platform, round)).await?;
     }
     Ok(overdue.len() as u64)
 }

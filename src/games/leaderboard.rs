@@ -1,65 +1,64 @@
-//! Reading boards: the first of them, and where somebody stands.
+//! Reads of a leaderboard: its top rows, and the rank of one user.
 
-use super::board::Board;
-use super::entity::board_places::{self, Model as Place, Ranked};
-use super::tally::Boards;
+use super::entity::leaderboard_rows::{self, Model as LeaderboardRow, RankedRow};
+use super::leaderboard_scope::LeaderboardScope;
+use super::leaderboard_updater::LeaderboardUpdater;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people::{self, Person};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
-use crate::platform::memo::Memo;
+use crate::platform::clock::Timestamp;
+use crate::platform::response_memo::ResponseMemo;
 
-/// The most places of a board that are shown at once.
-pub const MOST_PLACES: u8 = 100;
+/// The most rows of a leaderboard in one response.
+pub const MAX_ENTRIES: u8 = 100;
 
-/// The first places of a board.
+/// The top rows of a leaderboard.
 #[derive(Debug)]
-pub struct Top {
-    /// The key of the board that it was then.
+pub struct LeaderboardTop {
+    /// The key of the leaderboard at the time of reading.
     pub key: String,
-    /// The places, the first one first.
-    pub places: Vec<Place>,
-    /// Those who have them.
+    /// The rows, the first rank first.
+    pub rows: Vec<LeaderboardRow>,
+    /// The people of these rows.
     pub people: Vec<Person>,
-    /// The board has every round whose play was answered before this.
-    pub updated_at: Instant,
-    /// What was shown of it.
-    pub shown: Memo,
+    /// All rounds that were played before this time are counted.
+    pub counted_up_to: Timestamp,
+    /// The responses resolved from this.
+    pub memo: ResponseMemo,
 }
 
-/// Somebody's place on a board, with those before and after it.
+/// A user's row with its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Their own.
-    pub own: Ranked,
-    /// Up to two before it, their own, and up to two after it.
-    pub around: Vec<Ranked>,
+pub struct RankView {
+    /// The user's row.
+    pub own: RankedRow,
+    /// Up to two rows ahead, the user's row, and up to two rows behind.
+    pub around: Vec<RankedRow>,
 }
 
-/// The first places of a board as it is now.
-///
-/// # Errors
-/// Those of the database.
-pub async fn top(boards: &Boards, platform: &Platform, board: Board, first: u64) -> Result<Top> {
-    // Known first: the places may be newer than this, and never older.
-    let updated_at = boards.complete_at(platform).await?;
+/// Reads the top rows of a leaderboard as of now.
+pub async fn read_top(
+    updater: &LeaderboardUpdater,
+    platform: &Platform,
+    scope: LeaderboardScope,
+    max_rows: u64,
+) -> Result<LeaderboardTop> {
+    // Read first, so that the rows may be newer than this time but never older.
+    let counted_up_to = updater.counted_up_to(platform).await?;
     let (db, now) = (platform.database.reads(), platform.now());
-    let key = board.key(now);
-    let mut places = board_places::first(db, &key, first).await?;
-    let users: Vec<UserId> = places.iter().map(|place| place.user_id).collect();
-    let people = people::by_ids(db, &users).await?;
-    // Who was deleted between the two.
-    places.retain(|place| people.iter().any(|person| person.id == place.user_id));
-    Ok(Top { key, places, people, updated_at, shown: Memo::default() })
+    let key = scope.key_at(now);
+    let mut rows = leaderboard_rows::find_top(db, &key, max_rows).await?;
+    let users: Vec<UserId> = rows.iter().map(|row| row.user_id).collect();
+    let people = people::find_by_ids(db, &users).await?;
+    // Without users who were deleted between the two queries.
+    rows.retain(|row| people.iter().any(|person| person.id == row.user_id));
+    Ok(LeaderboardTop { key, rows, people, counted_up_to, memo: ResponseMemo::default() })
 }
 
-/// Where somebody stands on a board of a key. None: they have not played what it counts.
-///
-/// # Errors
-/// Those of the database.
-pub async fn standing(platform: &Platform, key: &str, user: UserId) -> Result<Option<Standing>> {
-    let around = board_places::around(platform.database.reads(), key, user).await?;
-    let own = around.iter().find(|ranked| ranked.place.user_id == user).cloned();
-    Ok(own.map(|own| Standing { own, around }))
+/// Reads a user's rank on the leaderboard with this key. None: the user has no counted round.
+pub async fn read_rank(platform: &Platform, key: &str, user: UserId) -> Result<Option<RankView>> {
+    let around = leaderboard_rows::find_around(platform.database.reads(), key, user).await?;
+    let own = around.iter().find(|ranked| ranked.row.user_id == user).cloned();
+    Ok(own.map(|own| RankView { own, around }))
 }

@@ -1,15 +1,15 @@
-//! One number of ten.
+//! Lucky number: one number of ten.
 
 use std::ops::Range;
 
 use super::entity::rounds::GameKind;
-use super::game::{Game, another_game};
+use super::game::{Game, wrong_game};
 use super::moves::Move;
-use crate::error::{At, Failure};
+use crate::error::{ForField, UserError};
 
 const NUMBERS: u32 = 10;
 
-/// A number is drawn, 1 to 10: outcome 0 is the number 1.
+/// A draw of 1 to 10: outcome 0 is the number 1.
 pub struct LuckyNumber;
 
 impl Game for LuckyNumber {
@@ -29,15 +29,15 @@ impl Game for LuckyNumber {
         NUMBERS
     }
 
-    fn shown(&self, outcome: u32) -> u32 {
+    fn display_outcome(&self, outcome: u32) -> u32 {
         outcome + 1
     }
 
-    fn wins(&self, given: &Move) -> Result<Range<u32>, Failure> {
-        let Move::LuckyNumber(number) = given else { return Err(another_game()) };
+    fn winning_outcomes(&self, player_move: &Move) -> Result<Range<u32>, UserError> {
+        let Move::LuckyNumber(number) = player_move else { return Err(wrong_game()) };
         match u32::try_from(*number) {
             Ok(number @ 1..=NUMBERS) => Ok(number - 1..number),
-            _ => Err(Failure::bad_input("Must be 1 to 10.")).at("move.luckyNumber"),
+            _ => Err(UserError::bad_input("Must be 1 to 10.")).for_field("move.luckyNumber"),
         }
     }
 }

@@ -1,21 +1,21 @@
-//! What a player does in a round.
+//! A player's move, one kind per game.
 
 use serde::{Deserialize, Serialize};
 
-/// A move, as it is written in JSON: `{"dice": {"target": 50, "over": true}}`.
+/// A move, stored as JSON: `{"dice": {"target": 50, "over": true}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Move {
-    /// Which side shows.
+    /// The side that will show.
     CoinFlip(CoinSide),
-    /// Whether the roll is over or under a number.
+    /// Whether the roll will be over or under a number.
     Dice {
         /// The number.
         target: i32,
-        /// Over it, or under.
+        /// True: over it. False: under it.
         over: bool,
     },
-    /// Which number is drawn.
+    /// The number that will be drawn.
     LuckyNumber(i32),
 }
 

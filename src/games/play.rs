@@ -1,126 +1,134 @@
-//! Playing a round: once, whatever is sent how often.
+//! Plays a round exactly once; repeated requests get the same round.
 
-use super::Games;
 use super::entity::rounds::{self, Model as Round, Status};
-use super::fair::draw;
-use super::game::of_kind;
 use super::moves::Move;
-use super::seal::unseal;
-use crate::coins::{self, Movement, Reason};
-use crate::error::{At, Checked, Error, ErrorCode, Failure, Result};
+use super::provably_fair::draw;
+use super::registry::game_for;
+use super::sealed_seed::open_seed;
+use super::state::Games;
+use crate::coins::{self, EntryReason, Posting};
+use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError};
 use crate::ids::{RoundId, UserId};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 
-const LONGEST_SEED: usize = 64;
-/// What a round that is won pays beside its points.
+const MAX_CLIENT_SEED_LEN: usize = 64;
+/// The coins for a round that is won.
 const REWARD: i64 = 1;
 
-/// What somebody plays.
+/// A request to play a round.
 #[derive(Clone, Debug)]
 pub struct Play {
-    /// The round. None: no round has such an id.
+    /// The round. None: the id was not a round's id.
     pub round: Option<RoundId>,
-    /// What they do.
-    pub given: Move,
-    /// Their part of what is drawn from.
+    /// The player's move.
+    pub player_move: Move,
+    /// The player's part of the draw.
     pub client_seed: String,
 }
 
-/// Plays somebody's round. The same play again is answered by the same round, as often as it is sent.
+/// Plays a user's round. A repeated request with the same move and seed gets the same round.
 ///
 /// # Errors
-/// BAD_USER_INPUT at `clientSeed`, and within `move` or at it when it is another game's; NOT_FOUND unless the round is
-/// theirs; ROUND_ALREADY_PLAYED when it was played otherwise; ROUND_EXPIRED; RATE_LIMITED.
-pub async fn play(games: &Games, platform: &Platform, user: UserId, play: Play) -> Result<Round> {
-    games.plays.attempt(platform.uptime(), &user)?;
+/// BAD_USER_INPUT at `clientSeed`, and within `move` or at it when it belongs to another game; NOT_FOUND for a round
+/// of another user; ROUND_ALREADY_PLAYED when the move or seed differs; ROUND_EXPIRED; RATE_LIMITED.
+pub async fn play_round(
+    games: &Games,
+    platform: &Platform,
+    user: UserId,
+    play: Play,
+) -> Result<Round> {
+    games.play_limit.acquire(platform.uptime(), &user)?;
     let not_found = || Error::not_found("round");
     let id = play.round.ok_or_else(not_found)?;
     let db = platform.database.reads();
-    let round = rounds::by_id(db, user, id).await?.ok_or_else(not_found)?;
-    let game = of_kind(round.game);
-    let (client_seed, wins) =
-        (client_seed(&play.client_seed).at("clientSeed"), game.wins(&play.given)).all()?;
-    let played = serde_json::to_string(&play.given).map_err(Error::internal)?;
-    let played = Round { r#move: Some(played), client_seed: Some(client_seed), ..round.clone() };
+    let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
+    let game = game_for(round.game);
+    let client_seed = parse_client_seed(&play.client_seed).for_field("clientSeed");
+    let (client_seed, winning) =
+        (client_seed, game.winning_outcomes(&play.player_move)).collect_errors()?;
+    let player_move = serde_json::to_string(&play.player_move).map_err(Error::internal)?;
+    let requested =
+        Round { r#move: Some(player_move), client_seed: Some(client_seed), ..round.clone() };
     let now = platform.now();
     if round.status != Status::Open || round.expires_at <= now {
-        return over(round, &played);
+        return closed_round(round, &requested);
     }
 
-    let seed = unseal(platform, &round)?;
-    let drawn = draw(&seed, &play.client_seed, &id.to_string(), game.outcomes()).outcome;
-    let won = wins.contains(&drawn);
-    let winning = u32::try_from(wins.len()).map_err(Error::internal)?;
-    let points = if won { game.points(winning) } else { 0 };
-    let int = |number: u32| i32::try_from(number).map_err(Error::internal);
+    let seed = open_seed(platform, &round)?;
+    let outcome = draw(&seed, &play.client_seed, &id.to_string(), game.outcomes()).outcome;
+    let won = winning.contains(&outcome);
+    let winning_count = u32::try_from(winning.len()).map_err(Error::internal)?;
+    let points = if won { game.points(winning_count) } else { 0 };
+    let to_i32 = |number: u32| i32::try_from(number).map_err(Error::internal);
     let played = Round {
         status: Status::Played,
         slot: None,
         sealed_seed: None,
         seed: Some(seed.to_vec()),
-        outcome: Some(int(game.shown(drawn))?),
+        outcome: Some(to_i32(game.display_outcome(outcome))?),
         won: Some(won),
-        points: Some(int(points)?),
-        is_tallied: false,
+        points: Some(to_i32(points)?),
+        is_counted: false,
         played_at: Some(now),
-        ..played
+        ..requested
     };
-    if !write(platform, played.clone(), now).await? {
-        let round = rounds::by_id(db, user, id).await?.ok_or_else(not_found)?;
-        return over(round, &played);
+    if !save_played(platform, played.clone(), now).await? {
+        let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
+        return closed_round(round, &played);
     }
-    games.boards.wake.wake();
+    games.leaderboards.notifier.notify();
     if won {
-        coins::tell(platform, user);
+        coins::notify_wallet_changed(platform, user);
     }
     Ok(played)
 }
 
-/// Writes what was played, and what it pays. False: it was played before, or is over.
-async fn write(platform: &Platform, played: Round, now: Instant) -> Result<bool> {
+/// Saves a played round and posts its reward. False: it was played before or has expired.
+async fn save_played(platform: &Platform, played: Round, now: Timestamp) -> Result<bool> {
     if played.won != Some(true) {
         return Ok(rounds::set_played(platform.database.writes(), played, now).await?);
     }
     let reference = played.id.to_string();
-    let (user, reason) = (played.user_id, Reason::GameReward);
-    let movement = Movement { user, amount: REWARD, reason, reference, note: None };
+    let (user, reason) = (played.user_id, EntryReason::GameReward);
+    let reward = Posting { user, amount: REWARD, reason, reference, note: None };
     let tx = platform.database.begin().await?;
     if !rounds::set_played(&tx, played, now).await? {
         drop(tx);
         return Ok(false);
     }
-    match coins::book(&tx, platform, movement).await {
-        // Whose wallet is full has won all the same: were it refused, another move could be tried.
-        Err(error) if coins::is_beyond(&error) => {}
-        booked => drop(booked?),
+    match coins::post(&tx, platform, reward).await {
+        // A full wallet does not undo the win: if it did, the player could try another move.
+        Err(error) if coins::is_out_of_range(&error) => {}
+        posted => drop(posted?),
     }
     tx.commit().await?;
     Ok(true)
 }
 
-/// What a round is answered with that cannot be played any more.
-fn over(round: Round, asked: &Round) -> Result<Round> {
+/// The result for a round that is no longer open: the round itself if the request repeats the play.
+fn closed_round(round: Round, requested: &Round) -> Result<Round> {
     if round.status != Status::Played {
         return Err(Error::new(ErrorCode::RoundExpired, "The time to play this round is over."));
     }
-    let is_same = (&round.r#move, &round.client_seed) == (&asked.r#move, &asked.client_seed);
-    let played = || {
+    let is_repeat =
+        (&round.r#move, &round.client_seed) == (&requested.r#move, &requested.client_seed);
+    let already_played = || {
         Error::new(
             ErrorCode::RoundAlreadyPlayed,
             "The round has been played, with another move or seed.",
         )
     };
-    if is_same { Ok(round) } else { Err(played()) }
+    if is_repeat { Ok(round) } else { Err(already_played()) }
 }
 
-/// What a player chose goes into the draw as it is: it is not trimmed or composed.
-fn client_seed(text: &str) -> Result<String, Failure> {
-    let is_good = (1..=LONGEST_SEED).contains(&text.chars().count());
-    match is_good && !text.chars().any(char::is_control) {
+/// Checks the client seed. It goes into the draw unchanged: neither trimmed nor normalized.
+fn parse_client_seed(text: &str) -> Result<String, UserError> {
+    let is_valid_len = (1..=MAX_CLIENT_SEED_LEN).contains(&text.chars().count());
+    match is_valid_len && !text.chars().any(char::is_control) {
         true => Ok(text.to_owned()),
-        false => Err(Failure::bad_input(format!(
-            "Must be 1 to {LONGEST_SEED} characters, without control characters."
+        false => Err(UserError::bad_input(format!(
+            "Must be 1 to {MAX_CLIENT_SEED_LEN} characters, without control characters."
         ))),
     }
 }

@@ -1,50 +1,48 @@
-//! Reading rounds, as they are at the time.
+//! Reads of a user's rounds. A round whose time is over expires before it is returned.
 
 use super::entity::rounds::{self, Model as Round, Status};
-use super::expire::expire;
+use super::expire::expire_rounds;
 use crate::error::{Error, Result};
 use crate::ids::{RoundId, UserId};
 use crate::platform::Platform;
 
-/// One of somebody's rounds.
+/// Finds one of a user's rounds.
 ///
 /// # Errors
-/// NOT_FOUND when it is not theirs.
-pub async fn round(platform: &Platform, user: UserId, id: Option<RoundId>) -> Result<Round> {
-    let unknown = || Error::not_found("round");
-    let (db, id) = (platform.database.reads(), id.ok_or_else(unknown)?);
-    let mut round = rounds::by_id(db, user, id).await?;
-    if ended(platform, round.as_slice()).await? {
-        round = rounds::by_id(db, user, id).await?;
+/// NOT_FOUND, also for a round of another user.
+pub async fn find_round(platform: &Platform, user: UserId, id: Option<RoundId>) -> Result<Round> {
+    let not_found = || Error::not_found("round");
+    let (db, id) = (platform.database.reads(), id.ok_or_else(not_found)?);
+    let mut round = rounds::find_owned(db, user, id).await?;
+    if expire_if_due(platform, round.as_slice()).await? {
+        round = rounds::find_owned(db, user, id).await?;
     }
-    round.ok_or_else(unknown)
+    round.ok_or_else(not_found)
 }
 
-/// Some of somebody's rounds, the newest first, after one.
-///
-/// # Errors
-/// Those of the database.
-pub async fn page(
+/// Lists a user's rounds, newest first, starting after a round.
+pub async fn list_rounds(
     platform: &Platform,
     user: UserId,
     after: Option<RoundId>,
-    most: u64,
+    limit: u64,
 ) -> Result<Vec<Round>> {
     let db = platform.database.reads();
-    let mut page = rounds::page(db, user, after, most).await?;
-    if ended(platform, &page).await? {
-        page = rounds::page(db, user, after, most).await?;
+    let mut page = rounds::find_page(db, user, after, limit).await?;
+    if expire_if_due(platform, &page).await? {
+        page = rounds::find_page(db, user, after, limit).await?;
     }
     Ok(page)
 }
 
-/// Ends somebody's rounds when the time of one of these is over and that is not written. True: read them again.
+/// Expires the user's overdue rounds if one of these is overdue but still stored as open. True: read them again.
 ///
-/// No seed is shown before: another instance, whose clock is behind, would take a play of whoever has seen it.
-pub(super) async fn ended(platform: &Platform, rounds: &[Round]) -> Result<bool> {
+/// The seed must not be shown before that is stored: an instance whose clock is behind would still accept a play
+/// from a player who has seen it.
+pub(super) async fn expire_if_due(platform: &Platform, rounds: &[Round]) -> Result<bool> {
     let now = platform.now();
-    let is_over = |round: &&Round| round.status == Status::Open && round.expires_at <= now;
-    let Some(over) = rounds.iter().find(is_over) else { return Ok(false) };
-    expire(platform, Some(over.user_id)).await?;
+    let is_overdue = |round: &&Round| round.status == Status::Open && round.expires_at <= now;
+    let Some(overdue) = rounds.iter().find(is_overdue) else { return Ok(false) };
+    expire_rounds(platform, Some(overdue.user_id)).await?;
     Ok(true)
 }

@@ -1,69 +1,75 @@
-//! Starting a round: its seed is drawn, and its hash is shown.
+//! Starts a round: draws its seed and publishes the seed's hash.
+
+use std::time::Duration;
 
 use super::entity::rounds::{self, GameKind, Model as Round, Status};
-use super::expire::expire;
-use super::fair::Seed;
-use super::seal::seal;
-use super::{Games, LIVES};
-use crate::error::{Error, ErrorCode, Failure, Result};
+use super::expire::expire_rounds;
+use super::provably_fair::Seed;
+use super::sealed_seed::seal_seed;
+use super::state::Games;
+use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{RoundId, UserId};
 use crate::platform::Platform;
 use crate::platform::vault::sha256;
 
-/// Starts a round of a game for somebody.
+/// How long a round can be played.
+const ROUND_LIFETIME: Duration = Duration::from_mins(5);
+
+/// Starts a round of a game for a user.
 ///
 /// # Errors
-/// RATE_LIMITED while they have as many open as they may.
-pub async fn start(
+/// RATE_LIMITED when the user has as many open rounds as allowed.
+pub async fn start_round(
     games: &Games,
     platform: &Platform,
     user: UserId,
     game: GameKind,
 ) -> Result<Round> {
-    let slots = games.open_rounds;
-    // Several that are started at once rarely want the same slot, and never get it. Hardly anybody has many open:
-    // whichever slot it is, it is likely free.
-    let any = 1 + i16::from_be_bytes(platform.random()).rem_euclid(slots);
-    if let Some(round) = start_in(platform, user, game, any).await? {
+    let slots = games.max_open_rounds;
+    // A random slot first: few users have many open rounds, so it is most likely free, and concurrent starts rarely
+    // try the same one.
+    let random_slot = 1 + i16::from_be_bytes(platform.random()).rem_euclid(slots);
+    if let Some(round) = start_in_slot(platform, user, game, random_slot).await? {
         return Ok(round);
     }
     for is_last_try in [false, true] {
         if is_last_try {
-            expire(platform, Some(user)).await?;
+            expire_rounds(platform, Some(user)).await?;
         }
-        let taken = rounds::slots_of(platform.database.reads(), user).await?;
-        for slot in (any..=slots).chain(1..any).filter(|slot| !taken.contains(slot)) {
-            if let Some(round) = start_in(platform, user, game, slot).await? {
+        let used = rounds::find_used_slots(platform.database.reads(), user).await?;
+        let from_random = (random_slot..=slots).chain(1..random_slot);
+        for slot in from_random.filter(|slot| !used.contains(slot)) {
+            if let Some(round) = start_in_slot(platform, user, game, slot).await? {
                 return Ok(round);
             }
         }
     }
-    Err(too_many(platform, user).await?)
+    Err(too_many_open(platform, user).await?)
 }
 
-/// Starts one in a slot. None: another has it.
-async fn start_in(
+/// Starts a round in a slot. None: the slot is used.
+async fn start_in_slot(
     platform: &Platform,
     user: UserId,
     game: GameKind,
     slot: i16,
 ) -> Result<Option<Round>> {
-    let round = new(platform, user, game, slot);
-    let is_written = rounds::insert(platform.database.writes(), round.clone()).await?;
-    Ok(is_written.then_some(round))
+    let round = new_round(platform, user, game, slot);
+    let is_inserted = rounds::insert(platform.database.writes(), round.clone()).await?;
+    Ok(is_inserted.then_some(round))
 }
 
-async fn too_many(platform: &Platform, user: UserId) -> Result<Error> {
-    let next = rounds::next_expiry(platform.database.reads(), user).await?;
-    let wait = next.and_then(|at| (at - platform.now()).to_std().ok()).unwrap_or_default();
-    let failure = Failure::new(
+async fn too_many_open(platform: &Platform, user: UserId) -> Result<Error> {
+    let next_expiry = rounds::find_next_expiry(platform.database.reads(), user).await?;
+    let wait = next_expiry.and_then(|at| (at - platform.now()).to_std().ok()).unwrap_or_default();
+    let error = UserError::new(
         ErrorCode::RateLimited,
         "You have as many open rounds as you may. Play one of them, or try again later.",
     );
-    Ok(Failure { retry_after: Some(wait), ..failure }.into())
+    Ok(UserError { retry_after: Some(wait), ..error }.into())
 }
 
-fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
+fn new_round(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
     let (id, seed): (RoundId, Seed) = (platform.new_id(), platform.random());
     let now = platform.now();
     Round {
@@ -73,16 +79,16 @@ fn new(platform: &Platform, user: UserId, game: GameKind, slot: i16) -> Round {
         status: Status::Open,
         slot: Some(slot),
         seed_hash: sha256(&seed).to_vec(),
-        sealed_seed: Some(seal(platform, id, &seed)),
+        sealed_seed: Some(seal_seed(platform, id, &seed)),
         seed: None,
         client_seed: None,
         r#move: None,
         outcome: None,
         won: None,
         points: None,
-        is_tallied: true,
+        is_counted: true,
         started_at: now,
-        expires_at: now + LIVES,
+        expires_at: now + ROUND_LIFETIME,
         played_at: None,
     }
 }

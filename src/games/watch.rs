@@ -1,4 +1,4 @@
-//! Watching a board, as it changes and from one day to the next.
+//! Live view of a leaderboard: streams each change, and moves to the next leaderboard when its period is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,94 +6,96 @@ use std::time::Duration;
 use futures_util::stream::{BoxStream, try_unfold};
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use super::Games;
-use super::board::Board;
-use super::entity::Position;
-use super::leaderboard::{MOST_PLACES, Standing, Top, standing, top};
+use super::entity::position::Position;
+use super::leaderboard::{LeaderboardTop, MAX_ENTRIES, RankView, read_rank, read_top};
+use super::leaderboard_scope::LeaderboardScope;
+use super::state::Games;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
 
-/// How long it takes until what changed is told again: so much more than half a second that no second has three,
-/// though the way to a client is not always as long.
-const APART: Duration = Duration::from_millis(520);
+/// Just over 500 ms: jitter must not put three updates into a second.
+const MIN_UPDATE_INTERVAL: Duration = Duration::from_millis(520);
 
-/// What somebody sees of a board.
+/// One state of a watched leaderboard.
 #[derive(Clone, Debug)]
-pub struct View {
-    /// The first of it: as many as anybody may want.
-    pub top: Arc<Top>,
-    /// Where they stand. None: that was not asked for.
-    pub standing: Option<Option<Standing>>,
+pub struct LeaderboardView {
+    /// The top rows, up to the most that a client may ask for.
+    pub top: Arc<LeaderboardTop>,
+    /// The viewer's rank. The outer None: it was not requested. The inner None: the viewer is not on it.
+    pub rank: Option<Option<RankView>>,
 }
 
-/// A board now, and each time that its first places or the viewer's standing are others: twice a second at most.
-/// The standing is read only with a viewer.
-pub fn watch(
+/// Streams the leaderboard as it is now, then whenever its first rows or the viewer's rank change, at most twice a
+/// second. The rank is read only with a viewer.
+pub fn watch_leaderboard(
     games: Arc<Games>,
     platform: Arc<Platform>,
-    board: Board,
+    scope: LeaderboardScope,
     first: usize,
     viewer: Option<UserId>,
-) -> impl Stream<Item = Result<View>> + Send + use<> {
-    let (reading, of) = (platform.clone(), games.clone());
-    let tops = platform.events.states(board.topic(), move || {
-        let (games, platform) = (of.clone(), reading.clone());
-        async move { Ok(Arc::new(top(&games.boards, &platform, board, MOST_PLACES.into()).await?)) }
+) -> impl Stream<Item = Result<LeaderboardView>> + Send + use<> {
+    let (reader_games, reader_platform) = (games.clone(), platform.clone());
+    let tops = platform.events.stream_states(scope.topic(), move || {
+        let (games, platform) = (reader_games.clone(), reader_platform.clone());
+        async move {
+            let max_rows = MAX_ENTRIES.into();
+            Ok(Arc::new(read_top(&games.leaderboards, &platform, scope, max_rows).await?))
+        }
     });
     let tops = tops.boxed();
-    let watch = Watch { games, platform, tops, first, viewer, looked_at: None, told: None };
+    let watch = Watch { games, platform, tops, first, viewer, read_at: None, last_sent: None };
     try_unfold(watch, Watch::next)
 }
 
 struct Watch {
     games: Arc<Games>,
     platform: Arc<Platform>,
-    tops: BoxStream<'static, Result<Arc<Top>>>,
+    tops: BoxStream<'static, Result<Arc<LeaderboardTop>>>,
     first: usize,
     viewer: Option<UserId>,
-    /// By the uptime of the clock, which is never set back.
-    looked_at: Option<Duration>,
-    told: Option<Told>,
+    /// When the last state was read, as uptime, which is never set back.
+    read_at: Option<Duration>,
+    last_sent: Option<SentState>,
 }
 
-/// What is compared with what was told: the first positions with their rounds, and the standing.
-type Told = (Vec<(Position, i64)>, Option<Option<Standing>>);
+/// The visible part of a sent state, to detect a change: positions with their rounds, and the viewer's rank.
+type SentState = (Vec<(Position, i64)>, Option<Option<RankView>>);
 
 impl Watch {
-    async fn next(mut self) -> Result<Option<(View, Self)>> {
+    async fn next(mut self) -> Result<Option<(LeaderboardView, Self)>> {
         loop {
-            if let Some(looked_at) = self.looked_at {
-                let wait = (looked_at + APART).saturating_sub(self.platform.uptime());
+            if let Some(read_at) = self.read_at {
+                let wait = (read_at + MIN_UPDATE_INTERVAL).saturating_sub(self.platform.uptime());
                 self.platform.clock.sleep_until(self.platform.now() + wait).await;
             }
             let Some(top) = self.tops.next().await.transpose()? else { return Ok(None) };
-            self.looked_at = Some(self.platform.uptime());
-            let standing = match self.viewer {
-                // In a box, which is gone when it is done: thousands wait for the next change.
+            self.read_at = Some(self.platform.uptime());
+            let rank = match self.viewer {
+                // Boxed so that its memory is freed before the long wait of thousands of watchers.
                 Some(viewer) => {
-                    let standing = standing_in_turn(&self.games, &self.platform, &top, viewer);
-                    Some(standing.boxed().await?)
+                    let rank = read_rank_with_permit(&self.games, &self.platform, &top, viewer);
+                    Some(rank.boxed().await?)
                 }
                 None => None,
             };
-            let first = top.places.iter().take(self.first);
-            let seen = first.map(|place| (place.position(), place.rounds)).collect();
-            let seen = Some((seen, standing.clone()));
-            if self.told != seen {
-                self.told = seen;
-                return Ok(Some((View { top, standing }, self)));
+            let visible = top.rows.iter().take(self.first);
+            let positions = visible.map(|row| (row.position(), row.rounds)).collect();
+            let state = Some((positions, rank.clone()));
+            if self.last_sent != state {
+                self.last_sent = state;
+                return Ok(Some((LeaderboardView { top, rank }, self)));
             }
         }
     }
 }
 
-async fn standing_in_turn(
+async fn read_rank_with_permit(
     games: &Games,
     platform: &Platform,
-    top: &Top,
+    top: &LeaderboardTop,
     viewer: UserId,
-) -> Result<Option<Standing>> {
-    let _turn = games.boards.standings.acquire().await.map_err(Error::internal)?;
-    standing(platform, &top.key, viewer).await
+) -> Result<Option<RankView>> {
+    let _permit = games.leaderboards.rank_permits.acquire().await.map_err(Error::internal)?;
+    read_rank(platform, &top.key, viewer).await
 }

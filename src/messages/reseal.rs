@@ -1,25 +1,25 @@
-//! Sealing this room's secrets anew after `SECRET_KEYS` has a new first key.
+//! Re-encryption of sealed texts after `SECRET_KEYS` got a new first key.
 
 use super::entity::messages;
-use super::queue::place;
+use super::sealed_text::aad;
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::database::BATCH_LIMIT;
+use crate::platform::database::BATCH_TIMEOUT;
 
-/// Moves every sealed text to the first key. Answers how many were moved.
+/// Re-encrypts all sealed texts with the first key. Returns how many.
 ///
 /// # Errors
-/// When one cannot be opened: the ring lacks its key.
+/// If a text cannot be decrypted with any of the keys.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
-    let mut moved = 0;
-    for (id, sealed) in messages::sealed(&tx).await? {
-        if !platform.vault.is_current(&sealed) {
-            let text = platform.vault.open(&place(id), &sealed)?;
-            let anew = platform.vault.seal(&place(id), &text);
-            moved += usize::from(messages::seal_anew(&tx, id, sealed, anew).await?);
+    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let mut resealed = 0;
+    for (id, old) in messages::find_sealed_bodies(&tx).await? {
+        if !platform.vault.is_current(&old) {
+            let text = platform.vault.open(&aad(id), &old)?;
+            let new = platform.vault.seal(&aad(id), &text);
+            resealed += usize::from(messages::replace_sealed_body(&tx, id, old, new).await?);
         }
     }
     tx.commit().await?;
-    Ok(moved)
+    Ok(resealed)
 }

@@ -1,40 +1,41 @@
-//! What is kept how long: texts of messages are cleared after a time, the rows with their numbers stay; moves
-//! are added up.
+//! Retention: texts are cleared after `SMS_BODIES_DAYS` (rows with their numbers stay), counts of transitions are
+//! compacted, unmatched receipts are deleted.
 
 use std::time::Duration;
 
 use super::Messages;
-use super::entity::{early_receipts, messages, moves};
+use super::entity::{messages, transitions, unmatched_receipts};
 use crate::error::Result;
 use crate::ids::{self, MessageId};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
-use crate::platform::database::BATCH_LIMIT;
-use crate::platform::jobs::take_turn;
+use crate::platform::clock::Timestamp;
+use crate::platform::database::BATCH_TIMEOUT;
+use crate::platform::jobs::acquire_lease;
 
-const NAME: &str = "messages.retention";
-/// How often moves are added up.
-const EACH: Duration = Duration::from_secs(10);
-const FOLDED_AT_ONCE: u64 = 2_000;
-/// How long moves stay by themselves: a little longer than the time that a rate is taken over.
-const APART: Duration = Duration::from_secs(70);
+const LEASE_KEY: &str = "messages.retention";
+const INTERVAL: Duration = Duration::from_secs(10);
+const COMPACTION_BATCH_SIZE: u64 = 2_000;
+/// A little longer than the window of the send rate, which needs the single transitions.
+const COMPACT_AFTER: Duration = Duration::from_secs(70);
 
-/// Takes the turn, when it is due.
-///
-/// # Errors
-/// Those of the database.
-pub async fn tidy(room: &Messages, platform: &Platform) -> Result<Option<Instant>> {
-    let Some(turn) = take_turn(platform, NAME, EACH).await? else { return Ok(None) };
+/// Applies the retention to one batch, if it is due and no other instance does. Returns when the next is due.
+pub async fn apply_retention(
+    messages: &Messages,
+    platform: &Platform,
+) -> Result<Option<Timestamp>> {
+    let Some(lease) = acquire_lease(platform, LEASE_KEY, INTERVAL).await? else { return Ok(None) };
     let now = platform.now();
-    let tx = platform.database.begin_within(BATCH_LIMIT).await?;
-    let folded = moves::fold(&tx, platform, now - APART, FOLDED_AT_ONCE).await?;
-    early_receipts::sweep(&tx, now).await?;
-    let after = turn.watermark.as_deref().and_then(ids::parse::<MessageId>);
-    let cleared = messages::clear_bodies(&tx, after, now - room.settings.bodies_kept).await?;
-    let is_more = cleared.is_some() || folded == FOLDED_AT_ONCE;
-    let due = if is_more { now } else { now + EACH };
-    let watermark = cleared.or(after).map(|id| id.to_string());
-    turn.end(&tx, watermark, due).await?;
+    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let compacted =
+        transitions::compact(&tx, platform, now - COMPACT_AFTER, COMPACTION_BATCH_SIZE).await?;
+    unmatched_receipts::purge_expired(&tx, now).await?;
+    let after = lease.watermark.as_deref().and_then(ids::parse::<MessageId>);
+    let clear_before = now - messages.settings.body_retention;
+    let last_cleared = messages::clear_bodies(&tx, after, clear_before).await?;
+    let may_be_more = last_cleared.is_some() || compacted == COMPACTION_BATCH_SIZE;
+    let due_at = if may_be_more { now } else { now + INTERVAL };
+    let watermark = last_cleared.or(after).map(|id| id.to_string());
+    lease.release(&tx, watermark, due_at).await?;
     tx.commit().await?;
-    Ok(Some(due))
+    Ok(Some(due_at))
 }

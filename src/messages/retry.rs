@@ -1,30 +1,31 @@
-//! Having messages sent again, by an operator's word.
+//! Manual retries of failed messages by operators.
 
-use super::counts::moved;
-use super::entity::messages::{self, Wanted};
-use super::entity::moves;
+use super::entity::messages::{self, MessageFilter};
+use super::entity::transitions;
+use super::topics::publish_transitions;
 use super::{Kind, Message, Messages, Status};
-use crate::error::{At, Checked, Error, ErrorCode, Failure, Result};
+use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError};
 use crate::ids::MessageId;
 use crate::platform::Platform;
 
-/// What may be had sent again when a filter does not say.
-const FAILED: [Status; 2] = [Status::Failed, Status::Undelivered];
+/// The statuses that are retried if the filter names none.
+const DEFAULT_STATUSES: [Status; 2] = [Status::Failed, Status::Undelivered];
 
-/// Which messages.
-pub type Filter = Wanted;
-
-/// Has one message sent again.
+/// Queues one message again.
 ///
 /// # Errors
-/// NOT_FOUND; CONFLICT when it did not fail, is a code, or has no text any more.
-pub async fn retry(room: &Messages, platform: &Platform, id: Option<MessageId>) -> Result<Message> {
+/// NOT_FOUND; CONFLICT if it did not fail, is a code, or has no text any more.
+pub async fn retry(
+    messages: &Messages,
+    platform: &Platform,
+    id: Option<MessageId>,
+) -> Result<Message> {
     let not_found = || Error::not_found("message");
     let id = id.ok_or_else(not_found)?;
     let tx = platform.database.begin().await?;
-    let message = messages::by_id(&tx, id).await?.ok_or_else(not_found)?;
-    let conflict = |why: &str| Err(Error::new(ErrorCode::Conflict, why));
-    if !message.status.may_be_retried() {
+    let message = messages::find(&tx, id).await?.ok_or_else(not_found)?;
+    let conflict = |text: &str| Err(Error::new(ErrorCode::Conflict, text));
+    if !message.status.is_retryable() {
         return conflict("Only what is FAILED, UNDELIVERED or UNKNOWN can be sent again.");
     }
     if message.kind == Kind::Code {
@@ -34,62 +35,67 @@ pub async fn retry(room: &Messages, platform: &Platform, id: Option<MessageId>) 
         return conflict("The text of this message has been cleared.");
     }
     let now = platform.now();
-    let expires_at = now + room.settings.wait;
-    if message.created_at + room.settings.bodies_kept < expires_at {
+    let expires_at = now + messages.settings.max_wait;
+    if message.created_at + messages.settings.body_retention < expires_at {
         return conflict("The text of this message is about to be cleared.");
     }
     let retried = messages::retry_one(&tx, &message, now, expires_at).await?;
     let Some(retried) = retried else {
         return conflict("It has just moved on. Look at it again.");
     };
-    moves::add(&tx, platform, [(retried.kind, Some(message.status), Status::Queued)]).await?;
+    let transition = (retried.kind, Some(message.status), Status::Queued);
+    transitions::record(&tx, platform, [transition]).await?;
     tx.commit().await?;
-    room.wake.wake();
-    moved(platform);
+    messages.notifier.notify();
+    publish_transitions(platform);
     Ok(retried)
 }
 
-/// Has every message of a filter sent again that failed; never a code. Answers how many.
+/// Queues all failed messages again that match a filter, except codes. Returns how many.
 ///
 /// # Errors
-/// BAD_USER_INPUT when the filter names codes, or a status that cannot be sent again.
-pub async fn retry_all(room: &Messages, platform: &Platform, mut filter: Filter) -> Result<u64> {
+/// BAD_USER_INPUT if the filter names codes, or a status that cannot be retried.
+pub async fn retry_all(
+    messages: &Messages,
+    platform: &Platform,
+    mut filter: MessageFilter,
+) -> Result<u64> {
     let kind = match filter.kind {
-        Some(Kind::Code) => Err(Failure::bad_input("Codes are never sent again.")),
+        Some(Kind::Code) => Err(UserError::bad_input("Codes are never sent again.")),
         _ => Ok(()),
     };
-    let status = match filter.statuses.iter().all(|status| status.may_be_retried()) {
+    let status = match filter.statuses.iter().all(|status| status.is_retryable()) {
         true => Ok(()),
-        false => Err(Failure::bad_input(
+        false => Err(UserError::bad_input(
             "Only what is FAILED, UNDELIVERED or UNKNOWN can be sent again.",
         )),
     };
-    (kind.at("filter.kind"), status.at("filter.status")).all()?;
+    (kind.for_field("filter.kind"), status.for_field("filter.status")).collect_errors()?;
     if filter.statuses.is_empty() {
-        filter.statuses = FAILED.to_vec();
+        filter.statuses = DEFAULT_STATUSES.to_vec();
     }
-    let (now, wait) = (platform.now(), room.settings.wait);
-    // Whose text would be cleared while it waits is not sent again.
-    let kept_since = now + wait - room.settings.bodies_kept;
-    filter.from = Some(filter.from.map_or(kept_since, |from| from.max(kept_since)));
+    let (now, max_wait) = (platform.now(), messages.settings.max_wait);
+    // Skip messages whose text would be cleared while they wait.
+    let min_created_at = now + max_wait - messages.settings.body_retention;
+    filter.from = Some(filter.from.map_or(min_created_at, |from| from.max(min_created_at)));
     let (mut count, mut after) = (0, None);
     loop {
-        let some = messages::retryable(platform.database.reads(), &filter, after).await?;
-        let Some((last, _)) = some.last() else { return Ok(count) };
+        let batch = messages::find_retryable(platform.database.reads(), &filter, after).await?;
+        let Some((last_id, _)) = batch.last() else { return Ok(count) };
         let tx = platform.database.begin().await?;
         for status in &filter.statuses {
-            let of_it = some.iter().filter(|(_, it)| it == status);
-            let ids: Vec<MessageId> = of_it.map(|(id, _)| *id).collect();
+            let with_status = batch.iter().filter(|(_, of_message)| of_message == status);
+            let ids: Vec<MessageId> = with_status.map(|(id, _)| *id).collect();
             if !ids.is_empty() {
-                let lanes = messages::retry_some(&tx, &ids, *status, now, now + wait).await?;
-                count += lanes.len() as u64;
-                let ways = lanes.into_iter().map(|kind| (kind, Some(*status), Status::Queued));
-                moves::add(&tx, platform, ways).await?;
+                let kinds = messages::retry_many(&tx, &ids, *status, now, now + max_wait).await?;
+                count += kinds.len() as u64;
+                let to_queued = kinds.into_iter().map(|kind| (kind, Some(*status), Status::Queued));
+                transitions::record(&tx, platform, to_queued).await?;
             }
         }
         tx.commit().await?;
-        room.wake.wake();
-        moved(platform);
-        after = Some(*last);
+        messages.notifier.notify();
+        publish_transitions(platform);
+        after = Some(*last_id);
     }
 }

@@ -1,30 +1,30 @@
-//! How many SMS a text takes, which is what it costs: its characters by 3GPP TS 23.038, how a long text
-//! is cut by TS 23.040.
+//! Size of a text in SMS segments, which is what it costs. Character encodings are in 3GPP TS 23.038, the segments of a
+//! long text in TS 23.040.
 
 use sea_orm::entity::prelude::*;
 
-/// The default alphabet (TS 23.038, 6.2.1), a septet each. Its escape is no character.
+/// The default alphabet (TS 23.038, 6.2.1) without the escape. Each character takes one septet.
 const GSM_7: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Its extension table (6.2.1.1): an escape and a septet each.
+/// The extension table (6.2.1.1). Each character takes two septets, the first is the escape.
 const GSM_7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// What the characters of an SMS are written in.
+/// The encoding of an SMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum Characters {
-    /// The default alphabet of seven bits: Latin capitals and small letters, some accents, some Greek.
+pub enum Encoding {
+    /// The 7-bit default alphabet: Latin letters, some accented and some Greek letters.
     #[sea_orm(string_value = "GSM_7")]
     Gsm7,
-    /// Sixteen bits, for everything else.
+    /// 16-bit units, for all other characters.
     #[sea_orm(string_value = "UCS_2")]
     Ucs2,
 }
 
-impl Characters {
-    /// How many units one SMS holds, and how many each part of a text that takes several: the header that
-    /// joins the parts takes room (TS 23.040, 9.2.3.24.1).
-    fn room(self) -> (usize, usize) {
+impl Encoding {
+    /// How many units fit into a single SMS, and into each segment of a longer text, where a header takes space
+    /// (TS 23.040, 9.2.3.24.1).
+    fn capacity(self) -> (usize, usize) {
         match self {
             Self::Gsm7 => (160, 153),
             Self::Ucs2 => (70, 67),
@@ -32,26 +32,26 @@ impl Characters {
     }
 }
 
-/// How large a text is as SMS.
+/// The size of a text as SMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// What its characters are written in: one that seven bits do not have makes all of them wider.
-    pub characters: Characters,
-    /// How many SMS it takes, at least 1: an empty text is one too.
+pub struct SmsSize {
+    /// A single character outside of the 7-bit alphabet makes the whole text UCS-2.
+    pub encoding: Encoding,
+    /// At least 1, also for an empty text.
     pub segments: i16,
 }
 
-/// How large `text` is as SMS.
-pub fn size_of(text: &str) -> Size {
-    let (characters, widths) = match text.chars().map(septets).collect::<Option<Vec<_>>>() {
-        Some(septets) => (Characters::Gsm7, septets),
-        None => (Characters::Ucs2, text.chars().map(char::len_utf16).collect()),
+/// Computes the size of a text.
+pub fn sms_size(text: &str) -> SmsSize {
+    let (encoding, widths) = match text.chars().map(septet_count).collect::<Option<Vec<_>>>() {
+        Some(septets) => (Encoding::Gsm7, septets),
+        None => (Encoding::Ucs2, text.chars().map(char::len_utf16).collect()),
     };
-    Size { characters, segments: segments(&widths, characters) }
+    SmsSize { encoding, segments: count_segments(&widths, encoding) }
 }
 
-/// How many septets a character takes, if the default alphabet or its extension has it.
-fn septets(c: char) -> Option<usize> {
+/// How many septets a character takes. None if neither table has it.
+fn septet_count(c: char) -> Option<usize> {
     match () {
         () if GSM_7.contains(c) => Some(1),
         () if GSM_7_EXTENSION.contains(c) => Some(2),
@@ -59,10 +59,10 @@ fn septets(c: char) -> Option<usize> {
     }
 }
 
-/// How many SMS hold characters of these widths. None of them is split.
-fn segments(widths: &[usize], characters: Characters) -> i16 {
-    let (alone, part) = characters.room();
-    if widths.iter().sum::<usize>() <= alone {
+/// How many segments characters of these widths take. No character is split.
+fn count_segments(widths: &[usize], encoding: Encoding) -> i16 {
+    let (single, part) = encoding.capacity();
+    if widths.iter().sum::<usize>() <= single {
         return 1;
     }
     let mut segments: i16 = 1;
@@ -84,13 +84,13 @@ mod tests {
 
     use super::*;
 
-    fn size(characters: Characters, segments: i16) -> Size {
-        Size { characters, segments }
+    fn size(encoding: Encoding, segments: i16) -> SmsSize {
+        SmsSize { encoding, segments }
     }
 
     #[test]
-    fn the_alphabet_has_every_septet_once() {
-        // Of 128 septets one is the escape.
+    fn alphabets_have_no_duplicates() {
+        // 128 septets without the escape.
         assert_eq!(GSM_7.chars().count(), 127);
         assert_eq!(GSM_7_EXTENSION.chars().count(), 10);
         let mut all: Vec<char> = GSM_7.chars().chain(GSM_7_EXTENSION.chars()).collect();
@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_where_the_standard_cuts_them() {
-        use Characters::{Gsm7, Ucs2};
+    fn texts_are_split_as_in_the_standard() {
+        use Encoding::{Gsm7, Ucs2};
         let cases = [
             (String::new(), size(Gsm7, 1)),
             ("a".repeat(160), size(Gsm7, 1)),
@@ -112,13 +112,13 @@ mod tests {
             // Two septets each.
             ("€".repeat(80), size(Gsm7, 1)),
             ("a".repeat(159) + "€", size(Gsm7, 2)),
-            // An odd septet stays free at the end of each part.
+            // One septet stays free at the end of each part.
             ("€".repeat(81), size(Gsm7, 2)),
             ("€".repeat(76 * 2), size(Gsm7, 2)),
             ("€".repeat(76 * 2 + 1), size(Gsm7, 3)),
             ("a".repeat(152) + "€" + &"a".repeat(151), size(Gsm7, 2)),
             ("a".repeat(152) + "€" + &"a".repeat(152), size(Gsm7, 3)),
-            // These look as if they were in it.
+            // Not in the alphabet, although similar characters are.
             ("ç".into(), size(Ucs2, 1)),
             ("`".into(), size(Ucs2, 1)),
             ("\t".into(), size(Ucs2, 1)),
@@ -127,7 +127,7 @@ mod tests {
             ("я".repeat(71), size(Ucs2, 2)),
             ("я".repeat(67 * 2), size(Ucs2, 2)),
             ("я".repeat(67 * 2 + 1), size(Ucs2, 3)),
-            // One wide character makes all of them wide, and € is narrow there.
+            // One UCS-2 character makes the whole text UCS-2, where € takes one unit.
             ("a".repeat(69) + "я", size(Ucs2, 1)),
             ("€".repeat(69) + "я", size(Ucs2, 1)),
             // Two units each.
@@ -139,32 +139,32 @@ mod tests {
             ("я".repeat(66) + "😀" + &"я".repeat(66), size(Ucs2, 3)),
         ];
         for (text, expected) in cases {
-            assert_eq!(size_of(&text), expected, "{text}");
+            assert_eq!(sms_size(&text), expected, "{text}");
         }
     }
 
     #[test]
-    fn more_than_can_be_counted_is_the_most() {
-        assert_eq!(segments(&vec![1; 153 * 32_768], Characters::Gsm7), i16::MAX);
+    fn the_count_saturates() {
+        assert_eq!(count_segments(&vec![1; 153 * 32_768], Encoding::Gsm7), i16::MAX);
     }
 
     #[test]
-    fn the_names_of_alphabets_are_the_databases() {
-        assert_eq!(Characters::Gsm7.to_value(), "GSM_7");
-        assert_eq!(Characters::Ucs2.to_value(), "UCS_2");
+    fn encodings_are_stored_by_their_names() {
+        assert_eq!(Encoding::Gsm7.to_value(), "GSM_7");
+        assert_eq!(Encoding::Ucs2.to_value(), "UCS_2");
     }
 
-    /// Cuts `text` into as many SMS as it takes, each with its units, as a phone would.
+    /// Splits a text like a phone. Returns the units of each part.
     fn parts(text: &str) -> Vec<usize> {
-        let Size { characters, .. } = size_of(text);
-        let width = |c: char| match characters {
-            Characters::Gsm7 => septets(c).expect("in the alphabet"),
-            Characters::Ucs2 => c.len_utf16(),
+        let SmsSize { encoding, .. } = sms_size(text);
+        let width = |c: char| match encoding {
+            Encoding::Gsm7 => septet_count(c).expect("in the alphabet"),
+            Encoding::Ucs2 => c.len_utf16(),
         };
-        let (alone, part) = characters.room();
-        let whole = text.chars().map(width).sum::<usize>();
-        if whole <= alone {
-            return vec![whole];
+        let (single, part) = encoding.capacity();
+        let total = text.chars().map(width).sum::<usize>();
+        if total <= single {
+            return vec![total];
         }
         let mut parts = vec![0];
         for c in text.chars() {
@@ -178,30 +178,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_part_is_too_large_and_none_could_be_spared(
+        fn parts_fit_and_are_as_few_as_possible(
             text in prop_oneof!["[a-z€\\[~]{0,800}", "[a-zя😀]{0,400}", "\\PC{0,400}"],
         ) {
-            let Size { characters, segments } = size_of(&text);
+            let SmsSize { encoding, segments } = sms_size(&text);
             let parts = parts(&text);
             prop_assert_eq!(parts.len(), usize::try_from(segments).expect("positive"));
-            let (alone, part) = characters.room();
-            let room = if parts.len() == 1 { alone } else { part };
-            prop_assert!(parts.iter().all(|units| *units <= room));
-            // A part is left with room only for less than the two units that the next character takes.
+            let (single, part) = encoding.capacity();
+            let capacity = if parts.len() == 1 { single } else { part };
+            prop_assert!(parts.iter().all(|units| *units <= capacity));
+            // A part may only have one unit left, if the next character takes two.
             let full = &parts[..parts.len() - 1];
-            prop_assert!(full.iter().all(|units| units + 2 > room));
+            prop_assert!(full.iter().all(|units| units + 2 > capacity));
         }
 
         #[test]
-        fn a_longer_text_never_takes_fewer(a in "\\PC{0,200}", b in "[a-zя€😀]{0,200}") {
-            let (whole, start) = (size_of(&format!("{a}{b}")), size_of(&a));
-            prop_assert!(whole.segments >= start.segments);
+        fn a_longer_text_never_takes_fewer_segments(a in "\\PC{0,200}", b in "[a-zя€😀]{0,200}") {
+            let (longer, shorter) = (sms_size(&format!("{a}{b}")), sms_size(&a));
+            prop_assert!(longer.segments >= shorter.segments);
         }
 
         #[test]
-        fn seven_bits_are_used_where_they_can(text in "\\PC{0,100}") {
+        fn gsm7_is_used_if_possible(text in "\\PC{0,100}") {
             let fits = text.chars().all(|c| GSM_7.contains(c) || GSM_7_EXTENSION.contains(c));
-            prop_assert_eq!(size_of(&text).characters == Characters::Gsm7, fits);
+            prop_assert_eq!(sms_size(&text).encoding == Encoding::Gsm7, fits);
         }
     }
 }

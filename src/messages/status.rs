@@ -1,15 +1,15 @@
-//! How far a message is, and which way it may go.
+//! Kinds (lanes) and statuses of messages, and the order of the statuses.
 
 use sea_orm::entity::prelude::*;
 
-/// What a message is about, which is also its lane: codes go before notices, notices before bonuses.
+/// The kind of a message, which is also its lane: codes go before notices, notices before bonuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Kind {
-    /// A code that somebody is waiting for.
+    /// A code, for which a user is waiting.
     #[sea_orm(num_value = 0)]
     Code,
-    /// Something that an account's owner must know.
+    /// A notice about the security of an account.
     #[sea_orm(num_value = 1)]
     Notice,
     /// A bonus was paid.
@@ -18,15 +18,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, those first that go first.
+    /// All lanes, the highest priority first.
     pub const LANES: [Self; 3] = [Self::Code, Self::Notice, Self::Bonus];
 
-    /// Its place among the lanes.
-    pub fn lane(self) -> usize {
+    /// The position in [`Self::LANES`].
+    pub fn lane_index(self) -> usize {
         Self::LANES.iter().position(|lane| *lane == self).expect("every kind has its lane")
     }
 
-    /// As the schema names it.
+    /// The name in the schema.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Code => "CODE",
@@ -36,33 +36,33 @@ impl Kind {
     }
 }
 
-/// How far a message is.
+/// The status of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// Waits for its turn, or for its next attempt.
+    /// Waits for its first or next attempt.
     Queued,
-    /// Is being handed over.
+    /// Is being handed over to a gateway.
     Sending,
-    /// Was handed over, and it is not known whether the gateway took it.
+    /// Was handed over, but it is not known whether the gateway took it.
     Unknown,
-    /// The gateway has it.
+    /// The gateway took it.
     Sent,
-    /// Was withdrawn before it was sent.
+    /// Was cancelled before it was sent.
     Cancelled,
-    /// Its time was over before it was sent.
+    /// Was too old before it was sent.
     Expired,
-    /// Was refused, or tried too often.
+    /// Was refused by the gateway, or all attempts failed.
     Failed,
-    /// The gateway could not bring it to the phone.
+    /// The gateway could not deliver it to the phone.
     Undelivered,
-    /// Arrived.
+    /// Was delivered to the phone.
     Delivered,
 }
 
 impl Status {
-    /// Every status, in the order in which news may move a message.
-    pub const FORWARD: [Self; 9] = [
+    /// All statuses in their order: an update moves a message only to a later one.
+    pub const PRECEDENCE: [Self; 9] = [
         Self::Queued,
         Self::Sending,
         Self::Unknown,
@@ -74,19 +74,19 @@ impl Status {
         Self::Delivered,
     ];
 
-    /// Those from which news of this status moves a message. As there is one order, it is the same
-    /// in which order the news come, and how often.
-    pub fn before(self) -> impl Iterator<Item = Self> {
-        Self::FORWARD.into_iter().take_while(move |status| *status != self)
+    /// The statuses that an update to this status may change. As there is one order of all statuses, updates may come
+    /// in any order and repeatedly.
+    pub fn predecessors(self) -> impl Iterator<Item = Self> {
+        Self::PRECEDENCE.into_iter().take_while(move |status| *status != self)
     }
 
     /// Whether an operator may have it sent again.
-    pub fn may_be_retried(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         matches!(self, Self::Failed | Self::Undelivered | Self::Unknown)
     }
 
-    /// Whether nothing more is done for it.
-    pub fn is_over(self) -> bool {
+    /// Whether sending has ended.
+    pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending | Self::Unknown)
     }
 }
@@ -98,22 +98,26 @@ mod tests {
 
     use super::*;
 
-    fn after(news: &[Status]) -> Status {
-        let step = |now: Status, news: &Status| match news.before().any(|before| before == now) {
-            true => *news,
-            false => now,
+    fn status_after(updates: &[Status]) -> Status {
+        let apply = |status: Status, update: &Status| match update
+            .predecessors()
+            .any(|predecessor| predecessor == status)
+        {
+            true => *update,
+            false => status,
         };
-        news.iter().fold(Status::Queued, step)
+        updates.iter().fold(Status::Queued, apply)
     }
 
     proptest! {
         #[test]
-        fn news_end_at_the_same_status_in_whatever_order_and_however_often(
-            (news, shuffled) in proptest::collection::vec(select(Status::FORWARD.to_vec()), 0..12)
-                .prop_flat_map(|news| (Just(news.clone()), Just(news).prop_shuffle())),
+        fn order_and_number_of_updates_do_not_matter(
+            (updates, shuffled) in proptest::collection::vec(select(Status::PRECEDENCE.to_vec()), 0..12)
+                .prop_flat_map(|updates| (Just(updates.clone()), Just(updates).prop_shuffle())),
         ) {
-            prop_assert_eq!(after(&news), after(&shuffled));
-            prop_assert_eq!(after(&[&news[..], &shuffled[..]].concat()), after(&news));
+            prop_assert_eq!(status_after(&updates), status_after(&shuffled));
+            let repeated = [&updates[..], &shuffled[..]].concat();
+            prop_assert_eq!(status_after(&repeated), status_after(&updates));
         }
     }
 }

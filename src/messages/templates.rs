@@ -1,19 +1,19 @@
-//! The texts of messages, by language: all of them in `templates.toml`.
+//! Texts of messages in several languages, from `templates.toml`.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::pattern::Pattern;
-use crate::error::Failure;
+use super::text_template::TextTemplate;
+use crate::error::UserError;
 use crate::platform::text;
 
-/// The most characters of a message. Only those about bonuses come near.
-pub const LONGEST_TEXT: usize = 480;
-/// What stands in a code's place where the text is shown.
+/// In characters. Only texts about bonuses come close.
+pub const MAX_TEXT_LEN: usize = 480;
+/// Replaces the code where operators see the text.
 const MASKED_CODE: &str = "••••••";
 
-/// What a message says.
+/// The texts that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[cfg_attr(test, derive(sea_orm::EnumIter))]
 #[serde(rename_all = "snake_case")]
@@ -46,9 +46,9 @@ pub enum Template {
     BonusWaiting,
 }
 
-/// A place in a text.
+/// The placeholders in the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Placeholder {
     Service,
     Code,
     Minutes,
@@ -56,8 +56,8 @@ enum Place {
     Campaign,
 }
 
-impl Place {
-    fn of(name: &str) -> Option<Self> {
+impl Placeholder {
+    fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "service" => Self::Service,
             "code" => Self::Code,
@@ -73,54 +73,54 @@ impl Place {
 #[derive(Debug)]
 pub struct Templates {
     service: String,
-    texts: BTreeMap<Template, Pattern<Place>>,
+    texts: BTreeMap<Template, TextTemplate<Placeholder>>,
 }
 
 impl Templates {
-    /// The texts of a language ("en"), which call the service by this name.
+    /// The texts of a language ("en"), for a service of this name.
     ///
     /// # Errors
-    /// A sentence about SMS_LANGUAGE when there are no texts of this language.
+    /// A sentence about SMS_LANGUAGE if there are no texts in this language.
     pub fn new(language: &str, service: &str) -> Result<Self, String> {
         let mut languages = languages();
-        let known = languages.keys().cloned().collect::<Vec<_>>().join(", ");
+        let available = languages.keys().cloned().collect::<Vec<_>>().join(", ");
         let texts = languages.remove(language);
-        let texts = texts.ok_or_else(|| format!("SMS_LANGUAGE: must be one of {known}"))?;
+        let texts = texts.ok_or_else(|| format!("SMS_LANGUAGE: must be one of {available}"))?;
         Ok(Self { service: service.to_owned(), texts })
     }
 
-    /// The text with a code that works for so many minutes.
-    pub fn code(&self, template: Template, code: &str, minutes: u64) -> String {
-        self.fill(template, |place| match place {
-            Place::Code => Some(code.to_owned()),
-            Place::Minutes => Some(minutes.to_string()),
+    /// The text with a code that is valid for so many minutes.
+    pub fn render_code(&self, template: Template, code: &str, minutes: u64) -> String {
+        self.render(template, |placeholder| match placeholder {
+            Placeholder::Code => Some(code.to_owned()),
+            Placeholder::Minutes => Some(minutes.to_string()),
             _ => None,
         })
     }
 
-    /// The same text as it is shown to others than the code's owner.
-    pub fn masked_code(&self, template: Template, minutes: u64) -> String {
-        self.code(template, MASKED_CODE, minutes)
+    /// The same text with the code masked.
+    pub fn render_masked_code(&self, template: Template, minutes: u64) -> String {
+        self.render_code(template, MASKED_CODE, minutes)
     }
 
-    /// The text of a notice, which has nothing to fill in but the service's name.
-    pub fn notice(&self, template: Template) -> String {
-        self.fill(template, |_| None)
+    /// The text of a notice. Its only placeholder is the service's name.
+    pub fn render_notice(&self, template: Template) -> String {
+        self.render(template, |_| None)
     }
 
-    /// The text about a campaign's coins.
-    pub fn bonus(&self, template: Template, coins: i64, campaign: &str) -> String {
-        self.fill(template, |place| match place {
-            Place::Coins => Some(coins.to_string()),
-            Place::Campaign => Some(campaign.to_owned()),
+    /// The text about coins from a campaign.
+    pub fn render_bonus(&self, template: Template, coins: i64, campaign: &str) -> String {
+        self.render(template, |placeholder| match placeholder {
+            Placeholder::Coins => Some(coins.to_string()),
+            Placeholder::Campaign => Some(campaign.to_owned()),
             _ => None,
         })
     }
 
-    fn fill(&self, template: Template, value: impl Fn(Place) -> Option<String>) -> String {
-        self.texts[&template].fill(|place| match place {
-            Place::Service => self.service.clone(),
-            place => value(place).unwrap_or_else(|| {
+    fn render(&self, template: Template, value: impl Fn(Placeholder) -> Option<String>) -> String {
+        self.texts[&template].render(|placeholder| match placeholder {
+            Placeholder::Service => self.service.clone(),
+            placeholder => value(placeholder).unwrap_or_else(|| {
                 debug_assert!(false, "{template:?} is filled with values of another kind");
                 String::new()
             }),
@@ -128,23 +128,25 @@ impl Templates {
     }
 }
 
-fn languages() -> BTreeMap<String, BTreeMap<Template, Pattern<Place>>> {
+fn languages() -> BTreeMap<String, BTreeMap<Template, TextTemplate<Placeholder>>> {
     let texts: BTreeMap<String, BTreeMap<Template, String>> =
         toml::from_str(include_str!("templates.toml")).expect("the tests read the same file");
-    let read = |text: String| Pattern::parse(&text, Place::of).expect("the tests read each text");
-    let read_all = |texts: BTreeMap<Template, String>| {
-        texts.into_iter().map(|(template, text)| (template, read(text))).collect()
+    let parse = |text: String| {
+        TextTemplate::parse(&text, Placeholder::parse).expect("the tests read each text")
     };
-    texts.into_iter().map(|(language, texts)| (language, read_all(texts))).collect()
+    let parse_all = |texts: BTreeMap<Template, String>| {
+        texts.into_iter().map(|(template, text)| (template, parse(text))).collect()
+    };
+    texts.into_iter().map(|(language, texts)| (language, parse_all(texts))).collect()
 }
 
-/// Checks an operator's own message: trimmed, composed (NFC), 1 to [`LONGEST_TEXT`] characters, with line
-/// feeds and without other control characters.
+/// Parses an operator's own text: trimmed, composed (NFC), 1 to [`MAX_TEXT_LEN`] characters, with line feeds but no
+/// other control characters.
 ///
 /// # Errors
-/// BAD_USER_INPUT; name the field with `at`.
-pub fn campaign_text(text: &str) -> Result<String, Failure> {
-    text::lines(text, LONGEST_TEXT)
+/// BAD_USER_INPUT; name the field with `for_field`.
+pub fn parse_campaign_text(text: &str) -> Result<String, UserError> {
+    text::parse_lines(text, MAX_TEXT_LEN)
 }
 
 #[cfg(test)]
@@ -152,10 +154,10 @@ mod tests {
     use proptest::prelude::*;
     use sea_orm::Iterable;
 
-    use super::super::segments::{Characters, Size, size_of};
+    use super::super::segments::{Encoding, SmsSize, sms_size};
     use super::*;
 
-    /// Each language with how its texts with a code end.
+    /// Each language with the last sentence of its texts with codes.
     const LANGUAGES: [(&str, &str); 5] = [
         ("de", " Gib ihn an niemanden weiter."),
         ("en", " Never pass it on to anyone."),
@@ -163,9 +165,9 @@ mod tests {
         ("fr", " Ne le donnez à personne."),
         ("nl", " Geef hem aan niemand door."),
     ];
-    /// The longest that the configuration takes.
+    /// As long as the configuration allows.
     const SERVICE: &str = "Ångström & Söhne, Game Parlour";
-    const LONGEST_CAMPAIGN: usize = 64;
+    const MAX_CAMPAIGN_LEN: usize = 64;
 
     fn is_bonus(template: Template) -> bool {
         matches!(template, Template::BonusPaid | Template::BonusWaiting)
@@ -197,47 +199,49 @@ mod tests {
     }
 
     #[test]
-    fn another_language_is_refused_and_the_known_ones_are_named() {
+    fn unknown_languages_are_rejected_with_a_list() {
         for language in ["", "EN", "it", "de-DE"] {
-            let said = Templates::new(language, SERVICE).expect_err("unknown");
-            assert_eq!(said, "SMS_LANGUAGE: must be one of de, en, es, fr, nl");
+            let error = Templates::new(language, SERVICE).expect_err("unknown");
+            assert_eq!(error, "SMS_LANGUAGE: must be one of de, en, es, fr, nl");
         }
     }
 
     #[test]
-    fn every_language_has_every_text_with_its_places() {
+    fn every_language_has_every_text_with_its_placeholders() {
         assert!(languages().keys().map(String::as_str).eq(LANGUAGES.map(|(name, _)| name)));
         for (language, texts) in languages() {
             assert!(texts.keys().copied().eq(Template::iter()), "{language}");
             for (template, text) in texts {
-                let mut places = std::cell::RefCell::new(Vec::new());
-                let filled = text.fill(|place| {
-                    places.borrow_mut().push(place);
+                let mut placeholders = std::cell::RefCell::new(Vec::new());
+                let rendered = text.render(|placeholder| {
+                    placeholders.borrow_mut().push(placeholder);
                     String::new()
                 });
-                assert!(!filled.contains(['{', '}']), "{language}: {filled}");
-                places.get_mut().sort_unstable();
-                let expected: &[Place] = match template {
-                    it if is_bonus(it) => &[Place::Service, Place::Coins, Place::Campaign],
-                    it if is_notice(it) => &[Place::Service],
-                    _ => &[Place::Service, Place::Code, Place::Minutes],
+                assert!(!rendered.contains(['{', '}']), "{language}: {rendered}");
+                placeholders.get_mut().sort_unstable();
+                let expected: &[Placeholder] = match template {
+                    template if is_bonus(template) => {
+                        &[Placeholder::Service, Placeholder::Coins, Placeholder::Campaign]
+                    }
+                    template if is_notice(template) => &[Placeholder::Service],
+                    _ => &[Placeholder::Service, Placeholder::Code, Placeholder::Minutes],
                 };
-                assert_eq!(*places.get_mut(), expected, "{language}, {template:?}");
+                assert_eq!(*placeholders.get_mut(), expected, "{language}, {template:?}");
             }
         }
     }
 
     #[test]
-    fn a_code_is_one_sms_and_warns_not_to_pass_it_on() {
+    fn codes_fit_in_one_sms_and_end_with_the_warning() {
         assert_eq!(SERVICE.chars().count(), 30);
         for (templates, warning) in all() {
             for template in codes() {
-                let text = templates.code(template, "123456", 99);
+                let text = templates.render_code(template, "123456", 99);
                 assert!(text.ends_with(warning), "{text}");
                 assert!(text.starts_with(SERVICE), "{text}");
                 assert_eq!(
-                    size_of(&text),
-                    Size { characters: Characters::Gsm7, segments: 1 },
+                    sms_size(&text),
+                    SmsSize { encoding: Encoding::Gsm7, segments: 1 },
                     "{text}"
                 );
             }
@@ -245,9 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn no_two_purposes_sound_the_same() {
+    fn texts_differ_by_purpose() {
         for (templates, _) in all() {
-            let mut texts: Vec<_> = codes().map(|t| templates.code(t, "123456", 5)).collect();
+            let mut texts: Vec<_> =
+                codes().map(|t| templates.render_code(t, "123456", 5)).collect();
             texts.sort_unstable();
             texts.dedup();
             assert_eq!(texts.len(), codes().count());
@@ -255,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_is_one_sms_without_a_number_in_it() {
+    fn notices_fit_in_one_sms_and_have_no_numbers() {
         for (templates, _) in all() {
             for template in Template::iter().filter(|template| is_notice(*template)) {
-                let text = templates.notice(template);
+                let text = templates.render_notice(template);
                 assert!(text.starts_with(SERVICE) && numbers(&text).is_empty(), "{text}");
                 assert_eq!(
-                    size_of(&text),
-                    Size { characters: Characters::Gsm7, segments: 1 },
+                    sms_size(&text),
+                    SmsSize { encoding: Encoding::Gsm7, segments: 1 },
                     "{text}"
                 );
             }
@@ -270,45 +275,48 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_bonus_fits() {
+    fn the_longest_bonus_text_is_short_enough() {
         for (templates, _) in all() {
             for template in Template::iter().filter(|template| is_bonus(*template)) {
-                let text = templates.bonus(template, i64::MAX, &"m".repeat(LONGEST_CAMPAIGN));
-                assert!(text.chars().count() <= LONGEST_TEXT, "{text}");
+                let text =
+                    templates.render_bonus(template, i64::MAX, &"m".repeat(MAX_CAMPAIGN_LEN));
+                assert!(text.chars().count() <= MAX_TEXT_LEN, "{text}");
                 assert!(text.contains(&i64::MAX.to_string()), "{text}");
-                assert_eq!(size_of(&text).characters, Characters::Gsm7, "{text}");
+                assert_eq!(sms_size(&text).encoding, Encoding::Gsm7, "{text}");
             }
         }
     }
 
     #[test]
-    fn a_value_that_looks_like_a_place_stays_as_it_is() {
+    fn placeholders_in_values_are_not_replaced() {
         let templates = Templates::new("en", "{code}").expect("a language");
         assert_eq!(
-            templates.bonus(Template::BonusPaid, 5, "{coins} {service}"),
+            templates.render_bonus(Template::BonusPaid, 5, "{coins} {service}"),
             "{code}: a bonus from {coins} {service}! Coins added to your account: 5."
         );
-        assert!(templates.code(Template::Login, "123456", 5).starts_with("{code}: 123456 is"));
+        assert!(
+            templates.render_code(Template::Login, "123456", 5).starts_with("{code}: 123456 is")
+        );
     }
 
     #[test]
-    fn an_operators_message_is_bounded_and_may_have_lines() {
-        assert_eq!(campaign_text(" Hi!\r\nBye ").expect("good"), "Hi!\nBye");
-        assert!(campaign_text(&"ü".repeat(LONGEST_TEXT)).is_ok());
-        for bad in ["", " \n", "a\u{0}", "a\tb", &"ü".repeat(LONGEST_TEXT + 1)] {
-            assert!(campaign_text(bad).is_err(), "{bad:?}");
+    fn campaign_texts_are_bounded_and_may_have_line_feeds() {
+        assert_eq!(parse_campaign_text(" Hi!\r\nBye ").expect("good"), "Hi!\nBye");
+        assert!(parse_campaign_text(&"ü".repeat(MAX_TEXT_LEN)).is_ok());
+        for bad in ["", " \n", "a\u{0}", "a\tb", &"ü".repeat(MAX_TEXT_LEN + 1)] {
+            assert!(parse_campaign_text(bad).is_err(), "{bad:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_code_is_the_one_thing_that_looks_like_one(code in "[0-9]{6}", minutes in 1_u64..=1440) {
+        fn the_code_is_the_only_six_digit_number(code in "[0-9]{6}", minutes in 1_u64..=1440) {
             for (templates, _) in all() {
                 for template in codes() {
-                    let text = templates.code(template, &code, minutes);
-                    let six: Vec<_> = numbers(&text).into_iter().filter(|run| run.len() == 6).collect();
-                    prop_assert_eq!(six, [&code]);
-                    let masked = templates.masked_code(template, minutes);
+                    let text = templates.render_code(template, &code, minutes);
+                    let six_digits: Vec<_> = numbers(&text).into_iter().filter(|run| run.len() == 6).collect();
+                    prop_assert_eq!(six_digits, [&code]);
+                    let masked = templates.render_masked_code(template, minutes);
                     prop_assert_eq!(numbers(&masked), [minutes.to_string()]);
                     prop_assert_eq!(masked.replace(MASKED_CODE, &code), text);
                 }

@@ -1,4 +1,4 @@
-//! The users table and its finders. A deleted user is found by none of them.
+//! The users table. No finder returns a deleted user.
 
 use std::collections::HashSet;
 
@@ -6,14 +6,14 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QuerySelect};
 
-use super::identity::Identifier;
+use super::identifiers::Identifier;
 use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::{PhoneKey, PhoneNumber};
 
-/// One person.
+/// A person.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 #[expect(missing_docs, reason = "the columns are explained by the fields of User in the schema")]
@@ -21,33 +21,33 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: UserId,
     pub nickname: Option<String>,
-    /// The nickname as it is compared.
+    /// The folded nickname, for comparison.
     pub nickname_key: Option<String>,
     pub name: Option<String>,
     pub email: Option<String>,
-    /// The e-mail address as it is compared.
+    /// The folded e-mail address, for comparison.
     pub email_key: Option<String>,
     pub phone: Option<PhoneNumber>,
-    /// The phone number as it is compared.
+    /// The canonical phone number, for comparison.
     pub phone_key: Option<PhoneKey>,
-    pub phone_verified_at: Option<Instant>,
+    pub phone_verified_at: Option<Timestamp>,
     pub discoverable: bool,
     pub two_factor_enabled: bool,
-    /// Nobody asks for a code, required or not: the phone is lost. Until a code is answered again.
+    /// The phone is lost: no code is required, even if two-factor login is. Ends when a code is verified again.
     pub two_factor_waived: bool,
     pub role: Role,
-    pub created_at: Instant,
-    pub updated_at: Instant,
-    pub deleted_at: Option<Instant>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
 }
 
-/// What somebody may do.
+/// The role of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
-    /// Plays.
+    /// A player.
     Player,
-    /// Operates the installation.
+    /// An administrator of the installation.
     Admin,
 }
 
@@ -57,93 +57,79 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Whether those who have their number may see their profile: it is proven, and they let others find them.
+    /// Whether people who know the phone number may see the profile: it is verified, and the person is discoverable.
     pub fn is_visible(&self) -> bool {
         self.discoverable && self.phone.is_some() && self.phone_verified_at.is_some()
     }
 
-    /// What others call them: the nickname, else the name, else "Player".
+    /// The name that others see: the nickname, else the name, else "Player".
     pub fn display_name(&self) -> &str {
         self.nickname.as_deref().or(self.name.as_deref()).unwrap_or("Player")
     }
 }
 
-fn living() -> Select<Entity> {
+fn existing() -> Select<Entity> {
     Entity::find().filter(Column::DeletedAt.is_null())
 }
 
-/// The person of an id.
-///
-/// # Errors
-/// Those of the database.
-pub async fn by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
-    living().filter(Column::Id.eq(id)).one(db).await
+/// The person with this id.
+pub async fn find_by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
+    existing().filter(Column::Id.eq(id)).one(db).await
 }
 
-/// The person of an id, who must be there.
+/// The person with this id.
 ///
 /// # Errors
-/// NOT_FOUND for who is not.
+/// NOT_FOUND
 pub async fn get(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
-    by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
+    find_by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
 }
 
-/// Who is signed in.
+/// The signed-in person.
 ///
 /// # Errors
-/// ACCOUNT_DELETED when that was the last that they were; those of the database.
-pub async fn own(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
-    by_id(db, id).await?.ok_or_else(deleted)
+/// ACCOUNT_DELETED
+pub async fn get_own(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<Model> {
+    find_by_id(db, id).await?.ok_or_else(account_deleted)
 }
 
-/// The same, whose row nobody else changes until the transaction ends: what is written for them then goes with
-/// the account, should it be deleted.
+/// The signed-in person, with the row locked until the transaction ends. An account deletion waits for the lock, and
+/// then also erases what this transaction wrote.
 ///
 /// # Errors
-/// The same.
+/// ACCOUNT_DELETED
 pub async fn lock_own(tx: &Work, id: UserId) -> crate::error::Result<Model> {
-    lock(tx, id).await?.ok_or_else(deleted)
+    lock(tx, id).await?.ok_or_else(account_deleted)
 }
 
-fn deleted() -> Error {
+fn account_deleted() -> Error {
     Error::new(ErrorCode::AccountDeleted, "The account has been deleted.")
 }
 
-/// The person of an id, whose row nobody else changes until the transaction ends.
-///
-/// # Errors
-/// Those of the database.
+/// The person with this id, with the row locked until the transaction ends.
 pub async fn lock(tx: &Work, id: UserId) -> Result<Option<Model>, DbErr> {
-    // SQLite has one writer, and no such clause. Rows that refer to theirs can be added meanwhile: whoever adds one
-    // may hold what the holder of this lock waits for.
-    living().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
+    // No effect on SQLite, which has one writer. NO KEY UPDATE lets others insert rows with a foreign key to this
+    // one: such a transaction may hold a lock that this one waits for.
+    existing().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
 }
 
-/// The people of some ids.
-///
-/// # Errors
-/// Those of the database.
-pub async fn by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
-    living().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
+/// The people with these ids.
+pub async fn find_by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
+    existing().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
-/// Those of some ids who have not been deleted.
-///
-/// # Errors
-/// Those of the database.
-pub async fn living_of(
+/// Which of these ids belong to a person who is not deleted.
+pub async fn existing_ids(
     db: &impl ConnectionTrait,
     ids: &[UserId],
 ) -> Result<HashSet<UserId>, DbErr> {
-    let ids = living().filter(Column::Id.is_in(pad_to_pow2(ids))).select_only().column(Column::Id);
+    let ids =
+        existing().filter(Column::Id.is_in(pad_to_pow2(ids))).select_only().column(Column::Id);
     Ok(ids.into_tuple().all(db).await?.into_iter().collect())
 }
 
-/// The person who logs in by this.
-///
-/// # Errors
-/// Those of the database.
-pub async fn by_identifier(
+/// The person with this identifier.
+pub async fn find_by_identifier(
     db: &impl ConnectionTrait,
     identifier: &Identifier,
 ) -> Result<Option<Model>, DbErr> {
@@ -152,18 +138,15 @@ pub async fn by_identifier(
         Identifier::Email(key) => Column::EmailKey.eq(key),
         Identifier::Phone(key) => Column::PhoneKey.eq(key.clone()),
     };
-    living().filter(condition).one(db).await
+    existing().filter(condition).one(db).await
 }
 
-/// Those among the owners of these numbers who proved the number and let others find them.
-///
-/// # Errors
-/// Those of the database.
-pub async fn discoverable(
+/// The discoverable people who verified one of these phone numbers.
+pub async fn find_discoverable(
     db: &impl ConnectionTrait,
     phones: &[PhoneKey],
 ) -> Result<Vec<Model>, DbErr> {
-    living()
+    existing()
         .filter(Column::PhoneKey.is_in(pad_to_pow2(phones)))
         .filter(Column::PhoneVerifiedAt.is_not_null())
         .filter(Column::Discoverable.eq(true))
@@ -171,13 +154,13 @@ pub async fn discoverable(
         .await
 }
 
-/// Which of these three are somebody's already, but for one person.
-pub(super) async fn taken(
+/// The keys of other people who have one of these identifiers. `except` is not among them.
+pub(super) async fn find_taken(
     db: &impl ConnectionTrait,
     nickname: Option<&str>,
     email: Option<&str>,
     phone: Option<&PhoneKey>,
-    but: Option<UserId>,
+    except: Option<UserId>,
 ) -> Result<Vec<(Option<String>, Option<String>, Option<PhoneKey>)>, DbErr> {
     let mut condition = Condition::any();
     condition = condition.add_option(nickname.map(|key| Column::NicknameKey.eq(key)));
@@ -187,40 +170,31 @@ pub(super) async fn taken(
         .select_only()
         .columns([Column::NicknameKey, Column::EmailKey, Column::PhoneKey])
         .filter(condition)
-        .filter(Condition::all().add_option(but.map(|id| Column::Id.ne(id))))
+        .filter(Condition::all().add_option(except.map(|id| Column::Id.ne(id))))
         .into_tuple()
         .all(db)
         .await
 }
 
-/// Gives somebody a role. Answers whether there is such a person.
-///
-/// # Errors
-/// Those of the database.
-pub async fn set_role(tx: &Work, id: UserId, role: Role, now: Instant) -> Result<bool, DbErr> {
+/// Sets a person's role. Returns whether the person exists.
+pub async fn set_role(tx: &Work, id: UserId, role: Role, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel { role: Set(role), ..Default::default() };
-    set(tx, living_one(id), change, now).await
+    update_where(tx, existing_one(id), change, now).await
 }
 
-/// Turns somebody's two-factor login on or off. Answers whether there is such a person.
-///
-/// # Errors
-/// Those of the database.
+/// Turns two-factor login on or off. Returns whether the person exists.
 pub async fn set_two_factor(
     tx: &Work,
     id: UserId,
     enabled: bool,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel { two_factor_enabled: Set(enabled), ..Default::default() };
-    set(tx, living_one(id), change, now).await
+    update_where(tx, existing_one(id), change, now).await
 }
 
-/// Writes down that somebody has their phone: it is theirs, and not lost.
-///
-/// # Errors
-/// Those of the database.
-pub async fn prove_phone(tx: &Work, person: &mut Model, now: Instant) -> Result<(), DbErr> {
+/// Stores that a person has proved to hold their phone: it is verified, and not lost.
+pub async fn prove_phone(tx: &Work, person: &mut Model, now: Timestamp) -> Result<(), DbErr> {
     if person.phone_verified_at.is_none() || person.two_factor_waived {
         person.phone_verified_at = person.phone_verified_at.or(Some(now));
         person.two_factor_waived = false;
@@ -229,41 +203,38 @@ pub async fn prove_phone(tx: &Work, person: &mut Model, now: Instant) -> Result<
             two_factor_waived: Set(false),
             ..Default::default()
         };
-        set(tx, living_one(person.id), change, now).await?;
+        update_where(tx, existing_one(person.id), change, now).await?;
     }
     Ok(())
 }
 
-/// Turns off two-factor login for somebody whose phone is lost, also where it is required.
-///
-/// # Errors
-/// Those of the database.
-pub async fn waive_two_factor(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> {
+/// Turns off two-factor login for a person whose phone is lost, even if it is required.
+pub async fn waive_two_factor(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel {
         two_factor_enabled: Set(false),
         two_factor_waived: Set(true),
         ..Default::default()
     };
-    set(tx, living_one(id), change, now).await
+    update_where(tx, existing_one(id), change, now).await
 }
 
-/// Gives a phone to somebody who has none. Answers whether that was so.
+/// Sets the phone of a person who has none. Returns whether that was so.
 pub(super) async fn set_phone(
     tx: &Work,
     id: UserId,
     phone: &PhoneNumber,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel {
         phone: Set(Some(phone.clone())),
         phone_key: Set(Some(phone.key())),
         ..Default::default()
     };
-    set(tx, living_one(id).add(Column::Phone.is_null()), change, now).await
+    update_where(tx, existing_one(id).add(Column::Phone.is_null()), change, now).await
 }
 
-/// Writes what a person may change about themselves.
-pub(super) async fn set_profile(tx: &Work, person: Model, now: Instant) -> Result<(), DbErr> {
+/// Writes the fields that a person may change.
+pub(super) async fn set_profile(tx: &Work, person: Model, now: Timestamp) -> Result<(), DbErr> {
     let change = ActiveModel {
         nickname: Set(person.nickname),
         nickname_key: Set(person.nickname_key),
@@ -273,15 +244,12 @@ pub(super) async fn set_profile(tx: &Work, person: Model, now: Instant) -> Resul
         discoverable: Set(person.discoverable),
         ..Default::default()
     };
-    set(tx, living_one(person.id), change, now).await?;
+    update_where(tx, existing_one(person.id), change, now).await?;
     Ok(())
 }
 
-/// Makes a tombstone of somebody's row: of what it said of them, nothing is left.
-///
-/// # Errors
-/// Those of the database.
-pub async fn forget(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> {
+/// Erases a person's data. The row itself stays, without any of it.
+pub async fn erase(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel {
         nickname: Set(None),
         nickname_key: Set(None),
@@ -298,25 +266,25 @@ pub async fn forget(tx: &Work, id: UserId, now: Instant) -> Result<bool, DbErr> 
         deleted_at: Set(Some(now)),
         ..Default::default()
     };
-    set(tx, living_one(id), change, now).await
+    update_where(tx, existing_one(id), change, now).await
 }
 
-fn living_one(id: UserId) -> Condition {
+fn existing_one(id: UserId) -> Condition {
     Condition::all().add(Column::Id.eq(id)).add(Column::DeletedAt.is_null())
 }
 
-async fn set(
+async fn update_where(
     tx: &Work,
-    whom: Condition,
+    condition: Condition,
     mut change: ActiveModel,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<bool, DbErr> {
     change.updated_at = Set(now);
-    let updated = Entity::update_many().set(change).filter(whom).exec(tx).await?;
+    let updated = Entity::update_many().set(change).filter(condition).exec(tx).await?;
     Ok(updated.rows_affected == 1)
 }
 
-/// Writes a new person's row.
+/// Inserts a person.
 pub(super) async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

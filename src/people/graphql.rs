@@ -1,11 +1,11 @@
-//! People in the schema: a profile as others see it, and the shell of one's own record.
+//! GraphQL for people: the profile that others see, and the type of one's own account.
 
 use async_graphql::dataloader::{DataLoader, HashMapCache};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
 use super::entity::{self, Model};
 use super::loaders::PersonById;
-use crate::api::{Answer, Asks, answer};
+use crate::api::{ContextExt, NullableResult, respond};
 use crate::error::Error;
 use crate::ids::{self, UserId};
 
@@ -19,7 +19,7 @@ pub enum Role {
     Admin,
 }
 
-// The avatar is resolved in `avatars`, which knows it.
+// The field `avatar` is resolved in `avatars`.
 /// What others may see of a user.
 #[derive(SimpleObject, Clone)]
 #[graphql(complex)]
@@ -28,7 +28,7 @@ pub struct Profile {
     pub id: ID,
     /// The nickname, else the name, else "Player".
     pub display_name: String,
-    /// Whose it is.
+    /// The user.
     #[graphql(skip)]
     pub user: UserId,
 }
@@ -44,10 +44,10 @@ impl From<&Model> for Profile {
 }
 
 impl Profile {
-    /// A profile for a field that stands in many places of one answer: read once.
-    pub async fn shared(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
+    /// A profile, loaded once per response however many fields show it.
+    pub async fn load_shared(ctx: &Context<'_>, id: UserId) -> NullableResult<Self> {
         let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
-        answer(ctx, async {
+        respond(ctx, async {
             let person = people.load_one(id).await?;
             person.as_ref().map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
@@ -55,15 +55,15 @@ impl Profile {
     }
 }
 
-// The fields of `User` are resolved in `accounts`, which sees every room that they lead into. The type
-// stands here, so that each of those rooms can answer with it.
+// The fields of `User` are resolved in `accounts`, which may import every feature. The type is defined here, so that
+// each feature can return it.
 /// Your own account, which only you see.
 #[derive(SimpleObject, Clone)]
 #[graphql(complex)]
 pub struct User {
     /// The user's id.
     pub id: ID,
-    /// The row behind it.
+    /// The stored person.
     #[graphql(skip)]
     pub person: Model,
 }
@@ -75,21 +75,19 @@ impl From<Model> for User {
 }
 
 impl User {
-    /// Reads one's own record.
-    pub async fn load(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
-        answer(ctx, async {
-            let person = entity::by_id(ctx.platform().database.reads(), id).await?;
+    /// Loads the viewer's account.
+    pub async fn load(ctx: &Context<'_>, id: UserId) -> NullableResult<Self> {
+        respond(ctx, async {
+            let person = entity::find_by_id(ctx.platform().database.reads(), id).await?;
             person.map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
         .await
     }
-}
 
-impl User {
-    /// One's own record for a field that stands in many places of one answer: read once.
-    pub async fn shared(ctx: &Context<'_>, id: UserId) -> Answer<Self> {
+    /// The viewer's account, loaded once per response however many fields show it.
+    pub async fn load_shared(ctx: &Context<'_>, id: UserId) -> NullableResult<Self> {
         let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
-        answer(ctx, async {
+        respond(ctx, async {
             let person = people.load_one(id).await?;
             person.map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
@@ -108,14 +106,14 @@ impl PeopleQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The user's id.")] id: ID,
-    ) -> Answer<Profile> {
-        answer(ctx, async {
+    ) -> NullableResult<Profile> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
-            let unknown = || Error::not_found("user");
-            let id = ids::parse::<UserId>(&id).ok_or_else(unknown)?;
-            let person = entity::by_id(ctx.platform().database.reads(), id).await?;
+            let not_found = || Error::not_found("user");
+            let id = ids::parse::<UserId>(&id).ok_or_else(not_found)?;
+            let person = entity::find_by_id(ctx.platform().database.reads(), id).await?;
             let visible = person.filter(|person| person.discoverable || person.id == viewer.user);
-            visible.as_ref().map(Profile::from).ok_or_else(unknown)
+            visible.as_ref().map(Profile::from).ok_or_else(not_found)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! Many people in one statement.
+//! Batched loads of people: one query for all of a response.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneKey;
 
-/// The discoverable person who proved to have a number.
+/// Loads discoverable people by verified phone number.
 pub struct DiscoverableByPhone(pub Arc<Platform>);
 
 impl Loader<PhoneKey> for DiscoverableByPhone {
@@ -19,7 +19,7 @@ impl Loader<PhoneKey> for DiscoverableByPhone {
     type Error = Error;
 
     async fn load(&self, phones: &[PhoneKey]) -> Result<HashMap<PhoneKey, Model>, Error> {
-        let people = entity::discoverable(self.0.database.reads(), phones).await?;
+        let people = entity::find_discoverable(self.0.database.reads(), phones).await?;
         Ok(people
             .into_iter()
             .filter_map(|person| Some((person.phone_key.clone()?, person)))
@@ -27,7 +27,7 @@ impl Loader<PhoneKey> for DiscoverableByPhone {
     }
 }
 
-/// A person by id.
+/// Loads people by id.
 pub struct PersonById(pub Arc<Platform>);
 
 impl Loader<UserId> for PersonById {
@@ -35,7 +35,7 @@ impl Loader<UserId> for PersonById {
     type Error = Error;
 
     async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, Model>, Error> {
-        let people = entity::by_ids(self.0.database.reads(), ids).await?;
+        let people = entity::find_by_ids(self.0.database.reads(), ids).await?;
         Ok(people.into_iter().map(|person| (person.id, person)).collect())
     }
 }

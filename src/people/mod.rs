@@ -1,20 +1,21 @@
-//! Who someone is: the users row, its identifiers, and a person as others see them.
+//! People: the users row, the identifiers, and the profile that others see.
 //!
-//! It knows nothing of passwords, sessions or what people do: proving who one is belongs to `accounts`.
+//! Passwords, sessions and everything else that proves an identity belong to `accounts`.
 
-mod change;
 mod entity;
 pub mod graphql;
-mod identity;
+mod identifiers;
 pub mod loaders;
+mod profile_topics;
 mod register;
-mod topics;
+mod update;
 
-pub use change::{Changes, set_phone, update};
 pub use entity::{
-    Model as Person, Role, by_id, by_identifier, by_ids, discoverable, forget, get, living_of,
-    lock, lock_own, own, prove_phone, set_role, set_two_factor, waive_two_factor,
+    Model as Person, Role, erase, existing_ids, find_by_id, find_by_identifier, find_by_ids,
+    find_discoverable, get, get_own, lock, lock_own, prove_phone, set_role, set_two_factor,
+    waive_two_factor,
 };
-pub use identity::{Email, Identifier, Nickname, person_name};
+pub use identifiers::{Email, Identifier, Nickname, parse_person_name};
+pub use profile_topics::{notify_profile_changed, phone_topic, profile_topic};
 pub use register::{NewPerson, register};
-pub use topics::{number_topic, tell, topic};
+pub use update::{PersonChanges, set_phone, update};

@@ -1,16 +1,16 @@
-//! A new person enters, once: what identifies them is unique in the database.
+//! Registration of a person. The database keeps identifiers unique.
 
 use sea_orm::DbErr;
 
 use super::entity::{self, Model, Role};
-use super::identity::{Email, Nickname};
-use crate::error::{Error, ErrorCode, Failure, Result};
+use super::identifiers::{Email, Nickname};
+use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::database::{Work, is_unique_violation};
 use crate::platform::phone::PhoneNumber;
 
-/// What a new person says of themselves. At least one of nickname, e-mail and phone is there.
+/// The data of a new person. At least one of nickname, e-mail and phone is set.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewPerson {
@@ -21,24 +21,23 @@ pub struct NewPerson {
 }
 
 impl NewPerson {
-    /// Refuses what somebody else has already, every field of it. The answer may be old by the time of
-    /// [`register`], which has the last word.
+    /// Checks that nobody has one of the identifiers. Only [`register`] decides: one may be taken in between.
     ///
     /// # Errors
-    /// IDENTIFIER_TAKEN for each field.
-    pub async fn refuse_taken(&self, db: &impl sea_orm::ConnectionTrait) -> Result<()> {
+    /// IDENTIFIER_TAKEN at each taken field.
+    pub async fn ensure_available(&self, db: &impl sea_orm::ConnectionTrait) -> Result<()> {
         let (nickname, email) = (self.nickname.as_ref(), self.email.as_ref());
-        refuse_taken(db, nickname, email, self.phone.as_ref(), None).await
+        ensure_available(db, nickname, email, self.phone.as_ref(), None).await
     }
 }
 
-/// Refuses what somebody else has already than the person of an id.
-pub(super) async fn refuse_taken(
+/// Checks that nobody, except the person with an id, has one of these identifiers.
+pub(super) async fn ensure_available(
     db: &impl sea_orm::ConnectionTrait,
     nickname: Option<&Nickname>,
     email: Option<&Email>,
     phone: Option<&PhoneNumber>,
-    but: Option<UserId>,
+    except: Option<UserId>,
 ) -> Result<()> {
     let nickname = nickname.map(|nickname| nickname.key.as_str());
     let email = email.map(|email| email.key.as_str());
@@ -46,29 +45,29 @@ pub(super) async fn refuse_taken(
     if nickname.is_none() && email.is_none() && phone.is_none() {
         return Ok(());
     }
-    let rows = entity::taken(db, nickname, email, phone.as_ref(), but).await?;
-    let mut failures = Vec::new();
+    let rows = entity::find_taken(db, nickname, email, phone.as_ref(), except).await?;
+    let mut errors = Vec::new();
     if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
-        failures.push(taken("nickname"));
+        errors.push(taken_error("nickname"));
     }
     if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
-        failures.push(taken("email"));
+        errors.push(taken_error("email"));
     }
     if phone.is_some() && rows.iter().any(|(.., key)| *key == phone) {
-        failures.push(taken("phone"));
+        errors.push(taken_error("phone"));
     }
-    Error::all(failures)
+    Error::ensure_none(errors)
 }
 
-/// Writes the new person's row.
+/// Inserts a new person.
 ///
 /// # Errors
-/// IDENTIFIER_TAKEN with the field.
+/// IDENTIFIER_TAKEN at the field.
 pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Result<Model> {
     let now = platform.now();
     let (nickname, nickname_key) =
-        person.nickname.map(|nickname| (nickname.shown, nickname.key)).unzip();
-    let (email, email_key) = person.email.map(|email| (email.shown, email.key)).unzip();
+        person.nickname.map(|nickname| (nickname.display, nickname.key)).unzip();
+    let (email, email_key) = person.email.map(|email| (email.display, email.key)).unzip();
     let row = Model {
         id: platform.new_id(),
         nickname,
@@ -87,23 +86,23 @@ pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Resu
         updated_at: now,
         deleted_at: None,
     };
-    entity::insert(tx, row).await.map_err(which_is_taken)
+    entity::insert(tx, row).await.map_err(map_taken)
 }
 
-/// Which field of somebody's is another's already, when that is what the database refused.
-pub(super) fn which_is_taken(error: DbErr) -> Error {
+/// Maps a unique violation to IDENTIFIER_TAKEN at its field.
+pub(super) fn map_taken(error: DbErr) -> Error {
     let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone_key")];
     match columns.iter().find(|(_, column)| is_unique_violation(&error, "users", &[column])) {
-        Some((field, _)) => taken(field).into(),
+        Some((field, _)) => taken_error(field).into(),
         None => error.into(),
     }
 }
 
-fn taken(field: &'static str) -> Failure {
+fn taken_error(field: &'static str) -> UserError {
     let message = match field {
         "nickname" => "This nickname is taken.",
         "email" => "There is an account with this e-mail address.",
         _ => "There is an account with this phone number.",
     };
-    Failure::new(ErrorCode::IdentifierTaken, message).at(field)
+    UserError::new(ErrorCode::IdentifierTaken, message).for_field(field)
 }

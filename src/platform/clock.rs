@@ -1,54 +1,52 @@
-//! The one clock: tokens, codes, limits, queues and timers all read it, so that a test can move it.
+//! The clock for all times, expiries and timers, which tests replace with a manual one.
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant as Monotonic};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-/// A moment, in whole microseconds: what both databases keep exactly.
-pub type Instant = DateTime<Utc>;
+/// A point in time in whole microseconds, the precision of both databases.
+pub type Timestamp = DateTime<Utc>;
 
-/// How far the clocks of instances may be apart. What is further ahead than that was written before the clock was
-/// set back.
+/// Maximum difference between the clocks of instances. A time further ahead was written before the clock was set back.
 pub const MAX_SKEW: Duration = Duration::from_secs(15);
 
-/// Whether a wait for a moment goes on, when no such wait lasts longer than `longest`. One that would began before
-/// the clock was set back, and is over.
-pub fn is_waiting(now: Instant, until: Instant, longest: Duration) -> bool {
-    now < until && until <= now + longest + MAX_SKEW
+/// Whether a wait until `until` continues, given that such a wait never lasts longer than `max_wait`. A longer one
+/// started before the clock was set back, and has ended.
+pub fn is_waiting(now: Timestamp, until: Timestamp, max_wait: Duration) -> bool {
+    now < until && until <= now + max_wait + MAX_SKEW
 }
 
-/// Whether something that has happened lies ahead: the clock was set back since.
-pub fn is_ahead(now: Instant, happened_at: Instant) -> bool {
+/// Whether a past event lies in the future, because the clock was set back since.
+pub fn is_ahead(now: Timestamp, happened_at: Timestamp) -> bool {
     happened_at > now + MAX_SKEW
 }
 
-/// What time it is.
+/// A source of time.
 pub trait Clock: Send + Sync {
-    /// Now, in whole microseconds. It may be set back or forward.
-    fn now(&self) -> Instant;
+    /// The current time in whole microseconds. It may be set back or forward.
+    fn now(&self) -> Timestamp;
 
-    /// The time that has passed since some moment before, which is never set: for waits that are remembered in
-    /// memory.
+    /// Monotonic time since an arbitrary start: for waits that are kept in memory.
     fn uptime(&self) -> Duration;
 
-    /// Ends when as much time has passed as there is until `at`, also when the clock is set meanwhile.
-    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()>;
+    /// Sleeps for the time that remains until `at`, even if the clock is set meanwhile.
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
 }
 
-/// The system's clock.
+/// The clock of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-static ORIGIN: LazyLock<Monotonic> = LazyLock::new(Monotonic::now);
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-    fn now(&self) -> Instant {
-        whole_microseconds(Utc::now())
+    fn now(&self) -> Timestamp {
+        truncate_to_microseconds(Utc::now())
     }
 
     fn uptime(&self) -> Duration {
@@ -59,50 +57,50 @@ impl Clock for SystemClock {
         clippy::disallowed_methods,
         reason = "the one place that sleeps by the system's clock"
     )]
-    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
         let wait = (at - self.now()).to_std().unwrap_or(Duration::ZERO);
         Box::pin(tokio::time::sleep(wait))
     }
 }
 
-/// A clock that stands still until it is moved. Clones move together.
+/// A clock that moves only by its methods, for tests. Clones move together.
 #[derive(Clone, Debug)]
-pub struct ManualClock(watch::Sender<Moment>);
+pub struct ManualClock(watch::Sender<ClockState>);
 
 #[derive(Clone, Copy, Debug)]
-struct Moment {
-    now: Instant,
+struct ClockState {
+    now: Timestamp,
     uptime: Duration,
 }
 
 impl ManualClock {
-    /// Stands at `start`.
-    pub fn at(start: Instant) -> Self {
-        let now = whole_microseconds(start);
-        Self(watch::Sender::new(Moment { now, uptime: Duration::ZERO }))
+    /// Creates a clock that shows `start`.
+    pub fn at(start: Timestamp) -> Self {
+        let now = truncate_to_microseconds(start);
+        Self(watch::Sender::new(ClockState { now, uptime: Duration::ZERO }))
     }
 
-    /// Lets time pass, and wakes whoever slept until then.
+    /// Lets time pass, and wakes sleepers whose time has come.
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|moment| {
-            moment.now += by;
-            moment.uptime += by;
+        self.0.send_modify(|state| {
+            state.now += by;
+            state.uptime += by;
         });
     }
 
-    /// Sets the clock back. No time passes.
+    /// Sets the clock back, without letting time pass.
     pub fn set_back(&self, by: Duration) {
-        self.0.send_modify(|moment| moment.now -= by);
+        self.0.send_modify(|state| state.now -= by);
     }
 
-    /// Sets the clock forward. No time passes.
+    /// Sets the clock forward, without letting time pass.
     pub fn set_forward(&self, by: Duration) {
-        self.0.send_modify(|moment| moment.now += by);
+        self.0.send_modify(|state| state.now += by);
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Instant {
+    fn now(&self) -> Timestamp {
         self.0.borrow().now
     }
 
@@ -110,19 +108,19 @@ impl Clock for ManualClock {
         self.0.borrow().uptime
     }
 
-    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        let mut moved = self.0.subscribe();
-        let Moment { now, uptime } = *moved.borrow();
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let mut changes = self.0.subscribe();
+        let ClockState { now, uptime } = *changes.borrow();
         let until = uptime + (at - now).to_std().unwrap_or(Duration::ZERO);
         Box::pin(async move {
-            if moved.wait_for(|moment| moment.uptime >= until).await.is_err() {
+            if changes.wait_for(|state| state.uptime >= until).await.is_err() {
                 std::future::pending::<()>().await;
             }
         })
     }
 }
 
-fn whole_microseconds(time: Instant) -> Instant {
+fn truncate_to_microseconds(time: Timestamp) -> Timestamp {
     time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
 }
 
@@ -136,9 +134,9 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
-    fn a_wait_is_over_at_its_end_and_when_the_clock_was_set_back() {
+    fn a_wait_ends_on_time_or_when_the_clock_was_set_back() {
         let now = DateTime::UNIX_EPOCH + HOUR;
-        for (until, waits) in [
+        for (until, expected) in [
             (now - MINUTE, false),
             (now, false),
             (now + MINUTE, true),
@@ -146,13 +144,13 @@ mod tests {
             (now + MINUTE + MAX_SKEW * 2, false),
             (now + HOUR, false),
         ] {
-            assert_eq!(is_waiting(now, until, MINUTE), waits, "{until}");
+            assert_eq!(is_waiting(now, until, MINUTE), expected, "{until}");
         }
         assert!(is_ahead(now, now + HOUR) && !is_ahead(now, now + MAX_SKEW));
     }
 
     #[test]
-    fn a_sleep_lasts_as_long_however_the_clock_is_set() {
+    fn a_sleep_keeps_its_length_when_the_clock_is_set() {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH + HOUR);
         for set in [ManualClock::set_back, ManualClock::set_forward] {
             let mut sleep = clock.sleep_until(clock.now() + MINUTE);

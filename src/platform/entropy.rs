@@ -1,51 +1,50 @@
-//! The one source of randomness, so that a test can fix it.
+//! Source of all random bytes, which tests replace with a seeded one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
 
-/// Where random bytes come from.
+/// A source of random bytes.
 pub trait Entropy: Send + Sync {
-    /// Fills `bytes` with random ones.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The system's randomness, asked directly: the cryptography's own generator takes 30 ms of work to get
-/// going, in each thread anew.
+/// The operating system's randomness. The generator of the cryptography library would need 30 ms of setup per thread.
 #[derive(Debug, Default)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that asks the system for randomness"
+        reason = "the one place that uses the system's randomness"
     )]
     fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the system has randomness");
+        getrandom::fill(bytes).expect("the system provides randomness");
     }
 }
 
-/// The same bytes in the same order for the same seed. For tests alone.
+/// A deterministic sequence of bytes per seed, for tests only.
 #[derive(Debug)]
 pub struct SeededEntropy {
     seed: u64,
-    drawn: AtomicU64,
+    blocks: AtomicU64,
 }
 
 impl SeededEntropy {
-    /// Starts at the beginning of the seed's sequence.
+    /// Starts the sequence of a seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed, drawn: AtomicU64::new(0) }
+        Self { seed, blocks: AtomicU64::new(0) }
     }
 }
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(digest::SHA256_OUTPUT_LEN) {
-            let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+            let number = self.blocks.fetch_add(1, Ordering::Relaxed);
             let block = digest::digest(
                 &digest::SHA256,
-                &[self.seed.to_be_bytes(), drawn.to_be_bytes()].concat(),
+                &[self.seed.to_be_bytes(), number.to_be_bytes()].concat(),
             );
             chunk.copy_from_slice(&block.as_ref()[..chunk.len()]);
         }

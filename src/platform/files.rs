@@ -1,5 +1,5 @@
-//! Files that people send, in a folder or in a bucket of S3. A file that was put is there as a whole, for all
-//! instances, until it is deleted.
+//! File store for uploads: a folder, an S3 bucket, or memory. A stored file is complete, visible to all instances, and
+//! stays until it is deleted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,86 +17,90 @@ use object_store::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::private_files::make_folder;
-use crate::config::files::{self as config, Store};
+use super::private_files::create_private_folder;
+use crate::config::files::{self as config, FileStore};
 use crate::error::{Error, ErrorCode, Result};
 
 /// The content of a file.
 pub use axum::body::Bytes;
 
-/// One request to a bucket, and how often it is tried.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Limits of one request to S3.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const RETRIES: usize = 2;
-/// Whoever shows the bucket itself need not ask again: a name never has another content.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const MAX_RETRIES: usize = 2;
+/// For files that are served from the bucket itself: the content of a name never changes.
+const IMMUTABLE_CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
-/// Where files are kept.
+/// The file store.
 #[derive(Clone, Debug)]
 pub struct Files {
     store: Arc<dyn ObjectStore>,
-    /// For people.
-    place: String,
-    /// The folder, when it is one.
+    /// For messages to operators.
+    location: String,
+    /// The folder, if the store is a folder.
     folder: Option<PathBuf>,
-    /// Whether the store keeps what a file is beside it.
-    keeps_kinds: bool,
+    /// Whether the store keeps a file's media type and caching rule.
+    stores_attributes: bool,
 }
 
 impl Files {
-    /// Opens the store. A folder that does not exist is made.
+    /// Opens the store. Creates a missing folder.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the settings.
-    pub fn open(config: &config::Files) -> Result<Self, String> {
+    /// A sentence about the bad setting.
+    pub fn open(config: &config::FilesConfig) -> Result<Self, String> {
         let problem = |why: &dyn std::fmt::Display| format!("FILE_STORE: {why}");
         Ok(match &config.store {
-            Store::Memory => Self::in_memory(),
-            Store::Folder(folder) => {
-                make_folder(folder)
+            FileStore::Memory => Self::in_memory(),
+            FileStore::Folder(folder) => {
+                create_private_folder(folder)
                     .map_err(|why| problem(&format!("{}: {why}", folder.display())))?;
                 let store =
                     LocalFileSystem::new_with_prefix(folder).map_err(|why| problem(&why))?;
                 Self {
                     store: Arc::new(store.with_fsync(true)),
-                    place: folder.display().to_string(),
+                    location: folder.display().to_string(),
                     folder: Some(folder.clone()),
-                    keeps_kinds: false,
+                    stores_attributes: false,
                 }
             }
-            Store::S3 { bucket, prefix, settings } => {
-                let store = s3(bucket, settings).map_err(|why| problem(&why))?;
+            FileStore::S3 { bucket, prefix, settings } => {
+                let store = open_s3(bucket, settings).map_err(|why| problem(&why))?;
                 Self {
                     store: Arc::new(PrefixStore::new(store, prefix.as_str())),
-                    place: format!("s3://{bucket}/{prefix}"),
+                    location: format!("s3://{bucket}/{prefix}"),
                     folder: None,
-                    keeps_kinds: true,
+                    stores_attributes: true,
                 }
             }
         })
     }
 
-    /// In this process alone, and gone with it.
+    /// A store in memory, which ends with the process.
     pub fn in_memory() -> Self {
-        let place = "memory".into();
-        Self { store: Arc::new(InMemory::new()), place, folder: None, keeps_kinds: true }
+        Self {
+            store: Arc::new(InMemory::new()),
+            location: "memory".into(),
+            folder: None,
+            stores_attributes: true,
+        }
     }
 
-    /// Where it is, for people.
-    pub fn place(&self) -> &str {
-        &self.place
+    /// Where files are stored, for messages to operators.
+    pub fn location(&self) -> &str {
+        &self.location
     }
 
-    /// Keeps a file of a media type, whole or not at all. A name is used once.
+    /// Stores a file completely or not at all. Each name is used once.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when the store is full, read-only or out of reach.
-    pub async fn put(&self, name: &str, kind: &'static str, content: Vec<u8>) -> Result<()> {
+    /// SERVICE_UNAVAILABLE if the store is full, read-only or unreachable.
+    pub async fn put(&self, name: &str, media_type: &'static str, content: Vec<u8>) -> Result<()> {
         let mut options = PutOptions::default();
-        if self.keeps_kinds {
+        if self.stores_attributes {
             options.attributes = Attributes::from_iter([
-                (Attribute::ContentType, kind),
-                (Attribute::CacheControl, FOR_EVER),
+                (Attribute::ContentType, media_type),
+                (Attribute::CacheControl, IMMUTABLE_CACHE_CONTROL),
             ]);
         }
         self.store
@@ -106,23 +110,23 @@ impl Files {
         Ok(())
     }
 
-    /// Reads a file, if there is one of this name.
+    /// Reads a file, if it exists.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when the store is out of reach.
+    /// SERVICE_UNAVAILABLE if the store is unreachable.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>> {
-        let found = match self.store.get(&Path::from(name)).await {
-            Ok(found) => found,
+        let file = match self.store.get(&Path::from(name)).await {
+            Ok(file) => file,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(unavailable(error)),
         };
-        found.bytes().await.map(Some).map_err(unavailable)
+        file.bytes().await.map(Some).map_err(unavailable)
     }
 
-    /// Deletes a file. One that is not there is as good as deleted.
+    /// Deletes a file, if it exists.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when the store is read-only or out of reach.
+    /// SERVICE_UNAVAILABLE if the store is read-only or unreachable.
     pub async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&Path::from(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -130,17 +134,17 @@ impl Files {
         }
     }
 
-    /// The names of the files in a folder, in no order.
+    /// Lists the names of the files in a folder, in no particular order.
     pub fn list(&self, folder: &str) -> BoxStream<'static, Result<String>> {
-        let found = self.store.list(Some(&Path::from(folder)));
-        found.map_ok(|file| file.location.to_string()).map_err(unavailable).boxed()
+        let files = self.store.list(Some(&Path::from(folder)));
+        files.map_ok(|file| file.location.to_string()).map_err(unavailable).boxed()
     }
 
-    /// Removes what a process left half-written in a folder when it was killed, for the names that are said to
-    /// be old. A bucket has none of that.
+    /// Deletes partially written files in a folder, which a killed process left behind, if `is_old` accepts their name.
+    /// S3 has no partial files.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when it cannot be removed.
+    /// SERVICE_UNAVAILABLE if a file cannot be deleted.
     pub async fn delete_unfinished(
         &self,
         folder: &str,
@@ -157,7 +161,7 @@ impl Files {
             for entry in entries {
                 let entry = entry?;
                 let name = entry.file_name();
-                // Its final name, and a number.
+                // A partial file has the final name, `#` and a number.
                 let name = name.to_str().and_then(|name| name.rsplit_once('#'));
                 if name.is_some_and(|(name, _)| is_old(name)) {
                     std::fs::remove_file(entry.path())?;
@@ -169,26 +173,29 @@ impl Files {
     }
 }
 
-fn s3(bucket: &str, settings: &[(&str, SecretString)]) -> object_store::Result<AmazonS3> {
+fn open_s3(bucket: &str, settings: &[(&str, SecretString)]) -> object_store::Result<AmazonS3> {
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
     let mut allows_http = false;
     for (name, value) in settings {
         let value = value.expose_secret().trim();
-        // What an operator names by http:// is on their own network.
+        // An operator who configures an http:// endpoint has it on their own network.
         allows_http |= name.starts_with("AWS_ENDPOINT_URL") && value.starts_with("http://");
         builder = builder.with_config(name.to_lowercase().parse()?, value);
     }
-    let retry =
-        RetryConfig { max_retries: RETRIES, retry_timeout: 2 * TIMEOUT, ..RetryConfig::default() };
+    let retry = RetryConfig {
+        max_retries: MAX_RETRIES,
+        retry_timeout: 2 * REQUEST_TIMEOUT,
+        ..RetryConfig::default()
+    };
     let options = ClientOptions::new()
-        .with_timeout(TIMEOUT)
+        .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_allow_http(allows_http);
     builder.with_retry(retry).with_client_options(options).build()
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::ours(
+    Error::with_cause(
         ErrorCode::ServiceUnavailable,
         "Files cannot be kept or read now. Try again.",
         error,
@@ -199,19 +206,19 @@ fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 mod tests {
     use super::*;
 
-    fn files(store: Store) -> Files {
-        Files::open(&config::Files { store, temp_folders: Vec::new(), public_url: None })
+    fn files(store: FileStore) -> Files {
+        Files::open(&config::FilesConfig { store, temp_folders: Vec::new(), public_url: None })
             .expect("opens")
     }
 
     #[tokio::test]
-    async fn a_file_is_there_until_it_is_deleted() {
+    async fn stored_files_can_be_read_listed_and_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        for store in [Store::Memory, Store::Folder(folder.path().join("deep/er"))] {
+        for store in [FileStore::Memory, FileStore::Folder(folder.path().join("deep/er"))] {
             let files = files(store);
             assert!(files.get("a/b").await.expect("read").is_none());
-            files.put("a/b", "text/plain", b"hello".into()).await.expect("kept");
-            assert_eq!(files.get("a/b").await.expect("read").expect("there"), "hello");
+            files.put("a/b", "text/plain", b"hello".into()).await.expect("stored");
+            assert_eq!(files.get("a/b").await.expect("read").expect("a file"), "hello");
             let names: Vec<String> = files.list("a").try_collect().await.expect("listed");
             assert_eq!(names, ["a/b"]);
             for _ in 0..2 {
@@ -222,11 +229,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_left_half_written_is_removed_when_it_is_old() {
+    async fn old_partial_files_are_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let files = files(Store::Folder(folder.path().to_owned()));
-        files.delete_unfinished("a", |_| true).await.expect("there is nothing yet");
-        files.put("a/old", "text/plain", b"whole".into()).await.expect("kept");
+        let files = files(FileStore::Folder(folder.path().to_owned()));
+        files.delete_unfinished("a", |_| true).await.expect("the folder does not exist yet");
+        files.put("a/old", "text/plain", b"whole".into()).await.expect("stored");
         for name in ["old#1", "new#1"] {
             std::fs::write(folder.path().join("a").join(name), "half").expect("written");
         }
@@ -238,12 +245,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_takes_nothing_says_so() {
+    async fn a_failed_write_is_service_unavailable() {
         let folder = tempfile::tempdir().expect("a folder");
-        let files = files(Store::Folder(folder.path().to_owned()));
+        let files = files(FileStore::Folder(folder.path().to_owned()));
         std::fs::write(folder.path().join("a"), "in the way").expect("written");
-        let refused = files.put("a/b", "text/plain", b"hello".into()).await.expect_err("no room");
-        assert_eq!(refused.code(), ErrorCode::ServiceUnavailable);
-        assert!(refused.cause().is_some(), "the log says why");
+        let error =
+            files.put("a/b", "text/plain", b"hello".into()).await.expect_err("the path is blocked");
+        assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
+        assert!(error.cause().is_some(), "the log has the cause");
     }
 }

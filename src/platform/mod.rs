@@ -1,10 +1,10 @@
-//! What every room stands on and no room's words are in: clock, randomness, database, secrets at rest,
-//! calls to other services, events, files, limits, text and phone numbers. It would compile with every feature deleted.
+//! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, files, rate limits, text
+//! and phone numbers. It knows no feature.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::{Clock, Instant};
+use clock::{Clock, Timestamp};
 use database::Database;
 use entropy::Entropy;
 use events::Events;
@@ -14,49 +14,49 @@ use temp_files::TempFiles;
 use uuid::{Builder, Uuid};
 use vault::Vault;
 
-pub mod budget;
 pub mod clock;
 pub mod database;
 pub mod entropy;
 pub mod events;
 pub mod files;
 pub mod jobs;
-pub mod memo;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;
+pub mod rate_limiter;
+pub mod response_memo;
+pub mod shared_rate_limit;
 pub mod temp_files;
 pub mod text;
-pub mod throttle;
 pub mod vault;
 
-/// What a deed takes to do its work.
+/// The services that use cases work with.
 pub struct Platform {
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The database.
     pub database: Database,
-    /// Secrets at rest.
+    /// Encryption of stored secrets, and keyed hashes.
     pub vault: Vault,
-    /// Calls to other services.
+    /// The HTTP client for other services.
     pub outbound: Outbound,
-    /// What changed, for those who listen.
+    /// The event bus.
     pub events: Events,
-    /// Files that people send.
+    /// The store of uploaded files.
     pub files: Files,
-    /// Files that are gone when they are closed.
+    /// Temporary files.
     pub temp_files: TempFiles,
 }
 
 impl Platform {
-    /// Now, in whole microseconds.
-    pub fn now(&self) -> Instant {
+    /// The current time in whole microseconds.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The time that has passed since some moment before, which is never set back or forward.
+    /// Monotonic time since an arbitrary start, unaffected by clock changes.
     pub fn uptime(&self) -> Duration {
         self.clock.uptime()
     }
@@ -68,7 +68,7 @@ impl Platform {
         bytes
     }
 
-    /// A new id: a UUIDv7 (RFC 9562, section 5.7) of this moment.
+    /// Generates an id: a UUIDv7 (RFC 9562, section 5.7) with the current time.
     pub fn new_id<T: From<Uuid>>(&self) -> T {
         let millis = u64::try_from(self.now().timestamp_millis()).unwrap_or_default();
         Builder::from_unix_timestamp_millis(millis, &self.random()).into_uuid().into()

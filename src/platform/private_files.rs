@@ -1,14 +1,11 @@
-//! Files that nobody but us may read.
+//! Files and folders that only the user of this process may read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes a folder, and those above it, for us alone. One that exists is left as it is.
-///
-/// # Errors
-/// Those of the file system.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+/// Creates a private folder, and missing parent folders. An existing folder stays unchanged.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -16,62 +13,56 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes an empty file, and the folders above it, for us alone. One that exists is not even opened: closing it would
-/// take away the locks that this process has on it, as SQLite's (POSIX, fcntl).
-///
-/// # Errors
-/// Those of the file system.
-pub fn make_file(path: &Path) -> io::Result<()> {
+/// Creates an empty private file, and missing parent folders. An existing file is not opened: closing it would release
+/// the POSIX locks (fcntl) that this process holds on it, such as SQLite's.
+pub fn create_private_file(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+        create_private_folder(folder)?;
     }
-    match private(OpenOptions::new().write(true).create_new(true)).open(path) {
+    match set_private(OpenOptions::new().write(true).create_new(true)).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
+        created => created.map(drop),
     }
 }
 
-/// Reads a file, or makes it with what `content` gives, readable by us alone. When two processes do so
-/// at once, both read what the first one made. Answers the content, and whether it was made now.
-///
-/// # Errors
-/// Those of the file system.
-pub fn read_or_make(path: &Path, content: impl FnOnce() -> String) -> io::Result<(String, bool)> {
+/// Reads a file, or creates it as a private file with the result of `content`. If two processes create it at once, both
+/// get the content of the first. Returns the content, and whether this call created the file.
+pub fn read_or_create(path: &Path, content: impl FnOnce() -> String) -> io::Result<(String, bool)> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => return other.map(|content| (content, false)),
     }
     if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+        create_private_folder(folder)?;
     }
-    let (unfinished, mut file) = make_beside(path)?;
+    let (temp_path, mut file) = create_sibling(path)?;
     file.write_all(content().as_bytes())?;
     file.sync_all()?;
-    // A link, unlike a renaming, does not replace what another process has put there meanwhile.
-    let made = match fs::hard_link(&unfinished, path) {
+    // A link, unlike a rename, does not replace a file that another process created meanwhile.
+    let is_created = match fs::hard_link(&temp_path, path) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(error),
     };
-    fs::remove_file(&unfinished)?;
-    Ok((fs::read_to_string(path)?, made))
+    fs::remove_file(&temp_path)?;
+    Ok((fs::read_to_string(path)?, is_created))
 }
 
-/// A new file beside `path`, under a name that nothing has.
-fn make_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+/// Creates a file next to `path`, with an unused name.
+fn create_sibling(path: &Path) -> io::Result<(PathBuf, File)> {
     for number in 0.. {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));
-        match private(OpenOptions::new().write(true).create_new(true)).open(&name) {
+        match set_private(OpenOptions::new().write(true).create_new(true)).open(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|file| (name.into(), file)),
+            created => return created.map(|file| (name.into(), file)),
         }
     }
-    unreachable!("some number is free")
+    unreachable!("a free number exists")
 }
 
-/// A file that these options make is ours alone.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Makes files that are created with these options private.
+fn set_private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -82,16 +73,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_content_stays_and_is_ours_alone() {
+    fn the_first_content_is_kept_in_a_private_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/er/secret");
-        assert_eq!(read_or_make(&path, || "one".into()).expect("made"), ("one".into(), true));
-        assert_eq!(read_or_make(&path, || "two".into()).expect("read"), ("one".into(), false));
+        assert_eq!(read_or_create(&path, || "one".into()).expect("created"), ("one".into(), true));
+        assert_eq!(read_or_create(&path, || "two".into()).expect("read"), ("one".into(), false));
         assert_eq!(fs::read_dir(path.parent().expect("a folder")).expect("listed").count(), 1);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Text that people type: one line, normalised, and folded where it is compared.
+//! Text from users: validation, Unicode normalisation, case folding for comparison, and sort keys.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
@@ -7,51 +7,53 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-use crate::error::Failure;
+use crate::error::UserError;
 
-/// A letter with all the marks that a language puts on it, before they are composed.
-const MOST_BYTES_A_CHARACTER: usize = 16;
-/// An entry of an index of PostgreSQL has room for 2,700 bytes, and one letter can be decomposed into 33.
-const MAX_SORT_KEY_BYTES: usize = 1_200;
+/// Upper bound for one letter with all its combining marks, before composition.
+const MAX_BYTES_PER_CHARACTER: usize = 16;
+/// Keeps a sort key within an index entry of PostgreSQL, which holds 2,700 bytes. One letter can decompose into 33.
+const MAX_SORT_KEY_LEN: usize = 1_200;
 
-/// Unicode's canonical composition (NFC), so that the same letters are the same bytes.
+/// Canonical composition (Unicode NFC): the same letters get the same bytes.
 pub fn nfc(text: &str) -> String {
     ComposingNormalizer::new_nfc().normalize(text).into_owned()
 }
 
-/// What `text` is compared by: composed, case folded, composed again.
-pub fn fold(text: &str) -> String {
+/// Composed (NFC) and case folded: the form in which texts are compared.
+pub fn casefold(text: &str) -> String {
     nfc(&CaseMapper::new().fold_string(&nfc(text)))
 }
 
-/// The same without differences of form (NFKC), such as full width, and without invisible characters: Unicode's
-/// NFKC case folding.
-pub fn fold_form(text: &str) -> String {
+/// Unicode's NFKC case folding: like [`casefold`], but also ignores differences of form, such as full width, and
+/// invisible characters.
+pub fn nfkc_casefold(text: &str) -> String {
     let nfkc = ComposingNormalizer::new_nfkc();
-    let fold = |text: &str| {
-        let folded = CaseMapper::new().fold_string(&nfkc.normalize(&visible(text))).into_owned();
+    let fold_once = |text: &str| {
+        let normalized = nfkc.normalize(&strip_invisible(text)).into_owned();
+        let folded = CaseMapper::new().fold_string(&normalized).into_owned();
         nfkc.normalize(&folded).into_owned()
     };
-    // Folding can bring forth another form, and that one a letter to fold.
-    fold(&fold(text))
+    // Twice: the normalized result may contain letters that fold again.
+    fold_once(&fold_once(text))
 }
 
-/// What `text` is sorted and searched by: decomposed (NFKD), without the accents and vowel signs of Latin, Greek,
-/// Cyrillic, Arabic and Hebrew letters, without invisible characters, and case folded. In other scripts a mark
-/// makes another letter. It is compared byte by byte, alike on every database.
+/// The key by which `text` is sorted and searched: decomposed (NFKD), case folded, without invisible characters, and
+/// without accents and vowel signs of Latin, Greek, Cyrillic, Arabic and Hebrew letters. In other scripts a mark
+/// makes a different letter, so it stays. Keys are compared by bytes, alike on both databases.
 pub fn sort_key(text: &str) -> String {
     let decomposed = DecomposingNormalizer::new_nfkd();
-    let mut drops_marks = false;
-    let bare = |c: &char| {
+    let mut skips_marks = false;
+    let is_kept = |c: &char| {
         if category(*c) == GeneralCategory::NonspacingMark {
-            return !drops_marks;
+            return !skips_marks;
         }
-        drops_marks = has_optional_marks(*c);
+        skips_marks = has_optional_marks(*c);
         true
     };
-    let text: String = decomposed.normalize(&visible(text)).chars().filter(bare).collect();
+    let text: String =
+        decomposed.normalize(&strip_invisible(text)).chars().filter(is_kept).collect();
     let mut key = decomposed.normalize(&CaseMapper::new().fold_string(&text)).into_owned();
-    key.truncate(key.floor_char_boundary(MAX_SORT_KEY_BYTES));
+    key.truncate(key.floor_char_boundary(MAX_SORT_KEY_LEN));
     key
 }
 
@@ -61,85 +63,90 @@ fn has_optional_marks(c: char) -> bool {
     c.is_alphabetic() && SCRIPTS.contains(&CodePointMapData::<Script>::new().get(c))
 }
 
-/// The text without what nobody sees of it, such as the marks of direction around what was copied.
-pub fn visible(text: &str) -> String {
+/// Removes invisible characters, such as direction marks around copied text.
+pub fn strip_invisible(text: &str) -> String {
     text.chars().filter(|c| !is_invisible(*c)).collect()
 }
 
-/// What somebody meant who typed or pasted it: without what nobody sees, line breaks and tabs as spaces.
-pub fn typed(text: &str) -> String {
+/// Cleans typed or pasted input: removes invisible and control characters, turns line breaks and tabs into spaces.
+pub fn clean_input(text: &str) -> String {
     let is_kept = |c: &char| !is_invisible(*c) && (c.is_whitespace() || !c.is_control());
-    let plain = |c: char| if c.is_whitespace() { ' ' } else { c };
-    text.chars().filter(is_kept).map(plain).collect()
+    let to_space = |c: char| if c.is_whitespace() { ' ' } else { c };
+    text.chars().filter(is_kept).map(to_space).collect()
 }
 
-/// One line of text for people: trimmed, composed (NFC), 1 to `longest` characters, without control
-/// characters, line separators and marks that turn the writing direction around.
+/// Parses one line of text: trims and composes it (NFC), and requires 1 to `max_len` characters without control
+/// characters, line separators and marks that change the writing direction.
 ///
 /// # Errors
-/// BAD_USER_INPUT; name the field with `at`.
-pub fn line(text: &str, longest: usize) -> Result<String, Failure> {
-    checked(text, longest, breaks_a_line)
+/// BAD_USER_INPUT, without a field.
+pub fn parse_line(text: &str, max_len: usize) -> Result<String, UserError> {
+    validate(text, max_len, is_forbidden_in_line)
 }
 
-/// The same with line feeds in it; a carriage return before one is dropped.
+/// Like [`parse_line`], for text of several lines. CRLF becomes LF.
 ///
 /// # Errors
-/// BAD_USER_INPUT; name the field with `at`.
-pub fn lines(text: &str, longest: usize) -> Result<String, Failure> {
-    checked(&text.replace("\r\n", "\n"), longest, |c| c != '\n' && breaks_a_line(c))
+/// BAD_USER_INPUT, without a field.
+pub fn parse_lines(text: &str, max_len: usize) -> Result<String, UserError> {
+    validate(&text.replace("\r\n", "\n"), max_len, |c| c != '\n' && is_forbidden_in_line(c))
 }
 
-fn checked(text: &str, longest: usize, is_bad: fn(char) -> bool) -> Result<String, Failure> {
-    let too_long = || Failure::bad_input(format!("Must have at most {longest} characters."));
-    // Composing takes time, so that what is much too long is refused before.
-    if text.len() > longest * MOST_BYTES_A_CHARACTER {
+fn validate(
+    text: &str,
+    max_len: usize,
+    is_forbidden: fn(char) -> bool,
+) -> Result<String, UserError> {
+    let too_long = || UserError::bad_input(format!("Must have at most {max_len} characters."));
+    // Before composing, which takes long for a huge text.
+    if text.len() > max_len * MAX_BYTES_PER_CHARACTER {
         return Err(too_long());
     }
     let text = nfc(text.trim());
-    if text.chars().nth(longest).is_some() {
+    if text.chars().nth(max_len).is_some() {
         return Err(too_long());
     }
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
-        return Err(Failure::bad_input("Must not be empty."));
+        return Err(UserError::bad_input("Must not be empty."));
     }
-    if text.chars().any(is_bad) {
-        return Err(Failure::bad_input("Must not have control characters."));
+    if text.chars().any(is_forbidden) {
+        return Err(UserError::bad_input("Must not have control characters."));
     }
     Ok(text)
 }
 
-/// Whether nothing is seen of it, by itself (Unicode's Default_Ignorable_Code_Point).
+/// Whether a character is invisible on its own (Unicode's Default_Ignorable_Code_Point).
 pub fn is_invisible(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// Whether it is put on the letter before it, as vowel signs are (Unicode's General_Category M).
+/// Whether a character is a combining mark on the letter before it, such as a vowel sign (Unicode's General_Category
+/// M).
 pub fn is_mark(c: char) -> bool {
     GeneralCategoryGroup::Mark.contains(category(c))
 }
 
-/// Whether it is a hyphen or a dash of any length (Unicode's General_Category Pd), or a minus.
+/// Whether a character is a hyphen, a dash (Unicode's General_Category Pd) or a minus sign.
 pub fn is_hyphen(c: char) -> bool {
     c == '\u{2212}' || category(c) == GeneralCategory::DashPunctuation
 }
 
-/// The ASCII digit of the same value, for a decimal digit of any script (Unicode's General_Category Nd).
-pub fn ascii_digit(c: char) -> Option<char> {
+/// The ASCII digit with the value of a decimal digit of any script (Unicode's General_Category Nd).
+pub fn to_ascii_digit(c: char) -> Option<char> {
     let is_digit = |c: char| category(c) == GeneralCategory::DecimalNumber;
     if c.is_ascii() || !is_digit(c) {
         return Some(c).filter(char::is_ascii_digit);
     }
-    // Each script's digits stand in a row of ten, from zero to nine; some rows follow each other.
-    let before = ('\0'..c).rev().take_while(|c| is_digit(*c)).count();
-    char::from_digit(u32::try_from(before % 10).ok()?, 10)
+    // Each script has its ten digits in a row, from zero to nine. Some rows are adjacent.
+    let preceding = ('\0'..c).rev().take_while(|c| is_digit(*c)).count();
+    char::from_digit(u32::try_from(preceding % 10).ok()?, 10)
 }
 
 fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
-fn breaks_a_line(c: char) -> bool {
+fn is_forbidden_in_line(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -151,70 +158,70 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sees_is_empty() {
+    fn invisible_text_counts_as_empty() {
         for invisible in ["\u{200b}", "\u{3164}\u{3164}", "\u{115f} \u{ad}"] {
-            assert!(line(invisible, 100).is_err(), "{invisible:?}");
+            assert!(parse_line(invisible, 100).is_err(), "{invisible:?}");
         }
-        assert!(line("\u{1f469}\u{200d}\u{1f680}", 100).is_ok(), "joined emoji are seen");
+        assert!(parse_line("\u{1f469}\u{200d}\u{1f680}", 100).is_ok(), "joined emoji are visible");
     }
 
     #[test]
-    fn lines_are_trimmed_composed_and_bounded() {
-        assert_eq!(line("  Zoe\u{308} ", 100).expect("good"), "Zo\u{eb}");
-        assert_eq!(line(&"x".repeat(100), 100).expect("good").len(), 100);
+    fn a_line_is_trimmed_composed_and_limited_in_length() {
+        assert_eq!(parse_line("  Zoe\u{308} ", 100).expect("good"), "Zo\u{eb}");
+        assert_eq!(parse_line(&"x".repeat(100), 100).expect("good").len(), 100);
         for bad in ["", " \t ", "a\nb", "a\u{0}b", "a\u{202e}b", "a\u{2028}b", &"x".repeat(101)] {
-            assert!(line(bad, 100).is_err(), "{bad:?}");
+            assert!(parse_line(bad, 100).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn lines_may_be_several() {
-        assert_eq!(lines(" Zoe\u{308}\r\n\nb\n", 100).expect("good"), "Zo\u{eb}\n\nb");
+    fn text_may_have_several_lines() {
+        assert_eq!(parse_lines(" Zoe\u{308}\r\n\nb\n", 100).expect("good"), "Zo\u{eb}\n\nb");
         for bad in ["", "\n \n", "a\rb", "a\r\r\nb", "a\tb", "a\u{2028}b", &"x\n".repeat(51)] {
-            assert!(lines(bad, 100).is_err(), "{bad:?}");
+            assert!(parse_lines(bad, 100).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn digits_of_every_script_have_their_value() {
+    fn digits_of_every_script_are_converted() {
         let all = ('\0'..=char::MAX).filter(|c| category(*c) == GeneralCategory::DecimalNumber);
         let (mut count, util) = (0, &rlibphonenumber::PHONE_NUMBER_UTIL);
         for digit in all {
-            let known = util.normalize_digits_only(digit.to_string());
-            // Scripts that one of the two does not know yet are not compared.
-            if !known.is_empty() {
-                assert_eq!(ascii_digit(digit), known.chars().next(), "{digit}");
+            let expected = util.normalize_digits_only(digit.to_string());
+            // Empty for a script that the phone number library does not know yet.
+            if !expected.is_empty() {
+                assert_eq!(to_ascii_digit(digit), expected.chars().next(), "{digit}");
                 count += 1;
             }
         }
         assert!(count > 600, "{count}");
         for no_digit in ['a', '\u{b2}', '\u{bd}', '\u{2460}', '\u{4e00}', ' '] {
-            assert_eq!(ascii_digit(no_digit), None, "{no_digit}");
+            assert_eq!(to_ascii_digit(no_digit), None, "{no_digit}");
         }
     }
 
     #[test]
-    fn folding_joins_what_people_read_as_the_same() {
-        assert_eq!(fold("STRASSE"), fold("straße"));
-        assert_eq!(fold("ZOE\u{308}"), fold("zo\u{eb}"));
-        assert_ne!(fold("ann"), fold("anne"));
+    fn case_folding_ignores_case_and_composition() {
+        assert_eq!(casefold("STRASSE"), casefold("straße"));
+        assert_eq!(casefold("ZOE\u{308}"), casefold("zo\u{eb}"));
+        assert_ne!(casefold("ann"), casefold("anne"));
     }
 
     #[test]
-    fn folding_forms_joins_what_only_looks_wider() {
+    fn nfkc_case_folding_ignores_form_but_not_script() {
         for (text, folded) in [
             ("\u{ff32}\u{ff4f}\u{ff42}\u{ff45}\u{ff52}\u{ff54}", "robert"),
             ("\u{1d42b}ob\u{fe0f}er\u{200d}t", "robert"),
             ("\u{fb01}n", "fin"),
-            ("STRASSE", &fold_form("stra\u{df}e")),
+            ("STRASSE", &nfkc_casefold("stra\u{df}e")),
         ] {
-            assert_eq!(fold_form(text), folded, "{text}");
+            assert_eq!(nfkc_casefold(text), folded, "{text}");
         }
-        assert_ne!(fold_form("r\u{43e}bert"), "robert", "another alphabet's letter is another");
+        assert_ne!(nfkc_casefold("r\u{43e}bert"), "robert", "a letter of another script differs");
     }
 
     #[test]
-    fn sort_keys_drop_accents_where_they_make_no_other_letter() {
+    fn sort_keys_drop_accents_that_do_not_make_another_letter() {
         for (text, key) in [
             ("\u{c4}rne", "arne"),
             ("Zo\u{eb}", "zoe"),
@@ -239,37 +246,41 @@ mod tests {
         }
         assert_ne!(sort_key("\u{304c}"), sort_key("\u{304b}"), "a voiced kana");
         assert_ne!(sort_key("\u{915}\u{941}"), sort_key("\u{915}"), "a vowel of Devanagari");
-        assert_ne!(sort_key("1\u{308}"), sort_key("1"), "not after letters");
-        assert!(sort_key(&"\u{fdfa}".repeat(100)).len() <= MAX_SORT_KEY_BYTES);
+        assert_ne!(
+            sort_key("1\u{308}"),
+            sort_key("1"),
+            "marks stay on characters that are not letters"
+        );
+        assert!(sort_key(&"\u{fdfa}".repeat(100)).len() <= MAX_SORT_KEY_LEN);
     }
 
     proptest! {
         #[test]
-        fn folding_forms_twice_is_folding_them_once(text in "\\PC{0,40}") {
-            prop_assert_eq!(fold_form(&fold_form(&text)), fold_form(&text));
+        fn nfkc_case_folding_is_idempotent(text in "\\PC{0,40}") {
+            prop_assert_eq!(nfkc_casefold(&nfkc_casefold(&text)), nfkc_casefold(&text));
         }
 
         #[test]
-        fn the_sort_key_of_a_sort_key_is_itself(text in "\\PC{0,40}") {
+        fn sort_keys_are_idempotent(text in "\\PC{0,40}") {
             prop_assert_eq!(sort_key(&sort_key(&text)), sort_key(&text));
         }
 
         #[test]
-        fn folding_twice_is_folding_once(text in "\\PC{0,40}") {
-            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        fn case_folding_is_idempotent(text in "\\PC{0,40}") {
+            prop_assert_eq!(casefold(&casefold(&text)), casefold(&text));
         }
 
         #[test]
-        fn a_good_line_is_good_again_and_unchanged(text in "\\PC{0,40}") {
-            if let Ok(once) = line(&text, 100) {
-                prop_assert_eq!(line(&once, 100).expect("still good"), once);
+        fn a_parsed_line_parses_unchanged(text in "\\PC{0,40}") {
+            if let Ok(once) = parse_line(&text, 100) {
+                prop_assert_eq!(parse_line(&once, 100).expect("still good"), once);
             }
         }
 
         #[test]
-        fn good_lines_are_good_again_and_unchanged(text in "(\\PC|\r?\n){0,40}") {
-            if let Ok(once) = lines(&text, 100) {
-                prop_assert_eq!(lines(&once, 100).expect("still good"), once);
+        fn parsed_lines_parse_unchanged(text in "(\\PC|\r?\n){0,40}") {
+            if let Ok(once) = parse_lines(&text, 100) {
+                prop_assert_eq!(parse_lines(&once, 100).expect("still good"), once);
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Secrets at rest: a ring of keys that seals rows, keys hashes and derives tokens.
+//! Vault: encrypts stored secrets and computes keyed hashes with a ring of keys.
 //!
-//! The ring comes from `SECRET_KEYS`. The first key seals and hashes; all of them open and check, so a
-//! new first key can be added while everything runs, and `keys reseal` moves the rows over.
+//! The key ring comes from `SECRET_KEYS`. The first key encrypts ("seals") and hashes; every key can open and verify.
+//! So a new first key can be added while instances run, and `keys reseal` re-encrypts the rows with it.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{constant_time, digest, hmac};
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::entropy::Entropy;
 use crate::error::Error;
 
-/// How long a hash is, in bytes.
+/// Length of a hash in bytes.
 pub const HASH_LEN: usize = digest::SHA256_OUTPUT_LEN;
 
 /// A SHA-256 sized hash.
@@ -19,7 +19,7 @@ pub type Hash = [u8; HASH_LEN];
 
 const FORMAT: u8 = 1;
 
-/// What a keyed hash or derived key is for, so that one purpose's output is useless for another's.
+/// Domain separation: keyed hashes and derived keys of different purposes are unrelated.
 #[derive(Clone, Copy, Debug)]
 pub struct Purpose(pub &'static str);
 
@@ -39,24 +39,24 @@ struct Key {
 impl Key {
     fn new(id: &str, bytes: &[u8]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        let sealing = derive(&root, SEAL);
-        let seal = RandomizedNonceKey::new(&AES_256_GCM, sealing.as_ref())
+        let seal_key = derive_key(&root, SEAL);
+        let seal = RandomizedNonceKey::new(&AES_256_GCM, seal_key.as_ref())
             .expect("an HMAC-SHA256 is a 256-bit key");
         Self { id: id.to_owned(), root, seal }
     }
 }
 
 impl Vault {
-    /// Reads a ring written as `id:base64 of 32 bytes`, comma-separated.
+    /// Parses a key ring: comma-separated entries of the form `id:base64 of 32 bytes`.
     ///
     /// # Errors
-    /// A sentence that names the bad entry by its place, never its content.
+    /// A sentence with the position of the bad entry, without its content.
     pub fn parse(ring: &SecretString) -> Result<Self, String> {
         let entries =
             ring.expose_secret().split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let mut keys: Vec<Key> = Vec::new();
-        for (place, entry) in entries.enumerate() {
-            let bad = |what| format!("SECRET_KEYS: entry {} {what}", place + 1);
+        for (index, entry) in entries.enumerate() {
+            let bad = |problem| format!("SECRET_KEYS: entry {} {problem}", index + 1);
             let (id, encoded) = entry.split_once(':').ok_or_else(|| bad("is not `id:base64`"))?;
             if id.is_empty()
                 || id.len() > 32
@@ -79,7 +79,7 @@ impl Vault {
         Ok(Self { keys })
     }
 
-    /// A ring of one new key, as `SECRET_KEYS` takes it.
+    /// Generates a key ring of one key, in the format of `SECRET_KEYS`.
     pub fn generate(entropy: &dyn Entropy) -> SecretString {
         let mut bytes = [0; 34];
         entropy.fill(&mut bytes);
@@ -87,13 +87,14 @@ impl Vault {
         format!("k{id}:{}", BASE64.encode(&bytes[..32])).into()
     }
 
-    /// Seals `plain` for the row named by `place` ("signing_keys/k1"); it opens there and nowhere else.
-    pub fn seal(&self, place: &str, plain: &[u8]) -> Vec<u8> {
+    /// Encrypts `plain` with the first key. `aad` names its row ("signing_keys/k1"), so that a value moved to another
+    /// row does not open.
+    pub fn seal(&self, aad: &str, plain: &[u8]) -> Vec<u8> {
         let key = &self.keys[0];
         let mut sealed = plain.to_vec();
         let nonce = key
             .seal
-            .seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut sealed)
+            .seal_in_place_append_tag(Aad::from(aad.as_bytes()), &mut sealed)
             .expect("a short text can be sealed");
         let mut out = vec![FORMAT, u8::try_from(key.id.len()).expect("ids have at most 32 bytes")];
         out.extend_from_slice(key.id.as_bytes());
@@ -102,70 +103,69 @@ impl Vault {
         out
     }
 
-    /// Opens what [`Vault::seal`] sealed for the same place.
-    ///
-    /// # Errors
-    /// Internal: the ring lacks the key, or the row was altered or moved.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let unreadable = |why| Error::internal(format!("cannot open {place}: {why}"));
-        let (id, rest) = split(sealed).ok_or_else(|| unreadable("not a sealed value"))?;
+    /// Decrypts a value that [`Vault::seal`] encrypted with the same `aad`. Fails if the key ring lacks the key, or the
+    /// value was altered or moved.
+    pub fn open(&self, aad: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let unreadable = |why| Error::internal(format!("cannot open {aad}: {why}"));
+        let (id, payload) = split(sealed).ok_or_else(|| unreadable("not a sealed value"))?;
         let key = self
             .keys
             .iter()
             .find(|key| key.id.as_bytes() == id)
             .ok_or_else(|| unreadable("SECRET_KEYS lacks the key that sealed it"))?;
         let (nonce, ciphertext) =
-            rest.split_at_checked(NONCE_LEN).ok_or_else(|| unreadable("cut short"))?;
+            payload.split_at_checked(NONCE_LEN).ok_or_else(|| unreadable("cut short"))?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unreadable("bad nonce"))?;
         let mut plain = ciphertext.to_vec();
         let length = key
             .seal
-            .open_in_place(nonce, Aad::from(place.as_bytes()), &mut plain)
+            .open_in_place(nonce, Aad::from(aad.as_bytes()), &mut plain)
             .map_err(|_| unreadable("altered, moved, or sealed under another key of the same id"))?
             .len();
         plain.truncate(length);
         Ok(plain)
     }
 
-    /// Whether it is sealed under the first key already.
+    /// Whether a value is encrypted with the first key.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         split(sealed).is_some_and(|(id, _)| id == self.keys[0].id.as_bytes())
     }
 
-    /// A keyed hash of `data` under the first key.
+    /// The keyed hash of `data` with the first key.
     pub fn keyed_hash(&self, purpose: Purpose, data: &[u8]) -> Hash {
-        keyed(&self.keys[0], purpose, data)
+        compute_keyed_hash(&self.keys[0], purpose, data)
     }
 
-    /// The keyed hashes of `data` under every key of the ring, the first key's first: to check what an
-    /// earlier first key may have made.
+    /// The keyed hashes of `data` with every key, in the order of the ring: to verify a hash that an earlier first key
+    /// may have computed.
     pub fn keyed_hashes(&self, purpose: Purpose, data: &[u8]) -> impl Iterator<Item = Hash> {
-        self.keys.iter().map(move |key| keyed(key, purpose, data))
+        self.keys.iter().map(move |key| compute_keyed_hash(key, purpose, data))
     }
 }
 
+/// Splits a sealed value into the id of its key and the encrypted payload.
 fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[format, length], rest) = sealed.split_first_chunk()?;
     (format == FORMAT).then_some(())?;
     rest.split_at_checked(length.into())
 }
 
-fn derive(root: &hmac::Key, purpose: Purpose) -> hmac::Tag {
+fn derive_key(root: &hmac::Key, purpose: Purpose) -> hmac::Tag {
     hmac::sign(root, purpose.0.as_bytes())
 }
 
-fn keyed(key: &Key, purpose: Purpose, data: &[u8]) -> Hash {
-    let derived = hmac::Key::new(hmac::HMAC_SHA256, derive(&key.root, purpose).as_ref());
+fn compute_keyed_hash(key: &Key, purpose: Purpose, data: &[u8]) -> Hash {
+    let derived = hmac::Key::new(hmac::HMAC_SHA256, derive_key(&key.root, purpose).as_ref());
     hmac::sign(&derived, data).as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes")
 }
 
-/// The SHA-256 of `data`: enough for what is random already, such as tokens.
+/// The SHA-256 of `data`: sufficient for random input, such as tokens.
 pub fn sha256(data: &[u8]) -> Hash {
     digest::digest(&digest::SHA256, data).as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
-/// Compares in a time that does not depend on where two values differ.
-pub fn same(a: &[u8], b: &[u8]) -> bool {
+/// Compares two values in constant time.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
@@ -174,47 +174,47 @@ mod tests {
     use super::*;
     use crate::platform::entropy::SystemEntropy;
 
-    fn ring(keys: &[&SecretString]) -> Vault {
+    fn key_ring(keys: &[&SecretString]) -> Vault {
         let ring = keys.iter().map(|key| key.expose_secret()).collect::<Vec<_>>().join(",");
-        Vault::parse(&ring.into()).expect("a good ring")
+        Vault::parse(&ring.into()).expect("a valid key ring")
     }
 
     #[test]
-    fn a_sealed_value_opens_in_its_place_only() {
+    fn sealed_values_open_only_unaltered_and_in_their_row() {
         let key = Vault::generate(&SystemEntropy);
-        let vault = ring(&[&key]);
+        let vault = key_ring(&[&key]);
         let sealed = vault.seal("rows/1", b"secret");
         assert_eq!(vault.open("rows/1", &sealed).expect("opens"), b"secret");
         assert!(vault.open("rows/2", &sealed).is_err());
-        for place in 0..sealed.len() {
+        for index in 0..sealed.len() {
             let mut altered = sealed.clone();
-            altered[place] ^= 1;
-            assert!(vault.open("rows/1", &altered).is_err(), "byte {place}");
-            assert!(vault.open("rows/1", &sealed[..place]).is_err(), "cut at {place}");
+            altered[index] ^= 1;
+            assert!(vault.open("rows/1", &altered).is_err(), "byte {index}");
+            assert!(vault.open("rows/1", &sealed[..index]).is_err(), "cut at {index}");
         }
     }
 
     #[test]
-    fn a_new_first_key_still_opens_the_old_rows() {
+    fn values_of_an_older_key_open_and_can_be_resealed() {
         let (old, new) = (Vault::generate(&SystemEntropy), Vault::generate(&SystemEntropy));
-        let sealed = ring(&[&old]).seal("rows/1", b"secret");
-        let both = ring(&[&new, &old]);
+        let sealed = key_ring(&[&old]).seal("rows/1", b"secret");
+        let both = key_ring(&[&new, &old]);
         assert!(!both.is_current(&sealed));
-        let again = both.seal("rows/1", &both.open("rows/1", &sealed).expect("opens"));
-        assert!(both.is_current(&again));
-        assert_eq!(ring(&[&new]).open("rows/1", &again).expect("opens"), b"secret");
-        assert!(ring(&[&new]).open("rows/1", &sealed).is_err());
+        let resealed = both.seal("rows/1", &both.open("rows/1", &sealed).expect("opens"));
+        assert!(both.is_current(&resealed));
+        assert_eq!(key_ring(&[&new]).open("rows/1", &resealed).expect("opens"), b"secret");
+        assert!(key_ring(&[&new]).open("rows/1", &sealed).is_err());
     }
 
     #[test]
-    fn purposes_do_not_mix() {
-        let vault = ring(&[&Vault::generate(&SystemEntropy)]);
+    fn purposes_have_unrelated_hashes() {
+        let vault = key_ring(&[&Vault::generate(&SystemEntropy)]);
         assert_ne!(vault.keyed_hash(Purpose("a"), b"x"), vault.keyed_hash(Purpose("b"), b"x"));
         assert_eq!(vault.keyed_hash(Purpose("a"), b"x"), vault.keyed_hash(Purpose("a"), b"x"));
     }
 
     #[test]
-    fn a_bad_ring_is_refused_without_repeating_it() {
+    fn errors_about_a_bad_key_ring_do_not_reveal_it() {
         for bad in [
             "",
             "no-colon",
@@ -223,9 +223,9 @@ mod tests {
             ":AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
             "a b:x",
         ] {
-            let said = Vault::parse(&bad.into()).err().expect("refused");
-            assert!(said.starts_with("SECRET_KEYS"), "{said}");
-            assert!(bad.is_empty() || !said.contains(bad), "{said}");
+            let error = Vault::parse(&bad.into()).err().expect("refused");
+            assert!(error.starts_with("SECRET_KEYS"), "{error}");
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
         }
     }
 }

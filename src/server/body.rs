@@ -1,4 +1,4 @@
-//! Reading the body of a request: never more than it may have, never longer than it may take.
+//! Reads request bodies within limits of size and time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,134 +11,134 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::jsend;
 use crate::app::App;
-use crate::error::{ErrorCode, Failure};
+use crate::error::{ErrorCode, UserError};
 
-/// When a client may come back to an instance that is stopping: another one has taken its place by then.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// When a client may retry after a shutdown began: another instance has taken over by then.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a body was not read to its end.
+/// Why a body was not read completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyProblem {
-    /// More bytes than it may have.
+pub enum BodyError {
+    /// It exceeds the size limit.
     #[error("The body is too large.")]
     TooLarge,
-    /// It paused for too long, or took too long altogether.
+    /// It paused too long, or took too long in total.
     #[error("The body took too long.")]
     TooSlow,
-    /// It is not framed as HTTP frames it, or the client went away.
+    /// Its HTTP framing is invalid, or the client disconnected.
     #[error("The body cannot be read to its end.")]
-    Broken,
-    /// The process stops and the body is not there yet.
+    Incomplete,
+    /// The shutdown began before the body was complete.
     #[error("The server is stopping. Send the request again.")]
     Stopping,
 }
 
-impl BodyProblem {
-    /// The status of the answer.
+impl BodyError {
+    /// The status of the response.
     pub fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// As a GraphQL client is told it.
-    pub fn failure(self) -> Failure {
+    /// The error for a GraphQL client.
+    pub fn user_error(self) -> UserError {
         match self {
-            Self::Stopping => Failure {
-                retry_after: Some(COME_BACK),
-                ..Failure::new(ErrorCode::ServiceUnavailable, self.to_string())
+            Self::Stopping => UserError {
+                retry_after: Some(RETRY_AFTER),
+                ..UserError::new(ErrorCode::ServiceUnavailable, self.to_string())
             },
-            _ => Failure::new(ErrorCode::BadRequest, self.to_string()),
+            _ => UserError::new(ErrorCode::BadRequest, self.to_string()),
         }
     }
 }
 
-/// As a client is told it where answers are JSend's.
-impl IntoResponse for BodyProblem {
+/// The response of routes that use JSend.
+impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         let (status, message) = (self.status(), self.to_string());
         if self != Self::Stopping {
             return jsend::fail(status, &message);
         }
         let mut response = jsend::error(status, "SERVICE_UNAVAILABLE", &message);
-        let seconds = HeaderValue::from(COME_BACK.as_secs());
+        let seconds = HeaderValue::from(RETRY_AFTER.as_secs());
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
         response
     }
 }
 
-/// What the body is said to be; nothing, when it is not said or cannot be read.
+/// The `Content-Type`, or an empty string if it is missing or not text.
 pub fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Whether the body is said to be of this media type.
-pub fn is(headers: &HeaderMap, media_type: &str) -> bool {
+/// Whether the `Content-Type` is this media type, ignoring parameters.
+pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     let name = content_type(headers).split(';').next().unwrap_or_default();
     name.trim().eq_ignore_ascii_case(media_type)
 }
 
-/// Whether the body comes as it is. Compressed ones are not taken: a small one could be large.
-pub fn is_plain(headers: &HeaderMap) -> bool {
+/// Whether the body is uncompressed. Compressed bodies are rejected, as a small one could expand to a large one.
+pub fn is_uncompressed(headers: &HeaderMap) -> bool {
     let coding = headers.get(header::CONTENT_ENCODING);
     coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The whole body, of at most `most` bytes.
-///
-/// # Errors
-/// Why it cannot be had.
-pub async fn read(app: &Arc<App>, body: Body, most: usize) -> Result<Vec<u8>, BodyProblem> {
-    let mut parts = pin!(parts(app.clone(), body, most, app.config.connections.body));
-    let mut whole = Vec::new();
-    while let Some(part) = parts.try_next().await? {
-        whole.extend_from_slice(&part);
+/// Reads the whole body, up to `max_bytes`.
+pub async fn read(app: &Arc<App>, body: Body, max_bytes: usize) -> Result<Vec<u8>, BodyError> {
+    let timeout = app.config.connection_limits.body_timeout;
+    let mut chunks = pin!(chunks(app.clone(), body, max_bytes, timeout));
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.try_next().await? {
+        bytes.extend_from_slice(&chunk);
     }
-    Ok(whole)
+    Ok(bytes)
 }
 
-/// The body part by part as it comes in, of at most `most` bytes and for at most `total`.
-pub fn parts(
+/// Streams the chunks of the body as they arrive, up to `max_bytes` and `timeout` in total.
+pub fn chunks(
     app: Arc<App>,
     body: Body,
-    most: usize,
-    total: Duration,
-) -> impl Stream<Item = Result<Bytes, BodyProblem>> + Send {
-    let end = app.platform.uptime() + total;
-    let incoming = Incoming { app, stream: body.into_data_stream(), left: most, end };
-    stream::try_unfold(incoming, Incoming::next)
+    max_bytes: usize,
+    timeout: Duration,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    let deadline = app.platform.uptime() + timeout;
+    let stream = body.into_data_stream();
+    let limited = LimitedBody { app, stream, remaining_bytes: max_bytes, deadline };
+    stream::try_unfold(limited, LimitedBody::next_chunk)
 }
 
-struct Incoming {
+struct LimitedBody {
     app: Arc<App>,
     stream: BodyDataStream,
-    left: usize,
-    /// By the uptime of the clock.
-    end: Duration,
+    remaining_bytes: usize,
+    /// As uptime of the clock.
+    deadline: Duration,
 }
 
-impl Incoming {
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, BodyProblem> {
-        if HttpBody::size_hint(&self.stream).lower() > self.left as u64 {
-            return Err(BodyProblem::TooLarge);
+impl LimitedBody {
+    async fn next_chunk(mut self) -> Result<Option<(Bytes, Self)>, BodyError> {
+        if HttpBody::size_hint(&self.stream).lower() > self.remaining_bytes as u64 {
+            return Err(BodyError::TooLarge);
         }
         let platform = &self.app.platform;
-        let left = self.end.saturating_sub(platform.uptime());
-        let patience = self.app.config.connections.body_pause.min(left);
-        let part = tokio::select! {
-            // What is there already is taken, even when the process stops.
+        let remaining_time = self.deadline.saturating_sub(platform.uptime());
+        let timeout = self.app.config.connection_limits.body_pause_timeout.min(remaining_time);
+        let chunk = tokio::select! {
+            // A chunk that has already arrived is accepted even during shutdown.
             biased;
-            part = self.stream.next() => part,
-            () = self.app.stopping.cancelled() => return Err(BodyProblem::Stopping),
-            () = platform.clock.sleep_until(platform.now() + patience) => return Err(BodyProblem::TooSlow),
+            chunk = self.stream.next() => chunk,
+            () = self.app.stopping.cancelled() => return Err(BodyError::Stopping),
+            () = platform.clock.sleep_until(platform.now() + timeout) => return Err(BodyError::TooSlow),
         };
-        let Some(part) = part else { return Ok(None) };
-        let part = part.map_err(|_| BodyProblem::Broken)?;
-        self.left = self.left.checked_sub(part.len()).ok_or(BodyProblem::TooLarge)?;
-        Ok(Some((part, self)))
+        let Some(chunk) = chunk else { return Ok(None) };
+        let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
+        self.remaining_bytes =
+            self.remaining_bytes.checked_sub(chunk.len()).ok_or(BodyError::TooLarge)?;
+        Ok(Some((chunk, self)))
     }
 }
 
@@ -147,14 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_that_are_no_graphql_tell_it_in_jsend() {
-        let answered = |problem: BodyProblem| {
-            let response = problem.into_response();
+    fn only_a_shutdown_asks_clients_to_retry() {
+        let status_and_retry = |error: BodyError| {
+            let response = error.into_response();
             (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER))
         };
-        assert_eq!(answered(BodyProblem::TooSlow), (408, false));
-        assert_eq!(answered(BodyProblem::TooLarge), (413, false));
-        assert_eq!(answered(BodyProblem::Broken), (400, false));
-        assert_eq!(answered(BodyProblem::Stopping), (503, true));
+        assert_eq!(status_and_retry(BodyError::TooSlow), (408, false));
+        assert_eq!(status_and_retry(BodyError::TooLarge), (413, false));
+        assert_eq!(status_and_retry(BodyError::Incomplete), (400, false));
+        assert_eq!(status_and_retry(BodyError::Stopping), (503, true));
     }
 }

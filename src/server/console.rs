@@ -1,8 +1,8 @@
-//! The pages for people: GraphiQL, and in development GraphQL Playground.
+//! The developer console: GraphiQL, and in development GraphQL Playground.
 //!
-//! What they are made of is the bundle that npm builds in `console/`. It is part of the binary; debug builds
-//! read it from the disk, so that a new bundle shows without a new build. A program without it has pages
-//! that load the same from a CDN, each file pinned by its digest.
+//! The pages use the bundle that npm builds in `console/`. Release builds embed it; debug builds read it from disk, so
+//! that a new bundle needs no new build. Without a bundle, the pages load the same files from a CDN, each pinned by its
+//! digest.
 
 use std::sync::Arc;
 
@@ -24,19 +24,19 @@ mod tabs;
 #[allow_missing = true]
 struct Bundle;
 
-/// The bundle's page. What it loads is named after its content or its version.
-const PAGE: &str = "index.html";
-/// Where the bundle's files are found.
-const FILES: &str = "/console/";
-/// Serves the files of npm's packages as they are.
+/// The bundle's page. The names of the files that it loads contain a hash or version.
+const INDEX_PAGE: &str = "index.html";
+/// The path of the bundle's files.
+const BUNDLE_PATH: &str = "/console/";
+/// A CDN that serves the files of npm packages.
 const CDN: &str = "https://cdn.jsdelivr.net/npm/";
 
-/// Whether the bundle is there.
+/// Whether the bundle exists.
 pub fn is_built() -> bool {
-    Bundle::get(PAGE).is_some()
+    Bundle::get(INDEX_PAGE).is_some()
 }
 
-/// The pages' routes, as far as the configuration has them.
+/// The routes that the configuration enables.
 pub fn routes(config: &Config) -> Router<Arc<App>> {
     let mut router = Router::new();
     if config.graphiql {
@@ -45,7 +45,7 @@ pub fn routes(config: &Config) -> Router<Arc<App>> {
             .route("/console/tabs.json", get(tabs::tabs))
             .route("/console/graphiql.js", get(|| script(include_str!("console/graphiql.js"))))
             .route("/console/icon.svg", get(icon))
-            .route("/console/{*path}", get(file));
+            .route("/console/{*path}", get(bundle_file));
         if !config.is_production() {
             router = router.route("/playground", get(playground)).route(
                 "/console/playground.js",
@@ -57,27 +57,29 @@ pub fn routes(config: &Config) -> Router<Arc<App>> {
 }
 
 async fn graphiql(State(app): State<Arc<App>>) -> Response {
-    let page = match Bundle::get(PAGE) {
+    let page = match Bundle::get(INDEX_PAGE) {
         Some(page) => String::from_utf8_lossy(&page.data).into_owned(),
         None => include_str!("console/graphiql.html").to_owned(),
     };
-    shown(page, &app.config)
+    html_response(page, &app.config)
 }
 
-/// The bundle keeps Playground's files under the names that they have at the CDN.
+/// Playground's files have the same names in the bundle and at the CDN.
 async fn playground(State(app): State<Arc<App>>) -> Response {
     let page = include_str!("console/playground.html");
-    let page = if is_built() { page.replace(CDN, FILES) } else { page.to_owned() };
-    shown(page, &app.config)
+    let page = if is_built() { page.replace(CDN, BUNDLE_PATH) } else { page.to_owned() };
+    html_response(page, &app.config)
 }
 
-async fn file(Path(path): Path<String>, uri: Uri) -> Response {
-    let Some(file) = Bundle::get(&path).filter(|_| path != PAGE) else {
-        return jsend::no_such_page(uri).await;
+async fn bundle_file(Path(path): Path<String>, uri: Uri) -> Response {
+    let Some(file) = Bundle::get(&path).filter(|_| path != INDEX_PAGE) else {
+        return jsend::not_found(uri).await;
     };
-    let is_named_for_good = path.starts_with("assets/") || path.contains('@');
-    let kept = if is_named_for_good { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let headers = [(header::CONTENT_TYPE, file.metadata.mimetype()), (header::CACHE_CONTROL, kept)];
+    let has_versioned_name = path.starts_with("assets/") || path.contains('@');
+    let cache_control =
+        if has_versioned_name { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let headers =
+        [(header::CONTENT_TYPE, file.metadata.mimetype()), (header::CACHE_CONTROL, cache_control)];
     (headers, file.data).into_response()
 }
 
@@ -89,22 +91,23 @@ async fn script(text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
-fn shown(page: String, config: &Config) -> Response {
-    ([(header::CONTENT_SECURITY_POLICY, policy(&page, config))], Html(page)).into_response()
+fn html_response(page: String, config: &Config) -> Response {
+    ([(header::CONTENT_SECURITY_POLICY, content_security_policy(&page, config))], Html(page))
+        .into_response()
 }
 
-/// What a page may load and reach: its own origin, and the very files that it names at the CDN.
+/// The Content-Security-Policy of a page: it may load and connect to its own origin, and load exactly the files that it
+/// names at the CDN.
 ///
-/// Styles may stand within the page: the editors make theirs as they run (Monaco its colours and sizes,
-/// Playground all of its own), each time others, so that neither a digest nor a nonce can name them. Fonts
-/// and pictures come as `data:` within GraphiQL's style sheet.
-fn policy(page: &str, config: &Config) -> String {
-    let named = page.split('"').filter(|text| text.starts_with(CDN));
-    let named: String = named.flat_map(|address| [" ", address]).collect();
-    // Not every browser takes 'self' for sockets as well.
+/// Inline styles are allowed, as the editors generate theirs at run time, so that no digest or nonce can cover them.
+/// GraphiQL's style sheet contains fonts and pictures as `data:`.
+fn content_security_policy(page: &str, config: &Config) -> String {
+    let cdn_urls = page.split('"').filter(|text| text.starts_with(CDN));
+    let cdn_sources: String = cdn_urls.flat_map(|url| [" ", url]).collect();
+    // In some browsers 'self' does not cover WebSockets.
     let socket = config.public_url.origin().ascii_serialization().replacen("http", "ws", 1);
     format!(
-        "default-src 'none'; script-src 'self'{named}; style-src 'self' 'unsafe-inline'{named}; \
+        "default-src 'none'; script-src 'self'{cdn_sources}; style-src 'self' 'unsafe-inline'{cdn_sources}; \
          font-src 'self' data:; img-src 'self' data:; worker-src 'self'; \
          connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

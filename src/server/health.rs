@@ -1,4 +1,4 @@
-//! Whether it lives, and whether it can serve, in JSend's form.
+//! Health checks: liveness and readiness.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,26 @@ use super::jsend;
 use crate::app::App;
 use crate::messages;
 use crate::platform::database::timeout;
-use crate::platform::events::Link;
+use crate::platform::events::RedisLink;
 
-/// How long the state of the SMS gateways may take to read.
-const SMS_LIMIT: Duration = Duration::from_millis(400);
+/// The maximum time to read the state of the SMS gateways.
+const SMS_CHECK_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// The process answers.
+/// Liveness: the process responds.
 pub async fn live() -> Response {
     jsend::success(Value::Null)
 }
 
-/// The database answers and keeps what is written, so requests can be served. What else does not do its work is named.
+/// Readiness: the database accepts reads and writes. Other dependencies that fail are listed as `degraded`.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.platform.database.name();
     match app.platform.database.ensure_ready().await {
         Ok(()) => {
-            let sms = timeout(SMS_LIMIT, sms_waits(&app)).await.unwrap_or(true).then_some("sms");
-            let redis = is_cut_off(&app).then_some("redis");
+            let sms = timeout(SMS_CHECK_TIMEOUT, is_sms_degraded(&app))
+                .await
+                .unwrap_or(true)
+                .then_some("sms");
+            let redis = is_redis_disconnected(&app).then_some("redis");
             let degraded: Vec<&str> = sms.into_iter().chain(redis).collect();
             jsend::success(json!({ "database": database, "degraded": degraded }))
         }
@@ -38,25 +41,27 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
             jsend::error(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVICE_UNAVAILABLE",
-                &error.failures()[0].message,
+                &error.user_errors()[0].message,
             )
         }
     }
 }
 
-/// Whether Redis is out of reach, so that other instances hear late of what is done here, and the reverse.
-fn is_cut_off(app: &App) -> bool {
-    app.platform.events.link().is_some_and(|link| *link.borrow() != Link::Connected)
+/// Whether Redis is unreachable, so that events between instances are delayed.
+fn is_redis_disconnected(app: &App) -> bool {
+    app.platform.events.redis_link().is_some_and(|link| *link.borrow() != RedisLink::Connected)
 }
 
-/// Whether no gateway takes messages, one has to be mended, or what is due does not leave. Why, an operator reads in `messageQueue`.
-async fn sms_waits(app: &App) -> bool {
-    let states = messages::gateway_states(&app.messages, &app.platform);
+/// Whether all gateways fail, one is misconfigured, or due messages are not sent. `messageQueue` shows the reason.
+async fn is_sms_degraded(app: &App) -> bool {
+    let states = messages::load_gateway_states(&app.messages, &app.platform);
     match try_join(states, messages::is_stalled(&app.platform)).await {
         Ok((_, true)) => true,
         Ok((gateways, false)) => {
-            let is_stopped = |it: &messages::GatewayState| it.stopped_since.is_some();
-            gateways.iter().all(|it| it.trouble.is_some()) || gateways.iter().any(is_stopped)
+            let is_failing = |state: &messages::GatewayState| state.last_error.is_some();
+            let is_misconfigured =
+                |state: &messages::GatewayState| state.misconfigured_since.is_some();
+            gateways.iter().all(is_failing) || gateways.iter().any(is_misconfigured)
         }
         Err(error) => {
             error.log();

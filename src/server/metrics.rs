@@ -1,5 +1,4 @@
-//! `/metrics`, as Prometheus scrapes it (OpenMetrics 1.0): how the queue of messages does, and the events between
-//! instances.
+//! `/metrics` for Prometheus (OpenMetrics 1.0): the message queue, SMS gateways, and events between instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,42 +18,42 @@ use secrecy::ExposeSecret;
 use super::jsend;
 use crate::app::App;
 use crate::config::Config;
-use crate::messages::{self, Counts, Kind, Status};
-use crate::platform::events::Figures;
-use crate::platform::vault::{same, sha256};
+use crate::messages::{self, Kind, QueueCounts, Status};
+use crate::platform::events::RedisMetrics;
+use crate::platform::vault::{constant_time_eq, sha256};
 
-const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Where {
+struct MessageLabels {
     lane: String,
     status: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Lane {
+struct LaneLabel {
     lane: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Named {
+struct GatewayLabel {
     gateway: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Why {
+struct ReasonLabel {
     reason: &'static str,
 }
 
-/// Answers a scraper.
+/// `GET /metrics`.
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if !may_read(&app.config, &headers) {
+    if !is_authorized(&app.config, &headers) {
         return jsend::fail(StatusCode::UNAUTHORIZED, "Send METRICS_TOKEN as a Bearer token.");
     }
-    match messages::counts(&app.messages, &app.platform).await {
+    match messages::load_queue_counts(&app.messages, &app.platform).await {
         Ok(counts) => {
-            let figures = app.platform.events.figures();
-            ([(header::CONTENT_TYPE, KIND)], written(&counts, figures)).into_response()
+            let text = encode_metrics(&counts, app.platform.events.redis_metrics());
+            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
         }
         Err(error) => {
             error.log();
@@ -65,94 +64,94 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     }
 }
 
-/// Whoever shows the token; in development anybody, when there is none.
-fn may_read(config: &Config, headers: &HeaderMap) -> bool {
+/// Whether the request has the token. Without a configured token, development allows everyone.
+fn is_authorized(config: &Config, headers: &HeaderMap) -> bool {
     let Some(token) = &config.metrics_token else { return !config.is_production() };
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    same(&sha256(shown.as_bytes()), &sha256(token.expose_secret().as_bytes()))
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    constant_time_eq(&sha256(sent.as_bytes()), &sha256(token.expose_secret().as_bytes()))
 }
 
-fn written(counts: &Counts, events: Option<&Figures>) -> String {
+fn encode_metrics(counts: &QueueCounts, events: Option<&RedisMetrics>) -> String {
     let mut registry = Registry::with_prefix("switchboard");
-    let now = Family::<Where, Gauge>::default();
-    for (kind, status, count) in &counts.now {
-        now.get_or_create(&place(*kind, *status)).set(*count);
+    let current = Family::<MessageLabels, Gauge>::default();
+    for (kind, status, count) in &counts.current {
+        current.get_or_create(&message_labels(*kind, *status)).set(*count);
     }
-    registry.register("messages", "Messages by lane and status, now", now);
-    let ever = Family::<Where, Counter>::default();
-    for (kind, status, count) in &counts.ever {
-        ever.get_or_create(&place(*kind, *status)).inc_by(count.unsigned_abs());
-    }
-    registry.register("message_moves", "Messages that came to a status, by lane", ever);
-
-    let oldest = Family::<Lane, Gauge>::default();
-    for kind in Kind::LANES {
-        let waited = counts.oldest_queued.iter().find(|(lane, _)| *lane == kind);
-        let seconds = waited.map_or(0, |(_, waited)| waited.as_secs().cast_signed());
-        oldest.get_or_create(&Lane { lane: lane(kind) }).set(seconds);
+    registry.register("messages", "Number of messages by lane and status", current);
+    let transitions = Family::<MessageLabels, Counter>::default();
+    for (kind, status, count) in &counts.totals {
+        transitions.get_or_create(&message_labels(*kind, *status)).inc_by(count.unsigned_abs());
     }
     registry.register(
-        "messages_oldest_queued_seconds",
-        "How long the oldest message of a lane waits",
-        oldest,
+        "message_transitions",
+        "Transitions of messages into a status, by lane",
+        transitions,
+    );
+
+    let oldest_age = Family::<LaneLabel, Gauge>::default();
+    for kind in Kind::LANES {
+        let oldest = counts.oldest_queued.iter().find(|(lane, _)| *lane == kind);
+        let seconds = oldest.map_or(0, |(_, age)| age.as_secs().cast_signed());
+        oldest_age.get_or_create(&LaneLabel { lane: lane_label(kind) }).set(seconds);
+    }
+    registry.register(
+        "oldest_queued_message_age_seconds",
+        "Age of the oldest queued message of a lane",
+        oldest_age,
     );
     let rate = Gauge::<f64, AtomicU64>::default();
     rate.set(counts.per_second);
     registry.register(
-        "messages_per_second",
-        "Messages handed over a second, of the last minute",
+        "messages_sent_per_second",
+        "Messages handed to gateways per second, averaged over the last minute",
         rate,
     );
 
-    let works = Family::<Named, Gauge>::default();
+    let up = Family::<GatewayLabel, Gauge>::default();
     for gateway in &counts.gateways {
-        let gauge = works.get_or_create(&Named { gateway: gateway.name });
-        gauge.set(i64::from(gateway.trouble.is_none()));
+        let gauge = up.get_or_create(&GatewayLabel { gateway: gateway.name });
+        gauge.set(i64::from(gateway.last_error.is_none()));
     }
-    registry.register("sms_gateway_works", "Whether an SMS gateway works", works);
-    let refused = Family::<Why, Counter>::default();
+    registry.register("sms_gateway_up", "Whether an SMS gateway works (1) or fails (0)", up);
+    let rejected = Family::<ReasonLabel, Counter>::default();
     for (reason, count) in
-        [("forged", counts.forged_receipts), ("unknown", counts.unknown_receipts)]
+        [("bad_signature", counts.forged_receipts), ("unknown_message", counts.unknown_receipts)]
     {
-        refused.get_or_create(&Why { reason }).inc_by(count);
+        rejected.get_or_create(&ReasonLabel { reason }).inc_by(count);
     }
-    registry.register(
-        "sms_receipts_without_effect",
-        "Receipts of this instance that moved nothing",
-        refused,
-    );
+    registry.register("sms_receipts_rejected", "Receipts that this instance rejected", rejected);
 
     if let Some(events) = events {
-        register_events(&mut registry, events);
+        register_event_metrics(&mut registry, events);
     }
 
     let mut text = String::new();
-    encode(&mut text, &registry).expect("a text takes everything");
+    encode(&mut text, &registry).expect("writing to a string succeeds");
     text
 }
 
-fn register_events(registry: &mut Registry, events: &Figures) {
-    let told = [
-        ("events_published", "Topics that this instance told the others", &events.published),
-        ("events_heard", "Topics that the others told this instance", &events.heard),
+fn register_event_metrics(registry: &mut Registry, events: &RedisMetrics) {
+    let counters = [
+        ("events_published", "Topics published to other instances", &events.published),
+        ("events_received", "Topics received from other instances", &events.received),
         (
             "event_gaps",
-            "How often events may have been missed and all was read again",
+            "Gaps after which everything was read again, as events may have been missed",
             &events.gaps,
         ),
     ];
-    for (name, help, figure) in told {
+    for (name, help, value) in counters {
         let counter = Counter::<u64>::default();
-        counter.inc_by(figure.load(Ordering::Relaxed));
+        counter.inc_by(value.load(Ordering::Relaxed));
         registry.register(name, help, counter);
     }
 }
 
-fn place(kind: Kind, status: Status) -> Where {
-    Where { lane: lane(kind), status: status.to_value().to_lowercase() }
+fn message_labels(kind: Kind, status: Status) -> MessageLabels {
+    MessageLabels { lane: lane_label(kind), status: status.to_value().to_lowercase() }
 }
 
-fn lane(kind: Kind) -> String {
+fn lane_label(kind: Kind) -> String {
     kind.as_str().to_lowercase()
 }

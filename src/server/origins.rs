@@ -1,29 +1,29 @@
-//! Which pages may talk to us: one rule for CORS and for WebSockets.
+//! The allowed origins of web pages: one rule for CORS and for WebSockets.
 
 use axum::http::HeaderValue;
 use url::{Host, Origin, Url};
 
 use crate::config::{Config, CorsOrigins};
 
-/// The origins whose pages may talk to us. A request without an origin is no page's: it is not asked about.
+/// The allowed origins. Requests without an origin do not come from pages and are not checked.
 #[derive(Clone, Debug)]
 pub struct Origins {
     own: String,
-    others: CorsOrigins,
+    configured: CorsOrigins,
 }
 
 impl Origins {
-    /// Our own origin and the configured ones.
+    /// The API's own origin and the configured ones.
     pub fn new(config: &Config) -> Self {
         let own = config.public_url.origin().ascii_serialization();
-        Self { own, others: config.cors_origins.clone() }
+        Self { own, configured: config.cors_origins.clone() }
     }
 
-    /// Whether pages of this origin, as a browser writes it, may talk to us.
+    /// Whether pages of this origin, spelled as browsers do, may call the API.
     pub fn allows(&self, origin: &HeaderValue) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
         origin == self.own
-            || match &self.others {
+            || match &self.configured {
                 CorsOrigins::Any => true,
                 CorsOrigins::Listed(listed) => listed.iter().any(|listed| listed == origin),
                 CorsOrigins::Loopback => is_loopback(origin),
@@ -31,11 +31,11 @@ impl Origins {
     }
 }
 
-/// Whether it is a page of this machine, on any port.
+/// Whether the origin is this machine, on any port.
 fn is_loopback(text: &str) -> bool {
     let Ok(origin) = Url::parse(text).map(|url| url.origin()) else { return false };
     let Origin::Tuple(scheme, host, _) = &origin else { return false };
-    // An origin that reads back differently is not one that a browser sent.
+    // A browser's spelling is canonical: other spellings do not come from a browser.
     matches!(scheme.as_str(), "http" | "https")
         && origin.ascii_serialization() == text
         && match host {
@@ -49,18 +49,18 @@ fn is_loopback(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn allows(others: CorsOrigins, origin: &str) -> bool {
-        let origins = Origins { own: "https://api.example.com".into(), others };
+    fn allows(configured: CorsOrigins, origin: &str) -> bool {
+        let origins = Origins { own: "https://api.example.com".into(), configured };
         origins.allows(&HeaderValue::from_str(origin).expect("a header"))
     }
 
     #[test]
-    fn our_own_origin_and_the_listed_ones_are_allowed_and_none_that_looks_alike() {
+    fn only_the_own_and_the_listed_origins_are_allowed() {
         let listed = || CorsOrigins::Listed(vec!["https://game.example.com".into()]);
-        for good in ["https://api.example.com", "https://game.example.com"] {
-            assert!(allows(listed(), good), "{good}");
+        for allowed in ["https://api.example.com", "https://game.example.com"] {
+            assert!(allows(listed(), allowed), "{allowed}");
         }
-        for bad in [
+        for rejected in [
             "http://game.example.com",
             "https://game.example.com:8443",
             "https://game.example.com.evil.example",
@@ -72,22 +72,22 @@ mod tests {
             "*",
             "",
         ] {
-            assert!(!allows(listed(), bad), "{bad}");
+            assert!(!allows(listed(), rejected), "{rejected}");
         }
     }
 
     #[test]
-    fn development_allows_pages_of_this_machine_on_any_port() {
-        for good in [
+    fn loopback_allows_this_machine_on_any_port() {
+        for allowed in [
             "http://localhost",
             "http://localhost:3000",
             "https://localhost:5173",
             "http://127.0.0.1:8000",
             "http://[::1]:3000",
         ] {
-            assert!(allows(CorsOrigins::Loopback, good), "{good}");
+            assert!(allows(CorsOrigins::Loopback, allowed), "{allowed}");
         }
-        for bad in [
+        for rejected in [
             "http://localhost.evil.example",
             "http://localhost@evil.example",
             "http://evil.example#localhost",
@@ -100,12 +100,12 @@ mod tests {
             "file://localhost",
             "null",
         ] {
-            assert!(!allows(CorsOrigins::Loopback, bad), "{bad}");
+            assert!(!allows(CorsOrigins::Loopback, rejected), "{rejected}");
         }
     }
 
     #[test]
-    fn any_is_any() {
+    fn any_allows_all_origins() {
         assert!(allows(CorsOrigins::Any, "https://evil.example"));
         assert!(allows(CorsOrigins::Any, "null"));
     }

@@ -1,4 +1,4 @@
-//! Avatars: what is made of a picture that somebody sends, how it is shown, and what becomes of its files.
+//! Avatars: uploads, thumbnails, served files, and deletion of files.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,40 +9,41 @@ use futures_util::future::join_all;
 use image::ImageFormat;
 use serde_json::{Value, json};
 
-use crate::support::pictures::{picture, picture_as, shown};
+use crate::support::pictures::{picture, picture_in_format, size_and_red};
 use crate::support::s3::Bucket;
 use crate::support::socket::MODERN;
 use crate::support::{
-    Caller, PASSWORD, Place, TestApp, bare, on_each_database, on_each_shared_database, query,
+    Caller, PASSWORD, TestApp, TestDatabase, empty_request, on_each_database,
+    on_each_shared_database, query,
 };
 
 const BOB: &str = "+31687654321";
 
-/// How far a colour is off after it was encoded.
-fn is_about(shown: u8, red: u8) -> bool {
-    shown.abs_diff(red) < 12
+/// Whether a colour is the expected one, up to encoding losses.
+fn is_about(actual: u8, expected: u8) -> bool {
+    actual.abs_diff(expected) < 12
 }
 
-/// The files in a folder, also those that are half-written.
+/// The files in a folder, half-written ones included.
 fn files_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder.join("avatars")).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-async fn with_folder(place: &Place) -> (TestApp, tempfile::TempDir) {
+async fn with_folder(place: &TestDatabase) -> (TestApp, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("text");
     (TestApp::with(place, &[("FILE_STORE", path)]).await, folder)
 }
 
 #[tokio::test]
-async fn a_picture_is_shown_as_three_squares() {
+async fn uploads_are_served_in_three_sizes() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let me = "{ me { id avatar { id } profile { avatar { id version } } } }";
         let before = ann.send(me, json!({})).await;
         assert_eq!(before.data("/me/avatar"), &Value::Null);
-        let avatar = ann.upload_picture(200).await;
+        let avatar = ann.upload_avatar_picture(200).await;
         let after = ann.send(me, json!({})).await;
         assert_eq!(after.data("/me/avatar/id"), &avatar["id"]);
         assert_eq!(after.data("/me/profile/avatar"), &json!({ "id": avatar["id"], "version": 1 }));
@@ -54,21 +55,21 @@ async fn a_picture_is_shown_as_three_squares() {
         assert_eq!(avatar["user"]["avatar"]["id"], avatar["id"]);
         assert!(!avatar["url"].as_str().expect("text").contains(after.text("/me/id")));
         for (name, side) in [("small", 64), ("medium", 256), ("url", 512)] {
-            let (status, headers, file) = app.file_at(&avatar[name]).await;
+            let (status, headers, file) = app.get_file(&avatar[name]).await;
             assert_eq!(
                 (status, &headers["content-type"]),
                 (StatusCode::OK, &"image/webp".parse().expect("one"))
             );
-            let (shown_side, red) = shown(&file);
-            assert!(shown_side == side && is_about(red, 200), "{name}: {shown_side} {red}");
+            let (actual_side, red) = size_and_red(&file);
+            assert!(actual_side == side && is_about(red, 200), "{name}: {actual_side} {red}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn every_format_is_taken_whatever_the_file_is_called() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn formats_are_detected_by_content_not_by_name() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let ann = app.signed_in("ann").await;
     for (format, name) in [
         (ImageFormat::Png, "me.html"),
@@ -76,19 +77,19 @@ async fn every_format_is_taken_whatever_the_file_is_called() {
         (ImageFormat::Gif, "..\\\\..\\\\a.svg"),
         (ImageFormat::WebP, ""),
     ] {
-        let answer = ann.upload_named(name, &picture_as(180, format)).await;
-        let (_, _, file) = app.file_at(answer.data("/uploadAvatar/url")).await;
-        assert!(is_about(shown(&file).1, 180), "{format:?}");
-        let url = answer.text("/uploadAvatar/url");
+        let response = ann.upload_avatar_named(name, &picture_in_format(180, format)).await;
+        let (_, _, file) = app.get_file(response.data("/uploadAvatar/url")).await;
+        assert!(is_about(size_and_red(&file).1, 180), "{format:?}");
+        let url = response.text("/uploadAvatar/url");
         assert!(!url.contains("..") && !url.contains("passwd"), "{url}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_small_picture_is_refused_and_the_old_one_stays() {
+async fn unsupported_files_are_rejected_and_the_avatar_stays() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        let avatar = ann.upload_picture(200).await;
+        let avatar = ann.upload_avatar_picture(200).await;
         let png = picture(100);
         for (name, content) in [
             ("nothing", &b""[..]),
@@ -98,23 +99,23 @@ async fn what_is_no_small_picture_is_refused_and_the_old_one_stays() {
             ("both", &[&png[..], b"<script>alert(1)</script>"].concat()),
         ] {
             assert_eq!(
-                ann.upload_named(name, content).await.errors(),
+                ann.upload_avatar_named(name, content).await.errors(),
                 ["UNSUPPORTED_MEDIA file"],
                 "{name}"
             );
         }
-        assert_eq!(ann.upload(&vec![0; 6 << 20]).await.errors(), ["UPLOAD_TOO_LARGE"]);
+        assert_eq!(ann.upload_avatar(&vec![0; 6 << 20]).await.errors(), ["UPLOAD_TOO_LARGE"]);
         let now = ann.send("{ me { avatar { id url } } }", json!({})).await;
         assert_eq!(now.data("/me/avatar/id"), &avatar["id"]);
-        assert_eq!(app.file_at(now.data("/me/avatar/url")).await.0, StatusCode::OK);
+        assert_eq!(app.get_file(now.data("/me/avatar/url")).await.0, StatusCode::OK);
     })
     .await;
 }
 
 #[tokio::test]
-async fn only_who_is_signed_in_changes_their_own() {
-    let app = TestApp::new(&Place::Memory).await;
-    assert_eq!(app.anonymous().upload(&picture(1)).await.errors(), ["UNAUTHENTICATED"]);
+async fn changes_need_a_session() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    assert_eq!(app.anonymous().upload_avatar(&picture(1)).await.errors(), ["UNAUTHENTICATED"]);
     assert_eq!(app.anonymous().remove_avatar().await.errors(), ["UNAUTHENTICATED"]);
     let ann = app.signed_in("ann").await;
     let none = ann.send(query!("upload_avatar"), json!({ "file": null })).await;
@@ -122,28 +123,28 @@ async fn only_who_is_signed_in_changes_their_own() {
 }
 
 #[tokio::test]
-async fn the_version_counts_on_and_old_files_go() {
+async fn versions_increase_and_replaced_files_are_deleted() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
         let ann = app.signed_in("ann").await;
         assert_eq!(ann.remove_avatar().await.data("/removeAvatar/avatar"), &Value::Null);
-        let first = ann.upload_picture(200).await;
-        let second = ann.upload_picture(100).await;
+        let first = ann.upload_avatar_picture(200).await;
+        let second = ann.upload_avatar_picture(100).await;
         assert_eq!(
             (&first["version"], &second["version"]),
             (&json!(1), &json!(2)),
             "removing nothing is no change"
         );
         assert!(first["id"] != second["id"] && first["url"] != second["url"]);
-        assert_eq!(app.file_at(&first["url"]).await.0, StatusCode::NOT_FOUND);
-        assert!(is_about(shown(&app.file_at(&second["url"]).await.2).1, 100));
+        assert_eq!(app.get_file(&first["url"]).await.0, StatusCode::NOT_FOUND);
+        assert!(is_about(size_and_red(&app.get_file(&second["url"]).await.2).1, 100));
         assert_eq!(files_in(folder.path()).len(), 3);
         for _ in 0..2 {
             let removed = ann.remove_avatar().await;
             assert_eq!(removed.data("/removeAvatar/profile/avatar"), &Value::Null);
             assert!(files_in(folder.path()).is_empty());
         }
-        let again = ann.upload_picture(100).await;
+        let again = ann.upload_avatar_picture(100).await;
         assert_eq!(again["version"], 4);
         assert_ne!(again["url"], second["url"], "an address belongs to one upload");
     })
@@ -151,23 +152,24 @@ async fn the_version_counts_on_and_old_files_go() {
 }
 
 #[tokio::test]
-async fn two_with_the_same_picture_have_files_of_their_own() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn equal_pictures_of_two_users_have_separate_files() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
-    let (of_ann, of_bob) = (ann.upload_picture(7).await, bob.upload_picture(7).await);
-    assert_ne!(of_ann["url"], of_bob["url"]);
+    let (ann_avatar, bob_avatar) =
+        (ann.upload_avatar_picture(7).await, bob.upload_avatar_picture(7).await);
+    assert_ne!(ann_avatar["url"], bob_avatar["url"]);
     ann.remove_avatar().await;
-    assert_eq!(app.file_at(&of_ann["url"]).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(app.file_at(&of_bob["url"]).await.0, StatusCode::OK);
+    assert_eq!(app.get_file(&ann_avatar["url"]).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn uploads_at_once_are_changes_one_after_the_other() {
+async fn concurrent_uploads_are_serialized() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
         let ann = app.signed_in("ann").await;
         // As many as one user may send at once.
-        let uploads = join_all([10, 60, 110, 160].map(|red| ann.upload_picture(red))).await;
+        let uploads = join_all([10, 60, 110, 160].map(|red| ann.upload_avatar_picture(red))).await;
         let mut versions: Vec<i64> =
             uploads.iter().map(|avatar| avatar["version"].as_i64().expect("a number")).collect();
         versions.sort_unstable();
@@ -175,72 +177,72 @@ async fn uploads_at_once_are_changes_one_after_the_other() {
         let last = uploads.iter().find(|avatar| avatar["version"] == 4).expect("the last");
         let now = ann.send("{ me { avatar { id } } }", json!({})).await;
         assert_eq!(now.data("/me/avatar/id"), &last["id"]);
-        assert_eq!(app.file_at(&last["url"]).await.0, StatusCode::OK);
+        assert_eq!(app.get_file(&last["url"]).await.0, StatusCode::OK);
         assert_eq!(files_in(folder.path()).len(), 3);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_user_uploads_so_often_in_an_hour() {
-    let app = TestApp::with(&Place::Memory, &[("LIMIT_UPLOADS", "2")]).await;
+async fn uploads_are_rate_limited_per_user() {
+    let app = TestApp::with(&TestDatabase::Memory, &[("LIMIT_UPLOADS", "2")]).await;
     let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
-    ann.upload_picture(1).await;
-    assert_eq!(ann.upload(b"rubbish").await.errors(), ["UNSUPPORTED_MEDIA file"]);
-    let refused = ann.upload(&picture(2)).await;
+    ann.upload_avatar_picture(1).await;
+    assert_eq!(ann.upload_avatar(b"rubbish").await.errors(), ["UNSUPPORTED_MEDIA file"]);
+    let refused = ann.upload_avatar(&picture(2)).await;
     assert_eq!(refused.extension("code"), "RATE_LIMITED");
     assert_eq!(refused.extension("retryAfter"), 3600);
-    bob.upload_picture(3).await;
+    bob.upload_avatar_picture(3).await;
     ann.remove_avatar().await.data("/removeAvatar");
     app.clock.advance(Duration::from_hours(1));
     let ann = app.logged_in("ann").await;
-    assert_eq!(ann.upload_picture(4).await["version"], 3);
+    assert_eq!(ann.upload_avatar_picture(4).await["version"], 3);
 }
 
 #[tokio::test]
-async fn a_store_that_takes_nothing_leaves_the_old_one() {
+async fn a_failing_store_keeps_the_old_avatar() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
         let ann = app.signed_in("ann").await;
-        let avatar = ann.upload_picture(200).await;
-        let (there, away) = (folder.path().join("avatars"), folder.path().join("away"));
-        std::fs::rename(&there, &away).expect("moved");
-        std::fs::write(&there, "in the way").expect("written");
-        let refused = ann.upload(&picture(1)).await;
+        let avatar = ann.upload_avatar_picture(200).await;
+        let (pictures, away) = (folder.path().join("avatars"), folder.path().join("away"));
+        std::fs::rename(&pictures, &away).expect("moved");
+        std::fs::write(&pictures, "in the way").expect("written");
+        let refused = ann.upload_avatar(&picture(1)).await;
         assert_eq!(refused.extension("code"), "SERVICE_UNAVAILABLE");
         assert_eq!(refused.extension("retryable"), true);
         assert!(!refused.text.contains(folder.path().to_str().expect("text")), "{}", refused.text);
-        let (status, headers, body) = app.file_at(&avatar["url"]).await;
+        let (status, headers, body) = app.get_file(&avatar["url"]).await;
         let body: Value = serde_json::from_slice(&body).expect("JSend");
         assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("error")));
         assert_eq!(headers["cache-control"], "no-store");
-        std::fs::remove_file(&there).expect("removed");
-        std::fs::rename(&away, &there).expect("moved");
+        std::fs::remove_file(&pictures).expect("removed");
+        std::fs::rename(&away, &pictures).expect("moved");
         let now = ann.send("{ me { avatar { id version } } }", json!({})).await;
         assert_eq!(now.data("/me/avatar/version"), 1);
-        assert_eq!(app.file_at(&avatar["url"]).await.0, StatusCode::OK);
+        assert_eq!(app.get_file(&avatar["url"]).await.0, StatusCode::OK);
         assert_eq!(files_in(folder.path()).len(), 3);
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_crashes_left_behind_is_swept() {
+async fn orphaned_files_are_purged() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
         let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
-        let (of_ann, of_bob) = (ann.upload_picture(1).await, bob.upload_picture(2).await);
-        let half = "UPDATE avatars SET picture = NULL WHERE user_id = (SELECT id FROM users WHERE nickname = 'bob')";
-        assert_eq!(app.sql(half).await.expect("done"), 1, "as if the process had ended before");
-        let there = folder.path().join("avatars");
+        let (ann_avatar, bob_avatar) = (ann.upload_avatar_picture(1).await, bob.upload_avatar_picture(2).await);
+        let orphan = "UPDATE avatars SET picture = NULL WHERE user_id = (SELECT id FROM users WHERE nickname = 'bob')";
+        assert_eq!(app.sql(orphan).await.expect("done"), 1, "as if the process had ended before");
+        let pictures = folder.path().join("avatars");
         let half_written = format!("{}#1", files_in(folder.path())[0]);
-        std::fs::write(there.join(&half_written), "half").expect("written");
-        std::fs::write(there.join("somebody's own"), "kept").expect("written");
+        std::fs::write(pictures.join(&half_written), "half").expect("written");
+        std::fs::write(pictures.join("somebody's own"), "kept").expect("written");
         app.advance(Duration::ZERO).await;
-        assert_eq!(app.file_at(&of_bob["url"]).await.0, StatusCode::OK, "it could be an upload under way");
+        assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::OK, "a new file could belong to a running upload");
         app.advance(Duration::from_hours(25)).await;
-        assert_eq!(app.file_at(&of_bob["url"]).await.0, StatusCode::NOT_FOUND);
-        assert_eq!(app.file_at(&of_ann["url"]).await.0, StatusCode::OK);
+        assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(app.get_file(&ann_avatar["url"]).await.0, StatusCode::OK);
         let left = files_in(folder.path());
         assert!(left.len() == 4 && !left.contains(&half_written), "{left:?}");
     })
@@ -248,22 +250,22 @@ async fn what_crashes_left_behind_is_swept() {
 }
 
 #[tokio::test]
-async fn who_is_deleted_leaves_no_file_and_watchers_are_told() {
+async fn account_deletion_deletes_files_and_ends_watches() {
     on_each_shared_database(async |place| {
         let (app, folder) = with_folder(place).await;
-        let (ann, bob) = (app.signed_in("ann").await, app.verified("bob", BOB).await);
+        let (ann, bob) = (app.signed_in("ann").await, app.with_verified_phone("bob", BOB).await);
         ann.add_contact("Bob", BOB).await.data("/addContact");
-        let url = bob.upload_picture(1).await["url"].clone();
+        let url = bob.upload_avatar_picture(1).await["url"].clone();
         let id = bob.send("{ me { id } }", json!({})).await.text("/me/id").to_owned();
-        let mut socket = app.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        let mut socket = app.serve().await.initialized_socket(MODERN, ann.token.as_deref()).await;
         socket.subscribe("1", query!("avatar_changed"), json!({ "userId": id })).await;
         socket.data("1").await;
-        let verification = bob.proven("DELETE_ACCOUNT", BOB).await;
+        let verification = bob.obtain_verification("DELETE_ACCOUNT", BOB).await;
         let input = json!({ "password": PASSWORD, "verification": verification });
         let deleted = bob.send(query!("delete_account"), json!({ "input": input })).await;
         assert_eq!(deleted.data("/deleteAccount/avatarRemoved"), true);
         assert!(files_in(folder.path()).is_empty());
-        assert_eq!(app.file_at(&url).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(app.get_file(&url).await.0, StatusCode::NOT_FOUND);
         assert_eq!(socket.error("1").await, "NOT_FOUND");
         let input = json!({ "password": PASSWORD });
         let deleted = ann.send(query!("delete_account"), json!({ "input": input })).await;
@@ -272,7 +274,7 @@ async fn who_is_deleted_leaves_no_file_and_watchers_are_told() {
     .await;
 }
 
-async fn got(
+async fn get(
     app: &TestApp,
     path: &str,
     headers: &[(header::HeaderName, &str)],
@@ -289,10 +291,10 @@ fn path_of(url: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_file_is_kept_for_ever_and_read_in_parts() {
-    let app = TestApp::new(&Place::Memory).await;
-    let path = path_of(&app.signed_in("ann").await.upload_picture(200).await["url"]);
-    let (status, headers, whole) = got(&app, &path, &[]).await;
+async fn files_are_immutable_and_support_ranges() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let path = path_of(&app.signed_in("ann").await.upload_avatar_picture(200).await["url"]);
+    let (status, headers, whole) = get(&app, &path, &[]).await;
     assert_eq!(status, StatusCode::OK);
     for (name, value) in [
         ("content-type", "image/webp"),
@@ -306,37 +308,38 @@ async fn a_file_is_kept_for_ever_and_read_in_parts() {
         assert_eq!(headers[name], value, "{name}");
     }
     let tag = headers["etag"].to_str().expect("text").to_owned();
-    for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".into()] {
-        let (status, headers, body) = got(&app, &path, &[(header::IF_NONE_MATCH, &known)]).await;
-        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{known}");
+    for client_tag in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".into()] {
+        let (status, headers, body) =
+            get(&app, &path, &[(header::IF_NONE_MATCH, &client_tag)]).await;
+        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{client_tag}");
         assert_eq!(headers["etag"], tag);
     }
-    assert_eq!(got(&app, &path, &[(header::IF_NONE_MATCH, "\"other\"")]).await.0, StatusCode::OK);
+    assert_eq!(get(&app, &path, &[(header::IF_NONE_MATCH, "\"other\"")]).await.0, StatusCode::OK);
 
-    let (status, headers, part) = got(&app, &path, &[(header::RANGE, "bytes=8-11")]).await;
+    let (status, headers, part) = get(&app, &path, &[(header::RANGE, "bytes=8-11")]).await;
     assert_eq!((status, &part[..]), (StatusCode::PARTIAL_CONTENT, &b"WEBP"[..]));
     assert_eq!(headers["content-range"], format!("bytes 8-11/{}", whole.len()));
     assert_eq!(headers["content-length"], "4");
-    let of_other = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, "\"other\"")];
-    assert_eq!(got(&app, &path, &of_other).await.0, StatusCode::OK);
-    let of_this = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, &tag)];
-    assert_eq!(got(&app, &path, &of_this).await.0, StatusCode::PARTIAL_CONTENT);
-    let (status, headers, body) = got(&app, &path, &[(header::RANGE, "bytes=9999999-")]).await;
+    let stale_range = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, "\"other\"")];
+    assert_eq!(get(&app, &path, &stale_range).await.0, StatusCode::OK);
+    let current_range = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, &tag)];
+    assert_eq!(get(&app, &path, &current_range).await.0, StatusCode::PARTIAL_CONTENT);
+    let (status, headers, body) = get(&app, &path, &[(header::RANGE, "bytes=9999999-")]).await;
     assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(headers["content-range"], format!("bytes */{}", whole.len()));
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSend")["status"], "fail");
 
-    let (status, headers, body) = app.request(bare(Method::HEAD, &path)).await;
+    let (status, headers, body) = app.request(empty_request(Method::HEAD, &path)).await;
     assert_eq!((status, body.len()), (StatusCode::OK, 0));
     assert_eq!(headers["content-length"], whole.len().to_string());
 }
 
 #[tokio::test]
-async fn what_is_no_picture_of_ours_is_not_there() {
-    let (app, folder) = with_folder(&Place::Memory).await;
+async fn only_avatar_files_are_served() {
+    let (app, folder) = with_folder(&TestDatabase::Memory).await;
     std::fs::write(folder.path().join("secret.webp"), "secret").expect("written");
-    let path = path_of(&app.signed_in("ann").await.upload_picture(200).await["url"]);
+    let path = path_of(&app.signed_in("ann").await.upload_avatar_picture(200).await["url"]);
     std::fs::write(folder.path().join("avatars/secret.webp"), "secret").expect("written");
     for path in [
         "/avatars",
@@ -353,56 +356,56 @@ async fn what_is_no_picture_of_ours_is_not_there() {
         &format!("{path}/"),
         &path.replacen(&path[9..12], "000", 1),
     ] {
-        let (status, headers, body) = got(&app, path, &[]).await;
+        let (status, headers, body) = get(&app, path, &[]).await;
         let body: Value = serde_json::from_slice(&body).expect("JSend");
         let is_refused = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST);
         assert!(is_refused && body["status"] == "fail", "{path}: {status} {body}");
         assert_eq!(headers["cache-control"], "no-store");
     }
-    let (status, _, body) = app.request(bare(Method::POST, &path)).await;
+    let (status, _, body) = app.request(empty_request(Method::POST, &path)).await;
     let body: Value = serde_json::from_slice(&body).expect("JSend");
     assert_eq!((status, &body["status"]), (StatusCode::METHOD_NOT_ALLOWED, &json!("fail")));
 }
 
 #[tokio::test]
-async fn a_page_of_contacts_has_their_avatars() {
+async fn contacts_show_their_avatars() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for (name, phone, red) in [("bob", "+31687654321", 50), ("cid", "+31655512345", 150)] {
-            app.verified(name, phone).await.upload_picture(red).await;
+            app.with_verified_phone(name, phone).await.upload_avatar_picture(red).await;
             ann.add_contact(name, phone).await.data("/addContact");
         }
         ann.add_contact("dan", "+31611112222").await.data("/addContact");
         let page = "{ me { contacts { nodes { profile { displayName avatar { version url owner { displayName } user { id } } } } } } }";
-        let answer = ann.send(page, json!({})).await;
-        let nodes = answer.data("/me/contacts/nodes").as_array().expect("a list").clone();
+        let response = ann.send(page, json!({})).await;
+        let nodes = response.data("/me/contacts/nodes").as_array().expect("a list").clone();
         for (node, (name, red)) in nodes.iter().zip([("bob", 50), ("cid", 150)]) {
             let profile = &node["profile"];
             assert_eq!((&profile["displayName"], &profile["avatar"]["owner"]["displayName"]), (&json!(name), &json!(name)));
             assert_eq!(profile["avatar"]["user"], Value::Null, "it is not mine");
-            let (_, _, file) = app.file_at(&profile["avatar"]["url"]).await;
-            assert!(is_about(shown(&file).1, red), "{name}");
+            let (_, _, file) = app.get_file(&profile["avatar"]["url"]).await;
+            assert!(is_about(size_and_red(&file).1, red), "{name}");
         }
         assert_eq!(nodes[2]["profile"], Value::Null);
     })
     .await;
 }
 
-/// Uploads, replaces and removes on a bucket.
-async fn on_bucket(caller: &Caller, app: &TestApp, bucket: &Bucket) {
-    let first = caller.upload_picture(200).await;
-    assert!(is_about(shown(&app.file_at(&first["url"]).await.2).1, 200));
-    caller.upload_picture(100).await;
+/// Uploads, replaces and removes an avatar that is stored in a bucket.
+async fn exercise_bucket(caller: &Caller, app: &TestApp, bucket: &Bucket) {
+    let first = caller.upload_avatar_picture(200).await;
+    assert!(is_about(size_and_red(&app.get_file(&first["url"]).await.2).1, 200));
+    caller.upload_avatar_picture(100).await;
     let names = bucket.names();
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.iter().all(|name| name.starts_with("some/where/avatars/")), "{names:?}");
-    assert_eq!(app.file_at(&first["url"]).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(app.get_file(&first["url"]).await.0, StatusCode::NOT_FOUND);
     caller.remove_avatar().await;
     assert!(bucket.names().is_empty());
 }
 
 #[tokio::test]
-async fn a_bucket_keeps_files_too() {
+async fn files_can_be_stored_in_a_bucket() {
     let bucket = Bucket::start("pictures").await;
     for (style, host) in [("false", bucket.url()), ("true", bucket.own_host())] {
         let settings = [
@@ -413,17 +416,17 @@ async fn a_bucket_keeps_files_too() {
             ("AWS_ACCESS_KEY_ID", Bucket::KEY_ID),
             ("AWS_SECRET_ACCESS_KEY", Bucket::SECRET),
         ];
-        let app = TestApp::with(&Place::Memory, &settings).await;
+        let app = TestApp::with(&TestDatabase::Memory, &settings).await;
         let ann = app.signed_in("ann").await;
-        on_bucket(&ann, &app, &bucket).await;
-        ann.upload_picture(1).await;
-        let shown = bucket.headers(&bucket.names()[0]);
-        assert_eq!(shown["content-type"], "image/webp");
-        assert_eq!(shown["cache-control"], "public, max-age=31536000, immutable");
+        exercise_bucket(&ann, &app, &bucket).await;
+        ann.upload_avatar_picture(1).await;
+        let headers = bucket.headers(&bucket.names()[0]);
+        assert_eq!(headers["content-type"], "image/webp");
+        assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
         app.sql("UPDATE avatars SET picture = NULL").await.expect("done");
         app.advance(Duration::from_hours(25)).await;
-        assert!(bucket.names().is_empty(), "orphans are swept: {:?}", bucket.names());
-        assert_eq!(bucket.unsigned(), 0, "every request was signed as it must be");
+        assert!(bucket.names().is_empty(), "orphans are purged: {:?}", bucket.names());
+        assert_eq!(bucket.unsigned_requests(), 0, "every request was signed as it must be");
     }
     let settings = [
         ("FILE_STORE", "s3://pictures/some/where"),
@@ -431,24 +434,24 @@ async fn a_bucket_keeps_files_too() {
         ("AWS_ACCESS_KEY_ID", Bucket::KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", "another"),
     ];
-    let app = TestApp::with(&Place::Memory, &settings).await;
-    let refused = app.signed_in("ann").await.upload(&picture(1)).await;
+    let app = TestApp::with(&TestDatabase::Memory, &settings).await;
+    let refused = app.signed_in("ann").await.upload_avatar(&picture(1)).await;
     assert_eq!(refused.errors(), ["SERVICE_UNAVAILABLE"]);
-    assert!(bucket.names().is_empty() && bucket.unsigned() > 0);
+    assert!(bucket.names().is_empty() && bucket.unsigned_requests() > 0);
 }
 
 #[tokio::test]
-async fn a_store_that_is_open_to_the_world_shows_files_itself() {
+async fn public_stores_serve_files_at_their_own_url() {
     let settings = [("FILE_STORE_PUBLIC_URL", "https://cdn.example.com/pictures/")];
-    let app = TestApp::with(&Place::Memory, &settings).await;
-    let avatar = app.signed_in("ann").await.upload_picture(1).await;
+    let app = TestApp::with(&TestDatabase::Memory, &settings).await;
+    let avatar = app.signed_in("ann").await.upload_avatar_picture(1).await;
     let url = avatar["url"].as_str().expect("an address");
     assert!(url.starts_with("https://cdn.example.com/pictures/avatars/"), "{url}");
     assert!(url.ends_with("-512.webp"), "{url}");
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_let_go_is_not_shown_and_not_said_to_be_removed() {
+async fn undeletable_files_are_not_served_and_are_deleted_later() {
     on_each_shared_database(async |place| {
         let bucket = Bucket::start("pictures").await;
         let settings = [
@@ -458,31 +461,31 @@ async fn what_the_store_does_not_let_go_is_not_shown_and_not_said_to_be_removed(
             ("AWS_SECRET_ACCESS_KEY", Bucket::SECRET),
         ];
         let one = TestApp::with(place, &settings).await;
-        let two = one.beside(place, &settings).await;
+        let two = one.second_instance(place, &settings).await;
         let (ann, bob) = (one.signed_in("ann").await, one.signed_in("bob").await);
-        let replaced = ann.upload_picture(200).await["url"].clone();
-        let removed = bob.upload_picture(150).await["url"].clone();
-        assert_eq!(two.file_at(&replaced).await.0, StatusCode::OK);
+        let replaced = ann.upload_avatar_picture(200).await["url"].clone();
+        let removed = bob.upload_avatar_picture(150).await["url"].clone();
+        assert_eq!(two.get_file(&replaced).await.0, StatusCode::OK);
         bucket.refuse_deletion(true);
-        let last = ann.upload_picture(100).await["url"].clone();
+        let last = ann.upload_avatar_picture(100).await["url"].clone();
         bob.remove_avatar().await;
         for (app, gone) in
             [(&one, &replaced), (&two, &replaced), (&one, &removed), (&two, &removed)]
         {
-            assert_eq!(app.file_at(gone).await.0, StatusCode::NOT_FOUND);
+            assert_eq!(app.get_file(gone).await.0, StatusCode::NOT_FOUND);
         }
-        assert_eq!(one.file_at(&last).await.0, StatusCode::OK);
+        assert_eq!(one.get_file(&last).await.0, StatusCode::OK);
 
         let deleted = async |caller: &Caller| {
             let input = json!({ "input": { "password": PASSWORD } });
-            let answer = caller.send(query!("delete_account"), input).await;
-            answer.data("/deleteAccount/avatarRemoved").clone()
+            let response = caller.send(query!("delete_account"), input).await;
+            response.data("/deleteAccount/avatarRemoved").clone()
         };
         assert_eq!(deleted(&ann).await, false);
         for app in [&one, &two] {
-            assert_eq!(app.file_at(&last).await.0, StatusCode::NOT_FOUND);
+            assert_eq!(app.get_file(&last).await.0, StatusCode::NOT_FOUND);
         }
-        assert_eq!(deleted(&bob).await, false, "the one that was removed before is there still");
+        assert_eq!(deleted(&bob).await, false, "the file removed earlier still exists");
         assert_eq!(bucket.names().len(), 9);
 
         bucket.refuse_deletion(false);

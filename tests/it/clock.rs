@@ -1,87 +1,88 @@
-//! A clock that is set back: what waits lasts as long as it was meant to, and no longer.
+//! A clock that is set back: waits and timeouts keep their length.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use switchboard::messages::Kind;
 
-use crate::support::sms::accepts;
+use crate::support::raw_connection::LIVENESS_REQUEST;
+use crate::support::sms::accepting_replies;
 use crate::support::socket::MODERN;
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::wire::LIVE;
 use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 const HOUR: Duration = Duration::from_hours(1);
-/// Less than the longest wait of a message.
+/// Less than the longest delay of a message.
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
-/// Longer than a first retry waits, once no receipt has come.
+/// Longer than the delay of a first retry.
 const RETRIED_WITHIN: Duration = Duration::from_secs(8);
 const SECOND: Duration = Duration::from_secs(1);
 const PHONE: &str = "+31612345678";
 
-async fn degraded(app: &TestApp) -> Value {
+async fn degraded_parts(app: &TestApp) -> Value {
     app.get("/health/ready").await.1["data"]["degraded"].clone()
 }
 
 #[tokio::test]
-async fn messages_leave_at_once_whether_queued_before_or_after() {
+async fn messages_queued_before_and_after_are_sent_at_once() {
     for back in [HOUR, FIVE_MINUTES] {
-        on_each_shared_database(async |place| {
+        on_each_shared_database(async |database| {
             let gateway = Upstream::start().await;
-            let app = TestApp::sending(place, &gateway, &[("SMS_RATE_PER_SECOND", "100")]).await;
-            gateway.will(accepts(1));
-            app.write(Kind::Code, 1).await;
+            let app =
+                TestApp::with_gateway(database, &gateway, &[("SMS_RATE_PER_SECOND", "100")]).await;
+            gateway.reply_with(accepting_replies(1));
+            app.enqueue(Kind::Code, 1).await;
             app.advance(SECOND).await;
-            app.write(Kind::Code, 2).await;
-            app.write(Kind::Bonus, 3).await;
+            app.enqueue(Kind::Code, 2).await;
+            app.enqueue(Kind::Bonus, 3).await;
             app.clock.set_back(back);
-            app.write(Kind::Code, 4).await;
-            gateway.will(accepts(3));
+            app.enqueue(Kind::Code, 4).await;
+            gateway.reply_with(accepting_replies(3));
             app.advance(SECOND).await;
             app.advance(SECOND).await;
             assert_eq!(app.count("SELECT COUNT(*) FROM messages WHERE status = 'SENT'").await, 4);
-            assert_eq!(degraded(&app).await, json!([]));
-            app.adds_up().await;
+            assert_eq!(degraded_parts(&app).await, json!([]));
+            app.assert_counts().await;
         })
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_gateway_that_rested_is_tried_and_works_again() {
-    on_each_shared_database(async |place| {
+async fn gateway_in_backoff_is_probed_and_recovers() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
-        gateway.will([Reply::Json(503, json!({}))]);
-        app.write(Kind::Notice, 1).await;
-        app.write(Kind::Notice, 2).await;
-        gateway.will([Reply::Json(503, json!({}))]);
-        app.run().await;
-        assert_eq!(degraded(&app).await, json!(["sms"]));
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
+        gateway.reply_with([Reply::Json(503, json!({}))]);
+        app.enqueue(Kind::Notice, 1).await;
+        app.enqueue(Kind::Notice, 2).await;
+        gateway.reply_with([Reply::Json(503, json!({}))]);
+        app.run_due_jobs().await;
+        assert_eq!(degraded_parts(&app).await, json!(["sms"]));
         app.clock.set_back(HOUR);
-        gateway.will(accepts(2));
+        gateway.reply_with(accepting_replies(2));
         for _ in 0..3 {
             app.advance(SECOND).await;
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM messages WHERE status = 'SENT'").await, 2);
-        assert_eq!(degraded(&app).await, json!([]));
+        assert_eq!(degraded_parts(&app).await, json!([]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_message_that_failed_waits_no_longer_than_it_was_meant_to() {
+async fn failed_message_is_retried_after_its_delay() {
     for back in [Duration::from_secs(12), HOUR, HOUR * 72] {
-        on_each_shared_database(async |place| {
+        on_each_shared_database(async |database| {
             let gateway = Upstream::start().await;
-            let app = TestApp::sending(place, &gateway, &[]).await;
-            gateway.will([Reply::Json(500, json!({}))]);
-            app.write(Kind::Code, 1).await;
-            app.run().await;
-            app.app.run_due_jobs().await.expect("the clock is seen");
+            let app = TestApp::with_gateway(database, &gateway, &[]).await;
+            gateway.reply_with([Reply::Json(500, json!({}))]);
+            app.enqueue(Kind::Code, 1).await;
+            app.run_due_jobs().await;
+            app.app.run_due_jobs().await.expect("no job fails");
             app.clock.set_back(back);
-            gateway.will(accepts(1));
-            // The gateway rests for as long as it was meant to; the message adds nothing to that.
+            gateway.reply_with(accepting_replies(1));
+            // The gateway's cool-down keeps its length, and the message adds nothing to it.
             for _ in 0..RETRIED_WITHIN.as_secs() {
                 app.advance(SECOND).await;
             }
@@ -93,15 +94,15 @@ async fn a_message_that_failed_waits_no_longer_than_it_was_meant_to() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_answers_for_is_settled_in_its_time() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let id = app.write(Kind::Notice, 1).await;
-        // Its sender crashed while it handed it over.
+async fn message_of_a_crashed_sender_becomes_unknown_in_time() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let id = app.enqueue(Kind::Notice, 1).await;
+        // The sender crashed while it handed the message over.
         let crashed =
             "UPDATE messages SET status = 'SENDING', gateway = 'gone', handed_over_at = due_at";
         app.sql(crashed).await.expect("done");
-        app.sql("UPDATE message_moves SET to_status = 'SENDING'").await.expect("done");
+        app.sql("UPDATE message_transitions SET to_status = 'SENDING'").await.expect("done");
         app.clock.set_back(HOUR);
         app.advance(SECOND).await;
         app.advance(Duration::from_secs(61)).await;
@@ -112,22 +113,22 @@ async fn a_message_that_nobody_answers_for_is_settled_in_its_time() {
 }
 
 #[tokio::test]
-async fn sms_are_degraded_while_messages_that_are_due_do_not_leave() {
+async fn sms_is_degraded_while_due_messages_are_not_sent() {
     on_each_database(async |app| {
-        app.write(Kind::Code, 1).await;
-        assert_eq!(degraded(&app).await, json!([]), "it was queued just now");
+        app.enqueue(Kind::Code, 1).await;
+        assert_eq!(degraded_parts(&app).await, json!([]), "the message was queued just now");
         app.clock.advance(Duration::from_secs(10));
-        assert_eq!(degraded(&app).await, json!(["sms"]), "no worker sends it");
-        app.run().await;
-        assert_eq!(degraded(&app).await, json!([]));
+        assert_eq!(degraded_parts(&app).await, json!(["sms"]), "no worker sends it");
+        app.run_due_jobs().await;
+        assert_eq!(degraded_parts(&app).await, json!([]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn another_code_may_be_sent_and_wrong_passwords_are_forgiven_in_their_time() {
+async fn codes_can_be_resent_and_failed_logins_expire() {
     on_each_database(async |app| {
-        let (ann, signup) = app.with_phone("ann", PHONE).await;
+        let (ann, signup) = app.signed_up_with_phone("ann", PHONE).await;
         let id = signup.text("/signup/challenge/id").to_owned();
         assert_eq!(ann.resend_code(&id).await.errors(), ["RATE_LIMITED"]);
         app.clock.set_back(HOUR);
@@ -151,67 +152,65 @@ async fn another_code_may_be_sent_and_wrong_passwords_are_forgiven_in_their_time
 }
 
 #[tokio::test]
-async fn a_budget_that_is_used_up_is_no_longer_so_than_its_window() {
+async fn exhausted_rate_limit_recovers_within_its_window() {
     on_each_database(async |app| {
-        let ask = async || app.anonymous().forgot_password("nobody").await;
+        let request_code = async || app.anonymous().forgot_password("nobody").await;
         for _ in 0..3 {
-            ask().await.data("/forgotPassword/id");
+            request_code().await.data("/forgotPassword/id");
             app.advance(FIVE_MINUTES).await;
         }
-        assert_eq!(ask().await.errors(), ["RATE_LIMITED"]);
+        assert_eq!(request_code().await.errors(), ["RATE_LIMITED"]);
         app.clock.set_back(HOUR);
-        ask().await.data("/forgotPassword/id");
+        request_code().await.data("/forgotPassword/id");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_session_that_ends_elsewhere_is_heard_of_and_a_new_key_verifies() {
-    on_each_shared_database(async |place| {
-        let one = TestApp::new(place).await;
-        let two = one.beside(place, &[]).await;
+async fn revocations_and_new_signing_keys_reach_other_instances() {
+    on_each_shared_database(async |database| {
+        let one = TestApp::new(database).await;
+        let two = one.second_instance(database, &[]).await;
         let ann = one.signed_in("ann").await;
-        let there = two.bearing(ann.token.as_deref().expect("a token"));
-        there.send(query!("me"), json!({})).await.data("/me/id");
+        let ann_at_two = two.with_token(ann.token.as_deref().expect("a token"));
+        ann_at_two.send(query!("me"), json!({})).await.data("/me/id");
         one.clock.set_back(HOUR);
         ann.send(query!("logout"), json!({})).await.data("/logout");
         two.advance(SECOND).await;
-        assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(ann_at_two.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
 
-        // Somebody else's key has instance two read the keys, then the clock is set back.
-        let (_, rest) = ann.token.as_deref().expect("a token").split_once('.').expect("parts");
-        let stranger =
+        // An unknown key id makes instance two load the keys; then the clock is set back.
+        let (_, claims_and_signature) =
+            ann.token.as_deref().expect("a token").split_once('.').expect("parts");
+        let unknown_key_header =
             data_encoding::BASE64URL_NOPAD.encode(br#"{"alg":"EdDSA","kid":"stranger"}"#);
-        let forged = two.bearing(&format!("{stranger}.{rest}"));
+        let forged = two.with_token(&format!("{unknown_key_header}.{claims_and_signature}"));
         assert_eq!(forged.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
         one.clock.set_back(HOUR);
         switchboard::accounts::rotate_signing_keys(&one.app.platform).await.expect("rotated");
         one.clock.advance(SECOND * 3);
-        one.run().await;
+        one.run_due_jobs().await;
         let bob = one.signed_in("bob").await;
-        let bob = two.bearing(bob.token.as_deref().expect("a token"));
+        let bob = two.with_token(bob.token.as_deref().expect("a token"));
         bob.send(query!("me"), json!({})).await.data("/me/id");
     })
     .await;
 }
 
 #[tokio::test]
-async fn connections_and_sockets_are_timed_by_what_passes() {
+async fn connection_and_socket_timeouts_use_elapsed_time() {
     on_each_database(async |app| {
         let serving = app.serve().await;
         let mut idle = serving.connect().await;
-        idle.write(LIVE).await;
-        assert!(idle.answer().await.is_some());
+        idle.write(LIVENESS_REQUEST).await;
+        assert!(idle.read_response().await.is_some());
         let mut silent = serving.socket(MODERN).await;
-        silent.is_quiet().await;
+        silent.assert_quiet().await;
         app.clock.set_back(HOUR);
         assert_eq!(app.while_time_passes(silent.close_code()).await, Some(4408));
         let before = app.app.platform.uptime();
-        assert!(app.while_time_passes(idle.rest()).await.is_empty());
-        assert!(
-            app.app.platform.uptime() < before + HOUR,
-            "it is closed when it was idle for long"
-        );
+        assert!(app.while_time_passes(idle.read_to_end()).await.is_empty());
+        assert!(app.app.platform.uptime() < before + HOUR, "it is closed by elapsed time");
     })
     .await;
 }

@@ -1,43 +1,45 @@
-//! The pages for people: what they are allowed, what they load, and the operations that they offer.
+//! The developer console: content security policy, loaded files, and the operations in its tabs.
 //!
-//! `REQUIRE_CONSOLE=1` makes it an error that the bundle was not built.
+//! With `REQUIRE_CONSOLE=1` the tests fail if the bundle is not built.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::support::{Place, TestApp, bare, on_each_shared_database};
+use crate::support::{TestApp, TestDatabase, empty_request, on_each_shared_database};
 
 const PRODUCTION: [(&str, &str); 3] =
     [("ENVIRONMENT", "production"), ("PUBLIC_URL", "https://x.example"), ("DATABASE_TLS", "off")];
 
-async fn fetched(app: &TestApp, path: &str) -> (StatusCode, HeaderMap, String) {
-    let (status, headers, body) = app.request(bare(Method::GET, path)).await;
+async fn fetch(app: &TestApp, path: &str) -> (StatusCode, HeaderMap, String) {
+    let (status, headers, body) = app.request(empty_request(Method::GET, path)).await;
     (status, headers, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// What a page's elements load, each with the element's text.
-fn loaded(page: &str) -> Vec<(&str, &str)> {
+/// The URLs that a page loads, each with the text of its element.
+fn loaded_urls(page: &str) -> Vec<(&str, &str)> {
     let elements =
         page.split('<').filter(|text| text.starts_with("script") || text.starts_with("link"));
-    let address = |element: &str, name: &str| {
-        let at = element.find(name)? + name.len();
-        element.get(at..)?.split('"').next().map(|text| text.len()).map(|length| (at, at + length))
+    let attribute_range = |element: &str, name: &str| {
+        let start = element.find(name)? + name.len();
+        let len = element.get(start..)?.split('"').next()?.len();
+        Some((start, start + len))
     };
     elements
         .filter_map(|element| {
-            let (from, to) = address(element, "src=\"").or_else(|| address(element, "href=\""))?;
-            Some((&element[from..to], element))
+            let (start, end) = attribute_range(element, "src=\"")
+                .or_else(|| attribute_range(element, "href=\""))?;
+            Some((&element[start..end], element))
         })
         .collect()
 }
 
 #[tokio::test]
-async fn pages_load_only_what_is_here_or_pinned() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn pages_load_only_own_or_pinned_files() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     for path in ["/", "/playground"] {
-        let (status, headers, page) = fetched(&app, path).await;
+        let (status, headers, page) = fetch(&app, path).await;
         assert_eq!(
             (status.as_u16(), &headers[header::CONTENT_TYPE]),
             (200, &"text/html; charset=utf-8".parse().expect("a value"))
@@ -52,55 +54,55 @@ async fn pages_load_only_what_is_here_or_pinned() {
             policy.split("; ").find(|rule| rule.starts_with("script-src")).expect("a rule");
         assert!(!scripts.contains("unsafe-inline"), "{policy}");
 
-        let loaded = loaded(&page);
-        assert!(loaded.iter().any(|(_, element)| element.starts_with("script")), "{page}");
-        for (address, element) in loaded {
-            if address.starts_with("https://") {
+        let urls = loaded_urls(&page);
+        assert!(urls.iter().any(|(_, element)| element.starts_with("script")), "{page}");
+        for (url, element) in urls {
+            if url.starts_with("https://") {
                 assert!(
                     element.contains("integrity=\"sha384-") && element.contains("crossorigin"),
                     "{element}"
                 );
-                assert!(scripts.split(' ').any(|source| source == address), "{policy}");
+                assert!(scripts.split(' ').any(|source| source == url), "{policy}");
                 continue;
             }
-            let (status, headers, _) = fetched(&app, address).await;
-            assert_eq!(status, 200, "{address}");
+            let (status, headers, _) = fetch(&app, url).await;
+            assert_eq!(status, 200, "{url}");
             assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-            let (_, kind) = address.rsplit_once('.').expect("an ending");
-            let kind = match kind {
+            let (_, extension) = url.rsplit_once('.').expect("an extension");
+            let content_type = match extension {
                 "js" => "text/javascript",
                 "css" => "text/css",
                 _ => "image/svg+xml",
             };
-            assert_eq!(headers[header::CONTENT_TYPE], kind, "{address}");
+            assert_eq!(headers[header::CONTENT_TYPE], content_type, "{url}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_bundle_needs_no_network() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn pages_with_the_bundle_need_no_network() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let is_built = switchboard::server::console_is_built();
     let is_required = std::env::var_os("REQUIRE_CONSOLE").is_some();
     assert!(is_built || !is_required, "npm --prefix console run build");
     for path in ["/", "/playground"] {
-        let (_, headers, page) = fetched(&app, path).await;
+        let (_, headers, page) = fetch(&app, path).await;
         assert_eq!(page.contains("https://"), !is_built, "{path}");
         let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
         assert_eq!(policy.contains("https://"), !is_built, "{path}");
     }
-    let (_, _, page) = fetched(&app, "/").await;
-    for (address, _) in loaded(&page).into_iter().filter(|_| is_built) {
-        let (_, headers, _) = fetched(&app, address).await;
-        let is_named_after_its_content = !address.ends_with("/icon.svg");
-        let kept = headers[header::CACHE_CONTROL] == "public, max-age=31536000, immutable";
-        assert_eq!(kept, is_named_after_its_content, "{address}");
+    let (_, _, page) = fetch(&app, "/").await;
+    for (url, _) in loaded_urls(&page).into_iter().filter(|_| is_built) {
+        let (_, headers, _) = fetch(&app, url).await;
+        let has_versioned_name = !url.ends_with("/icon.svg");
+        let is_immutable = headers[header::CACHE_CONTROL] == "public, max-age=31536000, immutable";
+        assert_eq!(is_immutable, has_versioned_name, "{url}");
     }
 }
 
 #[tokio::test]
-async fn nothing_else_is_served_beside_the_pages() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn other_paths_are_not_served() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     for path in [
         "/console",
         "/console/",
@@ -112,69 +114,69 @@ async fn nothing_else_is_served_beside_the_pages() {
         "/console/%2Fetc%2Fpasswd",
         "/console//etc/passwd",
     ] {
-        assert_eq!(fetched(&app, path).await.0, 404, "{path}");
+        assert_eq!(fetch(&app, path).await.0, 404, "{path}");
     }
 }
 
 #[tokio::test]
-async fn graphiql_is_there_unless_it_is_production_and_playground_in_development_alone() {
-    on_each_shared_database(async |place| {
+async fn production_serves_graphiql_on_request_and_never_playground() {
+    on_each_shared_database(async |database| {
         let statuses = async |settings: &[(&str, &str)]| {
-            let app = TestApp::with(place, settings).await;
+            let app = TestApp::with(database, settings).await;
             let mut statuses = Vec::new();
             for path in ["/", "/console/tabs.json", "/playground", "/console/playground.js"] {
-                statuses.push(app.request(bare(Method::GET, path)).await.0.as_u16());
+                statuses.push(app.request(empty_request(Method::GET, path)).await.0.as_u16());
             }
             statuses
         };
         assert_eq!(statuses(&PRODUCTION).await, [404, 404, 404, 404]);
-        let on = [&PRODUCTION[..], &[("GRAPHIQL", "on")]].concat();
-        assert_eq!(statuses(&on).await, [200, 200, 404, 404]);
+        let with_graphiql = [&PRODUCTION[..], &[("GRAPHIQL", "on")]].concat();
+        assert_eq!(statuses(&with_graphiql).await, [200, 200, 404, 404]);
     })
     .await;
-    let app = TestApp::with(&Place::Memory, &[("GRAPHIQL", "off")]).await;
-    assert_eq!(fetched(&app, "/playground").await.0, 404);
+    let app = TestApp::with(&TestDatabase::Memory, &[("GRAPHIQL", "off")]).await;
+    assert_eq!(fetch(&app, "/playground").await.0, 404);
 }
 
 #[tokio::test]
-async fn the_operations_that_the_pages_offer_work_one_after_the_other() {
-    let app = TestApp::new(&Place::Memory).await;
-    let (status, headers, tabs) = fetched(&app, "/console/tabs.json").await;
+async fn the_operations_in_the_tabs_work_in_order() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let (status, headers, tabs) = fetch(&app, "/console/tabs.json").await;
     assert_eq!(
         (status.as_u16(), &headers[header::CONTENT_TYPE]),
         (200, &"application/json".parse().expect("a value"))
     );
     let tabs: Vec<Value> = serde_json::from_str(&tabs).expect("a list");
     assert!(tabs.len() > 10, "{}", tabs.len());
-    let mut answered = json!({});
+    let mut responses = json!({});
     for tab in tabs {
-        // Sessions stand in the order of their last use.
+        // Sessions are listed by their last use, so each operation needs its own time.
         app.advance(Duration::from_secs(1)).await;
         let editor = |name: &str| -> Value {
-            let text = pasted(tab[name].as_str().unwrap_or("{}"), &answered);
+            let text = fill_placeholders(tab[name].as_str().unwrap_or("{}"), &responses);
             text.parse().expect("JSON")
         };
         let token = editor("headers")["Authorization"]
             .as_str()
             .map(|value| value.strip_prefix("Bearer ").expect("a bearer token").to_owned());
-        let caller = token.map_or_else(|| app.anonymous(), |token| app.bearing(&token));
+        let caller = token.map_or_else(|| app.anonymous(), |token| app.with_token(&token));
         let query = tab["query"].as_str().expect("a document");
-        let answer = caller.send(query, editor("variables")).await;
-        for (name, value) in answer.data("").as_object().expect("an object") {
-            assert!(!value.is_null() && answer.errors().is_empty(), "{query} {}", answer.text);
-            answered[name] = value.clone();
+        let response = caller.send(query, editor("variables")).await;
+        for (name, value) in response.data("").as_object().expect("an object") {
+            assert!(!value.is_null() && response.errors().is_empty(), "{query} {}", response.text);
+            responses[name] = value.clone();
         }
     }
 }
 
-/// A text with each `<paste login.accessToken>` replaced by what stands there in the answers.
-fn pasted(text: &str, answered: &Value) -> String {
-    let mut pieces = text.split("<paste ");
-    let first = pieces.next().expect("a text has a beginning").to_owned();
-    pieces.fold(first, |text, piece| {
-        let (path, rest) = piece.split_once('>').expect("an end");
-        let value = answered.pointer(&format!("/{}", path.replace('.', "/")));
-        text + value.and_then(Value::as_str).unwrap_or_else(|| panic!("nobody answered {path}"))
+/// Replaces each `<paste login.accessToken>` by that value in the responses.
+fn fill_placeholders(text: &str, responses: &Value) -> String {
+    let mut parts = text.split("<paste ");
+    let first = parts.next().expect("at least one part").to_owned();
+    parts.fold(first, |text, part| {
+        let (path, rest) = part.split_once('>').expect("a closing bracket");
+        let value = responses.pointer(&format!("/{}", path.replace('.', "/")));
+        text + value.and_then(Value::as_str).unwrap_or_else(|| panic!("no response has {path}"))
             + rest
     })
 }

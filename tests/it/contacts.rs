@@ -1,4 +1,4 @@
-//! Contacts.
+//! Contacts: adding, listing, searching, renaming and removing.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn names(caller: &Caller, variables: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_contact_is_saved_with_what_is_known_of_its_number() {
+async fn contacts_are_saved_with_the_lookup_of_their_number() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let added = ann.add_contact(" Bob ", "+31 (0)6 8765-4321").await;
@@ -39,7 +39,7 @@ async fn a_contact_is_saved_with_what_is_known_of_its_number() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_by_field_and_saves_nothing() {
+async fn invalid_input_is_reported_by_field_and_saves_nothing() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for (input, errors) in [
@@ -80,9 +80,9 @@ async fn bad_input_is_told_by_field_and_saves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_is_among_somebodys_contacts_once() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
+async fn a_number_can_be_added_once_per_owner() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
         let ann = app.signed_in("ann").await;
         let all = (0..10).map(|_| {
             let ann = ann.clone();
@@ -98,7 +98,7 @@ async fn a_number_is_among_somebodys_contacts_once() {
 }
 
 #[tokio::test]
-async fn contacts_are_changed_by_their_owner_alone() {
+async fn only_the_owner_can_change_a_contact() {
     on_each_database(async |app| {
         let (ann, eve) = (app.signed_in("ann").await, app.signed_in("eve").await);
         let added = ann.add_contact("Bob", "+31687654321").await;
@@ -137,7 +137,7 @@ async fn contacts_are_changed_by_their_owner_alone() {
 }
 
 #[tokio::test]
-async fn pages_follow_the_sort_key_and_stay_when_rows_come_and_go() {
+async fn pages_are_sorted_and_stable_under_changes() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let (mut all, mut ids) = (Vec::new(), Vec::new());
@@ -158,7 +158,7 @@ async fn pages_follow_the_sort_key_and_stay_when_rows_come_and_go() {
         assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(true), &json!(false)));
         assert_eq!(first.data("/me/contacts/totalCount"), 7);
         assert_eq!(info["endCursor"], *first.data("/me/contacts/edges/2/cursor"));
-        // What stands before the cursor goes; the next page is the same.
+        // Removing a contact before the cursor does not change the next page.
         ann.send(query!("remove_contact"), json!({ "id": first.data("/me/contacts/nodes/0/id") }))
             .await
             .data("");
@@ -171,9 +171,8 @@ async fn pages_follow_the_sort_key_and_stay_when_rows_come_and_go() {
     .await;
 }
 
-/// Names as they come in a list: letters with accents beside those without, then names that differ in nothing
-/// else by the name itself.
-const IN_ORDER: [&str; 18] = [
+/// Names in list order: accents are ignored first, then equal sort keys are ordered by the name itself.
+const SORTED_NAMES: [&str; 18] = [
     "100%",
     "\u{c4}rne",
     "arno",
@@ -195,38 +194,38 @@ const IN_ORDER: [&str; 18] = [
 ];
 
 #[tokio::test]
-async fn names_come_in_one_order_on_every_database() {
+async fn names_are_sorted_the_same_on_every_database() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        for number in 0..IN_ORDER.len() {
-            // Not in the order that they are to come in.
-            let name = IN_ORDER[number * 7 % IN_ORDER.len()];
+        for number in 0..SORTED_NAMES.len() {
+            // Insert in another order.
+            let name = SORTED_NAMES[number * 7 % SORTED_NAMES.len()];
             ann.add_contact(name, &format!("+316876543{number:02}")).await.data("/addContact");
         }
-        assert_eq!(names(&ann, json!({})).await, IN_ORDER);
+        assert_eq!(names(&ann, json!({})).await, SORTED_NAMES);
         if app.app.platform.database.name() == "PostgreSQL" {
             let bytewise =
                 "SELECT COUNT(*) FROM information_schema.columns WHERE table_name = 'contacts'
                 AND column_name IN ('sort_key', 'name') AND collation_name = 'C'";
             assert_eq!(app.count(bytewise).await, 2, "whatever the server's locale is");
         }
-        // Cursors follow the same order, one name at a time.
-        let (mut seen, mut after) = (Vec::new(), Value::Null);
+        // Cursors follow the same order.
+        let (mut paged_names, mut after) = (Vec::new(), Value::Null);
         loop {
             let page = ann.send(query!("contacts"), json!({ "first": 1, "after": after })).await;
-            seen.push(page.text("/me/contacts/nodes/0/name").to_owned());
+            paged_names.push(page.text("/me/contacts/nodes/0/name").to_owned());
             after = page.data("/me/contacts/pageInfo/endCursor").clone();
             if page.data("/me/contacts/pageInfo/hasNextPage") == false {
                 break;
             }
         }
-        assert_eq!(seen, IN_ORDER);
+        assert_eq!(paged_names, SORTED_NAMES);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_search_passes_over_accents_where_they_make_no_other_letter() {
+async fn search_ignores_accents_that_do_not_change_the_letter() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for (number, name) in [
@@ -241,7 +240,7 @@ async fn a_search_passes_over_accents_where_they_make_no_other_letter() {
         {
             ann.add_contact(name, &format!("+3168765430{number}")).await.data("/addContact");
         }
-        for (search, found) in [
+        for (search, expected) in [
             ("zoe", &["Zo\u{eb}"][..]),
             ("ZO\u{cb}", &["Zo\u{eb}"]),
             ("\u{ff3a}oe", &["Zo\u{eb}"]),
@@ -252,7 +251,7 @@ async fn a_search_passes_over_accents_where_they_make_no_other_letter() {
             ("\u{304c}", &["\u{304c}\u{3076}"]),
             ("bob", &["\u{200e}Bob"]),
         ] {
-            assert_eq!(names(&ann, json!({ "search": search })).await, found, "{search}");
+            assert_eq!(names(&ann, json!({ "search": search })).await, expected, "{search}");
         }
         let longest = "\u{fdfa}".repeat(100);
         ann.add_contact(&longest, "+31687654399").await.data("/addContact");
@@ -261,7 +260,7 @@ async fn a_search_passes_over_accents_where_they_make_no_other_letter() {
 }
 
 #[tokio::test]
-async fn a_contact_that_is_renamed_takes_its_new_place() {
+async fn renamed_contacts_are_sorted_and_found_by_the_new_name() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         ann.add_contact("Bob", "+31687654321").await.data("/addContact");
@@ -274,13 +273,13 @@ async fn a_contact_that_is_renamed_takes_its_new_place() {
     .await;
 }
 
-/// A cursor that somebody made up.
-fn cursor(key: &Value) -> String {
+/// A forged cursor.
+fn forged_cursor(key: &Value) -> String {
     data_encoding::BASE64URL_NOPAD.encode(key.to_string().as_bytes())
 }
 
 #[tokio::test]
-async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
+async fn invalid_page_arguments_null_only_their_field() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for (variables, errors) in [
@@ -291,15 +290,15 @@ async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
                 &["BAD_USER_INPUT first", "BAD_USER_INPUT after"],
             ),
             (json!({ "after": "" }), &["BAD_USER_INPUT after"]),
-            (json!({ "after": cursor(&json!(["a\u{0}", "a", "00000000-0000-0000-0000-000000000000"])) }), &["BAD_USER_INPUT after"]),
-            (json!({ "after": cursor(&json!(["a"])) }), &["BAD_USER_INPUT after"]),
+            (json!({ "after": forged_cursor(&json!(["a\u{0}", "a", "00000000-0000-0000-0000-000000000000"])) }), &["BAD_USER_INPUT after"]),
+            (json!({ "after": forged_cursor(&json!(["a"])) }), &["BAD_USER_INPUT after"]),
             (json!({ "search": "" }), &["BAD_USER_INPUT search"]),
             (json!({ "search": "x".repeat(101) }), &["BAD_USER_INPUT search"]),
         ] {
-            let answer = ann.send(query!("contacts"), variables.clone()).await;
-            assert_eq!(answer.errors(), errors, "{variables}");
+            let response = ann.send(query!("contacts"), variables.clone()).await;
+            assert_eq!(response.errors(), errors, "{variables}");
             assert_eq!(
-                answer.body["data"],
+                response.body["data"],
                 json!({ "me": { "contacts": null } }),
                 "the parent stays"
             );
@@ -309,7 +308,7 @@ async fn pages_out_of_bounds_are_refused_and_siblings_answer() {
 }
 
 #[tokio::test]
-async fn a_search_finds_parts_of_names_and_numbers_literally() {
+async fn search_matches_parts_of_names_and_numbers_literally() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for (name, phone) in [
@@ -319,7 +318,7 @@ async fn a_search_finds_parts_of_names_and_numbers_literally() {
         ] {
             ann.add_contact(name, phone).await.data("/addContact");
         }
-        for (search, found) in [
+        for (search, expected) in [
             ("STRASS", &["Stra\u{df}er"][..]),
             ("%", &["100%"]),
             ("_", &["a_b\\c"]),
@@ -331,30 +330,30 @@ async fn a_search_finds_parts_of_names_and_numbers_literally() {
             ("nobody", &[]),
             ("'; DROP TABLE contacts; --", &[]),
         ] {
-            assert_eq!(names(&ann, json!({ "search": search })).await, found, "{search}");
+            assert_eq!(names(&ann, json!({ "search": search })).await, expected, "{search}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_profile_shows_for_a_verified_number_of_a_discoverable_user_only() {
+async fn profiles_are_shown_for_verified_numbers_of_discoverable_users_only() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let bob =
             app.anonymous().sign_up(json!({ "nickname": "bob", "phone": "+31687654321" })).await;
         ann.add_contact("Robert", "+31687654321").await.data("/addContact");
-        let seen = async || {
+        let profile_of_contact = async || {
             ann.send(query!("contacts"), json!({}))
                 .await
                 .data("/me/contacts/nodes/0/profile")
                 .clone()
         };
-        assert_eq!(seen().await, json!(null), "an unproved number shows nobody");
+        assert_eq!(profile_of_contact().await, json!(null), "unverified numbers show no profile");
         app.sql("UPDATE users SET phone_verified_at = created_at WHERE nickname = 'bob'")
             .await
             .expect("proved");
-        assert_eq!(seen().await, json!({ "displayName": "bob" }));
+        assert_eq!(profile_of_contact().await, json!({ "displayName": "bob" }));
 
         let profile = json!({ "id": bob.data("/signup/user/id") });
         assert_eq!(
@@ -364,11 +363,11 @@ async fn a_profile_shows_for_a_verified_number_of_a_discoverable_user_only() {
         app.sql("UPDATE users SET discoverable = false WHERE nickname = 'bob'")
             .await
             .expect("hidden");
-        assert_eq!(seen().await, json!(null));
+        assert_eq!(profile_of_contact().await, json!(null));
         assert_eq!(ann.send(query!("profile"), profile.clone()).await.errors(), ["NOT_FOUND"]);
-        let himself = app.bearing(bob.text("/signup/accessToken"));
+        let bob_signed_in = app.with_token(bob.text("/signup/accessToken"));
         assert_eq!(
-            himself.send(query!("profile"), profile).await.text("/profile/displayName"),
+            bob_signed_in.send(query!("profile"), profile).await.text("/profile/displayName"),
             "bob"
         );
     })

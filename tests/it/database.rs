@@ -1,98 +1,100 @@
-//! The two databases: preparing them, and what they refuse by themselves.
+//! Both databases: migrations, constraints and settings.
 
 use sea_orm::ConnectionTrait;
 use serde_json::json;
-use switchboard::app::prepare;
+use switchboard::app::prepare_database;
 
-use crate::support::{Place, TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{TestApp, TestDatabase, on_each_database, on_each_shared_database, query};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_that_start_together_make_the_tables_and_the_key_once() {
-    on_each_shared_database(async |place| {
-        let start = || Box::pin(TestApp::new(place));
+async fn instances_that_start_together_migrate_and_create_the_signing_key_once() {
+    on_each_shared_database(async |test_database| {
+        let start = || Box::pin(TestApp::new(test_database));
         let (one, two, three) = tokio::join!(start(), start(), start());
         assert_eq!(one.count("SELECT COUNT(*) FROM signing_keys").await, 1);
         let ann = one.signed_in("ann").await;
         for app in [&two, &three] {
-            let there = app.bearing(ann.token.as_ref().expect("signed in"));
-            there.send(query!("me"), json!({})).await.data("/me/id");
+            let caller = app.with_token(ann.token.as_ref().expect("signed in"));
+            caller.send(query!("me"), json!({})).await.data("/me/id");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_database_ahead_of_this_binary_is_served() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
+async fn a_database_with_newer_migrations_still_works() {
+    on_each_shared_database(async |test_database| {
+        let app = TestApp::new(test_database).await;
         app.sql(
             "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_from_tomorrow', 1)",
         )
         .await
-        .expect("ahead");
-        app.sql("ALTER TABLE users ADD COLUMN from_tomorrow text").await.expect("changed");
-        let older = app.beside(place, &[]).await;
+        .expect("inserted");
+        app.sql("ALTER TABLE users ADD COLUMN from_tomorrow text").await.expect("altered");
+        let older = app.second_instance(test_database, &[]).await;
         older.signed_in("ann").await;
         let mut lock = older.app.platform.database.migration_lock().await.expect("locked");
-        assert_eq!(lock.migrate().await.expect("nothing to do").unknown, ["m9999_from_tomorrow"]);
+        assert_eq!(
+            lock.migrate().await.expect("nothing to apply").unknown,
+            ["m9999_from_tomorrow"]
+        );
         lock.release().await.expect("released");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_database_of_an_unreleased_version_is_refused() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        app.sql("UPDATE seaql_migrations SET version = 'm0001_people' WHERE version LIKE 'm0001%'")
+async fn a_database_of_an_unreleased_version_is_rejected() {
+    on_each_shared_database(async |test_database| {
+        let app = TestApp::new(test_database).await;
+        app.sql("UPDATE seaql_migrations SET version = 'm0001_users' WHERE version LIKE 'm0001%'")
             .await
-            .expect("as it was called once");
+            .expect("as in an older set");
         let mut lock = app.app.platform.database.migration_lock().await.expect("locked");
-        let refused = lock.migrate().await.expect_err("refused");
-        assert!(refused.cause().expect("a cause").contains("Delete it"), "{}", refused.describe());
+        let error = lock.migrate().await.expect_err("rejected");
+        assert!(error.cause().expect("a cause").contains("Delete it"), "{}", error.describe());
         lock.release().await.expect("released");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_change_that_fails_leaves_nothing_behind() {
-    on_each_shared_database(async |place| {
-        let connection = sea_orm::Database::connect(place.url().replace(".db", ".db?mode=rwc"))
-            .await
-            .expect("connected");
+async fn a_failed_migration_is_rolled_back() {
+    on_each_shared_database(async |test_database| {
+        let connection =
+            sea_orm::Database::connect(test_database.url().replace(".db", ".db?mode=rwc"))
+                .await
+                .expect("connected");
         connection
             .execute_unprepared("CREATE TABLE signing_keys (in_the_way integer)")
             .await
-            .expect("made");
-        let start = std::panic::AssertUnwindSafe(TestApp::new(place));
-        assert!(
-            futures_util::FutureExt::catch_unwind(start).await.is_err(),
-            "it cannot make the table"
-        );
-        connection.execute_unprepared("DROP TABLE signing_keys").await.expect("out of the way");
+            .expect("created");
+        let start = std::panic::AssertUnwindSafe(TestApp::new(test_database));
+        assert!(futures_util::FutureExt::catch_unwind(start).await.is_err(), "the table exists");
+        connection.execute_unprepared("DROP TABLE signing_keys").await.expect("dropped");
         connection.close().await.expect("closed");
-        TestApp::new(place).await.signed_in("ann").await;
+        TestApp::new(test_database).await.signed_in("ann").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn preparing_twice_changes_nothing() {
+async fn preparing_twice_creates_one_signing_key() {
     on_each_database(async |app| {
-        prepare(&app.app.platform).await.expect("prepared");
+        prepare_database(&app.app.platform).await.expect("prepared");
         assert_eq!(app.count("SELECT COUNT(*) FROM signing_keys").await, 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_phone_is_set_once_and_goes_only_with_its_user() {
+async fn a_phone_number_is_set_once_and_removed_only_with_its_user() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let set = async |what: &str| app.sql(&format!("UPDATE users SET {what}")).await;
-        set("phone = '+31612345678'").await.expect("the first one");
-        set("phone = '+31612345678', name = 'Ann'").await.expect("the same one");
+        let set =
+            async |assignments: &str| app.sql(&format!("UPDATE users SET {assignments}")).await;
+        set("phone = '+31612345678'").await.expect("the first number");
+        set("phone = '+31612345678', name = 'Ann'").await.expect("the same number");
         for change in [
             "phone = '+31687654321'",
             "phone = NULL",
@@ -106,7 +108,7 @@ async fn a_phone_is_set_once_and_goes_only_with_its_user() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_nobody() {
+async fn a_deleted_user_cannot_log_in() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         app.sql("UPDATE users SET deleted_at = created_at").await.expect("deleted");
@@ -119,9 +121,9 @@ async fn a_deleted_user_is_nobody() {
 }
 
 #[tokio::test]
-async fn sqlite_in_a_file_keeps_its_promises() {
-    let place = Place::file();
-    let app = TestApp::new(&place).await;
+async fn sqlite_files_have_the_expected_settings() {
+    let test_database = TestDatabase::sqlite_file();
+    let app = TestApp::new(&test_database).await;
     assert_eq!(app.count("PRAGMA foreign_keys").await, 1);
     assert_eq!(app.count("PRAGMA synchronous").await, 2);
     assert_eq!(app.count("PRAGMA busy_timeout").await, 5000);
@@ -130,51 +132,48 @@ async fn sqlite_in_a_file_keeps_its_promises() {
         1
     );
     let write = app.app.platform.database.reads().execute_unprepared("DELETE FROM users").await;
-    assert!(write.is_err(), "the readers only read");
+    assert!(write.is_err(), "read connections are read-only");
 }
 
 #[tokio::test]
-async fn postgresql_gives_up_half_a_second_sooner() {
-    on_each_shared_database(async |place| {
-        if matches!(place, Place::Postgres { .. }) {
-            let app = TestApp::with(place, &[("DATABASE_STATEMENT_SECONDS", "7")]).await;
-            let told = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '6500'";
-            assert_eq!(app.count(told).await, 1);
+async fn postgresql_times_out_half_a_second_earlier() {
+    on_each_shared_database(async |test_database| {
+        if matches!(test_database, TestDatabase::Postgres { .. }) {
+            let app = TestApp::with(test_database, &[("DATABASE_STATEMENT_SECONDS", "7")]).await;
+            let with_timeout = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '6500'";
+            assert_eq!(app.count(with_timeout).await, 1);
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn resealing_moves_every_secret_to_the_first_key() {
-    on_each_shared_database(async |place| {
+async fn resealing_encrypts_every_secret_with_the_first_key() {
+    on_each_shared_database(async |test_database| {
         let old = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         let new = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        let before = TestApp::new(place).await;
+        let before = TestApp::new(test_database).await;
         let ann = before.signed_in("ann").await;
         before.anonymous().sign_up(json!({ "phone": "+31612345678" })).await.data("/signup");
-        let round = ann.round_of("COIN_FLIP").await;
-        let both = TestApp::with(place, &[("SECRET_KEYS", &format!("{new},{old}"))]).await;
+        let round = ann.start_round_id("COIN_FLIP").await;
+        let both = TestApp::with(test_database, &[("SECRET_KEYS", &format!("{new},{old}"))]).await;
+        assert_eq!(switchboard::accounts::reseal(&both.app.platform).await.expect("resealed"), 1);
         assert_eq!(
-            switchboard::accounts::reseal(&both.app.platform).await.expect("sealed anew"),
-            1
-        );
-        assert_eq!(
-            switchboard::accounts::reseal(&both.app.platform).await.expect("nothing to do"),
+            switchboard::accounts::reseal(&both.app.platform).await.expect("nothing to reseal"),
             0
         );
         let messages =
-            async || switchboard::messages::reseal(&both.app.platform).await.expect("sealed anew");
+            async || switchboard::messages::reseal(&both.app.platform).await.expect("resealed");
         assert_eq!((messages().await, messages().await), (1, 0));
         let seeds =
-            async || switchboard::games::reseal(&both.app.platform).await.expect("sealed anew");
+            async || switchboard::games::reseal_seeds(&both.app.platform).await.expect("resealed");
         assert_eq!((seeds().await, seeds().await), (1, 0));
-        let only_new = TestApp::with(place, &[("SECRET_KEYS", new)]).await;
-        let there = only_new.bearing(ann.token.as_ref().expect("signed in"));
-        there.send(query!("me"), json!({})).await.data("/me/id");
-        there.play(&round, json!({ "coinFlip": "HEADS" }), "a").await.data("/playGame");
-        only_new.run().await;
-        assert_eq!(only_new.printed("+31612345678").await.len(), 1, "the code still opens");
+        let only_new = TestApp::with(test_database, &[("SECRET_KEYS", new)]).await;
+        let caller = only_new.with_token(ann.token.as_ref().expect("signed in"));
+        caller.send(query!("me"), json!({})).await.data("/me/id");
+        caller.play(&round, json!({ "coinFlip": "HEADS" }), "a").await.data("/playGame");
+        only_new.run_due_jobs().await;
+        assert_eq!(only_new.sent_sms("+31612345678").await.len(), 1, "the code can be decrypted");
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Deleting an account: nothing of it answers any more.
+//! Account deletion: all data is erased, and all tokens, sockets and streams end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde_json::json;
 use switchboard::messages::Kind;
 use tokio::sync::Notify;
 
-use crate::support::codes::given;
-use crate::support::socket::{Heard, MODERN};
+use crate::support::codes::verification;
+use crate::support::socket::{MODERN, SocketEvent};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{
     Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
@@ -24,18 +24,18 @@ async fn delete(caller: &Caller, password: &str, verification: serde_json::Value
 }
 
 #[tokio::test]
-async fn it_takes_the_password_and_a_code_when_the_phone_is_verified() {
+async fn deletion_requires_the_password_and_a_code_with_a_verified_phone() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
         for (password, code, error) in [
             ("", json!(null), "BAD_USER_INPUT password"),
             (PASSWORD, json!(null), "VERIFICATION_REQUIRED verification"),
-            ("wrong", given("chl_x", "000000"), "INVALID_CREDENTIALS password"),
-            (PASSWORD, given("chl_x", "000000"), "CODE_INVALID verification.code"),
+            ("wrong", verification("chl_x", "000000"), "INVALID_CREDENTIALS password"),
+            (PASSWORD, verification("chl_x", "000000"), "CODE_INVALID verification.code"),
         ] {
             assert_eq!(delete(&ann, password, code).await.errors(), [error]);
         }
-        let code = ann.proven("DELETE_ACCOUNT", ANN).await;
+        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN).await;
         assert_eq!(
             delete(&app.anonymous(), PASSWORD, code.clone()).await.errors(),
             ["UNAUTHENTICATED"]
@@ -48,29 +48,29 @@ async fn it_takes_the_password_and_a_code_when_the_phone_is_verified() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_is_left_and_its_names_are_free() {
+async fn deletion_erases_all_data_and_frees_identifiers() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
         let elsewhere = app.anonymous().log_in("ann", PASSWORD).await;
         let bob = app.signed_in("bob").await;
         bob.add_contact("Ann", ANN).await.data("/addContact");
         bob.add_contact("Zoe", "+31687654321").await.data("/addContact");
         ann.add_contact("Zoe", "+31687654321").await.data("/addContact");
         ann.add_contact("Cid", "+447400123456").await.data("/addContact");
-        app.write(Kind::Bonus, 12_345_678).await;
-        let code = ann.proven("DELETE_ACCOUNT", ANN).await;
-        app.write(Kind::Bonus, 12_345_678).await;
+        app.enqueue(Kind::Bonus, 12_345_678).await;
+        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN).await;
+        app.enqueue(Kind::Bonus, 12_345_678).await;
         let deleted = delete(&ann, PASSWORD, code).await;
-        let told = deleted.data("/deleteAccount");
+        let record = deleted.data("/deleteAccount");
         assert_eq!(
-            told,
+            record,
             &json!({
-                "id": told["id"], "deletedAt": "2026-01-02T03:04:05Z", "avatarRemoved": false, "contactsRemoved": 2,
+                "id": record["id"], "deletedAt": "2026-01-02T03:04:05Z", "avatarRemoved": false, "contactsRemoved": 2,
                 "sessionsEnded": 2, "socketsClosed": 0,
             })
         );
-        app.adds_up().await;
-        for (what, count) in [
+        app.assert_counts().await;
+        for (rows, count) in [
             ("messages WHERE phone LIKE '%12345678'", 0),
             ("messages WHERE status = 'CANCELLED' AND body = '' AND phone = ''", 1),
             ("messages WHERE body <> '' AND phone = ''", 0),
@@ -83,9 +83,9 @@ async fn nothing_of_it_is_left_and_its_names_are_free() {
             ("phone_lookups WHERE phone = '+31612345678'", 1),
             ("users WHERE deleted_at IS NOT NULL AND phone IS NULL AND nickname_key IS NULL", 1),
         ] {
-            assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {what}")).await, count, "{what}");
+            assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {rows}")).await, count, "{rows}");
         }
-        for caller in [&ann, &app.bearing(elsewhere.text("/login/accessToken"))] {
+        for caller in [&ann, &app.with_token(elsewhere.text("/login/accessToken"))] {
             assert_eq!(caller.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
         }
         let refreshed = app.anonymous().refresh(elsewhere.text("/login/refreshToken")).await;
@@ -94,92 +94,93 @@ async fn nothing_of_it_is_left_and_its_names_are_free() {
         assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
         let contacts = bob.send(query!("contacts"), json!({})).await;
         assert_eq!(contacts.data("/me/contacts/totalCount"), 2, "other people's contacts stay");
-        app.with_phone("ANN", ANN).await;
+        app.signed_up_with_phone("ANN", ANN).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_number_that_was_never_verified_keeps_what_was_sent_to_it() {
+async fn messages_to_an_unverified_number_are_kept() {
     on_each_database(async |app| {
-        let (ann, signup) = app.with_phone("ann", ANN).await;
-        app.write(Kind::Bonus, 12_345_678).await;
-        app.run().await;
+        let (ann, signup) = app.signed_up_with_phone("ann", ANN).await;
+        app.enqueue(Kind::Bonus, 12_345_678).await;
+        app.run_due_jobs().await;
         app.advance(Duration::from_mins(1)).await;
         ann.resend_code(signup.text("/signup/challenge/id")).await.data("/resendCode");
         delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
-        let of_others = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
-        assert_eq!(app.count(of_others).await, 1);
-        app.run().await;
-        assert_eq!(app.sms_to(ANN).await, 2, "the second code was withdrawn");
+        let kept = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
+        assert_eq!(app.count(kept).await, 1);
+        app.run_due_jobs().await;
+        assert_eq!(app.sms_count(ANN).await, 2, "the second code was cancelled");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_sockets_are_closed_before_it_is_answered_and_elsewhere_soon() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
-        let (serving, there) = (app.serve().await, other.serve().await);
+async fn deletion_closes_sockets_before_responding_and_soon_on_other_instances() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let (server, other_server) = (app.serve().await, other.serve().await);
         let ann = app.signed_in("ann").await;
         let mut sockets = Vec::new();
         for _ in 0..3 {
-            sockets.push(serving.let_in(MODERN, ann.token.as_deref()).await);
+            sockets.push(server.initialized_socket(MODERN, ann.token.as_deref()).await);
         }
-        let mut elsewhere = there.let_in(MODERN, ann.token.as_deref()).await;
+        let mut elsewhere = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
         for socket in sockets.iter_mut().chain([&mut elsewhere]) {
             socket.subscribe("1", query!("avatar_changed"), json!({})).await;
             socket.data("1").await;
         }
         let deleted = delete(&ann, PASSWORD, json!(null)).await;
         assert_eq!(deleted.data("/deleteAccount/socketsClosed"), 3);
-        // Not the error of a subscription, after which clients close the socket themselves.
-        let told = || Heard::Closed(Some((4401, "The account has been deleted.".to_owned())));
+        // Not an error of the subscription, after which clients close the socket themselves.
+        let closed =
+            || SocketEvent::Closed(Some((4401, "The account has been deleted.".to_owned())));
         for socket in &mut sockets {
-            assert_eq!(socket.anything().await, told());
+            assert_eq!(socket.next_event().await, closed());
         }
         other.advance(Duration::from_secs(1)).await;
-        assert_eq!(elsewhere.anything().await, told());
-        let there = other.bearing(ann.token.as_deref().expect("a token"));
-        assert_eq!(there.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
+        assert_eq!(elsewhere.next_event().await, closed());
+        let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
+        assert_eq!(ann_on_other.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_does_while_they_are_deleted_is_not_done() {
-    on_each_shared_database(async |place| {
+async fn actions_during_a_deletion_are_refused() {
+    on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
         let settings = [
             ("LOOKUP", "messagebird"),
             ("MESSAGEBIRD_ACCESS_KEY", "test-key"),
             ("MESSAGEBIRD_BASE_URL", &upstream.url),
         ];
-        let app = TestApp::with(place, &settings).await;
+        let app = TestApp::with(database, &settings).await;
         let ann = app.signed_in("ann").await;
-        let told = Arc::new(Notify::new());
-        let found = json!({
+        let release = Arc::new(Notify::new());
+        let lookup = json!({
             "href": "", "countryCode": "NL", "countryPrefix": 31, "phoneNumber": 31_612_345_678_u64, "type": "mobile",
             "formats": {
                 "e164": ANN, "international": "+31 6 12345678", "national": "06 12345678",
                 "rfc3966": "tel:+31-6-12345678",
             },
         });
-        upstream.will([Reply::Held(told.clone(), found)]);
+        upstream.reply_with([Reply::Held(release.clone(), lookup)]);
         let adding = tokio::spawn({
             let ann = ann.clone();
             async move { ann.add_contact("Bob", ANN).await.errors() }
         });
-        upstream.has_got(1).await;
+        upstream.wait_for_requests(1).await;
         let deletions = join_all((0..4).map(|_| delete(&ann, PASSWORD, json!(null)))).await;
-        let done = deletions.iter().filter(|answer| answer.errors().is_empty()).count();
+        let done = deletions.iter().filter(|response| response.errors().is_empty()).count();
         assert_eq!(done, 1);
-        let late = ["ACCOUNT_DELETED", "INVALID_CREDENTIALS password"];
-        for answer in deletions.iter().filter(|answer| !answer.errors().is_empty()) {
-            assert!(late.contains(&&*answer.errors()[0]), "{:?}", answer.errors());
+        let expected = ["ACCOUNT_DELETED", "INVALID_CREDENTIALS password"];
+        for response in deletions.iter().filter(|response| !response.errors().is_empty()) {
+            assert!(expected.contains(&&*response.errors()[0]), "{:?}", response.errors());
         }
-        told.notify_one();
+        release.notify_one();
         assert_eq!(adding.await.expect("no panic"), ["ACCOUNT_DELETED"]);
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
     })
@@ -187,7 +188,7 @@ async fn what_somebody_does_while_they_are_deleted_is_not_done() {
 }
 
 #[tokio::test]
-async fn streams_over_http_end_too() {
+async fn deletion_ends_http_streams() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let request = Request::post("/graphql")
@@ -195,33 +196,33 @@ async fn streams_over_http_end_too() {
             .header("accept", "text/event-stream")
             .header("authorization", format!("Bearer {}", ann.token.as_deref().expect("a token")));
         let body = json!({ "query": "subscription { avatarChanged { version } }" }).to_string();
-        let app_of_stream = app.clone();
+        let stream_app = app.clone();
         let stream = tokio::spawn(async move {
-            app_of_stream.request(request.body(body.into()).expect("a request")).await
+            stream_app.request(request.body(body.into()).expect("a request")).await
         });
-        while app.app.platform.events.topics() < 3 {
+        while app.app.platform.events.topic_count() < 3 {
             tokio::task::yield_now().await;
         }
         delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
         let (.., body) = stream.await.expect("no panic");
-        let told = String::from_utf8(body).expect("text");
-        assert!(told.contains("ACCOUNT_DELETED") && !told.contains("NOT_FOUND"), "{told}");
+        let text = String::from_utf8(body).expect("text");
+        assert!(text.contains("ACCOUNT_DELETED") && !text.contains("NOT_FOUND"), "{text}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn its_tokens_say_so_on_every_transport() {
+async fn every_transport_reports_the_deleted_account() {
     on_each_database(async |app| {
         let signup = app.anonymous().sign_up(json!({ "nickname": "ann" })).await;
-        let ann = app.bearing(signup.text("/signup/accessToken"));
+        let ann = app.with_token(signup.text("/signup/accessToken"));
         delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
 
         assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
-        let told = "The account has been deleted.";
-        let serving = app.serve().await;
-        let mut socket = serving.asks_in(MODERN, ann.token.as_deref()).await;
-        assert_eq!(socket.closed().await, Some((4401, told.to_owned())));
+        let reason = "The account has been deleted.";
+        let server = app.serve().await;
+        let mut socket = server.connecting_socket(MODERN, ann.token.as_deref()).await;
+        assert_eq!(socket.close_reason().await, Some((4401, reason.to_owned())));
         let post = |path: &str, kind: &str, body: String| {
             let token = format!("Bearer {}", ann.token.as_deref().expect("a token"));
             Request::post(path)
@@ -245,7 +246,7 @@ async fn its_tokens_say_so_on_every_transport() {
         let (status, _, body) = app.request(oauth).await;
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(status, 400);
-        assert_eq!(body, json!({ "error": "invalid_grant", "error_description": told }));
+        assert_eq!(body, json!({ "error": "invalid_grant", "error_description": reason }));
     })
     .await;
 }

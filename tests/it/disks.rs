@@ -1,15 +1,15 @@
-//! The binary on a disk that is full, then free again; and where it may not write.
+//! The binary on a full disk, and with folders that are not writable.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::support::binary::{Serving, switchboard};
+use crate::support::binary::{ServerProcess, switchboard};
 use crate::support::{PASSWORD, query};
 
-/// Starts it so that a file that may not grow is an error, not a signal that ends the process.
-fn start(folder: &Path) -> Serving {
+/// Starts the server. SIGXFSZ is ignored, so that a write beyond the limit fails instead of killing the process.
+fn start(folder: &Path) -> ServerProcess {
     let mut command = Command::new("sh");
     command
         .args(["-c", r#"trap '' XFSZ; exec "$0""#, env!("CARGO_BIN_EXE_switchboard")])
@@ -17,131 +17,132 @@ fn start(folder: &Path) -> Serving {
         .env_clear()
         .env("LISTEN", "127.0.0.1:0")
         .stderr(Stdio::null());
-    Serving::of(&mut command)
+    ServerProcess::spawn(&mut command)
 }
 
-/// What a full disk is to one process: no file of it grows.
-fn limit_files(serving: &Serving, bytes: &str) {
-    let id = serving.child.id().to_string();
+/// Simulates a full disk: limits the size of the process's files.
+fn limit_files(server: &ServerProcess, bytes: &str) {
+    let id = server.child.id().to_string();
     let limit = format!("--fsize={bytes}:unlimited");
-    let limited = Command::new("prlimit").args(["--pid", &id, &limit]).status();
-    assert!(limited.expect("prlimit runs").success());
+    let status = Command::new("prlimit").args(["--pid", &id, &limit]).status();
+    assert!(status.expect("prlimit runs").success());
 }
 
-/// Signs somebody up. Answers whether it was acknowledged.
-async fn sign_up(serving: &Serving, nickname: &str) -> bool {
+/// Signs a user up. Returns whether it succeeded; the only accepted error is SERVICE_UNAVAILABLE.
+async fn sign_up(server: &ServerProcess, nickname: &str) -> bool {
     let input = json!({ "nickname": nickname, "password": PASSWORD });
-    let answer = serving.send(query!("signup"), json!({ "input": input }), None).await;
-    let is_done = answer["errors"].is_null();
+    let response = server.send(query!("signup"), json!({ "input": input }), None).await;
+    let has_succeeded = response["errors"].is_null();
     assert!(
-        is_done || answer["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE",
-        "{answer}"
+        has_succeeded || response["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE",
+        "{response}"
     );
-    is_done
+    has_succeeded
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test is the client")]
-async fn readiness(serving: &Serving) -> u16 {
-    let answer = reqwest::Client::new().get(format!("{}/health/ready", serving.url)).send().await;
-    answer.expect("an answer").status().as_u16()
+async fn readiness(server: &ServerProcess) -> u16 {
+    let response = reqwest::Client::new().get(format!("{}/health/ready", server.url)).send().await;
+    response.expect("a response").status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_was_full_loses_nothing_that_was_acknowledged() {
-    for failing in 1..=4 {
+async fn a_full_disk_loses_no_acknowledged_sign_up() {
+    for failure_count in 1..=4 {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut serving = start(folder.path());
+        let mut server = start(folder.path());
         let mut acknowledged = Vec::new();
         let mut number = 0;
-        let mut attempt = async |serving: &Serving| {
+        let mut attempt = async |server: &ServerProcess| {
             number += 1;
             let nickname = format!("player{number}");
-            let is_done = sign_up(serving, &nickname).await;
-            if is_done {
+            let has_succeeded = sign_up(server, &nickname).await;
+            if has_succeeded {
                 acknowledged.push(nickname);
             }
-            is_done
+            has_succeeded
         };
         for _ in 0..3 {
-            assert!(attempt(&serving).await);
+            assert!(attempt(&server).await);
         }
-        let log = folder.path().join("data/switchboard.db-wal");
-        limit_files(&serving, &log.metadata().expect("there").len().to_string());
+        let wal = folder.path().join("data/switchboard.db-wal");
+        limit_files(&server, &wal.metadata().expect("there").len().to_string());
         let mut failed = 0;
-        while failed < failing {
-            failed += usize::from(!attempt(&serving).await);
+        while failed < failure_count {
+            failed += usize::from(!attempt(&server).await);
         }
-        assert_eq!(readiness(&serving).await, 503);
-        limit_files(&serving, "unlimited");
-        while readiness(&serving).await != 200 {
+        assert_eq!(readiness(&server).await, 503);
+        limit_files(&server, "unlimited");
+        while readiness(&server).await != 200 {
             tokio::task::yield_now().await;
         }
         for _ in 0..3 {
-            assert!(attempt(&serving).await);
+            assert!(attempt(&server).await);
         }
-        let granted = switchboard(folder.path(), &[], &["admin", "grant", "player1"]).output();
-        let granted = granted.expect("it runs");
-        assert!(granted.status.success(), "{}", String::from_utf8_lossy(&granted.stderr));
-        serving.signal("-TERM");
-        assert!(serving.child.wait().expect("it ends").success());
+        let output = switchboard(folder.path(), &[], &["admin", "grant", "player1"]).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        server.signal("-TERM");
+        assert!(server.child.wait().expect("it ends").success());
 
-        let serving = start(folder.path());
+        let server = start(folder.path());
         for nickname in &acknowledged {
             let input = json!({ "identifier": nickname, "password": PASSWORD });
-            let answer = serving.send(query!("login"), json!({ "input": input }), None).await;
-            assert!(answer["errors"].is_null(), "{nickname} is lost: {answer}");
+            let response = server.send(query!("login"), json!({ "input": input }), None).await;
+            assert!(response["errors"].is_null(), "{nickname} is lost: {response}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_program_that_reads_the_file_takes_nothing_away() {
+async fn another_reader_of_the_database_file_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut serving = start(folder.path());
-    assert!(sign_up(&serving, "before").await);
-    let read = "import sqlite3
+    let mut server = start(folder.path());
+    assert!(sign_up(&server, "before").await);
+    let script = "import sqlite3
 base = sqlite3.connect('data/switchboard.db')
 print(base.execute('SELECT COUNT(*) FROM users').fetchone()[0])
 base.close()";
-    let Ok(read) = Command::new("python3").args(["-c", read]).current_dir(folder.path()).output()
+    let Ok(output) =
+        Command::new("python3").args(["-c", script]).current_dir(folder.path()).output()
     else {
         assert!(std::env::var_os("REQUIRE_PYTHON").is_none(), "python3 is required");
         return;
     };
-    assert_eq!(String::from_utf8_lossy(&read.stdout), "1\n");
-    assert!(sign_up(&serving, "after").await);
-    serving.child.kill().expect("killed");
-    serving.child.wait().expect("it ended");
-    let serving = start(folder.path());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    assert!(sign_up(&server, "after").await);
+    server.child.kill().expect("killed");
+    server.child.wait().expect("it ended");
+    let server = start(folder.path());
     for nickname in ["before", "after"] {
         let input = json!({ "identifier": nickname, "password": PASSWORD });
-        let answer = serving.send(query!("login"), json!({ "input": input }), None).await;
-        assert!(answer["errors"].is_null(), "{nickname} is lost: {answer}");
+        let response = server.send(query!("login"), json!({ "input": input }), None).await;
+        assert!(response["errors"].is_null(), "{nickname} is lost: {response}");
     }
 }
 
 #[test]
-fn temporary_files_go_where_they_can() {
+fn temporary_files_use_the_first_writable_folder() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    let (data, fallback) = (folder.path().join("data"), folder.path().join("fallback"));
     std::fs::create_dir_all(&data).expect("made");
-    // In place of the folder: nothing can be written below it.
+    // A file instead of the folder, so that nothing can be written below it.
     std::fs::write(data.join("tmp"), "").expect("written");
-    std::fs::create_dir(&elsewhere).expect("made");
-    let elsewhere = elsewhere.to_str().expect("text");
-    let checked = switchboard(folder.path(), &[("TMPDIR", elsewhere)], &["check"]).output();
-    let checked = checked.expect("it runs");
-    let said = String::from_utf8_lossy(&checked.stdout);
-    assert!(checked.status.success(), "{said}");
-    assert!(said.contains(&format!("temporary files: {elsewhere} takes an upload")), "{said}");
+    std::fs::create_dir(&fallback).expect("made");
+    let fallback = fallback.to_str().expect("text");
+    let output = switchboard(folder.path(), &[("TMPDIR", fallback)], &["check"]).output();
+    let output = output.expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains(&format!("temporary files: {fallback} takes an upload")), "{text}");
 
-    let nowhere = folder.path().join("nowhere/below");
+    let unusable = folder.path().join("nowhere/below");
     std::fs::write(folder.path().join("nowhere"), "").expect("written");
-    let settings = [("TMPDIR", nowhere.to_str().expect("text"))];
+    let settings = [("TMPDIR", unusable.to_str().expect("text"))];
     for command in ["check", "serve"] {
-        let refused = switchboard(folder.path(), &settings, &[command]).output().expect("it runs");
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(!refused.status.success());
-        assert!(said.contains("temporary files: no folder takes them"), "{said}");
+        let output = switchboard(folder.path(), &settings, &[command]).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(text.contains("temporary files: no folder takes them"), "{text}");
     }
 }

@@ -1,13 +1,11 @@
-//! README.md and docs/: every example is executed, and shows what the program answers; every direct
-//! dependency has its reason in the README; every link leads somewhere. The programs in Node.js are run by
-//! tests/clients.
+//! Documentation tests for README.md and docs/: examples are executed and show the real responses, every direct
+//! dependency is explained in the README, and every link has a target. tests/clients runs the Node.js programs.
 //!
-//! `UPDATE_DOCS=1 cargo test --test it docs` writes the answers anew. How an example is written stands in
-//! `docs/play.rs`.
+//! `UPDATE_DOCS=1 cargo test --test it docs` rewrites the responses. `docs/run_page.rs` has the syntax of examples.
 
+mod blocks;
 mod curl;
-mod pieces;
-mod play;
+mod run_page;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,10 +13,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{Place, TestApp};
+use crate::support::{TestApp, TestDatabase};
 
-/// What no page needs to show: these always answer, `errorCodes` with the table of errors.md.
-const NOT_SHOWN: [(&str, &str); 4] = [
+/// Cases that no page shows: these fields never fail, and the table of errors.md shows `errorCodes`.
+const EXEMPT: [(&str, &str); 4] = [
     ("authenticated", "failing"),
     ("errorCodes", "failing"),
     ("errorCodes", "good"),
@@ -26,11 +24,11 @@ const NOT_SHOWN: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn every_example_shows_what_the_program_answers() {
-    let (mut problems, mut shown) = (Vec::new(), BTreeSet::new());
+async fn examples_show_the_real_responses() {
+    let (mut problems, mut cases) = (Vec::new(), BTreeSet::new());
     for path in pages() {
         let (page, differences) =
-            play::page(&path.display().to_string(), &read(&path), &mut shown).await;
+            run_page::run_page(&path.display().to_string(), &read(&path), &mut cases).await;
         match std::env::var_os("UPDATE_DOCS") {
             Some(_) => fs::write(root().join(&path), page).expect("the page can be written"),
             None => problems.extend(differences),
@@ -38,39 +36,35 @@ async fn every_example_shows_what_the_program_answers() {
     }
     for field in root_fields().await {
         for outcome in ["good", "failing"] {
-            let is_shown = shown.contains(&(field.clone(), outcome));
-            if !is_shown && !NOT_SHOWN.contains(&(&field, outcome)) {
+            let is_shown = cases.contains(&(field.clone(), outcome));
+            if !is_shown && !EXEMPT.contains(&(&field, outcome)) {
                 problems.push(format!("no page shows a {outcome} case of `{field}`"));
             }
         }
     }
-    assert!(
-        problems.is_empty(),
-        "{}\n(UPDATE_DOCS=1 writes the answers anew)",
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "{}\n(UPDATE_DOCS=1 rewrites the responses)", problems.join("\n"));
 }
 
 #[test]
-fn the_page_of_the_listener_has_the_files_of_the_program() {
+fn the_listener_page_has_the_files_of_the_example() {
     let page = read("docs/src/listener.md");
     for (language, file) in [("toml", "Cargo.toml"), ("rust", "src/main.rs")] {
         let text = read(Path::new("examples/listener").join(file));
-        let shown = format!("```{language} {file}\n{text}```\n");
-        assert!(page.contains(&shown), "docs/src/listener.md has another {file}");
+        let block = format!("```{language} {file}\n{text}```\n");
+        assert!(page.contains(&block), "docs/src/listener.md has another {file}");
     }
 }
 
 #[test]
-fn the_page_of_the_games_has_the_formula_of_its_program() {
+fn the_games_page_has_the_formula_of_the_python_program() {
     let (page, program) = (read("docs/src/games.md"), read("docs/src/verify_round.py"));
-    let (_, shown) = page.split_once("```python\n").expect("a block of Python");
-    let (shown, _) = shown.split_once("```\n").expect("its end");
-    assert!(program.contains(shown), "docs/src/games.md has another formula");
+    let (_, block) = page.split_once("```python\n").expect("a block of Python");
+    let (formula, _) = block.split_once("```\n").expect("its end");
+    assert!(program.contains(formula), "docs/src/games.md has another formula");
 }
 
 #[test]
-fn every_direct_dependency_has_its_reason_in_the_readme() {
+fn direct_dependencies_are_explained_in_the_readme() {
     let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
     let tables = [
         &manifest["dependencies"],
@@ -80,7 +74,7 @@ fn every_direct_dependency_has_its_reason_in_the_readme() {
     let used: BTreeSet<&str> = tables
         .into_iter()
         .flat_map(|table| table.as_table().expect("a table"))
-        .filter(|(_, wanted)| wanted.get("path").is_none())
+        .filter(|(_, requirement)| requirement.get("path").is_none())
         .map(|(name, _)| name.as_str())
         .collect();
     let readme = read("README.md");
@@ -99,7 +93,7 @@ fn every_direct_dependency_has_its_reason_in_the_readme() {
 }
 
 #[test]
-fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
+fn pages_are_in_the_summary_and_links_have_targets() {
     let summary = read("docs/src/SUMMARY.md");
     for path in pages() {
         let name = path.strip_prefix("docs/src").unwrap_or(&path).display().to_string();
@@ -110,7 +104,10 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
         let page = read(&path);
         let links = page.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
         for link in links.filter(|link| !link.is_empty() && !link.contains(':')) {
-            assert!(root().join(&path).with_file_name(link).exists(), "{name} leads to no {link}");
+            assert!(
+                root().join(&path).with_file_name(link).exists(),
+                "{name} links to {link}, which does not exist"
+            );
         }
     }
 }
@@ -123,7 +120,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).expect("a file of this repository")
 }
 
-/// The README and the book's pages, by their paths from the root.
+/// The paths of the README and the book's pages, relative to the root.
 fn pages() -> Vec<PathBuf> {
     let (mut pages, mut folders) =
         (vec![PathBuf::from("README.md")], vec![PathBuf::from("docs/src")]);
@@ -133,7 +130,7 @@ fn pages() -> Vec<PathBuf> {
             match path.extension() {
                 None => folders.push(path),
                 Some(extension) if extension == "md" => pages.push(path),
-                // A program that a page leads to.
+                // A program that a page links to.
                 Some(_) => {}
             }
         }
@@ -142,13 +139,13 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// What can be asked at the roots of the schema.
+/// The fields of the schema's root types.
 async fn root_fields() -> Vec<String> {
     let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } \
                  subscriptionType { fields { name } } } }";
-    let answer = TestApp::new(&Place::Memory).await.anonymous().send(query, json!({})).await;
-    let of =
+    let answer = TestApp::new(&TestDatabase::Memory).await.anonymous().send(query, json!({})).await;
+    let fields_of =
         |root: &str| answer.data("/__schema")[root]["fields"].as_array().expect("a list").clone();
-    let fields = ["queryType", "mutationType", "subscriptionType"].map(of).concat();
+    let fields = ["queryType", "mutationType", "subscriptionType"].map(fields_of).concat();
     fields.iter().map(|field| field["name"].as_str().expect("a name").to_owned()).collect()
 }

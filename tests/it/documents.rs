@@ -1,35 +1,35 @@
-//! Documents and their values, over every transport: what is wrong is told before anything runs, and what
-//! asks for too much is refused at the price of reading it.
+//! Validation of documents and variables over every transport: errors are found before anything runs, and documents
+//! that request too much are rejected without being executed.
 
 use serde_json::{Value, json};
 
-use crate::support::paths::{Path, answered, get, post};
-use crate::support::{Caller, Place, TestApp, on_each_database, on_each_shared_database};
+use crate::support::transports::{Transport, get, post, response};
+use crate::support::{Caller, TestApp, TestDatabase, on_each_database, on_each_shared_database};
 
-const NEW: &str = "application/graphql-response+json";
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
-fn codes(answer: &Value) -> Vec<&str> {
-    let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
+fn codes(response: &Value) -> Vec<&str> {
+    let errors = response["errors"].as_array().map_or(&[][..], Vec::as_slice);
     errors.iter().map(|error| error["extensions"]["code"].as_str().unwrap_or("none")).collect()
 }
 
-/// Sees that a question is refused with this code over every transport, and never answered with data.
-async fn is_refused(app: &TestApp, caller: &Caller, question: &Value, code: &str) {
-    for path in Path::ALL {
-        let answer = path.ask(app, caller, question).await;
-        let told = question.to_string().chars().take(100).collect::<String>();
-        assert!(!codes(&answer).is_empty(), "{path:?} {told}: {answer}");
-        for (index, told_code) in codes(&answer).into_iter().enumerate() {
-            assert_eq!(told_code, code, "{path:?} {told} {index}: {answer}");
+/// Asserts that a request is rejected with this code over every transport, without data.
+async fn assert_rejected(app: &TestApp, caller: &Caller, request_body: &Value, code: &str) {
+    for transport in Transport::ALL {
+        let response = transport.send(app, caller, request_body).await;
+        let label = request_body.to_string().chars().take(100).collect::<String>();
+        assert!(!codes(&response).is_empty(), "{transport:?} {label}: {response}");
+        for (index, actual) in codes(&response).into_iter().enumerate() {
+            assert_eq!(actual, code, "{transport:?} {label} {index}: {response}");
         }
-        assert!(answer.get("data").is_none(), "{path:?} {told}: {answer}");
+        assert!(response.get("data").is_none(), "{transport:?} {label}: {response}");
     }
 }
 
 #[tokio::test]
-async fn a_mutation_is_not_run_when_a_later_field_is_wrong() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::live(place, &[]).await;
+async fn mutations_do_not_run_if_a_later_field_is_invalid() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::live(database, &[]).await;
         let ann = app.signed_in("ann").await;
         let add = r#"a: addContact(input: { name: "Bob", phone: "+31687654321" }) { id }"#;
         for later in [
@@ -47,8 +47,9 @@ async fn a_mutation_is_not_run_when_a_later_field_is_wrong() {
             } else {
                 ""
             };
-            let question = json!({ "query": format!("mutation {{ {add} {later} }} {fragment}") });
-            is_refused(&app, &ann, &question, "GRAPHQL_VALIDATION_FAILED").await;
+            let request_body =
+                json!({ "query": format!("mutation {{ {add} {later} }} {fragment}") });
+            assert_rejected(&app, &ann, &request_body, "GRAPHQL_VALIDATION_FAILED").await;
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
     })
@@ -56,9 +57,9 @@ async fn a_mutation_is_not_run_when_a_later_field_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_mutation_is_not_run_when_a_variable_is_wrong_and_the_field_is_told() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::live(place, &[]).await;
+async fn mutations_do_not_run_if_a_variable_is_invalid_and_errors_name_its_field() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::live(database, &[]).await;
         let ann = app.signed_in("ann").await;
         let add = r#"a: addContact(input: { name: "Bob", phone: "+31687654321" }) { id }"#;
         let default = r#"{ name: "Dan", phone: "+31687654322" }"#;
@@ -79,14 +80,18 @@ async fn a_mutation_is_not_run_when_a_variable_is_wrong_and_the_field_is_told() 
             (json!({ "counter": "x", "input": { "name": "E", "phone": "", "other": 1 } }), "other"),
             (json!({}), "counter"),
         ] {
-            let question = json!({ "query": query, "variables": variables });
-            for path in Path::ALL {
-                let answer = path.ask(&app, &ann, &question).await;
-                assert!(answer.get("data").is_none(), "{path:?} {variables}: {answer}");
-                let errors = answer["errors"].as_array().expect("errors");
+            let request_body = json!({ "query": query, "variables": variables });
+            for transport in Transport::ALL {
+                let response = transport.send(&app, &ann, &request_body).await;
+                assert!(response.get("data").is_none(), "{transport:?} {variables}: {response}");
+                let errors = response["errors"].as_array().expect("errors");
                 assert!(errors.iter().all(|e| e["extensions"]["code"] == "BAD_USER_INPUT"));
                 let mut fields = errors.iter().map(|error| &error["extensions"]["field"]);
-                assert_eq!(fields.next().expect("one"), field, "{path:?} {variables}: {answer}");
+                assert_eq!(
+                    fields.next().expect("one"),
+                    field,
+                    "{transport:?} {variables}: {response}"
+                );
             }
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
@@ -95,19 +100,19 @@ async fn a_mutation_is_not_run_when_a_variable_is_wrong_and_the_field_is_told() 
 }
 
 #[tokio::test]
-async fn what_is_right_is_answered_over_every_transport() {
+async fn valid_requests_run_over_every_transport() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        let question = json!({ "query": "query ($n: Int) { me { nickname contacts(first: $n) { totalCount } } }", "variables": { "n": 3 } });
-        for path in Path::ALL.into_iter().filter(|path| *path != Path::Form) {
-            let answer = path.ask(&app, &ann, &question).await;
-            assert_eq!(answer["data"]["me"]["nickname"], "ann", "{path:?}: {answer}");
+        let request_body = json!({ "query": "query ($n: Int) { me { nickname contacts(first: $n) { totalCount } } }", "variables": { "n": 3 } });
+        for transport in Transport::ALL.into_iter().filter(|transport| *transport != Transport::Form) {
+            let response = transport.send(&app, &ann, &request_body).await;
+            assert_eq!(response["data"]["me"]["nickname"], "ann", "{transport:?}: {response}");
         }
     })
     .await;
 }
 
-/// A few kilobytes that would be 60^30 leaves.
+/// A few kilobytes that expand to 60^30 leaves.
 fn bomb(root: &str, leaf: &str) -> String {
     let fragments = (0..30)
         .map(|n| format!("fragment F{n} on Query {{ {} }} ", format!("...F{} ", n + 1).repeat(60)));
@@ -115,8 +120,8 @@ fn bomb(root: &str, leaf: &str) -> String {
 }
 
 #[tokio::test]
-async fn hostile_documents_are_refused_over_every_transport() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn hostile_documents_are_rejected_over_every_transport() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let ann = app.signed_in("ann").await;
     for (document, code) in [
         (format!("{{ a(b: {}", "[".repeat(10_000)), "QUERY_TOO_COMPLEX"),
@@ -140,43 +145,44 @@ async fn hostile_documents_are_refused_over_every_transport() {
         ),
         (format!("#{}\n{{ authenticated }}", "x".repeat(33_000)), "QUERY_TOO_COMPLEX"),
     ] {
-        is_refused(&app, &ann, &json!({ "query": document }), code).await;
+        assert_rejected(&app, &ann, &json!({ "query": document }), code).await;
     }
-    let unnamed = bomb("query Good { authenticated } query Bad { ...F0 }", "authenticated");
+    let two_operations = bomb("query Good { authenticated } query Bad { ...F0 }", "authenticated");
     for name in [json!("Good"), json!("Bad")] {
-        let question = json!({ "query": unnamed, "operationName": name });
-        is_refused(&app, &ann, &question, "QUERY_TOO_COMPLEX").await;
+        let request_body = json!({ "query": two_operations, "operationName": name });
+        assert_rejected(&app, &ann, &request_body, "QUERY_TOO_COMPLEX").await;
     }
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let deep: Value = serde_json::from_str(&deep).expect("JSON");
-    let question =
+    let request_body =
         json!({ "query": "query ($n: Int!) { number(value: $n) }", "variables": { "n": deep } });
-    is_refused(&app, &ann, &question, "BAD_USER_INPUT").await;
+    assert_rejected(&app, &ann, &request_body, "BAD_USER_INPUT").await;
 }
 
 #[tokio::test]
-async fn the_cost_is_told_to_who_asks_on_every_transport() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn the_cost_is_in_the_response_if_the_client_wants_it() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let ann = app.signed_in("ann").await;
     let query = "query ($n: Int!) { items(first: $n) { id items(first: 5) { id } } }";
-    let question = json!({ "query": query, "variables": { "n": 3 } });
-    let asking = json!({ "query": query, "variables": { "n": 3 }, "extensions": { "cost": true } });
-    for path in Path::ALL.into_iter().filter(|path| *path != Path::Form) {
-        let answer = path.ask(&app, &ann, &question).await;
-        assert!(answer.get("extensions").is_none(), "{path:?}: {answer}");
-        let answer = path.ask(&app, &ann, &asking).await;
+    let request_body = json!({ "query": query, "variables": { "n": 3 } });
+    let with_cost =
+        json!({ "query": query, "variables": { "n": 3 }, "extensions": { "cost": true } });
+    for transport in Transport::ALL.into_iter().filter(|transport| *transport != Transport::Form) {
+        let response = transport.send(&app, &ann, &request_body).await;
+        assert!(response.get("extensions").is_none(), "{transport:?}: {response}");
+        let response = transport.send(&app, &ann, &with_cost).await;
         // items, and three times: id, items, five times id.
         let cost = json!({ "requested": 1 + 3 * (1 + 1 + 5), "most": 10_000 });
-        assert_eq!(answer["extensions"]["cost"], cost, "{path:?}: {answer}");
+        assert_eq!(response["extensions"]["cost"], cost, "{transport:?}: {response}");
     }
-    let listening =
+    let subscription =
         json!({ "query": "subscription { countTo(last: 2) }", "extensions": { "cost": true } });
-    let answer = Path::Socket.ask(&app, &ann, &listening).await;
-    assert_eq!(answer["extensions"]["cost"]["requested"], 1);
+    let response = Transport::Socket.send(&app, &ann, &subscription).await;
+    assert_eq!(response["extensions"]["cost"]["requested"], 1);
 }
 
 #[tokio::test]
-async fn each_bound_can_be_configured() {
+async fn each_limit_can_be_configured() {
     let deep =
         "{ items(first: 1) { items(first: 1) { items(first: 1) { items(first: 1) { id } } } } }";
     let nested =
@@ -196,12 +202,15 @@ async fn each_bound_can_be_configured() {
         ("GRAPHQL_MAX_ALIASES", "1", aliases),
         ("GRAPHQL_MAX_DIRECTIVES", "1", directives),
     ] {
-        let loose = TestApp::live(&Place::Memory, &[]).await;
-        let answer = loose.anonymous().send(document, json!({})).await;
-        assert!(!answer.errors().contains(&"QUERY_TOO_COMPLEX".into()), "{setting}: {answer:?}");
-        let strict = TestApp::live(&Place::Memory, &[(setting, value)]).await;
-        let answer = strict.anonymous().send(document, json!({})).await;
-        assert_eq!(answer.errors(), ["QUERY_TOO_COMPLEX"], "{setting}");
+        let default = TestApp::live(&TestDatabase::Memory, &[]).await;
+        let response = default.anonymous().send(document, json!({})).await;
+        assert!(
+            !response.errors().contains(&"QUERY_TOO_COMPLEX".into()),
+            "{setting}: {response:?}"
+        );
+        let strict = TestApp::live(&TestDatabase::Memory, &[(setting, value)]).await;
+        let response = strict.anonymous().send(document, json!({})).await;
+        assert_eq!(response.errors(), ["QUERY_TOO_COMPLEX"], "{setting}");
     }
 }
 
@@ -209,9 +218,9 @@ const PRODUCTION: [(&str, &str); 3] =
     [("ENVIRONMENT", "production"), ("PUBLIC_URL", "https://x.example"), ("DATABASE_TLS", "off")];
 
 #[tokio::test]
-async fn production_tells_nothing_of_the_schema_unless_graphiql_is_on() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::live(place, &PRODUCTION).await;
+async fn introspection_is_disabled_in_production_unless_graphiql_is_on() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::live(database, &PRODUCTION).await;
         let ann = app.signed_in("ann").await;
         for query in [
             "{ __schema { types { name } } }",
@@ -221,17 +230,20 @@ async fn production_tells_nothing_of_the_schema_unless_graphiql_is_on() {
             "mutation { __schema { types { name } } }",
             "subscription { __schema { types { name } } }",
         ] {
-            for path in Path::ALL {
-                let answer = path.ask(&app, &ann, &json!({ "query": query })).await;
+            for transport in Transport::ALL {
+                let response = transport.send(&app, &ann, &json!({ "query": query })).await;
                 assert_eq!(
-                    codes(&answer),
+                    codes(&response),
                     ["GRAPHQL_VALIDATION_FAILED"],
-                    "{path:?} {query}: {answer}"
+                    "{transport:?} {query}: {response}"
                 );
-                let reason = &answer["errors"][0]["extensions"]["reason"];
+                let reason = &response["errors"][0]["extensions"]["reason"];
                 let is_subscription = query.starts_with("subscription");
-                assert!(is_subscription || reason == "INTROSPECTION_DISABLED", "{path:?} {answer}");
-                assert!(answer.get("data").is_none(), "{path:?} {query}: {answer}");
+                assert!(
+                    is_subscription || reason == "INTROSPECTION_DISABLED",
+                    "{transport:?} {response}"
+                );
+                assert!(response.get("data").is_none(), "{transport:?} {query}: {response}");
             }
         }
         let typename = app
@@ -242,25 +254,27 @@ async fn production_tells_nothing_of_the_schema_unless_graphiql_is_on() {
 
         let near_misses =
             ["{ authenticate }", "{ me { nicknam } }", "{ number(valu: 1) }", "mutation { logou }"];
-        let development = TestApp::live(&Place::Memory, &[]).await;
+        let development = TestApp::live(&TestDatabase::Memory, &[]).await;
         for (app, suggestions) in [(&app, 0), (&development, 3)] {
-            let mut said = 0;
+            let mut count = 0;
             for query in near_misses {
-                let answer = app.anonymous().send(query, json!({})).await;
-                said += usize::from(answer.text.contains("Did you mean"));
+                let response = app.anonymous().send(query, json!({})).await;
+                count += usize::from(response.text.contains("Did you mean"));
             }
-            assert_eq!(said, suggestions);
+            assert_eq!(count, suggestions);
         }
-        let on = TestApp::live(place, &[&PRODUCTION[..], &[("GRAPHIQL", "on")]].concat()).await;
-        let answer = on.anonymous().send("{ __schema { queryType { name } } }", json!({})).await;
-        assert_eq!(answer.data("/__schema/queryType/name"), "Query");
+        let with_graphiql =
+            TestApp::live(database, &[&PRODUCTION[..], &[("GRAPHIQL", "on")]].concat()).await;
+        let response =
+            with_graphiql.anonymous().send("{ __schema { queryType { name } } }", json!({})).await;
+        assert_eq!(response.data("/__schema/queryType/name"), "Query");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_subscription_has_exactly_one_field() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn subscriptions_have_exactly_one_root_field() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let ann = app.signed_in("ann").await;
     for query in [
         "subscription { countTo(last: 1) failsAfter(values: 1) }",
@@ -272,7 +286,7 @@ async fn a_subscription_has_exactly_one_field() {
         "subscription { countTo(last: 1) @include(if: false) }",
         "subscription { ... @skip(if: true) { countTo(last: 1) } }",
     ] {
-        is_refused(&app, &ann, &json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED").await;
+        assert_rejected(&app, &ann, &json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED").await;
     }
     for query in [
         "subscription { countTo(last: 2) }",
@@ -280,16 +294,18 @@ async fn a_subscription_has_exactly_one_field() {
         "subscription { ... on Subscription { ...F } } fragment F on Subscription { countTo(last: 2) }",
         "subscription A { ...F } fragment F on Subscription { countTo(last: 2) }",
     ] {
-        for path in [Path::Events, Path::Parts, Path::Socket, Path::OlderSocket] {
-            let answer = path.ask(&app, &ann, &json!({ "query": query })).await;
-            assert_eq!(answer["data"]["countTo"], 1, "{path:?} {query}: {answer}");
+        for transport in
+            [Transport::Events, Transport::Multipart, Transport::Socket, Transport::LegacySocket]
+        {
+            let response = transport.send(&app, &ann, &json!({ "query": query })).await;
+            assert_eq!(response["data"]["countTo"], 1, "{transport:?} {query}: {response}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_file_that_never_came_is_refused_and_breaks_nothing() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn forged_uploads_are_rejected() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let ann = app.signed_in("ann").await;
     let one = "mutation ($file: Upload!) { keepFile(file: $file) { sha256 } }";
     let many = "mutation ($file: [Upload!]!) { keepFiles(files: $file) { sha256 } }";
@@ -303,59 +319,59 @@ async fn a_file_that_never_came_is_refused_and_breaks_nothing() {
         (many, json!("#__graphql_file__:0")),
         (many, json!([null, "#__graphql_file__:7"])),
     ] {
-        let question = json!({ "query": query, "variables": { "file": file } });
-        is_refused(&app, &ann, &question, "BAD_USER_INPUT").await;
+        let request_body = json!({ "query": query, "variables": { "file": file } });
+        assert_rejected(&app, &ann, &request_body, "BAD_USER_INPUT").await;
     }
     for query in [
         r##"mutation { keepFile(file: "#__graphql_file__:0") { sha256 } }"##,
         r##"mutation { keepFiles(files: ["#__graphql_file__:0"]) { sha256 } }"##,
         r##"mutation ($file: Upload! = "#__graphql_file__:0") { keepFile(file: $file) { sha256 } }"##,
     ] {
-        is_refused(&app, &ann, &json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED").await;
+        assert_rejected(&app, &ann, &json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED").await;
     }
 }
 
 #[tokio::test]
-async fn request_errors_have_their_status_and_media_type_by_get_too() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
-    let anybody = app.anonymous();
-    let question =
+async fn request_errors_have_the_status_of_the_accepted_media_type() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
+    let anonymous = app.anonymous();
+    let request_body =
         json!({ "query": "query ($n: Int!) { number(value: $n) }", "variables": { "n": "x" } });
     for (mut request, accept, status) in [
-        (get(&anybody, &question), NEW, 400),
-        (get(&anybody, &question), "application/json", 200),
-        (post(&anybody, &question, NEW), NEW, 400),
-        (post(&anybody, &question, "application/json"), "application/json", 200),
+        (get(&anonymous, &request_body), GRAPHQL_RESPONSE, 400),
+        (get(&anonymous, &request_body), "application/json", 200),
+        (post(&anonymous, &request_body, GRAPHQL_RESPONSE), GRAPHQL_RESPONSE, 400),
+        (post(&anonymous, &request_body, "application/json"), "application/json", 200),
     ] {
         request.headers_mut().insert("accept", accept.parse().expect("a header"));
-        let (answered, headers, body) = answered(&app, request).await;
-        assert_eq!(answered, status, "{body}");
+        let (actual, headers, body) = response(&app, request).await;
+        assert_eq!(actual, status, "{body}");
         assert!(headers["content-type"].to_str().expect("text").starts_with(accept));
         assert_eq!(codes(&body), ["BAD_USER_INPUT"]);
     }
 }
 
 #[tokio::test]
-async fn a_variable_that_was_not_given_leaves_its_place_to_the_default() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn omitted_variables_leave_the_default_of_the_argument() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let caller = app.anonymous();
     let items = "query ($n: Int) { items(first: $n) { id } }";
-    let answer = caller.send(items, json!({})).await;
-    assert_eq!(answer.data("/items").as_array().map(Vec::len), Some(10));
+    let response = caller.send(items, json!({})).await;
+    assert_eq!(response.data("/items").as_array().map(Vec::len), Some(10));
     let add = "mutation ($by: Int) { a: addTo(counter: \"c\", by: 5) { value }
                b: addTo(counter: \"c\", by: $by) { value } }";
-    let answer = caller.send(add, json!({})).await;
-    assert_eq!(answer.data(""), &json!({ "a": { "value": 5 }, "b": { "value": 6 } }));
+    let response = caller.send(add, json!({})).await;
+    assert_eq!(response.data(""), &json!({ "a": { "value": 5 }, "b": { "value": 6 } }));
     let named = "query A ($n: Int) { ...F } query B ($n: Int!) { number(value: $n) ...F }
                  fragment F on Query { items(first: $n) { id } }";
-    let question = json!({ "query": named, "operationName": "A", "variables": {} });
-    let answer = caller.post(&question).await;
-    assert_eq!(answer.data("/items").as_array().map(Vec::len), Some(10));
+    let request_body = json!({ "query": named, "operationName": "A", "variables": {} });
+    let response = caller.post(&request_body).await;
+    assert_eq!(response.data("/items").as_array().map(Vec::len), Some(10));
 }
 
 #[tokio::test]
-async fn a_variable_that_was_not_given_has_its_default_also_where_fields_are_left_out() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn variable_defaults_apply_in_skip_and_include() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let query = "query ($is: Boolean! = true) {
       included: authenticated @include(if: $is)
       skipped: authenticated @skip(if: $is)
@@ -368,14 +384,14 @@ async fn a_variable_that_was_not_given_has_its_default_also_where_fields_are_lef
         (json!({ "is": true }), json!({ "included": false, "within": false })),
         (json!({ "is": false }), json!({ "skipped": false, "spread": false })),
     ] {
-        let answer = app.anonymous().send(query, variables).await;
-        assert_eq!(answer.data(""), &expected);
+        let response = app.anonymous().send(query, variables).await;
+        assert_eq!(response.data(""), &expected);
     }
 }
 
 #[tokio::test]
-async fn what_validation_would_tell_a_thousand_times_is_told_once() {
-    let app = TestApp::live(&Place::Memory, &[]).await;
+async fn the_number_of_validation_errors_is_limited() {
+    let app = TestApp::live(&TestDatabase::Memory, &[]).await;
     let arguments = (0..600).map(|n| format!("a{n}: 1 ")).collect::<Vec<_>>().concat();
     let repeated = "b: number(value: 2) ".repeat(40);
     for document in [
@@ -387,12 +403,12 @@ async fn what_validation_would_tell_a_thousand_times_is_told_once() {
         "{ __typename @nothing }".into(),
         "query ($v: Int) { number(value: $v) }".into(),
     ] {
-        let answer = app.anonymous().send(&document, json!({})).await;
-        let errors = answer.errors();
+        let response = app.anonymous().send(&document, json!({})).await;
+        let errors = response.errors();
         assert!(errors.len() <= 20, "{document:.60}: {}", errors.len());
-        let is_refused = |code: &String| {
+        let is_expected = |code: &String| {
             matches!(code.as_str(), "GRAPHQL_VALIDATION_FAILED" | "QUERY_TOO_COMPLEX")
         };
-        assert!(!errors.is_empty() && errors.iter().all(is_refused), "{document:.60}: {errors:?}");
+        assert!(!errors.is_empty() && errors.iter().all(is_expected), "{document:.60}: {errors:?}");
     }
 }

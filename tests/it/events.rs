@@ -1,4 +1,4 @@
-//! Several instances and the Redis between them: what crosses, and what goes on while it is gone.
+//! Events between instances over Redis, and operation while Redis is unreachable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,374 +10,397 @@ use serde_json::{Value, json};
 use switchboard::platform::events::Listener;
 use tokio::sync::Notify;
 
-use crate::support::redis::{Redis, are_connected, are_linked};
-use crate::support::sms::{accepts, http};
+use crate::support::raw_connection::TestServer;
+use crate::support::redis::{Redis, wait_until_connected, wait_until_in_sync};
+use crate::support::sms::{accepting_replies, gateway_settings};
 use crate::support::socket::{MODERN, Socket};
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::wire::Serving;
-use crate::support::{PASSWORD, Place, TestApp, bare, on_each_shared_database, query};
+use crate::support::{
+    PASSWORD, TestApp, TestDatabase, empty_request, on_each_shared_database, query,
+};
 
 const COUNTER: &str = "subscription { counterChanged(id: \"a\") { value } }";
 const ADD: &str = "mutation { addTo(counter: \"a\", by: 1) { value } }";
 
-/// Nothing that works takes so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than anything takes that works.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Two instances of the schema with counters, which each counts for itself.
-async fn two(place: &Place, redis_url: &str) -> [TestApp; 2] {
-    let here = TestApp::live(place, &[("REDIS_URL", redis_url)]).await;
-    let there = here.beside(place, &[("REDIS_URL", redis_url)]).await;
-    [here, there]
+/// Two instances with the counter schema. Each has counters of its own.
+async fn start_two(test_database: &TestDatabase, redis_url: &str) -> [TestApp; 2] {
+    let first = TestApp::live(test_database, &[("REDIS_URL", redis_url)]).await;
+    let second = first.second_instance(test_database, &[("REDIS_URL", redis_url)]).await;
+    [first, second]
 }
 
-/// A socket that has heard how a counter is.
-async fn counting(serving: &Serving) -> Socket {
-    let mut socket = serving.let_in(MODERN, None).await;
+/// A socket that has received the counter's current value.
+async fn subscribe_to_counter(serving: &TestServer) -> Socket {
+    let mut socket = serving.initialized_socket(MODERN, None).await;
     socket.subscribe("1", COUNTER, json!({})).await;
     assert_eq!(socket.data("1").await["counterChanged"]["value"], 0);
     socket
 }
 
-async fn add(app: &TestApp) {
+async fn increment(app: &TestApp) {
     app.anonymous().send(ADD, json!({})).await.data("/addTo");
 }
 
-/// Waits for what comes to pass.
+/// Waits for a future, and fails after a timeout.
 #[expect(clippy::disallowed_methods, reason = "a broken program fails a test, not hangs it")]
-async fn passes(what: impl Future<Output = ()>) {
-    tokio::time::timeout(PATIENCE, what).await.expect("it comes to pass");
+async fn wait_for(future: impl Future<Output = ()>) {
+    tokio::time::timeout(TIMEOUT, future).await.expect("in time");
 }
 
-/// Ends when a topic has changed.
-async fn hears(topic: &mut Listener) {
-    passes(topic.changed()).await;
+/// Waits until a topic changes.
+async fn wait_for_change(topic: &mut Listener) {
+    wait_for(topic.changed()).await;
 }
 
 async fn metrics(app: &TestApp) -> String {
-    let (.., body) = app.request(bare(Method::GET, "/metrics")).await;
+    let (.., body) = app.request(empty_request(Method::GET, "/metrics")).await;
     String::from_utf8(body).expect("text")
 }
 
 #[tokio::test]
-async fn what_changes_on_one_instance_is_heard_on_the_other() {
-    on_each_shared_database(async |place| {
+async fn changes_reach_the_streams_of_other_instances() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        assert_eq!(here.degraded().await, json!(["redis"]), "not there yet");
-        let _carrying = [here.carries(), there.carries()];
-        are_linked(&here, &there).await;
-        assert_eq!(here.degraded().await, json!([]));
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        assert_eq!(first.degraded().await, json!(["redis"]), "not connected yet");
+        let _bridges = [first.run_redis_bridge(), second.run_redis_bridge()];
+        wait_until_in_sync(&first, &second).await;
+        assert_eq!(first.degraded().await, json!([]));
 
-        let mut socket = counting(&there.serve().await).await;
-        add(&here).await;
-        assert_eq!(socket.data("1").await["counterChanged"]["value"], 0, "read again, there");
-        socket.is_quiet().await;
-        add(&there).await;
+        let mut socket = subscribe_to_counter(&second.serve().await).await;
+        increment(&first).await;
+        assert_eq!(
+            socket.data("1").await["counterChanged"]["value"],
+            0,
+            "read again, with its own value"
+        );
+        socket.assert_quiet().await;
+        increment(&second).await;
         assert_eq!(socket.data("1").await["counterChanged"]["value"], 1);
-        are_linked(&here, &there).await;
-        socket.is_quiet().await;
+        wait_until_in_sync(&first, &second).await;
+        socket.assert_quiet().await;
 
-        let told = metrics(&here).await;
-        for name in ["events_published", "events_heard", "event_gaps"] {
+        let metrics = metrics(&first).await;
+        for name in ["events_published", "events_received", "event_gaps"] {
             let line = format!("switchboard_{name}_total ");
-            let count = told.split(&line).nth(1).and_then(|rest| rest.split('\n').next());
-            assert!(count.is_some_and(|count| count != "0"), "{line}: {told}");
+            let count = metrics.split(&line).nth(1).and_then(|rest| rest.split('\n').next());
+            assert!(count.is_some_and(|count| count != "0"), "{line}: {metrics}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_ending_is_heard_at_once() {
-    on_each_shared_database(async |place| {
+async fn a_logout_takes_effect_on_other_instances_at_once() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _working = [here.works(), there.works()];
-        are_linked(&here, &there).await;
-        let ann = here.signed_in("ann").await;
-        let serving = there.serve().await;
-        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _jobs = [first.run_background_jobs(), second.run_background_jobs()];
+        wait_until_in_sync(&first, &second).await;
+        let ann = first.signed_in("ann").await;
+        let serving = second.serve().await;
+        let mut socket = serving.initialized_socket(MODERN, ann.token.as_deref()).await;
         let token = ann.token.clone().expect("a token");
-        there.bearing(&token).send(query!("me"), json!({})).await.data("/me");
+        second.with_token(&token).send(query!("me"), json!({})).await.data("/me");
 
         ann.send(query!("logout"), json!({})).await.data("/logout");
-        let closed = socket.closed().await;
-        assert_eq!(closed, Some((4401, "The session has ended.".to_owned())));
-        let refused = there.bearing(&token).send(query!("me"), json!({})).await;
-        assert_eq!(refused.errors(), ["UNAUTHENTICATED"], "forgotten, not only closed");
+        let close_reason = socket.close_reason().await;
+        assert_eq!(close_reason, Some((4401, "The session has ended.".to_owned())));
+        let response = second.with_token(&token).send(query!("me"), json!({})).await;
+        assert_eq!(response.errors(), ["UNAUTHENTICATED"], "the cached session is gone too");
     })
     .await;
 }
 
 #[tokio::test]
-async fn codes_and_the_queue_are_watched_from_another_instance() {
-    on_each_shared_database(async |place| {
+async fn code_delivery_and_the_queue_are_streamed_from_another_instance() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
         let (gateway, url) = (Upstream::start().await, redis.url());
-        let settings = [&http(&gateway)[..], &[("REDIS_URL", &url)]].concat();
-        let here = TestApp::with(place, &settings).await;
-        let there = here.beside(place, &settings).await;
-        let admin = there.admin().await;
-        gateway.will(accepts(1));
+        let settings = [&gateway_settings(&gateway)[..], &[("REDIS_URL", &url)]].concat();
+        let first = TestApp::with(test_database, &settings).await;
+        let second = first.second_instance(test_database, &settings).await;
+        let admin = second.admin().await;
+        gateway.reply_with(accepting_replies(1));
         let ann = json!({ "nickname": "ann", "phone": "+31612345678" });
-        here.anonymous().sign_up(ann).await.data("/signup");
-        let on = "UPDATE users SET two_factor_enabled = TRUE, \
+        first.anonymous().sign_up(ann).await.data("/signup");
+        let enable_two_factor = "UPDATE users SET two_factor_enabled = TRUE, \
                   phone_verified_at = created_at WHERE nickname = 'ann'";
-        here.sql(on).await.expect("set");
-        here.run().await;
+        first.sql(enable_two_factor).await.expect("set");
+        first.run_due_jobs().await;
 
-        // From here on the clock stands: nobody looks for themselves.
-        let _working = [here.works(), there.works()];
-        are_linked(&here, &there).await;
-        let answers = Arc::new(Notify::new());
-        gateway.will([Reply::Held(answers.clone(), json!({ "id": "taken" }))]);
-        let login = here.anonymous().log_in("ann", PASSWORD).await;
-        gateway.has_got(2).await;
-        let serving = there.serve().await;
-        let mut code = serving.let_in(MODERN, None).await;
+        // From first on the clock stands still, so nothing is polled.
+        let _jobs = [first.run_background_jobs(), second.run_background_jobs()];
+        wait_until_in_sync(&first, &second).await;
+        let response = Arc::new(Notify::new());
+        gateway.reply_with([Reply::Held(response.clone(), json!({ "id": "taken" }))]);
+        let login = first.anonymous().log_in("ann", PASSWORD).await;
+        gateway.wait_for_requests(2).await;
+        let serving = second.serve().await;
+        let mut code = serving.initialized_socket(MODERN, None).await;
         let challenge = json!({ "id": login.text("/login/id") });
         code.subscribe("1", query!("code_delivery"), challenge).await;
         assert_eq!(code.data("1").await["codeDelivery"]["delivery"], "SENDING");
-        let mut queue = serving.let_in(MODERN, admin.token.as_deref()).await;
-        let watched = "subscription { messageQueueChanged { sent delivered } }";
-        queue.subscribe("1", watched, json!({})).await;
+        let mut queue = serving.initialized_socket(MODERN, admin.token.as_deref()).await;
+        let subscription = "subscription { messageQueueChanged { sent delivered } }";
+        queue.subscribe("1", subscription, json!({})).await;
         assert_eq!(queue.data("1").await["messageQueueChanged"]["sent"], 1);
 
-        answers.notify_one();
+        response.notify_one();
         assert_eq!(code.data("1").await["codeDelivery"]["delivery"], "SENT");
         while queue.data("1").await["messageQueueChanged"]["sent"] != 2 {}
         let requests = gateway.requests();
         let body = requests.last().expect("a request").split_once("\r\n\r\n").expect("a body").1;
         let body: Value = serde_json::from_str(body).expect("JSON");
-        here.receipt(body["id"].as_str().expect("an id"), "delivered").await;
+        first.post_receipt(body["id"].as_str().expect("an id"), "delivered").await;
         assert_eq!(code.data("1").await["codeDelivery"]["delivery"], "DELIVERED");
-        // Told once a second at most.
-        queue.is_quiet().await;
-        here.clock.advance(Duration::from_secs(1));
+        // The queue's stream has at most one item per second.
+        queue.assert_quiet().await;
+        first.clock.advance(Duration::from_secs(1));
         while queue.data("1").await["messageQueueChanged"]["delivered"] != 1 {}
     })
     .await;
 }
 
 #[tokio::test]
-async fn avatars_are_watched_from_another_instance_and_none_is_missed() {
-    on_each_shared_database(async |place| {
+async fn avatar_changes_reach_other_instances_and_none_is_missed() {
+    on_each_shared_database(async |test_database| {
         let Some(mut redis) = Redis::start() else { return };
-        // A new key is coming in: the two have another one first.
+        // During a key rotation: the instances have different first keys.
         let [one, two] = ["A", "B"].map(|letter| format!("{letter}:{}A=", letter.repeat(42)));
         let url = redis.url();
         let with = |ring| [("REDIS_URL", url.clone()), ("SECRET_KEYS", ring)];
         let [newer, older] = [with(format!("{one},{two}")), with(format!("{two},{one}"))];
-        let here = TestApp::with(place, &newer.each_ref().map(|(k, v)| (*k, v.as_str()))).await;
-        let there = here.beside(place, &older.each_ref().map(|(k, v)| (*k, v.as_str()))).await;
-        let (_here, _there) = (here.carries(), there.carries());
-        are_linked(&here, &there).await;
-        let (ann, bob) = (here.signed_in("ann").await, here.verified("bob", "+31612345678").await);
+        let first =
+            TestApp::with(test_database, &newer.each_ref().map(|(k, v)| (*k, v.as_str()))).await;
+        let second = first
+            .second_instance(test_database, &older.each_ref().map(|(k, v)| (*k, v.as_str())))
+            .await;
+        let (_first_bridge, _second_bridge) = (first.run_redis_bridge(), second.run_redis_bridge());
+        wait_until_in_sync(&first, &second).await;
+        let (ann, bob) =
+            (first.signed_in("ann").await, first.with_verified_phone("bob", "+31612345678").await);
         ann.add_contact("Bob", "+31612345678").await.data("/addContact");
         let me = bob.send("{ me { id } }", json!({})).await;
-        let serving = there.serve().await;
-        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
+        let serving = second.serve().await;
+        let mut socket = serving.initialized_socket(MODERN, ann.token.as_deref()).await;
         let id = json!({ "userId": me.text("/me/id") });
         socket.subscribe("one", query!("avatar_changed"), id).await;
         assert_eq!(socket.data("one").await["avatarChanged"]["version"], 0);
-        let mut contacts = serving.let_in(MODERN, ann.token.as_deref()).await;
+        let mut contacts = serving.initialized_socket(MODERN, ann.token.as_deref()).await;
         contacts.subscribe("all", query!("contact_avatar_changed"), json!({})).await;
         assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 0);
-        bob.upload_picture(1).await;
+        bob.upload_avatar_picture(1).await;
         assert_eq!(socket.data("one").await["avatarChanged"]["version"], 1);
         assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 1);
 
         redis.kill();
-        here.is_cut_off().await;
-        there.is_cut_off().await;
-        bob.upload_picture(2).await;
-        bob.upload_picture(3).await;
-        socket.is_quiet().await;
-        here.clock.advance(Duration::from_secs(10));
-        let found = socket.data("one").await;
-        assert_eq!(found["avatarChanged"]["version"], 3, "looked for, some seconds later");
+        first.wait_until_disconnected().await;
+        second.wait_until_disconnected().await;
+        bob.upload_avatar_picture(2).await;
+        bob.upload_avatar_picture(3).await;
+        socket.assert_quiet().await;
+        first.clock.advance(Duration::from_secs(10));
+        let state = socket.data("one").await;
+        assert_eq!(state["avatarChanged"]["version"], 3, "read again after some seconds");
         assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 3);
-        bob.upload_picture(4).await;
-        redis.resume();
-        are_linked(&here, &there).await;
-        assert_eq!(socket.data("one").await["avatarChanged"]["version"], 4, "the newest, once");
+        bob.upload_avatar_picture(4).await;
+        redis.restart();
+        wait_until_in_sync(&first, &second).await;
+        assert_eq!(
+            socket.data("one").await["avatarChanged"]["version"],
+            4,
+            "the latest state, once"
+        );
         assert_eq!(contacts.data("all").await["contactAvatarChanged"]["version"], 4);
-        socket.is_quiet().await;
-        contacts.is_quiet().await;
+        socket.assert_quiet().await;
+        contacts.assert_quiet().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_account_that_is_deleted_is_gone_on_every_instance_at_once() {
-    on_each_shared_database(async |place| {
+async fn a_deletion_closes_sockets_on_all_instances_before_the_response() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _working = [here.works(), there.works()];
-        are_linked(&here, &there).await;
-        let ann = here.signed_in("ann").await;
-        let mut socket = there.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _jobs = [first.run_background_jobs(), second.run_background_jobs()];
+        wait_until_in_sync(&first, &second).await;
+        let ann = first.signed_in("ann").await;
+        let mut socket =
+            second.serve().await.initialized_socket(MODERN, ann.token.as_deref()).await;
         let me = ann.send("{ me { id } }", json!({})).await;
-        let open = || {
+        let open_listeners = || {
             let topic = format!("user:{}", me.text("/me/id"));
-            there.app.platform.events.listeners(&topic)
+            second.app.platform.events.listener_count(&topic)
         };
-        assert_eq!(open(), 1);
+        assert_eq!(open_listeners(), 1);
         let input = json!({ "input": { "password": PASSWORD } });
         ann.send(query!("delete_account"), input).await.data("/deleteAccount");
-        assert_eq!(open(), 0, "closed before it is answered");
-        assert_eq!(socket.closed().await, Some((4401, "The account has been deleted.".to_owned())));
+        assert_eq!(open_listeners(), 0, "closed before the response");
+        assert_eq!(
+            socket.close_reason().await,
+            Some((4401, "The account has been deleted.".to_owned()))
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn who_has_just_come_is_waited_for_and_who_has_gone_is_not() {
-    on_each_shared_database(async |place| {
+async fn a_deletion_waits_for_connected_instances_only() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _working = here.works();
-        are_connected(&[&here]).await;
-        let figures = here.app.platform.events.figures().expect("REDIS_URL is set");
-        let (ann, bob) = (here.signed_in("ann").await, here.signed_in("bob").await);
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _jobs = first.run_background_jobs();
+        wait_until_connected(&[&first]).await;
+        let redis_metrics = first.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+        let (ann, bob) = (first.signed_in("ann").await, first.signed_in("bob").await);
         let input = json!({ "input": { "password": PASSWORD } });
-        let before = figures.published.load(Ordering::Relaxed);
+        let before = redis_metrics.published.load(Ordering::Relaxed);
         {
-            let _there = there.works();
-            are_connected(&[&there]).await;
+            let _second_jobs = second.run_background_jobs();
+            wait_until_connected(&[&second]).await;
             assert_eq!(
-                figures.published.load(Ordering::Relaxed),
+                redis_metrics.published.load(Ordering::Relaxed),
                 before,
-                "it has not counted again"
+                "nothing was published meanwhile"
             );
-            let mut socket = there.serve().await.let_in(MODERN, ann.token.as_deref()).await;
+            let mut socket =
+                second.serve().await.initialized_socket(MODERN, ann.token.as_deref()).await;
             let me = ann.send("{ me { id } }", json!({})).await;
             let topic = format!("user:{}", me.text("/me/id"));
             ann.send(query!("delete_account"), input.clone()).await.data("/deleteAccount");
-            assert_eq!(there.app.platform.events.listeners(&topic), 0);
+            assert_eq!(second.app.platform.events.listener_count(&topic), 0);
             assert_eq!(socket.close_code().await, Some(4401));
         }
-        while here.app.platform.events.heard_by("is anybody there?").await > 0 {
+        while first.app.platform.events.publish_counted("any topic").await > 0 {
             tokio::task::yield_now().await;
         }
-        // The clock stands, so whoever waited for somebody would wait for ever.
+        // The clock stands still, so waiting for a stopped instance would never end.
         bob.send(query!("delete_account"), input).await.data("/deleteAccount");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_deletion_waits_two_seconds_for_instances_that_cannot_be_heard() {
-    on_each_shared_database(async |place| {
+async fn a_deletion_waits_two_seconds_for_unreachable_instances() {
+    on_each_shared_database(async |test_database| {
         let Some(mut redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _carrying = [here.carries(), there.carries()];
-        are_linked(&here, &there).await;
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _bridges = [first.run_redis_bridge(), second.run_redis_bridge()];
+        wait_until_in_sync(&first, &second).await;
         redis.kill();
-        here.is_cut_off().await;
-        let ann = here.signed_in("ann").await;
+        first.wait_until_disconnected().await;
+        let ann = first.signed_in("ann").await;
         let input = json!({ "input": { "password": PASSWORD } });
-        let before = here.app.platform.now();
-        let deleted = here.while_time_passes(ann.send(query!("delete_account"), input)).await;
+        let before = first.app.platform.now();
+        let deleted = first.while_time_passes(ann.send(query!("delete_account"), input)).await;
         deleted.data("/deleteAccount");
-        assert!(here.app.platform.now() >= before + Duration::from_secs(2));
+        assert!(first.app.platform.now() >= before + Duration::from_secs(2));
     })
     .await;
 }
 
 #[tokio::test]
-async fn without_redis_everything_but_speed_goes_on() {
-    on_each_shared_database(async |place| {
+async fn without_redis_changes_arrive_late_but_all_arrive() {
+    on_each_shared_database(async |test_database| {
         let Some(mut redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _carrying = [here.carries(), there.carries()];
-        are_linked(&here, &there).await;
-        let ann = here.signed_in("ann").await;
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _bridges = [first.run_redis_bridge(), second.run_redis_bridge()];
+        wait_until_in_sync(&first, &second).await;
+        let ann = first.signed_in("ann").await;
         let token = ann.token.clone().expect("a token");
-        there.bearing(&token).send(query!("me"), json!({})).await.data("/me");
-        let serving = there.serve().await;
-        let mut anns = serving.let_in(MODERN, Some(&token)).await;
-        let mut socket = counting(&serving).await;
+        second.with_token(&token).send(query!("me"), json!({})).await.data("/me");
+        let serving = second.serve().await;
+        let mut ann_socket = serving.initialized_socket(MODERN, Some(&token)).await;
+        let mut socket = subscribe_to_counter(&serving).await;
 
         redis.kill();
-        here.is_cut_off().await;
-        there.is_cut_off().await;
-        assert_eq!(here.degraded().await, json!(["redis"]));
-        assert_eq!(socket.data("1").await["counterChanged"]["value"], 0, "looked for");
-        add(&here).await;
-        socket.is_quiet().await;
-        add(&there).await;
-        assert_eq!(socket.data("1").await["counterChanged"]["value"], 1, "its own goes on");
+        first.wait_until_disconnected().await;
+        second.wait_until_disconnected().await;
+        assert_eq!(first.degraded().await, json!(["redis"]));
+        assert_eq!(socket.data("1").await["counterChanged"]["value"], 0, "read again");
+        increment(&first).await;
+        socket.assert_quiet().await;
+        increment(&second).await;
+        assert_eq!(socket.data("1").await["counterChanged"]["value"], 1, "local events still work");
 
         ann.send(query!("logout"), json!({})).await.data("/logout");
-        here.clock.advance(Duration::from_secs(2));
-        there.run().await;
-        assert_eq!(anns.close_code().await, Some(4401));
-        let refused = there.bearing(&token).send(query!("me"), json!({})).await;
-        assert_eq!(refused.errors(), ["UNAUTHENTICATED"]);
+        first.clock.advance(Duration::from_secs(2));
+        second.run_due_jobs().await;
+        assert_eq!(ann_socket.close_code().await, Some(4401));
+        let response = second.with_token(&token).send(query!("me"), json!({})).await;
+        assert_eq!(response.errors(), ["UNAUTHENTICATED"]);
 
-        let mut untold = there.app.platform.events.listen("untold".to_owned());
-        here.app.platform.events.publish("untold");
-        assert!(untold.changed().now_or_never().is_none());
-        redis.resume();
-        are_linked(&here, &there).await;
-        assert_eq!(here.degraded().await, json!([]));
-        hears(&mut untold).await;
+        let mut unsent = second.app.platform.events.listen("unsent".to_owned());
+        first.app.platform.events.publish("unsent");
+        assert!(unsent.changed().now_or_never().is_none());
+        redis.restart();
+        wait_until_in_sync(&first, &second).await;
+        assert_eq!(first.degraded().await, json!([]));
+        wait_for_change(&mut unsent).await;
         assert_eq!(socket.data("1").await["counterChanged"]["value"], 1, "read again");
-        add(&here).await;
+        increment(&first).await;
         socket.data("1").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_noticed_and_holds_up_nobody() {
-    on_each_shared_database(async |place| {
+async fn a_hanging_redis_is_detected_and_delays_nothing() {
+    on_each_shared_database(async |test_database| {
         let Some(redis) = Redis::start() else { return };
-        let [here, there] = two(place, &redis.url()).await;
-        let _carrying = [here.carries(), there.carries()];
-        are_linked(&here, &there).await;
+        let [first, second] = start_two(test_database, &redis.url()).await;
+        let _bridges = [first.run_redis_bridge(), second.run_redis_bridge()];
+        wait_until_in_sync(&first, &second).await;
 
-        redis.hang();
-        here.while_time_passes(async { tokio::join!(here.is_cut_off(), there.is_cut_off()) }).await;
-        assert_eq!(there.degraded().await, json!(["redis"]));
-        here.signed_in("ann").await;
-        let mut untold = there.app.platform.events.listen("untold".to_owned());
-        here.app.platform.events.publish("untold");
-        // More than is kept in memory: what is lost is told as a whole.
+        redis.freeze();
+        first
+            .while_time_passes(async {
+                tokio::join!(first.wait_until_disconnected(), second.wait_until_disconnected())
+            })
+            .await;
+        assert_eq!(second.degraded().await, json!(["redis"]));
+        first.signed_in("ann").await;
+        let mut unsent = second.app.platform.events.listen("unsent".to_owned());
+        first.app.platform.events.publish("unsent");
+        // More topics than the outbox holds, so "everything changed" is sent instead.
         for number in 0..20_000 {
-            here.app.platform.events.publish(&number.to_string());
+            first.app.platform.events.publish(&number.to_string());
         }
-        redis.go_on();
-        are_linked(&here, &there).await;
-        hears(&mut untold).await;
-        assert_eq!(there.degraded().await, json!([]));
+        redis.unfreeze();
+        wait_until_in_sync(&first, &second).await;
+        wait_for_change(&mut unsent).await;
+        assert_eq!(second.degraded().await, json!([]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_got_no_answer_is_told_again() {
+async fn events_without_a_response_from_redis_are_sent_again() {
     let Some(mut redis) = Redis::start() else { return };
-    let place = Place::file();
-    let [here, there] = two(&place, &redis.url()).await;
-    let _here = here.carries();
-    let carrying = there.carries();
-    are_linked(&here, &there).await;
-    drop(carrying);
-    let figures = here.app.platform.events.figures().expect("REDIS_URL is set");
-    let published = || figures.published.load(Ordering::Relaxed);
+    let test_database = TestDatabase::sqlite_file();
+    let [first, second] = start_two(&test_database, &redis.url()).await;
+    let _first_bridge = first.run_redis_bridge();
+    let bridge = second.run_redis_bridge();
+    wait_until_in_sync(&first, &second).await;
+    drop(bridge);
+    let redis_metrics = first.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+    let published = || redis_metrics.published.load(Ordering::Relaxed);
 
-    redis.hang();
+    redis.freeze();
     for topic in ["a", "b", "c"] {
-        here.app.platform.events.publish(topic);
+        first.app.platform.events.publish(topic);
     }
-    here.while_time_passes(here.is_cut_off()).await;
+    first.while_time_passes(first.wait_until_disconnected()).await;
     redis.kill();
     let before = published();
-    redis.resume();
-    are_connected(&[&here]).await;
-    passes(async {
+    redis.restart();
+    wait_until_connected(&[&first]).await;
+    wait_for(async {
         while published() < before + 3 {
             tokio::task::yield_now().await;
         }
@@ -386,87 +409,93 @@ async fn what_got_no_answer_is_told_again() {
 }
 
 #[tokio::test]
-async fn what_one_instance_could_not_tell_it_tells_when_it_can() {
+async fn a_stopping_instance_sends_its_pending_events() {
     let Some(redis) = Redis::start() else { return };
-    let place = Place::file();
-    let [here, there] = two(&place, &redis.url()).await;
-    let carrying = there.carries();
-    let events = &here.app.platform.events;
-    let mut told = there.app.platform.events.listen("told".to_owned());
+    let test_database = TestDatabase::sqlite_file();
+    let [first, second] = start_two(&test_database, &redis.url()).await;
+    let bridge = second.run_redis_bridge();
+    let events = &first.app.platform.events;
+    let mut late = second.app.platform.events.listen("late".to_owned());
     {
-        let _carrying = here.carries();
-        are_linked(&here, &there).await;
-        while told.changed().now_or_never().is_some() {}
-        events.publish("told");
+        let _bridges = first.run_redis_bridge();
+        wait_until_in_sync(&first, &second).await;
+        while late.changed().now_or_never().is_some() {}
+        events.publish("late");
     }
-    // It was told to stop before it had a chance to tell.
-    hears(&mut told).await;
-    drop(carrying);
+    // The stopped bridge still sent the event.
+    wait_for_change(&mut late).await;
+    drop(bridge);
 }
 
 #[tokio::test]
-async fn who_was_not_there_reads_again_and_so_do_the_others() {
+async fn a_connecting_instance_makes_all_instances_read_again() {
     let Some(redis) = Redis::start() else { return };
-    let place = Place::file();
-    let [here, there] = two(&place, &redis.url()).await;
+    let test_database = TestDatabase::sqlite_file();
+    let [first, second] = start_two(&test_database, &redis.url()).await;
     let listen = |app: &TestApp| app.app.platform.events.listen("missed".to_owned());
-    let _carrying = here.carries();
-    let figures = here.app.platform.events.figures().expect("REDIS_URL is set");
-    let mut missed = listen(&there);
-    here.app.platform.events.publish("missed");
-    while figures.published.load(Ordering::Relaxed) == 0 {
-        here.app.platform.events.publish("another");
+    let _bridges = first.run_redis_bridge();
+    let redis_metrics = first.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+    let mut missed = listen(&second);
+    first.app.platform.events.publish("missed");
+    while redis_metrics.published.load(Ordering::Relaxed) == 0 {
+        first.app.platform.events.publish("another");
         tokio::task::yield_now().await;
     }
     assert!(missed.changed().now_or_never().is_none());
 
-    let mut untold = listen(&here);
-    let _carrying = there.carries();
-    hears(&mut missed).await;
-    // What was there before it may have ended before it told.
-    hears(&mut untold).await;
+    let mut unsent = listen(&first);
+    let _bridges = second.run_redis_bridge();
+    wait_for_change(&mut missed).await;
+    // Its previous process may have stopped before it sent its events.
+    wait_for_change(&mut unsent).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_is_told_and_nothing_else_fails() {
+async fn a_wrong_redis_password_is_reported_and_nothing_else_fails() {
     let Some(redis) = Redis::with(&["--requirepass", "right"]) else { return };
-    let place = Place::file();
+    let test_database = TestDatabase::sqlite_file();
     let with = |password: &str| redis.url().replace("//", &format!("//:{password}@"));
-    let [here, there] = two(&place, &with("wrong-s3cret")).await;
-    let _carrying = [here.carries(), there.carries()];
-    here.is_cut_off().await;
-    there.is_cut_off().await;
-    assert_eq!(here.degraded().await, json!(["redis"]));
-    here.signed_in("ann").await;
+    let [first, second] = start_two(&test_database, &with("wrong-s3cret")).await;
+    let _bridges = [first.run_redis_bridge(), second.run_redis_bridge()];
+    first.wait_until_disconnected().await;
+    second.wait_until_disconnected().await;
+    assert_eq!(first.degraded().await, json!(["redis"]));
+    first.signed_in("ann").await;
 
-    let [one, other] = two(&Place::file(), &with("right")).await;
-    let _carrying = [one.carries(), other.carries()];
-    are_linked(&one, &other).await;
+    let [one, other] = start_two(&TestDatabase::sqlite_file(), &with("right")).await;
+    let _bridges = [one.run_redis_bridge(), other.run_redis_bridge()];
+    wait_until_in_sync(&one, &other).await;
 }
 
 #[tokio::test]
-async fn two_installations_on_one_redis_hear_nothing_of_each_other() {
+async fn two_installations_on_one_redis_receive_nothing_from_each_other() {
     let Some(redis) = Redis::start() else { return };
-    let (place, elsewhere) = (Place::file(), Place::file());
-    let [here, there] = two(&place, &redis.url()).await;
-    let [stranger, its_other] = two(&elsewhere, &redis.url()).await;
-    // The randomness of a test repeats, and so would the ids of the two.
-    stranger.clock.advance(Duration::from_secs(1));
-    let _carrying = [here.carries(), there.carries(), stranger.carries(), its_other.carries()];
-    are_linked(&here, &there).await;
-    are_linked(&stranger, &its_other).await;
-    // What was on its way is heard by then.
-    are_linked(&stranger, &its_other).await;
-    let mut topics = [&there, &stranger, &its_other]
-        .map(|app| app.app.platform.events.listen("same".to_owned()));
-    let figures = stranger.app.platform.events.figures().expect("REDIS_URL is set");
-    let gaps = figures.gaps.load(Ordering::Relaxed);
+    let (test_database, other_database) =
+        (TestDatabase::sqlite_file(), TestDatabase::sqlite_file());
+    let [first, second] = start_two(&test_database, &redis.url()).await;
+    let [foreign, foreign_second] = start_two(&other_database, &redis.url()).await;
+    // Tests repeat the same randomness, so the two installations would have the same id.
+    foreign.clock.advance(Duration::from_secs(1));
+    let _bridges = [
+        first.run_redis_bridge(),
+        second.run_redis_bridge(),
+        foreign.run_redis_bridge(),
+        foreign_second.run_redis_bridge(),
+    ];
+    wait_until_in_sync(&first, &second).await;
+    wait_until_in_sync(&foreign, &foreign_second).await;
+    // A second time, so that everything that was in transit has arrived.
+    wait_until_in_sync(&foreign, &foreign_second).await;
+    let mut topics = [&second, &foreign, &foreign_second]
+        .map(|app| app.app.platform.events.listen("shared".to_owned()));
+    let redis_metrics = foreign.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+    let gaps = redis_metrics.gaps.load(Ordering::Relaxed);
 
-    here.app.platform.events.publish("same");
-    hears(&mut topics[0]).await;
-    are_linked(&stranger, &its_other).await;
+    first.app.platform.events.publish("shared");
+    wait_for_change(&mut topics[0]).await;
+    wait_until_in_sync(&foreign, &foreign_second).await;
     for topic in &mut topics[1..] {
         assert!(topic.changed().now_or_never().is_none());
     }
-    assert_eq!(figures.gaps.load(Ordering::Relaxed), gaps);
+    assert_eq!(redis_metrics.gaps.load(Ordering::Relaxed), gaps);
 }

@@ -1,6 +1,6 @@
-//! Connections: how long each part of a request may take, how many there may be, and how they end.
+//! HTTP connections: timeouts of each part of a request, the limit of connections, and shutdown.
 //!
-//! The clock is the test's: what is closed was closed by the program, not by patience.
+//! The test moves the clock, so the program closed what is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,54 +19,54 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::support::raw_connection::{LIVENESS_REQUEST, RawConnection, RawResponse, TestServer};
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::wire::{LIVE, Serving, Wire, WireAnswer};
-use crate::support::{Place, TestApp, bare, query};
+use crate::support::{TestApp, TestDatabase, empty_request, query};
 
-const HALF_A_HEAD: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ";
-const HALF_A_BODY: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"query\":";
+const INCOMPLETE_HEAD: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ";
+const INCOMPLETE_BODY: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"query\":";
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end_is_closed() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve().await;
-    let beginnings: [&[u8]; 6] = [
+async fn connections_with_an_incomplete_head_are_closed() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve().await;
+    let incomplete_requests: [&[u8]; 6] = [
         b"",
         b"G",
         b"PRI * HTTP/2.0\r\n",
         HTTP2_PREFACE,
-        HALF_A_HEAD.as_bytes(),
-        &[LIVE.as_bytes(), HALF_A_HEAD.as_bytes()].concat(),
+        INCOMPLETE_HEAD.as_bytes(),
+        &[LIVENESS_REQUEST.as_bytes(), INCOMPLETE_HEAD.as_bytes()].concat(),
     ];
-    for beginning in beginnings {
-        let mut wire = serving.connect().await;
-        wire.write(beginning).await;
-        let told = String::from_utf8_lossy(beginning).into_owned();
-        assert!(serving.lives().await, "{told}");
-        let rest = app.while_time_passes(wire.rest()).await;
-        let answered = rest.starts_with(b"HTTP/1.1 200 ");
-        assert_eq!(answered, beginning.starts_with(LIVE.as_bytes()), "{told}");
+    for incomplete in incomplete_requests {
+        let mut connection = server.connect().await;
+        connection.write(incomplete).await;
+        let text = String::from_utf8_lossy(incomplete).into_owned();
+        assert!(server.is_alive().await, "{text}");
+        let rest = app.while_time_passes(connection.read_to_end()).await;
+        let has_response = rest.starts_with(b"HTTP/1.1 200 ");
+        assert_eq!(has_response, incomplete.starts_with(LIVENESS_REQUEST.as_bytes()), "{text}");
     }
-    assert!(serving.lives().await);
+    assert!(server.is_alive().await);
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_in_is_closed_while_others_are_served() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve().await;
+async fn a_slow_head_is_closed_while_other_connections_are_served() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve().await;
     for requests_before in 0..2 {
-        let mut slow = serving.connect().await;
+        let mut slow = server.connect().await;
         for _ in 0..requests_before {
-            slow.write(LIVE).await;
-            assert!(slow.answer().await.is_some());
+            slow.write(LIVENESS_REQUEST).await;
+            assert!(slow.read_response().await.is_some());
         }
-        slow.write(HALF_A_HEAD).await;
+        slow.write(INCOMPLETE_HEAD).await;
         let mut seconds = 0;
         while !slow.is_closed() {
             assert!(seconds < 30, "it is still open");
             slow.write("x").await;
-            assert!(serving.lives().await);
+            assert!(server.is_alive().await);
             app.clock.advance(Duration::from_secs(3));
             seconds += 3;
         }
@@ -74,133 +74,137 @@ async fn a_head_that_trickles_in_is_closed_while_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_connection_may_pause_between_requests_and_not_for_ever() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve().await;
-    let mut wire = serving.connect().await;
+async fn keep_alive_connections_are_closed_when_idle_for_too_long() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve().await;
+    let mut connection = server.connect().await;
     for _ in 0..5 {
-        wire.write(LIVE).await;
-        assert_eq!(wire.answer().await.expect("an answer").status, StatusCode::OK);
+        connection.write(LIVENESS_REQUEST).await;
+        assert_eq!(connection.read_response().await.expect("a response").status, StatusCode::OK);
         app.clock.advance(Duration::from_mins(1));
-        assert!(serving.lives().await);
+        assert!(server.is_alive().await);
     }
-    assert!(app.while_time_passes(wire.rest()).await.is_empty());
+    assert!(app.while_time_passes(connection.read_to_end()).await.is_empty());
 }
 
 #[track_caller]
-fn is_refused(answer: &WireAnswer, status: u16, code: &str) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    let error = &answer.json()["errors"][0];
+fn assert_error(response: &RawResponse, status: u16, code: &str) {
+    assert_eq!(response.status, status, "{response:?}");
+    let error = &response.json()["errors"][0];
     assert_eq!(error["extensions"]["code"], code);
-    let id = answer.headers["x-request-id"].to_str().expect("text");
+    let id = response.headers["x-request-id"].to_str().expect("text");
     assert_eq!(error["extensions"]["requestId"], id);
     assert!(error["message"].is_string());
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_answered_408() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve().await;
-    let mut wire = serving.connect().await;
-    wire.write(HALF_A_BODY).await;
-    assert!(serving.lives().await);
-    let answer = app.while_time_passes(wire.answer()).await.expect("an answer");
-    is_refused(&answer, 408, "BAD_REQUEST");
-    assert!(wire.rest().await.is_empty(), "and the connection is closed");
+async fn a_stalled_body_gets_status_408() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve().await;
+    let mut connection = server.connect().await;
+    connection.write(INCOMPLETE_BODY).await;
+    assert!(server.is_alive().await);
+    let response = app.while_time_passes(connection.read_response()).await.expect("a response");
+    assert_error(&response, 408, "BAD_REQUEST");
+    assert!(connection.read_to_end().await.is_empty(), "the connection is closed");
 }
 
-/// A request whose body is sent part by part, and the status of its answer.
-fn sending(app: &TestApp) -> (mpsc::Sender<Result<Bytes, std::io::Error>>, JoinHandle<StatusCode>) {
+/// A request whose body is sent in parts, and the task that waits for the status of its response.
+fn send_in_parts(
+    app: &TestApp,
+) -> (mpsc::Sender<Result<Bytes, std::io::Error>>, JoinHandle<StatusCode>) {
     let (parts, body) = mpsc::channel(1);
-    let mut request = bare(Method::POST, "/graphql");
+    let mut request = empty_request(Method::POST, "/graphql");
     request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().expect("good"));
     *request.body_mut() = Body::from_stream(ReceiverStream::new(body));
     let app = app.clone();
     (parts, tokio::spawn(async move { app.request(request).await.0 }))
 }
 
-/// Sends a part, and lets seconds pass when it has been taken. Whether there is an answer by then.
-async fn goes_on(
+/// Sends a part and moves the clock after it was read. Whether the server still waits for more.
+async fn still_waits(
     parts: &mpsc::Sender<Result<Bytes, std::io::Error>>,
-    answering: &JoinHandle<StatusCode>,
+    response: &JoinHandle<StatusCode>,
     app: &TestApp,
     seconds: u64,
 ) -> bool {
     parts.send(Ok(Bytes::from_static(b" "))).await.expect("it is read");
-    // There is room again when the part has been taken.
+    // The channel has capacity again once the part was read.
     drop(parts.reserve().await);
     app.clock.advance(Duration::from_secs(seconds));
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    !answering.is_finished()
+    !response.is_finished()
 }
 
 #[tokio::test]
-async fn a_body_may_pause_and_take_its_time_and_both_end_in_408() {
-    let app = TestApp::new(&Place::Memory).await;
-    let (parts, answering) = sending(&app);
-    assert!(goes_on(&parts, &answering, &app, 9).await);
-    assert!(!goes_on(&parts, &answering, &app, 10).await, "a pause of ten seconds");
-    assert_eq!(answering.await.expect("an answer"), StatusCode::REQUEST_TIMEOUT);
+async fn pauses_and_the_total_time_of_a_body_are_limited() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let (parts, response) = send_in_parts(&app);
+    assert!(still_waits(&parts, &response, &app, 9).await);
+    assert!(!still_waits(&parts, &response, &app, 10).await, "a pause of ten seconds");
+    assert_eq!(response.await.expect("a response"), StatusCode::REQUEST_TIMEOUT);
 
-    let (parts, answering) = sending(&app);
+    let (parts, response) = send_in_parts(&app);
     for _ in 0..6 {
-        assert!(goes_on(&parts, &answering, &app, 9).await);
+        assert!(still_waits(&parts, &response, &app, 9).await);
     }
-    assert!(!goes_on(&parts, &answering, &app, 9).await, "more than a minute");
-    assert_eq!(answering.await.expect("an answer"), StatusCode::REQUEST_TIMEOUT);
+    assert!(!still_waits(&parts, &response, &app, 9).await, "more than a minute");
+    assert_eq!(response.await.expect("a response"), StatusCode::REQUEST_TIMEOUT);
 }
 
 #[tokio::test]
-async fn a_body_that_is_badly_framed_is_answered_400_and_a_long_one_413() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve().await;
+async fn an_invalid_body_gets_status_400_and_a_large_one_413() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve().await;
     let head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
-    let mut wire = serving.connect().await;
-    wire.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabcdef\r\n")).await;
-    is_refused(&wire.answer().await.expect("an answer"), 400, "BAD_REQUEST");
-    let mut wire = serving.connect().await;
-    wire.write(format!("{head}Content-Length: 1048577\r\n\r\n{}", "x".repeat(1_048_577))).await;
-    is_refused(&wire.answer().await.expect("an answer"), 413, "BAD_REQUEST");
+    let mut connection = server.connect().await;
+    connection.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabcdef\r\n")).await;
+    assert_error(&connection.read_response().await.expect("a response"), 400, "BAD_REQUEST");
+    let mut connection = server.connect().await;
+    connection
+        .write(format!("{head}Content-Length: 1048577\r\n\r\n{}", "x".repeat(1_048_577)))
+        .await;
+    assert_error(&connection.read_response().await.expect("a response"), 413, "BAD_REQUEST");
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_until_one_is_free() {
-    let app = TestApp::with(&Place::Memory, &[("MAX_CONNECTIONS", "2")]).await;
-    let serving = app.serve().await;
-    let (mut first, mut second) = (serving.connect().await, serving.connect().await);
-    for wire in [&mut first, &mut second] {
-        wire.write(LIVE).await;
-        assert!(wire.answer().await.is_some());
+async fn connections_beyond_the_limit_wait() {
+    let app = TestApp::with(&TestDatabase::Memory, &[("MAX_CONNECTIONS", "2")]).await;
+    let server = app.serve().await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    for connection in [&mut first, &mut second] {
+        connection.write(LIVENESS_REQUEST).await;
+        assert!(connection.read_response().await.is_some());
     }
-    let mut third = serving.connect().await;
-    third.write(LIVE).await;
-    let second_is_served = async {
+    let mut third = server.connect().await;
+    third.write(LIVENESS_REQUEST).await;
+    let serve_second = async {
         for _ in 0..100 {
-            second.write(LIVE).await;
-            assert!(second.answer().await.is_some());
+            second.write(LIVENESS_REQUEST).await;
+            assert!(second.read_response().await.is_some());
         }
     };
     tokio::select! {
-        answer = third.answer() => panic!("there is no room for it: {answer:?}"),
-        () = second_is_served => {}
+        response = third.read_response() => panic!("the limit was exceeded: {response:?}"),
+        () = serve_second => {}
     }
     drop(first);
-    assert!(third.answer().await.is_some());
+    assert!(third.read_response().await.is_some());
 }
 
-/// More than the system keeps for a client that does not read.
-const BIG: usize = 8 * PART;
-const PART: usize = 16 << 20;
+/// More than the system buffers for a client that does not read.
+const LARGE_BODY_LEN: usize = 8 * PART_LEN;
+const PART_LEN: usize = 16 << 20;
 
-/// Routes that hold on to their clients.
+/// Routes with a large response, an upgraded connection that echoes, and a liveness check.
 fn routes(app: &TestApp) -> Router {
     let echo = |app: Arc<App>| {
         move |request: Request| async move {
-            let upgrading = hyper::upgrade::on(request);
+            let upgrade = hyper::upgrade::on(request);
             app.tasks.spawn(async move {
-                let mut stream = TokioIo::new(upgrading.await.expect("it is upgraded"));
+                let mut stream = TokioIo::new(upgrade.await.expect("it is upgraded"));
                 let mut byte = [0];
                 while stream.read_exact(&mut byte).await.is_ok() {
                     stream.write_all(&byte).await.expect("written");
@@ -212,155 +216,159 @@ fn routes(app: &TestApp) -> Router {
         }
     };
     Router::new()
-        .route("/big", get(async || vec![0; BIG]))
+        .route("/large", get(async || vec![0; LARGE_BODY_LEN]))
         .route("/echo", get(echo(app.app.clone())))
         .route("/health/live", get(async || ()))
 }
 
-async fn upgraded(wire: &mut Wire) {
-    wire.write("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+async fn upgrade_to_echo(connection: &mut RawConnection) {
+    connection
+        .write("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
         .await;
-    let answer = wire.answer().await.expect("an answer");
-    assert_eq!(answer.status, StatusCode::SWITCHING_PROTOCOLS);
+    let response = connection.read_response().await.expect("a response");
+    assert_eq!(response.status, StatusCode::SWITCHING_PROTOCOLS);
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_is_given_up() {
-    let app = TestApp::with(&Place::Memory, &[("MAX_CONNECTIONS", "1")]).await;
-    let serving = app.serve_routes(routes(&app)).await;
-    let mut wire = serving.connect().await;
-    wire.write("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(wire.until(b"\r\n\r\n").await.is_some(), "the answer begins");
-    assert!(app.while_time_passes(serving.lives()).await, "its place is free");
+async fn a_response_that_the_client_does_not_read_is_aborted() {
+    let app = TestApp::with(&TestDatabase::Memory, &[("MAX_CONNECTIONS", "1")]).await;
+    let server = app.serve_routes(routes(&app)).await;
+    let mut connection = server.connect().await;
+    connection.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(connection.read_until(b"\r\n\r\n").await.is_some(), "the response starts");
+    assert!(app.while_time_passes(server.is_alive()).await, "the connection limit is free again");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_slowly_arrives() {
-    let app = TestApp::new(&Place::Memory).await;
-    let serving = app.serve_routes(routes(&app)).await;
-    let mut wire = serving.connect().await;
-    wire.write("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(wire.until(b"\r\n\r\n").await.is_some());
-    for _ in 0..BIG / PART {
-        wire.take(PART).await;
+async fn a_response_that_the_client_reads_slowly_arrives() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let server = app.serve_routes(routes(&app)).await;
+    let mut connection = server.connect().await;
+    connection.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(connection.read_until(b"\r\n\r\n").await.is_some());
+    for _ in 0..LARGE_BODY_LEN / PART_LEN {
+        connection.read_exact(PART_LEN).await;
         app.clock.advance(Duration::from_secs(20));
-        assert!(serving.lives().await);
+        assert!(server.is_alive().await);
     }
-    wire.write(LIVE).await;
-    assert!(wire.answer().await.is_some(), "its pause only begins then");
+    connection.write(LIVENESS_REQUEST).await;
+    assert!(
+        connection.read_response().await.is_some(),
+        "the idle timeout starts after the response"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_may_take_its_time() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn a_streamed_response_has_no_time_limit() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let (parts, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
     let stream = move || {
-        let body = body.lock().expect("not poisoned").take().expect("asked once");
+        let body = body.lock().expect("not poisoned").take().expect("one request");
         async { Body::from_stream(ReceiverStream::new(body)) }
     };
-    let serving = app.serve_routes(Router::new().route("/", get(stream))).await;
-    let mut wire = serving.connect().await;
-    wire.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let server = app.serve_routes(Router::new().route("/", get(stream))).await;
+    let mut connection = server.connect().await;
+    connection.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     for part in ["one", "two", "three"] {
-        parts.send(Ok(Bytes::from_static(part.as_bytes()))).await.expect("it goes on");
-        assert!(wire.until(part.as_bytes()).await.is_some());
+        parts.send(Ok(Bytes::from_static(part.as_bytes()))).await.expect("the response is read");
+        assert!(connection.read_until(part.as_bytes()).await.is_some());
         app.clock.advance(Duration::from_hours(1));
     }
 }
 
 #[tokio::test]
-async fn a_socket_keeps_its_place_and_no_limit_of_a_request_ends_it() {
-    let app = TestApp::with(&Place::Memory, &[("MAX_CONNECTIONS", "1")]).await;
-    let mut serving = app.serve_routes(routes(&app)).await;
-    let mut wire = serving.connect().await;
-    upgraded(&mut wire).await;
+async fn an_upgraded_connection_counts_for_the_limit_and_has_no_timeout() {
+    let app = TestApp::with(&TestDatabase::Memory, &[("MAX_CONNECTIONS", "1")]).await;
+    let mut server = app.serve_routes(routes(&app)).await;
+    let mut connection = server.connect().await;
+    upgrade_to_echo(&mut connection).await;
     for byte in [b"a", b"b", b"c"] {
         app.clock.advance(Duration::from_hours(1));
-        wire.write(byte).await;
-        assert!(wire.until(byte).await.is_some());
+        connection.write(byte).await;
+        assert!(connection.read_until(byte).await.is_some());
     }
     let echoing = async {
         for _ in 0..100 {
-            wire.write("x").await;
-            assert!(wire.until(b"x").await.is_some());
+            connection.write("x").await;
+            assert!(connection.read_until(b"x").await.is_some());
         }
     };
     tokio::select! {
-        _ = serving.lives() => panic!("the socket has the only place"),
+        _ = server.is_alive() => panic!("the limit was exceeded"),
         () = echoing => {}
     }
     app.app.stopping.cancel();
-    wire.write("x").await;
-    assert!(wire.until(b"x").await.is_some(), "who serves the socket ends it");
-    assert!(!serving.ended.is_finished());
-    drop(wire);
-    (&mut serving.ended).await.expect("it ends well");
+    connection.write("x").await;
+    assert!(connection.read_until(b"x").await.is_some(), "its handler decides when to close it");
+    assert!(!server.ended.is_finished());
+    drop(connection);
+    (&mut server.ended).await.expect("a clean shutdown");
 }
 
 #[tokio::test]
-async fn when_it_stops_what_runs_is_answered_and_what_is_half_sent_is_not_waited_for() {
+async fn at_shutdown_running_requests_get_responses_and_incomplete_ones_are_dropped() {
     let upstream = Upstream::start().await;
     let settings =
         [("MESSAGEBIRD_ACCESS_KEY", "live_key"), ("MESSAGEBIRD_BASE_URL", upstream.url.as_str())];
-    let app = TestApp::with(&Place::Memory, &settings).await;
-    let told = Arc::new(Notify::new());
-    upstream.will([Reply::Held(told.clone(), Value::Null), Reply::Json(500, Value::Null)]);
+    let app = TestApp::with(&TestDatabase::Memory, &settings).await;
+    let release = Arc::new(Notify::new());
+    upstream.reply_with([Reply::Held(release.clone(), Value::Null), Reply::Json(500, Value::Null)]);
     let token = app.signed_in("ann").await.token.expect("signed in");
-    let serving = app.serve().await;
+    let server = app.serve().await;
 
-    let mut running = serving.connect().await;
+    let mut running = server.connect().await;
     let input = json!({ "input": { "name": "Bob", "phone": "+31687654321" } });
     let body = json!({ "query": query!("add_contact"), "variables": input }).to_string();
     let length = body.len();
     running.write(format!("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}")).await;
-    upstream.has_got(1).await;
+    upstream.wait_for_requests(1).await;
 
-    let mut idle = serving.connect().await;
-    idle.write(LIVE).await;
-    assert!(idle.answer().await.is_some());
+    let mut idle = server.connect().await;
+    idle.write(LIVENESS_REQUEST).await;
+    assert!(idle.read_response().await.is_some());
     let mut others = Vec::new();
-    for beginning in ["", "G", HALF_A_HEAD, HALF_A_BODY] {
-        let mut wire = serving.connect().await;
-        wire.write(beginning).await;
-        others.push((beginning, wire));
-        assert!(serving.lives().await);
+    for incomplete in ["", "G", INCOMPLETE_HEAD, INCOMPLETE_BODY] {
+        let mut connection = server.connect().await;
+        connection.write(incomplete).await;
+        others.push((incomplete, connection));
+        assert!(server.is_alive().await);
     }
     app.app.stopping.cancel();
-    assert!(idle.rest().await.is_empty());
-    for (beginning, mut wire) in others {
-        if beginning == HALF_A_BODY {
-            let answer = wire.answer().await.expect("an answer");
-            is_refused(&answer, 503, "SERVICE_UNAVAILABLE");
-            assert_eq!(answer.headers["retry-after"], "1");
+    assert!(idle.read_to_end().await.is_empty());
+    for (incomplete, mut connection) in others {
+        if incomplete == INCOMPLETE_BODY {
+            let response = connection.read_response().await.expect("a response");
+            assert_error(&response, 503, "SERVICE_UNAVAILABLE");
+            assert_eq!(response.headers["retry-after"], "1");
         }
-        assert!(wire.rest().await.is_empty(), "{beginning}");
+        assert!(connection.read_to_end().await.is_empty(), "{incomplete}");
     }
-    assert!(!serving.ended.is_finished());
-    told.notify_one();
-    let answer = running.answer().await.expect("an answer");
+    assert!(!server.ended.is_finished());
+    release.notify_one();
+    let response = running.read_response().await.expect("a response");
     assert_eq!(
-        (answer.status, &answer.headers["connection"]),
+        (response.status, &response.headers["connection"]),
         (StatusCode::OK, &"close".parse().expect("good"))
     );
-    serving.ended.await.expect("it ends well");
+    server.ended.await.expect("a clean shutdown");
 }
 
-/// `GET /` as HTTP/2 sends it (RFC 9113, section 6.2): the static table of RFC 7541 has most of it.
+/// `GET /` in HTTP/2 (RFC 9113, section 6.2), with fields of the static table (RFC 7541).
 const HTTP2_GET: &[u8] = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
 
-/// The head of an answer to it, without its length.
+/// The frame header of its response, without the length.
 const HTTP2_HEADERS: &[u8] = b"\x01\x04\0\0\0\x01";
 
 #[tokio::test]
-async fn a_client_of_http2_that_is_not_there_any_more_is_given_up() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn a_silent_http2_client_is_disconnected() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     let endless = get(async || Body::from_stream(futures_util::stream::once(never())));
-    let serving = app.serve_routes(Router::new().route("/", endless)).await;
-    let mut wire = serving.connect().await;
-    wire.write([HTTP2_PREFACE, HTTP2_GET].concat()).await;
-    assert!(wire.until(HTTP2_HEADERS).await.is_some(), "the answer begins");
-    app.while_time_passes(wire.rest()).await;
+    let server = app.serve_routes(Router::new().route("/", endless)).await;
+    let mut connection = server.connect().await;
+    connection.write([HTTP2_PREFACE, HTTP2_GET].concat()).await;
+    assert!(connection.read_until(HTTP2_HEADERS).await.is_some(), "the response starts");
+    app.while_time_passes(connection.read_to_end()).await;
 }
 
 async fn never() -> Result<Bytes, std::io::Error> {
@@ -368,38 +376,38 @@ async fn never() -> Result<Bytes, std::io::Error> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test is the client")]
-async fn lives_by_http2(
+async fn get_version(
     client: &mut Option<reqwest::Client>,
-    serving: &Serving,
+    server: &TestServer,
 ) -> reqwest::Version {
     let client = client.get_or_insert_with(|| {
         reqwest::Client::builder().http2_prior_knowledge().build().expect("a client")
     });
-    let answer = client.get(format!("http://{}/health/live", serving.address)).send().await;
-    answer.expect("an answer").version()
+    let response = client.get(format!("http://{}/health/live", server.address)).send().await;
+    response.expect("a response").version()
 }
 
 #[tokio::test]
-async fn http2_is_served_may_pause_and_ends_when_it_stops() {
-    let app = TestApp::with(&Place::Memory, &[("MAX_CONNECTIONS", "1")]).await;
-    let serving = app.serve().await;
+async fn http2_connections_may_be_idle_and_end_at_shutdown() {
+    let app = TestApp::with(&TestDatabase::Memory, &[("MAX_CONNECTIONS", "1")]).await;
+    let server = app.serve().await;
     let mut first = None;
     for _ in 0..5 {
-        assert_eq!(lives_by_http2(&mut first, &serving).await, reqwest::Version::HTTP_2);
+        assert_eq!(get_version(&mut first, &server).await, reqwest::Version::HTTP_2);
         app.clock.advance(Duration::from_mins(1));
     }
     let mut second = None;
-    app.while_time_passes(lives_by_http2(&mut second, &serving)).await;
+    app.while_time_passes(get_version(&mut second, &server)).await;
     app.app.stopping.cancel();
-    serving.ended.await.expect("it ends well, with the client still there");
+    server.ended.await.expect("a clean shutdown with a connected client");
 }
 
 #[tokio::test]
-async fn when_it_stops_it_does_not_wait_for_ever() {
-    let app = TestApp::new(&Place::Memory).await;
-    let mut serving = app.serve_routes(routes(&app)).await;
-    let mut wire = serving.connect().await;
-    upgraded(&mut wire).await;
+async fn shutdown_has_a_time_limit() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let mut server = app.serve_routes(routes(&app)).await;
+    let mut connection = server.connect().await;
+    upgrade_to_echo(&mut connection).await;
     app.app.stopping.cancel();
-    app.while_time_passes(&mut serving.ended).await.expect("it ends well");
+    app.while_time_passes(&mut server.ended).await.expect("a clean shutdown");
 }

@@ -1,4 +1,4 @@
-//! Logging in.
+//! Login: identifiers, wrong passwords, rate limits.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database};
 
 #[tokio::test]
-async fn any_identifier_logs_in_however_it_is_written() {
+async fn every_spelling_of_an_identifier_logs_in() {
     on_each_database(async |app| {
         let ann =
             json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
@@ -24,9 +24,9 @@ async fn any_identifier_logs_in_however_it_is_written() {
             "\u{2068}Zo\u{eb}\u{2069}",
             "\u{200e}ann@example.org\u{200e}",
         ] {
-            let answer = app.anonymous().log_in(identifier, PASSWORD).await;
+            let response = app.anonymous().log_in(identifier, PASSWORD).await;
             assert_eq!(
-                answer.data("/login/user/id"),
+                response.data("/login/user/id"),
                 signup.data("/signup/user/id"),
                 "{identifier}"
             );
@@ -36,9 +36,9 @@ async fn any_identifier_logs_in_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_default_region_reads_national_numbers() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::with(place, &[("DEFAULT_REGION", "NL")]).await;
+async fn default_region_allows_national_phone_numbers() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::with(database, &[("DEFAULT_REGION", "NL")]).await;
         let signup = app.anonymous().sign_up(json!({ "phone": "06 12345678" })).await;
         assert_eq!(signup.text("/signup/user/phone"), "+31612345678");
         app.anonymous().log_in("0612345678", PASSWORD).await.data("/login/user");
@@ -47,7 +47,7 @@ async fn a_default_region_reads_national_numbers() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_and_a_wrong_password_are_one_answer() {
+async fn unknown_accounts_and_wrong_passwords_get_the_same_error() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         let wrong = app.anonymous().log_in("ann", "wrong horse battery").await;
@@ -65,7 +65,7 @@ async fn an_unknown_account_and_a_wrong_password_are_one_answer() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_costs_the_same_work() {
+async fn unknown_accounts_cost_one_hash_too() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         let hashed = async |identifier: &str, password: &str| {
@@ -81,31 +81,36 @@ async fn an_unknown_account_costs_the_same_work() {
 }
 
 #[tokio::test]
-async fn failures_are_limited_by_address_whomever_they_are_for() {
-    on_each_shared_database(async |place| {
+async fn failed_logins_are_limited_per_address() {
+    on_each_shared_database(async |database| {
         let settings = [("LIMIT_FAILED_LOGINS_PER_ADDRESS", "3"), ("LIMITS_SCALE", "0.01")];
-        let app =
-            TestApp::with(place, &[&settings[..], &[("LIMIT_FAILED_LOGINS", "100000")]].concat())
-                .await;
+        let app = TestApp::with(
+            database,
+            &[&settings[..], &[("LIMIT_FAILED_LOGINS", "100000")]].concat(),
+        )
+        .await;
         app.signed_in("ann").await;
-        let thief = app.anonymous().at_address("2001:db8::1");
+        let attacker = app.anonymous().from_address("2001:db8::1");
         for identifier in ["bob", "cid", "dan"] {
-            assert_eq!(thief.log_in(identifier, PASSWORD).await.errors(), ["INVALID_CREDENTIALS"]);
+            assert_eq!(
+                attacker.log_in(identifier, PASSWORD).await.errors(),
+                ["INVALID_CREDENTIALS"]
+            );
         }
-        assert_eq!(thief.log_in("ann", PASSWORD).await.errors(), ["RATE_LIMITED"]);
-        let neighbour = thief.at_address("2001:db8::2");
+        assert_eq!(attacker.log_in("ann", PASSWORD).await.errors(), ["RATE_LIMITED"]);
+        let neighbour = attacker.from_address("2001:db8::2");
         assert_eq!(
             neighbour.log_in("ann", PASSWORD).await.errors(),
             ["RATE_LIMITED"],
             "the same network"
         );
-        thief.at_address("2001:db8:1::1").log_in("ann", PASSWORD).await.data("/login/user");
+        attacker.from_address("2001:db8:1::1").log_in("ann", PASSWORD).await.data("/login/user");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_nobody_can_have_is_bad_input() {
+async fn empty_and_too_long_values_are_bad_input() {
     on_each_database(async |app| {
         let both = app.anonymous().log_in("", "").await;
         assert_eq!(both.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
@@ -116,33 +121,33 @@ async fn what_nobody_can_have_is_bad_input() {
 }
 
 #[tokio::test]
-async fn failures_are_limited_by_identifier_and_address_and_good_logins_are_free() {
+async fn failed_logins_are_limited_per_identifier_and_address() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let thief = app.anonymous().at_address("198.51.100.1");
+        let attacker = app.anonymous().from_address("198.51.100.1");
         for _ in 0..20 {
-            thief.log_in("ann", PASSWORD).await.data("/login/user");
+            attacker.log_in("ann", PASSWORD).await.data("/login/user");
         }
         for _ in 0..10 {
             assert_eq!(
-                thief.log_in("ann", "wrong horse battery").await.errors(),
+                attacker.log_in("ann", "wrong horse battery").await.errors(),
                 ["INVALID_CREDENTIALS"]
             );
         }
-        let refused = thief.log_in("ann", PASSWORD).await;
-        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
-        assert_eq!(refused.extension("retryAfter"), 900);
+        let rejected = attacker.log_in("ann", PASSWORD).await;
+        assert_eq!(rejected.errors(), ["RATE_LIMITED"]);
+        assert_eq!(rejected.extension("retryAfter"), 900);
         app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
         app.advance(Duration::from_mins(15)).await;
-        thief.log_in("ann", PASSWORD).await.data("/login/user");
+        attacker.log_in("ann", PASSWORD).await.data("/login/user");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_at_once_are_counted_one_by_one() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
+async fn concurrent_failed_logins_are_all_counted() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
         app.signed_in("ann").await;
         let guesses = (0..40).map(|guess| {
             let caller = app.anonymous();
@@ -150,47 +155,50 @@ async fn failures_at_once_are_counted_one_by_one() {
                 caller.log_in("ann", &format!("wrong horse {guess}")).await.errors()
             })
         });
-        let answers: Vec<_> =
-            join_all(guesses).await.into_iter().map(|answer| answer.expect("no panic")).collect();
-        let of = |code: &str| answers.iter().filter(|errors| errors[..] == [code]).count();
-        assert_eq!((of("INVALID_CREDENTIALS"), of("RATE_LIMITED")), (10, 30));
+        let responses: Vec<_> = join_all(guesses)
+            .await
+            .into_iter()
+            .map(|response| response.expect("no panic"))
+            .collect();
+        let count = |code: &str| responses.iter().filter(|errors| errors[..] == [code]).count();
+        assert_eq!((count("INVALID_CREDENTIALS"), count("RATE_LIMITED")), (10, 30));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn good_logins_are_free_however_many_come_at_once() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
+async fn successful_logins_are_not_limited() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
         app.signed_in("ann").await;
         let logins = (0..25).map(|_| {
             let caller = app.anonymous();
             tokio::spawn(async move { caller.log_in("ann", PASSWORD).await.errors() })
         });
-        let answers = join_all(logins).await;
-        assert!(answers.into_iter().all(|errors| errors.expect("no panic").is_empty()));
+        let responses = join_all(logins).await;
+        assert!(responses.into_iter().all(|errors| errors.expect("no panic").is_empty()));
     })
     .await;
 }
 
 #[tokio::test]
-async fn fifteen_aliases_are_fifteen_attempts() {
+async fn each_aliased_login_counts_as_an_attempt() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         let login = |n: u32| format!(r#"a{n}: login(input: {{ identifier: "ann", password: "wrong {n}" }}) {{ __typename }}"#);
         let logins = (0..15).map(login).collect::<Vec<_>>().join(" ");
-        let answer = app.anonymous().send(&format!("mutation {{ {logins} }}"), json!({})).await;
-        let refused = answer.errors().iter().filter(|error| *error == "RATE_LIMITED").count();
-        assert_eq!(refused, 5);
+        let response = app.anonymous().send(&format!("mutation {{ {logins} }}"), json!({})).await;
+        let rejected = response.errors().iter().filter(|error| *error == "RATE_LIMITED").count();
+        assert_eq!(rejected, 5);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_hash_of_other_parameters_is_replaced_at_the_next_login() {
+async fn outdated_password_hash_is_replaced_at_login() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        // argon2id of the password with m=8, t=1, as an earlier time might have chosen.
+        // argon2id with m=8, t=1, as an earlier release might have used.
         let old = {
             use argon2::{Argon2, Params, PasswordHasher};
             let argon2 = Argon2::from(Params::new(8, 1, 1, None).expect("good parameters"));

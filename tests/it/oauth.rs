@@ -1,4 +1,4 @@
-//! OAuth's endpoints: refreshing, revoking, and saying where they are.
+//! The OAuth endpoints: token refresh, revocation, and server metadata.
 
 use std::time::Duration;
 
@@ -10,30 +10,32 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::support::socket::MODERN;
-use crate::support::{Place, TestApp, bare, on_each_database, on_each_shared_database, query};
+use crate::support::{
+    TestApp, TestDatabase, empty_request, on_each_database, on_each_shared_database, query,
+};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const TOKEN: &str = "/oauth/token";
 const REVOKE: &str = "/oauth/revoke";
 
-/// What an endpoint answered.
+/// The response of an endpoint.
 #[derive(Debug)]
-struct Answered {
+struct OAuthResponse {
     status: u16,
     headers: HeaderMap,
     body: Value,
 }
 
-impl Answered {
-    /// Status and error, and that it is in OAuth's form.
+impl OAuthResponse {
+    /// The status and error code. Asserts the format of an OAuth error.
     #[track_caller]
-    fn refused(&self) -> (u16, &str) {
+    fn error(&self) -> (u16, &str) {
         let members: Vec<_> = self.body.as_object().expect("an object").keys().collect();
         assert_eq!(members, ["error", "error_description"]);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
         let description = self.body["error_description"].as_str().expect("text");
-        let may_be = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        assert!(!description.is_empty() && description.bytes().all(may_be), "{description}");
+        let is_allowed = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        assert!(!description.is_empty() && description.bytes().all(is_allowed), "{description}");
         (self.status, self.body["error"].as_str().expect("text"))
     }
 
@@ -43,24 +45,24 @@ impl Answered {
     }
 }
 
-/// Sends a request, and sees that nobody may keep the answer.
-async fn sent(app: &TestApp, request: Request<Body>) -> Answered {
+/// Sends a request. Asserts that the response must not be cached.
+async fn send(app: &TestApp, request: Request<Body>) -> OAuthResponse {
     let (status, headers, body) = app.request(request).await;
     assert_eq!(headers[header::CACHE_CONTROL], "no-store");
     assert_eq!(headers[header::PRAGMA], "no-cache");
     let body =
         if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
-    Answered { status: status.as_u16(), headers, body }
+    OAuthResponse { status: status.as_u16(), headers, body }
 }
 
 fn request(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::post(path).header(header::CONTENT_TYPE, content_type);
-    request.body(body.into()).expect("a request")
+    request.body(body.into()).expect("a valid request")
 }
 
-/// Sends parameters as they are.
-async fn posted(app: &TestApp, path: &str, body: impl Into<Body>) -> Answered {
-    sent(app, request(path, FORM, body)).await
+/// Posts a form body.
+async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> OAuthResponse {
+    send(app, request(path, FORM, body)).await
 }
 
 fn form(parameters: &[(&str, &str)]) -> String {
@@ -71,29 +73,29 @@ fn refresh_form(token: &str) -> String {
     form(&[("grant_type", "refresh_token"), ("refresh_token", token)])
 }
 
-async fn refresh(app: &TestApp, token: &str) -> Answered {
-    posted(app, TOKEN, refresh_form(token)).await
+async fn refresh(app: &TestApp, token: &str) -> OAuthResponse {
+    post(app, TOKEN, refresh_form(token)).await
 }
 
-/// Revokes a token. Nothing is told, whatever it was.
+/// Revokes a token. The response is the same for every token.
 async fn revoke(app: &TestApp, token: &str) {
-    let answered = posted(app, REVOKE, form(&[("token", token)])).await;
-    assert_eq!((answered.status, answered.body), (200, Value::Null));
+    let response = post(app, REVOKE, form(&[("token", token)])).await;
+    assert_eq!((response.status, response.body), (200, Value::Null));
 }
 
 /// A new session's access and refresh token.
 async fn session(app: &TestApp, nickname: &str) -> (String, String) {
-    let answer = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
-    let text = |name: &str| answer.text(&format!("/signup/{name}")).to_owned();
+    let response = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
+    let text = |name: &str| response.text(&format!("/signup/{name}")).to_owned();
     (text("accessToken"), text("refreshToken"))
 }
 
 async fn is_signed_in(app: &TestApp, access_token: &str) -> bool {
-    let answer = app.bearing(access_token).send(query!("me"), json!({})).await;
-    answer.body["data"]["authenticated"] == true
+    let response = app.with_token(access_token).send(query!("me"), json!({})).await;
+    response.body["data"]["authenticated"] == true
 }
 
-/// The same token with another secret in it.
+/// The same token with another secret.
 fn forged(token: &str) -> String {
     let mut bytes = data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).expect("base64");
     bytes[50] ^= 1;
@@ -101,7 +103,7 @@ fn forged(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_refresh_token_buys_the_next_pair() {
+async fn refresh_tokens_are_exchanged_for_a_new_pair() {
     on_each_database(async |app| {
         let (_, first) = session(&app, "ann").await;
         let second = refresh(&app, &first).await;
@@ -115,7 +117,7 @@ async fn a_refresh_token_buys_the_next_pair() {
         );
         assert!(is_signed_in(&app, second.text("access_token")).await);
 
-        // One chain of tokens, whichever door they come through.
+        // GraphQL and OAuth share one chain of tokens.
         let third = app.anonymous().refresh(second.text("refresh_token")).await;
         let fourth = refresh(&app, third.text("/refreshSession/refreshToken")).await;
         assert!(is_signed_in(&app, fourth.text("access_token")).await);
@@ -125,45 +127,52 @@ async fn a_refresh_token_buys_the_next_pair() {
 }
 
 #[tokio::test]
-async fn what_a_request_may_have_beside() {
+async fn unknown_parameters_and_empty_values_are_ignored() {
     on_each_database(async |app| {
         let (_, first) = session(&app, "ann").await;
         let next = refresh(&app, &first).await.text("refresh_token").to_owned();
-        let plain = refresh_form(&first);
-        let with = |more: &str| format!("{plain}&{more}");
-        // The clock stands, so that the same token may be repeated.
+        let valid = refresh_form(&first);
+        let with = |extra: &str| format!("{valid}&{extra}");
+        // The test clock stands still, so that the same token may be reused.
         for (content_type, body) in [
-            ("application/x-www-form-urlencoded; charset=UTF-8", plain.clone()),
-            ("application/x-www-form-urlencoded;charset=iso-8859-1", plain.clone()),
-            ("Application/X-WWW-Form-Urlencoded", plain.clone()),
+            ("application/x-www-form-urlencoded; charset=UTF-8", valid.clone()),
+            ("application/x-www-form-urlencoded;charset=iso-8859-1", valid.clone()),
+            ("Application/X-WWW-Form-Urlencoded", valid.clone()),
             (FORM, with("client_id=game")),
             (FORM, with("client_id=&client_secret=&scope=&scope=&client_id=game")),
             (FORM, with("resource=https://a.example&resource=https://b.example")),
             (FORM, with("x=%00%ff&x=%zz&%ff=%&&==&\0&REFRESH_TOKEN=x&Scope=y&client-secret=z")),
-            (FORM, format!("grant_type=&refresh_token=&{plain}&grant_type=")),
-            (FORM, plain.replace("refresh", "%72efres%68")),
+            (FORM, format!("grant_type=&refresh_token=&{valid}&grant_type=")),
+            (FORM, valid.replace("refresh", "%72efres%68")),
             (FORM, with(&"x=&".repeat(5000))),
         ] {
-            let answered = sent(&app, request(TOKEN, content_type, body.clone())).await;
-            assert_eq!(answered.status, 200, "{content_type} {body:.200} {answered:?}");
-            assert_eq!(answered.text("refresh_token"), next);
+            let response = send(&app, request(TOKEN, content_type, body.clone())).await;
+            assert_eq!(response.status, 200, "{content_type} {body:.200} {response:?}");
+            assert_eq!(response.text("refresh_token"), next);
         }
-        let mut bearing = request(TOKEN, FORM, plain);
-        bearing.headers_mut().insert("authorization", "Bearer over".parse().expect("good"));
-        assert_eq!(sent(&app, bearing).await.status, 200, "a person's token is no client's");
+        let mut with_bearer = request(TOKEN, FORM, valid);
+        with_bearer
+            .headers_mut()
+            .insert("authorization", "Bearer expired".parse().expect("a valid header"));
+        assert_eq!(
+            send(&app, with_bearer).await.status,
+            200,
+            "a Bearer token does not authenticate a client"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_has_its_error_and_spends_nothing() {
+async fn rejected_requests_have_an_error_and_do_not_use_the_token() {
     on_each_database(async |app| {
         let (_, first) = session(&app, "ann").await;
-        let good = refresh_form(&first);
-        let with = |more: &str| format!("{good}&{more}").into_bytes();
+        let valid = refresh_form(&first);
+        let with = |extra: &str| format!("{valid}&{extra}").into_bytes();
         let token = format!("refresh_token={first}");
-        let of = |grant_type: &str| format!("grant_type={grant_type}&{token}").into_bytes();
-        let latin = [good.as_bytes(), b"&client_id=\xe9"].concat();
+        let with_grant_type =
+            |grant_type: &str| format!("grant_type={grant_type}&{token}").into_bytes();
+        let latin1 = [valid.as_bytes(), b"&client_id=\xe9"].concat();
         for (error, bodies) in [
             (
                 "invalid_request",
@@ -188,22 +197,22 @@ async fn a_request_that_is_refused_has_its_error_and_spends_nothing() {
                     with("client_id=%00"),
                     with("client_id=%e9"),
                     with("client_id=caf%C3%A9"),
-                    latin,
-                    of("refresh_token%0a"),
+                    latin1,
+                    with_grant_type("refresh_token%0a"),
                     format!("grant_type=refresh_token&{token}%00").into_bytes(),
                 ],
             ),
             (
                 "unsupported_grant_type",
                 vec![
-                    of("password"),
+                    with_grant_type("password"),
                     b"grant_type=password&username=ann&password=correct+horse+battery".to_vec(),
-                    of("authorization_code"),
-                    of("client_credentials"),
-                    of("urn:ietf:params:oauth:grant-type:jwt-bearer"),
-                    of("Refresh_Token"),
-                    of("refresh_token%20"),
-                    of("%zz"),
+                    with_grant_type("authorization_code"),
+                    with_grant_type("client_credentials"),
+                    with_grant_type("urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                    with_grant_type("Refresh_Token"),
+                    with_grant_type("refresh_token%20"),
+                    with_grant_type("%zz"),
                 ],
             ),
             ("invalid_scope", vec![with("scope=openid"), with("scope=%20")]),
@@ -226,85 +235,90 @@ async fn a_request_that_is_refused_has_its_error_and_spends_nothing() {
             ),
         ] {
             for body in bodies {
-                let told: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-                let answered = posted(&app, TOKEN, body).await;
-                assert_eq!(answered.refused(), (400, error), "{told}");
-                assert!(!answered.body.to_string().contains(&first), "{told}");
+                let shown: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+                let response = post(&app, TOKEN, body).await;
+                assert_eq!(response.error(), (400, error), "{shown}");
+                assert!(!response.body.to_string().contains(&first), "{shown}");
             }
         }
         let json = json!({ "grant_type": "refresh_token", "refresh_token": first }).to_string();
         for (content_type, body) in [
             ("application/json", &json),
-            ("multipart/form-data; boundary=x", &good),
-            ("text/plain", &good),
-            ("application/x-www-form-urlencoded2", &good),
-            ("\u{e9}", &good),
-            ("", &good),
+            ("multipart/form-data; boundary=x", &valid),
+            ("text/plain", &valid),
+            ("application/x-www-form-urlencoded2", &valid),
+            ("\u{e9}", &valid),
+            ("", &valid),
         ] {
-            let answered = sent(&app, request(TOKEN, content_type, body.clone())).await;
-            assert_eq!(answered.refused(), (400, "invalid_request"), "{content_type}");
+            let response = send(&app, request(TOKEN, content_type, body.clone())).await;
+            assert_eq!(response.error(), (400, "invalid_request"), "{content_type}");
         }
-        let mut packed = request(TOKEN, FORM, good.clone());
-        packed.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().expect("good"));
-        assert_eq!(sent(&app, packed).await.refused(), (400, "invalid_request"));
-        let unsaid = Request::post(TOKEN).body(Body::from(good.clone())).expect("a request");
-        assert_eq!(sent(&app, unsaid).await.refused(), (400, "invalid_request"));
+        let mut compressed = request(TOKEN, FORM, valid.clone());
+        compressed
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, "gzip".parse().expect("a valid header"));
+        assert_eq!(send(&app, compressed).await.error(), (400, "invalid_request"));
+        let untyped =
+            Request::post(TOKEN).body(Body::from(valid.clone())).expect("a valid request");
+        assert_eq!(send(&app, untyped).await.error(), (400, "invalid_request"));
 
         app.advance(Duration::from_mins(1)).await;
-        assert_eq!(refresh(&app, &first).await.status, 200, "nothing was spent");
+        assert_eq!(refresh(&app, &first).await.status, 200, "the token was not used");
     })
     .await;
 }
 
 #[tokio::test]
-async fn parameters_in_the_url_are_none() {
+async fn parameters_in_the_url_are_ignored() {
     on_each_database(async |app| {
         let (access, first) = session(&app, "ann").await;
-        let good = refresh_form(&first);
-        let answered = posted(&app, &format!("{TOKEN}?{good}"), "").await;
-        assert_eq!(answered.refused(), (400, "invalid_request"));
-        let half = format!("{TOKEN}?refresh_token={first}");
-        let answered = posted(&app, &half, "grant_type=refresh_token").await;
-        assert_eq!(answered.refused(), (400, "invalid_request"));
-        let answered = posted(&app, &format!("{REVOKE}?token={first}"), "").await;
-        assert_eq!(answered.refused(), (400, "invalid_request"));
+        let valid = refresh_form(&first);
+        let response = post(&app, &format!("{TOKEN}?{valid}"), "").await;
+        assert_eq!(response.error(), (400, "invalid_request"));
+        let url_with_token = format!("{TOKEN}?refresh_token={first}");
+        let response = post(&app, &url_with_token, "grant_type=refresh_token").await;
+        assert_eq!(response.error(), (400, "invalid_request"));
+        let response = post(&app, &format!("{REVOKE}?token={first}"), "").await;
+        assert_eq!(response.error(), (400, "invalid_request"));
         assert!(is_signed_in(&app, &access).await);
-        let beside = posted(&app, &format!("{TOKEN}?refresh_token=x&scope=y"), good).await;
-        assert_eq!(beside.status, 200);
+        let with_query = post(&app, &format!("{TOKEN}?refresh_token=x&scope=y"), valid).await;
+        assert_eq!(with_query.status, 200);
     })
     .await;
 }
 
 #[tokio::test]
-async fn only_post_is_taken() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn only_post_is_allowed() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     for path in [TOKEN, REVOKE] {
         for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
-            let answered = sent(&app, bare(method, &format!("{path}?token=x"))).await;
-            assert_eq!(answered.refused(), (405, "invalid_request"));
-            assert_eq!(answered.headers[header::ALLOW], "POST");
+            let response = send(&app, empty_request(method, &format!("{path}?token=x"))).await;
+            assert_eq!(response.error(), (405, "invalid_request"));
+            assert_eq!(response.headers[header::ALLOW], "POST");
         }
-        let head = app.request(bare(Method::HEAD, path)).await;
+        let head = app.request(empty_request(Method::HEAD, path)).await;
         assert_eq!((head.0.as_u16(), head.2.len()), (405, 0));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_authenticates_is_told_that_it_cannot() {
+async fn client_authentication_is_rejected() {
     on_each_database(async |app| {
         let (access, first) = session(&app, "ann").await;
         for (path, body) in [(TOKEN, refresh_form(&first)), (REVOKE, form(&[("token", &first)]))] {
             for value in ["Basic Z2FtZTpzM2NyZXQ=", "basic Z2FtZTo=", "BASIC", "Basic \u{e9}"] {
                 let mut request = request(path, FORM, body.clone());
-                request.headers_mut().insert("authorization", value.parse().expect("good"));
-                let answered = sent(&app, request).await;
-                assert_eq!(answered.refused(), (401, "invalid_client"), "{path} {value}");
-                let challenge = answered.headers[header::WWW_AUTHENTICATE].to_str().expect("text");
+                request
+                    .headers_mut()
+                    .insert("authorization", value.parse().expect("a valid header"));
+                let response = send(&app, request).await;
+                assert_eq!(response.error(), (401, "invalid_client"), "{path} {value}");
+                let challenge = response.headers[header::WWW_AUTHENTICATE].to_str().expect("text");
                 assert!(challenge.starts_with("Basic realm="), "{challenge}");
             }
         }
         let secret = form(&[("token", &first), ("client_secret", "s3cret")]);
-        assert_eq!(posted(&app, REVOKE, secret).await.refused(), (400, "invalid_client"));
+        assert_eq!(post(&app, REVOKE, secret).await.error(), (400, "invalid_client"));
         assert!(is_signed_in(&app, &access).await);
         assert_eq!(refresh(&app, &first).await.status, 200);
     })
@@ -312,20 +326,20 @@ async fn a_client_that_authenticates_is_told_that_it_cannot() {
 }
 
 #[tokio::test]
-async fn the_newest_parent_may_be_repeated_and_an_older_token_ends_the_session() {
+async fn the_previous_token_may_be_reused_and_an_older_one_revokes_the_session() {
     on_each_database(async |app| {
         let (_, first) = session(&app, "ann").await;
         let second = refresh(&app, &first).await.text("refresh_token").to_owned();
         app.advance(Duration::from_secs(10)).await;
         let again = refresh(&app, &first).await;
-        assert_eq!(again.text("refresh_token"), second, "the answer was lost");
+        assert_eq!(again.text("refresh_token"), second, "a lost response is repeated");
         let third = refresh(&app, &second).await;
         let access = third.text("access_token");
         assert!(is_signed_in(&app, access).await);
-        assert_eq!(refresh(&app, &first).await.refused(), (400, "invalid_grant"));
-        assert!(!is_signed_in(&app, access).await, "at once");
+        assert_eq!(refresh(&app, &first).await.error(), (400, "invalid_grant"));
+        assert!(!is_signed_in(&app, access).await, "revoked at once");
         let newest = third.text("refresh_token");
-        assert_eq!(refresh(&app, newest).await.refused(), (400, "invalid_grant"));
+        assert_eq!(refresh(&app, newest).await.error(), (400, "invalid_grant"));
         let by_graphql = app.anonymous().refresh(newest).await;
         assert_eq!(by_graphql.errors(), ["UNAUTHENTICATED"]);
     })
@@ -333,68 +347,77 @@ async fn the_newest_parent_may_be_repeated_and_an_older_token_ends_the_session()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_refreshes_by_both_doors_get_one_successor() {
-    on_each_shared_database(async |place| {
-        let one = TestApp::new(place).await;
-        let two = one.beside(place, &[]).await;
+async fn concurrent_refreshes_by_oauth_and_graphql_get_the_same_successor() {
+    on_each_shared_database(async |database| {
+        let one = TestApp::new(database).await;
+        let two = one.second_instance(database, &[]).await;
         let (_, mut newest) = session(&one, "ann").await;
         for _ in 0..5 {
-            let all = (0..8).map(|n| {
+            let refreshes = (0..8).map(|n| {
                 let (app, token) = (if n < 4 { one.clone() } else { two.clone() }, newest.clone());
                 tokio::spawn(async move {
                     if n % 2 == 0 {
                         refresh(&app, &token).await.text("refresh_token").to_owned()
                     } else {
-                        let answer = app.anonymous().refresh(&token).await;
-                        answer.text("/refreshSession/refreshToken").to_owned()
+                        let response = app.anonymous().refresh(&token).await;
+                        response.text("/refreshSession/refreshToken").to_owned()
                     }
                 })
             });
-            let all = join_all(all).await.into_iter().map(|next| next.expect("no panic"));
-            let successors: Vec<String> = all.collect();
+            let successors = join_all(refreshes).await.into_iter();
+            let successors: Vec<String> =
+                successors.map(|successor| successor.expect("no panic")).collect();
             assert!(successors.iter().all(|successor| *successor == successors[0]));
             newest.clone_from(&successors[0]);
         }
-        assert_eq!(one.count("SELECT COUNT(*) FROM endings").await, 0);
+        assert_eq!(one.count("SELECT COUNT(*) FROM revocations").await, 0);
     })
     .await;
 }
 
 #[tokio::test]
-async fn any_token_of_a_session_revokes_it() {
+async fn every_token_of_a_session_revokes_it() {
     on_each_database(async |app| {
-        for (nickname, which) in [("ann", "access"), ("bob", "newest"), ("cid", "older")] {
+        for (nickname, kind) in [("ann", "access"), ("bob", "newest"), ("cid", "older")] {
             let (access, first) = session(&app, nickname).await;
-            let elsewhere = app.logged_in(nickname).await.token.expect("signed in");
+            let other_session = app.logged_in(nickname).await.token.expect("signed in");
             let second = refresh(&app, &first).await.text("refresh_token").to_owned();
             let third = refresh(&app, &second).await.text("refresh_token").to_owned();
-            let token = match which {
+            let token = match kind {
                 "access" => &access,
                 "newest" => &third,
                 _ => &first,
             };
             assert!(is_signed_in(&app, &access).await);
-            let endings = app.count("SELECT COUNT(*) FROM endings").await;
+            let revocations = app.count("SELECT COUNT(*) FROM revocations").await;
             revoke(&app, token).await;
-            assert!(!is_signed_in(&app, &access).await, "{which}: at once");
-            assert_eq!(refresh(&app, &third).await.refused(), (400, "invalid_grant"), "{which}");
-            assert!(is_signed_in(&app, &elsewhere).await, "{which}: it was one session");
-            assert_eq!(app.count("SELECT COUNT(*) FROM endings").await, endings + 1, "{which}");
+            assert!(!is_signed_in(&app, &access).await, "{kind}: revoked at once");
+            assert_eq!(refresh(&app, &third).await.error(), (400, "invalid_grant"), "{kind}");
+            assert!(is_signed_in(&app, &other_session).await, "{kind}: other sessions stay");
+            assert_eq!(
+                app.count("SELECT COUNT(*) FROM revocations").await,
+                revocations + 1,
+                "{kind}"
+            );
             for again in [token, &access, &first, &second, &third] {
                 revoke(&app, again).await;
             }
-            assert_eq!(app.count("SELECT COUNT(*) FROM endings").await, endings + 1, "{which}");
+            assert_eq!(
+                app.count("SELECT COUNT(*) FROM revocations").await,
+                revocations + 1,
+                "{kind}"
+            );
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_no_token_revokes_nothing() {
+async fn invalid_tokens_revoke_nothing() {
     on_each_database(async |app| {
         let (access, refresh_token) = session(&app, "ann").await;
         let unsigned = format!("{}.", access.rsplit_once('.').expect("a signature").0);
-        for invented in [
+        for invalid in [
             &forged(&refresh_token),
             &refresh_token[..85],
             &format!("{refresh_token}="),
@@ -405,26 +428,30 @@ async fn what_is_no_token_revokes_nothing() {
             &"x".repeat(86),
             &"x".repeat(10_000),
         ] {
-            revoke(&app, invented).await;
+            revoke(&app, invalid).await;
         }
         assert!(is_signed_in(&app, &access).await);
-        assert_eq!(app.count("SELECT COUNT(*) FROM endings").await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) FROM revocations").await, 0);
         app.advance(Duration::from_mins(10)).await;
         revoke(&app, &access).await;
-        assert_eq!(refresh(&app, &refresh_token).await.status, 200, "the access token was over");
+        assert_eq!(
+            refresh(&app, &refresh_token).await.status,
+            200,
+            "an expired access token does not revoke"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_hint_may_say_anything_once() {
+async fn token_type_hints_are_ignored_but_must_not_be_repeated() {
     on_each_database(async |app| {
         for (n, hint) in ["refresh_token", "access_token", "unknown", ""].iter().enumerate() {
             let (access, refresh_token) = session(&app, &format!("ann{n}")).await;
             let (other, _) = session(&app, &format!("bob{n}")).await;
             for token in [&refresh_token, &other] {
                 let body = form(&[("token", token), ("token_type_hint", hint)]);
-                assert_eq!(posted(&app, REVOKE, body).await.status, 200);
+                assert_eq!(post(&app, REVOKE, body).await.status, 200);
             }
             assert!(!is_signed_in(&app, &access).await && !is_signed_in(&app, &other).await);
         }
@@ -437,107 +464,110 @@ async fn a_hint_may_say_anything_once() {
             form(&[("token", &access), ("token_type_hint", "a"), ("token_type_hint", "a")]),
             format!("token={access}%ff"),
         ] {
-            assert_eq!(posted(&app, REVOKE, body).await.refused(), (400, "invalid_request"));
+            assert_eq!(post(&app, REVOKE, body).await.error(), (400, "invalid_request"));
         }
         let json = json!({ "token": access }).to_string();
-        let answered = sent(&app, request(REVOKE, "application/json", json)).await;
-        assert_eq!(answered.refused(), (400, "invalid_request"));
+        let response = send(&app, request(REVOKE, "application/json", json)).await;
+        assert_eq!(response.error(), (400, "invalid_request"));
         assert!(is_signed_in(&app, &access).await);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_revoked_session_is_over_everywhere_and_its_sockets_close() {
-    on_each_shared_database(async |place| {
-        let here = TestApp::new(place).await;
-        let there = here.beside(place, &[]).await;
+async fn revoked_sessions_end_on_all_instances_and_their_sockets_close() {
+    on_each_shared_database(async |database| {
+        let here = TestApp::new(database).await;
+        let there = here.second_instance(database, &[]).await;
         let (access, _) = session(&here, "ann").await;
-        let (others, _) = session(&here, "bob").await;
-        assert!(is_signed_in(&there, &access).await, "it is remembered now");
+        let (bob_access, _) = session(&here, "bob").await;
+        assert!(is_signed_in(&there, &access).await, "cached by the second instance");
         let (serving, serving_there) = (here.serve().await, there.serve().await);
-        let mut socket = serving.let_in(MODERN, Some(&access)).await;
-        let mut socket_there = serving_there.let_in(MODERN, Some(&access)).await;
-        let mut bobs = serving.let_in(MODERN, Some(&others)).await;
+        let mut socket = serving.initialized_socket(MODERN, Some(&access)).await;
+        let mut socket_there = serving_there.initialized_socket(MODERN, Some(&access)).await;
+        let mut bob_socket = serving.initialized_socket(MODERN, Some(&bob_access)).await;
         revoke(&here, &access).await;
-        let ended = Some((4401, "The session has ended.".to_owned()));
-        assert_eq!(socket.closed().await, ended);
+        let session_ended = Some((4401, "The session has ended.".to_owned()));
+        assert_eq!(socket.close_reason().await, session_ended);
         there.advance(Duration::from_secs(1)).await;
-        assert_eq!(socket_there.closed().await, ended);
+        assert_eq!(socket_there.close_reason().await, session_ended);
         assert!(!is_signed_in(&there, &access).await);
-        bobs.is_quiet().await;
+        bob_socket.assert_quiet().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn tokens_of_a_key_that_left_the_ring_are_revoked_while_they_are_in_hand() {
-    on_each_shared_database(async |place| {
-        let old = TestApp::new(place).await;
-        let (access, in_hand) = session(&old, "ann").await;
+async fn tokens_sealed_with_a_removed_key_can_be_revoked() {
+    on_each_shared_database(async |database| {
+        let old = TestApp::new(database).await;
+        let (access, refresh_token) = session(&old, "ann").await;
         let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        let both = format!("{ring},{}", crate::support::RING);
-        let both = old.beside(place, &[("SECRET_KEYS", &both)]).await;
-        switchboard::accounts::reseal(&both.app.platform).await.expect("sealed anew");
-        let new = old.beside(place, &[("SECRET_KEYS", ring)]).await;
-        revoke(&new, &in_hand).await;
+        let both_keys = format!("{ring},{}", crate::support::KEY_RING);
+        let both = old.second_instance(database, &[("SECRET_KEYS", &both_keys)]).await;
+        switchboard::accounts::reseal(&both.app.platform).await.expect("resealed");
+        let new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
+        revoke(&new, &refresh_token).await;
         assert!(!is_signed_in(&new, &access).await);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_or_too_slow_is_refused_in_oauths_form() {
-    let app = TestApp::new(&Place::Memory).await;
+async fn large_slow_and_broken_bodies_get_an_oauth_error() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
     for body in ["x".repeat(1 << 20), "x=&".repeat(100_000), "a&".repeat(9000)] {
         for path in [TOKEN, REVOKE] {
-            let answered = posted(&app, path, body.clone()).await;
-            assert_eq!(answered.refused(), (413, "invalid_request"));
+            let response = post(&app, path, body.clone()).await;
+            assert_eq!(response.error(), (413, "invalid_request"));
         }
     }
     let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let answered = app.while_time_passes(posted(&app, TOKEN, never)).await;
-    assert_eq!(answered.refused(), (408, "invalid_request"));
+    let response = app.while_time_passes(post(&app, TOKEN, never)).await;
+    assert_eq!(response.error(), (408, "invalid_request"));
     let broken = Body::from_stream(stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
-    assert_eq!(posted(&app, TOKEN, broken).await.refused(), (400, "invalid_request"));
+    assert_eq!(post(&app, TOKEN, broken).await.error(), (400, "invalid_request"));
 
     app.app.stopping.cancel();
     let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let answered = posted(&app, REVOKE, never).await;
-    assert_eq!(answered.refused(), (503, "temporarily_unavailable"));
-    assert_eq!(answered.headers[header::RETRY_AFTER], "1");
+    let response = post(&app, REVOKE, never).await;
+    assert_eq!(response.error(), (503, "temporarily_unavailable"));
+    assert_eq!(response.headers[header::RETRY_AFTER], "1");
 }
 
 #[tokio::test]
-async fn while_the_database_is_out_of_reach_clients_are_told_to_come_back() {
-    on_each_shared_database(async |place| {
+async fn without_the_database_clients_are_told_to_retry() {
+    on_each_shared_database(async |database| {
         let settings = [("DATABASE_ACQUIRE_SECONDS", "1"), ("DATABASE_CONNECTIONS", "3")];
-        let app = TestApp::with(place, &settings).await;
+        let app = TestApp::with(database, &settings).await;
         let (access, first) = session(&app, "ann").await;
         let in_use = app.app.platform.database.begin().await.expect("a transaction");
-        let of_token = async |token: &str| posted(&app, REVOKE, form(&[("token", token)])).await;
-        let answers = tokio::join!(refresh(&app, &first), of_token(&first), of_token(&access));
-        for answered in <[Answered; 3]>::from(answers) {
-            assert_eq!(answered.refused(), (503, "temporarily_unavailable"));
-            assert_eq!(answered.headers[header::RETRY_AFTER], "5");
+        let revoke = async |token: &str| post(&app, REVOKE, form(&[("token", token)])).await;
+        let responses = tokio::join!(refresh(&app, &first), revoke(&first), revoke(&access));
+        for response in <[OAuthResponse; 3]>::from(responses) {
+            assert_eq!(response.error(), (503, "temporarily_unavailable"));
+            assert_eq!(response.headers[header::RETRY_AFTER], "5");
         }
         drop(in_use);
         assert!(is_signed_in(&app, &access).await);
-        assert_eq!(refresh(&app, &first).await.status, 200, "nothing was spent");
+        assert_eq!(refresh(&app, &first).await.status, 200, "the token was not used");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_is_no_invalid_grant() {
+async fn internal_errors_are_no_invalid_grant() {
     on_each_database(async |app| {
         let (_, first) = session(&app, "ann").await;
         app.sql("ALTER TABLE sessions RENAME TO lost").await.expect("renamed");
         for (path, body) in [(TOKEN, refresh_form(&first)), (REVOKE, form(&[("token", &first)]))] {
-            let answered = posted(&app, path, body).await;
-            assert_eq!(answered.refused(), (500, "server_error"));
-            let told = answered.text("error_description");
-            assert!(!told.contains("sessions") && !told.contains("lost"), "{told}");
+            let response = post(&app, path, body).await;
+            assert_eq!(response.error(), (500, "server_error"));
+            let description = response.text("error_description");
+            assert!(
+                !description.contains("sessions") && !description.contains("lost"),
+                "{description}"
+            );
         }
         app.sql("ALTER TABLE lost RENAME TO sessions").await.expect("renamed");
         assert_eq!(refresh(&app, &first).await.status, 200);
@@ -545,14 +575,14 @@ async fn a_failure_of_ours_is_no_invalid_grant() {
     .await;
 }
 
-const SERVER: &str = "/.well-known/oauth-authorization-server";
+const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 #[tokio::test]
-async fn the_server_says_where_its_endpoints_are() {
-    let (status, about) = TestApp::new(&Place::Memory).await.get(SERVER).await;
+async fn server_metadata_lists_the_endpoints() {
+    let (status, metadata) = TestApp::new(&TestDatabase::Memory).await.get(METADATA).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
-        about,
+        metadata,
         json!({
             "issuer": "http://127.0.0.1:8000",
             "token_endpoint": "http://127.0.0.1:8000/oauth/token",
@@ -567,8 +597,8 @@ async fn the_server_says_where_its_endpoints_are() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_the_one_of_tokens_whatever_our_address() {
-    for (public_url, issuer, good, foreign) in [
+async fn the_issuer_is_the_public_url_with_its_path() {
+    for (public_url, issuer, own_path, other_path) in [
         ("https://api.example.com", "https://api.example.com", "", "/game"),
         ("https://api.example.com/", "https://api.example.com", "", "/"),
         ("https://example.com/game", "https://example.com/game", "/game", "/gam"),
@@ -580,25 +610,25 @@ async fn the_issuer_is_the_one_of_tokens_whatever_our_address() {
             "/x",
         ),
     ] {
-        let app = TestApp::with(&Place::Memory, &[("PUBLIC_URL", public_url)]).await;
-        // A proxy may have taken our path away; where it has not, it stands behind.
-        for path in [SERVER.to_owned(), format!("{SERVER}{good}")] {
-            let (status, headers, body) = app.request(bare(Method::GET, &path)).await;
+        let app = TestApp::with(&TestDatabase::Memory, &[("PUBLIC_URL", public_url)]).await;
+        // Clients append the path of PUBLIC_URL; a proxy may strip it.
+        for path in [METADATA.to_owned(), format!("{METADATA}{own_path}")] {
+            let (status, headers, body) = app.request(empty_request(Method::GET, &path)).await;
             assert_eq!(status, StatusCode::OK, "{path}");
             assert_eq!(headers[header::CONTENT_TYPE], "application/json");
             assert_eq!(headers[header::CACHE_CONTROL], "public, max-age=3600");
-            let about: Value = serde_json::from_slice(&body).expect("JSON");
-            assert_eq!(about["issuer"], issuer);
+            let metadata: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(metadata["issuer"], issuer);
             for (name, path) in [
                 ("token_endpoint", TOKEN),
                 ("revocation_endpoint", REVOKE),
                 ("jwks_uri", "/.well-known/jwks.json"),
             ] {
-                assert_eq!(about[name], format!("{issuer}{path}"));
+                assert_eq!(metadata[name], format!("{issuer}{path}"));
             }
         }
-        let (status, body) = app.get(&format!("{SERVER}{foreign}")).await;
-        assert_eq!((status.as_u16(), &body["status"]), (404, &json!("fail")), "{foreign}");
+        let (status, body) = app.get(&format!("{METADATA}{other_path}")).await;
+        assert_eq!((status.as_u16(), &body["status"]), (404, &json!("fail")), "{other_path}");
         let (access, _) = session(&app, "ann").await;
         let claims = access.split('.').nth(1).expect("claims").as_bytes();
         let claims = data_encoding::BASE64URL_NOPAD.decode(claims).expect("base64");
@@ -608,37 +638,44 @@ async fn the_issuer_is_the_one_of_tokens_whatever_our_address() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_may_call_and_read() {
+async fn cors_allows_listed_origins() {
     const GAME: &str = "https://game.example.com";
-    let app = TestApp::with(&Place::Memory, &[("CORS_ORIGINS", GAME)]).await;
+    let app = TestApp::with(&TestDatabase::Memory, &[("CORS_ORIGINS", GAME)]).await;
     let (_, first) = session(&app, "ann").await;
     for (origin, allowed) in [(GAME, Some(GAME)), ("https://evil.example", None)] {
-        let by_page = |mut request: Request<Body>| {
-            request.headers_mut().insert(header::ORIGIN, origin.parse().expect("good"));
+        let with_origin = |mut request: Request<Body>| {
+            request.headers_mut().insert(header::ORIGIN, origin.parse().expect("a valid header"));
             request
         };
-        let metadata = bare(Method::GET, SERVER);
-        let mut preflight = bare(Method::OPTIONS, TOKEN);
-        let asked = [("method", "POST"), ("headers", "authorization,content-type")];
-        for (name, value) in asked {
+        let metadata = empty_request(Method::GET, METADATA);
+        let mut preflight = empty_request(Method::OPTIONS, TOKEN);
+        let preflight_headers = [("method", "POST"), ("headers", "authorization,content-type")];
+        for (name, value) in preflight_headers {
             let name = format!("access-control-request-{name}");
             let name: header::HeaderName = name.parse().expect("a name");
-            preflight.headers_mut().insert(name, value.parse().expect("good"));
+            preflight.headers_mut().insert(name, value.parse().expect("a valid header"));
         }
         for (request, status) in [
             (preflight, 200),
             (request(TOKEN, FORM, refresh_form(&first)), 200),
             (request(TOKEN, FORM, ""), 400),
             (request(REVOKE, FORM, "token=x"), 200),
-            (bare(Method::GET, TOKEN), 405),
+            (empty_request(Method::GET, TOKEN), 405),
             (metadata, 200),
         ] {
-            let told = format!("{request:?}");
-            let (answered, headers, _) = app.request(by_page(request)).await;
-            assert_eq!(answered.as_u16(), status, "{told}");
+            let description = format!("{request:?}");
+            let (response_status, headers, _) = app.request(with_origin(request)).await;
+            assert_eq!(response_status.as_u16(), status, "{description}");
             let origin = headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-            assert_eq!(origin.map(|origin| origin.to_str().expect("text")), allowed, "{told}");
-            assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS), "{told}");
+            assert_eq!(
+                origin.map(|origin| origin.to_str().expect("text")),
+                allowed,
+                "{description}"
+            );
+            assert!(
+                !headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS),
+                "{description}"
+            );
         }
     }
 }

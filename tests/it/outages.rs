@@ -1,5 +1,5 @@
-//! PostgreSQL that stops, goes silent, becomes read-only or stands behind a pooler: errors come soon, nothing is
-//! doubled, and all goes on when it is back.
+//! Outages of PostgreSQL: it stops, hangs, becomes read-only, or is behind a pooler. Errors come fast, nothing is done
+//! twice, and the service recovers on its own.
 
 use axum::http::StatusCode;
 use futures_util::FutureExt;
@@ -8,55 +8,55 @@ use serde_json::json;
 use switchboard::error::ErrorCode;
 
 use crate::support::pgbouncer::PgBouncer;
-use crate::support::proxy::Proxy;
-use crate::support::{Caller, Place, TestApp, on_each_shared_database, query};
+use crate::support::proxy::FreezableProxy;
+use crate::support::{Caller, TestApp, TestDatabase, on_each_shared_database, query};
 
-/// As short as they can be set, so that a test waits for little.
-const SHORT: [(&str, &str); 2] =
+/// The shortest timeouts that can be set, to keep the tests fast.
+const SHORT_TIMEOUTS: [(&str, &str); 2] =
     [("DATABASE_ACQUIRE_SECONDS", "1"), ("DATABASE_STATEMENT_SECONDS", "1")];
 
-async fn on_postgres(test: impl AsyncFn(&Place)) {
-    on_each_shared_database(async |place| {
-        if matches!(place, Place::Postgres { .. }) {
-            test(place).await;
+async fn on_postgres(test: impl AsyncFn(&TestDatabase)) {
+    on_each_shared_database(async |test_database| {
+        if matches!(test_database, TestDatabase::Postgres { .. }) {
+            test(test_database).await;
         }
     })
     .await;
 }
 
-async fn behind(proxy: &Proxy, place: &Place) -> TestApp {
-    let settings = [&SHORT[..], &[("DATABASE_URL", &proxy.url)]].concat();
-    TestApp::with(place, &settings).await
+async fn start_behind(proxy: &FreezableProxy, test_database: &TestDatabase) -> TestApp {
+    let settings = [&SHORT_TIMEOUTS[..], &[("DATABASE_URL", &proxy.url)]].concat();
+    TestApp::with(test_database, &settings).await
 }
 
-/// A read, a single write and a transaction.
-async fn everything(caller: &Caller, name: &str) -> Vec<String> {
+/// The errors of a read, a single write and a transaction.
+async fn try_all(caller: &Caller, contact_name: &str) -> Vec<String> {
     let read = "{ me { id contacts { nodes { name } } } }";
     let mut errors = caller.send(read, json!({})).await.errors();
     errors.extend(caller.send(query!("start_round"), json!({ "game": "DICE" })).await.errors());
-    errors.extend(caller.add_contact(name, "+31612345678").await.errors());
+    errors.extend(caller.add_contact(contact_name, "+31612345678").await.errors());
     errors
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_unavailable_and_heals() {
-    on_postgres(async |place| {
-        let proxy = Proxy::to(place).await;
-        let app = behind(&proxy, place).await;
+async fn a_hanging_server_is_unavailable_until_it_responds_again() {
+    on_postgres(async |test_database| {
+        let proxy = FreezableProxy::to(test_database).await;
+        let app = start_behind(&proxy, test_database).await;
         let ann = app.signed_in("ann").await;
         ann.send(query!("start_round"), json!({ "game": "DICE" })).await.data("/startRound");
         proxy.freeze();
-        let errors = everything(&ann, "Bob").await;
+        let errors = try_all(&ann, "Bob").await;
         assert!(!errors.is_empty());
         for error in errors {
             assert!(error.starts_with("SERVICE_UNAVAILABLE"), "{error}");
         }
         assert_eq!(app.get("/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
         proxy.thaw();
-        app.app.run_due_jobs().await.expect("writes are kept again");
+        app.app.run_due_jobs().await.expect("writes work again");
         assert_eq!(app.get("/health/ready").await.0, StatusCode::OK);
-        // One round of before, one of now, and one that may have come to be while nobody could say.
-        assert_eq!(everything(&ann, "Bob").await, [""; 0]);
+        // One round before the outage, one after it, and perhaps the one during it, whose outcome was unknown.
+        assert_eq!(try_all(&ann, "Bob").await, [""; 0]);
         let rounds = app.count("SELECT COUNT(*) FROM rounds").await;
         assert!((2..=3).contains(&rounds), "{rounds}");
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 1);
@@ -65,12 +65,12 @@ async fn silence_is_unavailable_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_without_an_answer_has_everybody_read_again() {
-    on_postgres(async |place| {
-        let proxy = Proxy::to(place).await;
-        let app = behind(&proxy, place).await;
+async fn a_commit_of_unknown_outcome_notifies_all_listeners() {
+    on_postgres(async |test_database| {
+        let proxy = FreezableProxy::to(test_database).await;
+        let app = start_behind(&proxy, test_database).await;
         let ann = app.signed_in("ann").await;
-        // The number is looked up, so that what follows is one transaction.
+        // Caches the lookup of the number, so that the next request is one transaction.
         app.signed_in("eve").await.add_contact("Bob", "+31612345678").await.data("/addContact");
         let mut listener = app.app.platform.events.listen("anything".into());
         proxy.freeze_after(b"COMMIT");
@@ -80,20 +80,20 @@ async fn a_commit_without_an_answer_has_everybody_read_again() {
         proxy.thaw();
         app.app.run_due_jobs().await.expect("no job fails");
         assert!(listener.changed().now_or_never().is_some());
-        // Repeated, it says what came of the first attempt.
-        let again = ann.add_contact("Bob", "+31612345678").await;
-        assert_eq!(again.errors(), ["CONFLICT phone"]);
+        // The repeated request shows that the first one was committed.
+        let repeated = ann.add_contact("Bob", "+31612345678").await;
+        assert_eq!(repeated.errors(), ["CONFLICT phone"]);
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 2);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_is_not_noticed_by_what_can_be_repeated() {
-    on_postgres(async |place| {
-        let app = TestApp::new(place).await;
+async fn reads_and_transactions_survive_a_restart_of_the_server() {
+    on_postgres(async |test_database| {
+        let app = TestApp::new(test_database).await;
         let ann = app.signed_in("ann").await;
-        assert_eq!(everything(&ann, "Bob").await, [""; 0]);
+        assert_eq!(try_all(&ann, "Bob").await, [""; 0]);
         app.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -110,8 +110,8 @@ async fn a_restart_is_not_noticed_by_what_can_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_a_server_that_became_read_only_are_replaced() {
-    on_postgres(async |place| {
-        let app = TestApp::new(place).await;
+    on_postgres(async |test_database| {
+        let app = TestApp::new(test_database).await;
         let ann = app.signed_in("ann").await;
         let database = &app.app.platform.database;
         let demote = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
@@ -119,31 +119,31 @@ async fn connections_to_a_server_that_became_read_only_are_replaced() {
         let work = database.begin().await.expect("begun");
         work.execute_unprepared(demote).await.expect("set");
         work.commit().await.expect("committed");
-        let refused = ann.add_contact("Bob", "+31612345678").await;
-        assert_eq!(refused.errors(), ["SERVICE_UNAVAILABLE"]);
+        let response = ann.add_contact("Bob", "+31612345678").await;
+        assert_eq!(response.errors(), ["SERVICE_UNAVAILABLE"]);
         assert_eq!(app.get("/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
-        app.app.run_due_jobs().await.expect("writes are kept again");
+        app.app.run_due_jobs().await.expect("writes work again");
         assert_eq!(app.get("/health/ready").await.0, StatusCode::OK);
-        assert_eq!(everything(&ann, "Bob").await, [""; 0]);
+        assert_eq!(try_all(&ann, "Bob").await, [""; 0]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_read_only_is_not_ready() {
-    on_postgres(async |place| {
-        let app = TestApp::new(place).await;
-        let Place::Postgres { name } = place else { return };
-        let set = |setting: &str| {
+async fn a_read_only_server_is_not_ready() {
+    on_postgres(async |test_database| {
+        let app = TestApp::new(test_database).await;
+        let TestDatabase::Postgres { name } = test_database else { return };
+        let set_read_only = |setting: &str| {
             format!("ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
         };
-        app.sql(&set("on")).await.expect("set");
+        app.sql(&set_read_only("on")).await.expect("set");
         let (status, body) = app.get("/health/ready").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["message"], "The database is read-only.");
         let work = app.app.platform.database.begin().await.expect("begun");
         work.execute_unprepared("SET TRANSACTION READ WRITE").await.expect("set");
-        work.execute_unprepared(&set("off")).await.expect("set");
+        work.execute_unprepared(&set_read_only("off")).await.expect("set");
         work.commit().await.expect("committed");
         assert_eq!(app.get("/health/ready").await.0, StatusCode::OK);
     })
@@ -151,44 +151,44 @@ async fn a_server_that_is_read_only_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_host_that_takes_writes_is_used() {
-    on_postgres(async |place| {
-        let proxy = Proxy::to(place).await;
-        // Nobody listens on the port of a listener that is gone.
-        let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let closed = gone.local_addr().expect("an address").port();
-        drop(gone);
-        let there = format!("127.0.0.1:{}", proxy.port);
-        let both = format!("127.0.0.1:{closed},{there}");
-        let url = proxy.url.replace(&there, &both);
-        let app = TestApp::with(place, &[("DATABASE_URL", &url)]).await;
+async fn the_first_host_that_accepts_writes_is_used() {
+    on_postgres(async |test_database| {
+        let proxy = FreezableProxy::to(test_database).await;
+        // After the listener is dropped, connections to its port are refused.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let closed_port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let working = format!("127.0.0.1:{}", proxy.port);
+        let both = format!("127.0.0.1:{closed_port},{working}");
+        let url = proxy.url.replace(&working, &both);
+        let app = TestApp::with(test_database, &[("DATABASE_URL", &url)]).await;
         app.signed_in("ann").await;
-        // Each of them frozen: the next one is tried after two seconds.
-        let frozen = Proxy::to(place).await;
+        // The first host hangs, so each connection tries the next one after two seconds.
+        let frozen = FreezableProxy::to(test_database).await;
         frozen.freeze();
-        let both = format!("127.0.0.1:{},{there}", frozen.port);
-        let url = proxy.url.replace(&there, &both);
-        let app = TestApp::with(place, &[("DATABASE_URL", &url)]).await;
+        let both = format!("127.0.0.1:{},{working}", frozen.port);
+        let url = proxy.url.replace(&working, &both);
+        let app = TestApp::with(test_database, &[("DATABASE_URL", &url)]).await;
         app.logged_in("ann").await;
-        // It is remembered which one takes writes, so that readiness need not wait for the other.
+        // The working host is remembered, so the readiness check does not wait for the other one.
         assert_eq!(app.get("/health/ready").await.0, StatusCode::OK);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_that_changes_servers_mixes_no_answers() {
-    on_postgres(async |place| {
-        let Some(pgbouncer) = PgBouncer::start(place, "transaction").await else { return };
-        // With several hosts each connection is tried whether it takes writes.
+async fn a_transaction_pooler_does_not_mix_up_responses() {
+    on_postgres(async |test_database| {
+        let Some(pgbouncer) = PgBouncer::start(test_database, "transaction").await else { return };
+        // With several hosts, each new connection is checked for accepting writes.
         let url = pgbouncer.url.replace("@127", "@127.0.0.1:1,127");
         let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_POOLER", "transaction")];
-        let app = TestApp::with(place, &settings).await;
-        let other = app.beside(place, &settings).await;
+        let app = TestApp::with(test_database, &settings).await;
+        let other = app.second_instance(test_database, &settings).await;
         let client = async |number: usize| {
-            let on = if number.is_multiple_of(2) { &app } else { &other };
+            let instance = if number.is_multiple_of(2) { &app } else { &other };
             let nickname = format!("player{number:02}");
-            let caller = on.signed_in(&nickname).await;
+            let caller = instance.signed_in(&nickname).await;
             for round in 0..10 {
                 let me = caller.send("{ me { nickname } games { kind } }", json!({})).await;
                 assert_eq!(me.data("/me/nickname"), &json!(nickname));
@@ -196,8 +196,8 @@ async fn a_pooler_that_changes_servers_mixes_no_answers() {
                 let phone = format!("+3161{number:02}{round:02}000");
                 let added = caller.add_contact(&contact, &phone).await;
                 assert_eq!(added.data("/addContact/name"), &json!(contact));
-                let there = caller.send("{ me { contacts { totalCount } } }", json!({})).await;
-                assert_eq!(there.data("/me/contacts/totalCount"), round + 1);
+                let contacts = caller.send("{ me { contacts { totalCount } } }", json!({})).await;
+                assert_eq!(contacts.data("/me/contacts/totalCount"), round + 1);
             }
             let started = caller.send(query!("start_round"), json!({ "game": "DICE" })).await;
             started.data("/startRound/id");
@@ -208,7 +208,7 @@ async fn a_pooler_that_changes_servers_mixes_no_answers() {
         work.execute_unprepared("SELECT 1").await.expect("run");
         work.commit().await.expect("committed");
         assert_eq!(
-            app.app.platform.database.pending_migrations().await.map_err(|it| it.code()),
+            app.app.platform.database.pending_migrations().await.map_err(|error| error.code()),
             Ok::<_, ErrorCode>(0)
         );
     })
@@ -216,16 +216,16 @@ async fn a_pooler_that_changes_servers_mixes_no_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_that_keeps_servers_needs_no_setting() {
-    on_postgres(async |place| {
-        let Some(pgbouncer) = PgBouncer::start(place, "session").await else { return };
-        // As many as there are servers, of which each connection keeps one.
+async fn a_session_pooler_needs_no_setting() {
+    on_postgres(async |test_database| {
+        let Some(pgbouncer) = PgBouncer::start(test_database, "session").await else { return };
+        // One connection per server of the pooler, as each keeps its server.
         let settings = [("DATABASE_URL", pgbouncer.url.as_str()), ("DATABASE_CONNECTIONS", "3")];
-        let app = TestApp::with(place, &settings).await;
+        let app = TestApp::with(test_database, &settings).await;
         let ann = app.signed_in("ann").await;
-        assert_eq!(everything(&ann, "Bob").await, [""; 0]);
-        let limit = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '4500'";
-        assert_eq!(app.count(limit).await, 1);
+        assert_eq!(try_all(&ann, "Bob").await, [""; 0]);
+        let with_timeout = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '4500'";
+        assert_eq!(app.count(with_timeout).await, 1);
     })
     .await;
 }

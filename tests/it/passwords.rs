@@ -1,4 +1,4 @@
-//! Changing a password, and setting one anew that is forgotten.
+//! Passwords: changing a known one, and resetting a forgotten one.
 
 use std::time::Duration;
 
@@ -6,40 +6,48 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::codes::{another, given};
+use crate::support::codes::{verification, wrong_code};
 use crate::support::socket::MODERN;
-use crate::support::{PASSWORD, Place, TestApp, on_each_database, on_each_shared_database, query};
+use crate::support::{
+    PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database, query,
+};
 
 const ANN: &str = "+31612345678";
 const NEW: &str = "another password";
 
 #[tokio::test]
-async fn changing_it_ends_the_other_sessions_and_is_told() {
+async fn changing_the_password_ends_other_sessions_and_sends_a_notice() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
         let elsewhere = app.logged_in("ann").await;
-        let nothing = json!(null);
+        let no_code = json!(null);
         for (current, new, code, errors) in [
             (
                 "",
                 "short",
-                &nothing,
+                &no_code,
                 &["BAD_USER_INPUT currentPassword", "BAD_USER_INPUT newPassword"][..],
             ),
-            (PASSWORD, "password", &nothing, &["WEAK_PASSWORD newPassword"]),
-            (PASSWORD, NEW, &nothing, &["VERIFICATION_REQUIRED verification"]),
-            ("wrong", NEW, &given("chl_x", "000000"), &["INVALID_CREDENTIALS currentPassword"]),
-            (PASSWORD, NEW, &given("chl_x", "000000"), &["CODE_INVALID verification.code"]),
+            (PASSWORD, "password", &no_code, &["WEAK_PASSWORD newPassword"]),
+            (PASSWORD, NEW, &no_code, &["VERIFICATION_REQUIRED verification"]),
+            (
+                "wrong",
+                NEW,
+                &verification("chl_x", "000000"),
+                &["INVALID_CREDENTIALS currentPassword"],
+            ),
+            (PASSWORD, NEW, &verification("chl_x", "000000"), &["CODE_INVALID verification.code"]),
         ] {
             assert_eq!(ann.change_password(current, new, code).await.errors(), errors);
         }
-        let code = ann.proven("CHANGE_PASSWORD", ANN).await;
+        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
         ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
-        let me =
-            async |who: &crate::support::Caller| who.send(query!("me"), json!({})).await.errors();
-        assert_eq!(me(&ann).await, Vec::<String>::new(), "this session goes on");
+        let me = async |caller: &crate::support::Caller| {
+            caller.send(query!("me"), json!({})).await.errors()
+        };
+        assert_eq!(me(&ann).await, Vec::<String>::new(), "this session stays");
         assert_eq!(me(&elsewhere).await, ["UNAUTHENTICATED"]);
-        assert!(app.notices_to(ANN).await[0].contains("your password was changed"));
+        assert!(app.notices_sent_to(ANN).await[0].contains("your password was changed"));
         let old = app.anonymous().log_in("ann", PASSWORD).await;
         assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
         app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
@@ -48,7 +56,7 @@ async fn changing_it_ends_the_other_sessions_and_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_verified_phone_the_password_is_enough() {
+async fn without_a_verified_phone_no_code_is_needed() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id");
@@ -57,39 +65,39 @@ async fn without_a_verified_phone_the_password_is_enough() {
     .await;
 }
 
-/// What can be told apart of an answer: all of it but the id.
-fn shape(answer: &crate::support::Answer) -> Value {
-    let mut data = answer.data("/forgotPassword").clone();
+/// The response, with the length of the id in place of the id.
+fn without_id(response: &crate::support::Answer) -> Value {
+    let mut data = response.data("/forgotPassword").clone();
     let id = data["id"].take();
     data["id"] = json!(id.as_str().expect("an id").len());
     data
 }
 
 #[tokio::test]
-async fn a_forgotten_password_looks_the_same_for_everybody() {
+async fn forgotten_passwords_look_the_same_for_every_identifier() {
     on_each_database(async |app| {
-        app.verified("verified", ANN).await;
-        app.with_phone("unverified", "+31687654321").await;
+        app.with_verified_phone("verified", ANN).await;
+        app.signed_up_with_phone("unverified", "+31687654321").await;
         app.signed_in("phoneless").await;
         let mut ids = Vec::new();
         let expected = json!({
             "id": 56, "purpose": "RESET_PASSWORD", "destination": "••••", "delivery": "SENT",
             "expiresAt": "2026-01-02T03:09:05Z", "resendAt": "2026-01-02T03:04:35Z",
         });
-        let everybody =
+        let identifiers =
             ["verified", "unverified", "phoneless", "nobody", "no@body.org", "+31611111111", "x"];
-        for identifier in everybody {
-            let asked = app.anonymous().forgot_password(identifier).await;
-            assert_eq!(shape(&asked), expected, "{identifier}");
+        for identifier in identifiers {
+            let requested = app.anonymous().forgot_password(identifier).await;
+            assert_eq!(without_id(&requested), expected, "{identifier}");
             let again = app.anonymous().forgot_password(&format!(" {identifier} ")).await;
-            assert_eq!(again.data("/forgotPassword"), asked.data("/forgotPassword"));
-            ids.push(asked.text("/forgotPassword/id").to_owned());
+            assert_eq!(again.data("/forgotPassword"), requested.data("/forgotPassword"));
+            ids.push(requested.text("/forgotPassword/id").to_owned());
         }
-        app.run().await;
+        app.run_due_jobs().await;
         for id in &ids {
-            let seen = app.anonymous().challenge(id).await;
-            assert_eq!(seen.data("/challenge/delivery"), "SENT");
-            assert_eq!(seen.data("/challenge/destination"), "••••");
+            let challenge = app.anonymous().challenge(id).await;
+            assert_eq!(challenge.data("/challenge/delivery"), "SENT");
+            assert_eq!(challenge.data("/challenge/destination"), "••••");
         }
         app.clock.advance(Duration::from_secs(30));
         for id in &ids {
@@ -97,23 +105,23 @@ async fn a_forgotten_password_looks_the_same_for_everybody() {
             assert_eq!(again.data("/resendCode/resendAt"), "2026-01-02T03:05:35Z");
             assert_eq!(app.anonymous().resend_code(id).await.errors(), ["RATE_LIMITED"]);
         }
-        app.run().await;
+        app.run_due_jobs().await;
         for id in &ids {
             for _ in 0..5 {
-                let wrong = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
+                let wrong = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
                 assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"], "{id}");
             }
-            let sixth = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
+            let sixth = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
             assert_eq!(sixth.extension("retryAfter"), 3600);
         }
         app.clock.advance(Duration::from_mins(5));
         for id in &ids {
-            let late = app.anonymous().reset_password(&given(id, "000000"), NEW).await;
+            let late = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
             assert_eq!(late.errors(), ["CODE_EXPIRED verification.code"]);
         }
-        assert_eq!(app.sms_to("+31611111111").await, 0);
-        assert_eq!(app.sms_to("+31687654321").await, 3, "sign-up's and two of these");
-        for bad in ["", " ", &"x".repeat(255), "a\u{0}b"] {
+        assert_eq!(app.sms_count("+31611111111").await, 0);
+        assert_eq!(app.sms_count("+31687654321").await, 3, "one of the sign-up, two of the resets");
+        for bad in ["", " ", &"x".repeat(255), "\u{0}\u{200b}"] {
             let refused = app.anonymous().forgot_password(bad).await;
             assert_eq!(refused.errors(), ["BAD_USER_INPUT identifier"]);
         }
@@ -122,41 +130,41 @@ async fn a_forgotten_password_looks_the_same_for_everybody() {
 }
 
 #[tokio::test]
-async fn its_limits_are_the_same_for_everybody() {
+async fn reset_limits_are_the_same_for_every_identifier() {
     on_each_database(async |app| {
-        app.verified("ann", ANN).await;
+        app.with_verified_phone("ann", ANN).await;
         app.advance(Duration::from_hours(1)).await;
         for identifier in ["ann", "nobody"] {
             for wait in [0, 30, 60] {
                 app.clock.advance(Duration::from_secs(wait));
                 app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
-                app.run().await;
+                app.run_due_jobs().await;
             }
             app.clock.advance(Duration::from_mins(5));
             let fourth = app.anonymous().forgot_password(identifier).await;
             assert_eq!(fourth.extension("retryAfter"), 3600 - 90 - 300, "{identifier}");
         }
-        // The number's own budget refuses without a word.
+        // The limit of the number refuses silently.
         app.advance(Duration::from_hours(24)).await;
-        let before = app.sms_to(ANN).await;
+        let before = app.sms_count(ANN).await;
         for (identifier, sent) in [("ann", 1), (ANN, 2), ("ann", 3), (ANN, 3)] {
             app.clock.advance(Duration::from_mins(5));
             app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
-            assert_eq!(app.sms_to(ANN).await, before + sent, "{identifier}");
+            assert_eq!(app.sms_count(ANN).await, before + sent, "{identifier}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn whoever_asks_for_codes_leaves_the_owner_enough_to_log_in() {
+async fn reset_requests_leave_codes_for_logins() {
     on_each_database(async |app| {
-        app.two_factored("ann", ANN).await;
+        app.with_two_factor("ann", ANN).await;
         app.advance(Duration::from_hours(24)).await;
         for identifier in ["ann", ANN, "ann", ANN, "ann", ANN] {
             app.clock.advance(Duration::from_mins(5));
             app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
-            app.run().await;
+            app.run_due_jobs().await;
         }
         app.logged_in_by_code("ann", ANN).await;
     })
@@ -164,99 +172,100 @@ async fn whoever_asks_for_codes_leaves_the_owner_enough_to_log_in() {
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_reset_is_not_shown_to_who_asked_for_it() {
+async fn the_outcome_of_a_reset_is_hidden_from_the_requester() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
+        let ann = app.with_verified_phone("ann", ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
         let other = app.anonymous().forgot_password("nobody").await;
-        let (id, nobodys) = (asked.text("/forgotPassword/id"), other.text("/forgotPassword/id"));
-        let code = app.code_to(ANN).await;
-        let strangers = app.anonymous().at_address("198.51.100.7");
-        let told = async |id: &str| {
-            let wrong = strangers.reset_password(&given(id, "000000"), NEW).await.errors();
-            let seen = strangers.challenge(id).await;
-            let mut seen = seen.data("/challenge").clone();
-            seen["id"].take();
-            (wrong, seen, strangers.resend_code(id).await.errors())
+        let (id, unknown_id) =
+            (requested.text("/forgotPassword/id"), other.text("/forgotPassword/id"));
+        let code = app.latest_code(ANN).await;
+        let stranger = app.anonymous().from_address("198.51.100.7");
+        let visible_state = async |id: &str| {
+            let wrong = stranger.reset_password(&verification(id, "000000"), NEW).await.errors();
+            let challenge = stranger.challenge(id).await;
+            let mut challenge = challenge.data("/challenge").clone();
+            challenge["id"].take();
+            (wrong, challenge, stranger.resend_code(id).await.errors())
         };
-        let before = told(id).await;
-        assert_eq!(before, told(nobodys).await);
-        app.anonymous().reset_password(&given(id, &code), NEW).await.data("/resetPassword");
-        assert_eq!(told(id).await, before);
-        let spent = app.anonymous().reset_password(&given(id, &code), NEW).await;
-        assert_eq!(spent.errors(), ["CODE_INVALID verification.code"]);
+        let before = visible_state(id).await;
+        assert_eq!(before, visible_state(unknown_id).await);
+        app.anonymous().reset_password(&verification(id, &code), NEW).await.data("/resetPassword");
+        assert_eq!(visible_state(id).await, before);
+        let used = app.anonymous().reset_password(&verification(id, &code), NEW).await;
+        assert_eq!(used.errors(), ["CODE_INVALID verification.code"]);
         drop(ann);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_code_of_before_is_withdrawn_and_one_that_is_over_is_not_sent() {
+async fn previous_codes_are_cancelled_and_expired_ones_are_not_sent() {
     on_each_database(async |app| {
-        app.verified("ann", ANN).await;
-        let before = app.sms_to(ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        switchboard::accounts::send_resets(&app.app.accounts, &app.app.platform)
+        app.with_verified_phone("ann", ANN).await;
+        let before = app.sms_count(ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        switchboard::accounts::send_reset_codes(&app.app.accounts, &app.app.platform)
             .await
             .expect("queued");
         app.clock.advance(Duration::from_secs(30));
-        app.anonymous().resend_code(asked.text("/forgotPassword/id")).await.data("/resendCode");
-        assert_eq!(app.sms_to(ANN).await, before + 1);
+        app.anonymous().resend_code(requested.text("/forgotPassword/id")).await.data("/resendCode");
+        assert_eq!(app.sms_count(ANN).await, before + 1);
         app.clock.advance(Duration::from_mins(5));
         app.anonymous().forgot_password("ann").await.data("/forgotPassword");
         app.clock.advance(Duration::from_mins(5));
-        assert_eq!(app.sms_to(ANN).await, before + 1, "nobody could use it");
-        assert_eq!(app.count("SELECT COUNT(*) FROM challenges WHERE due").await, 0);
+        assert_eq!(app.sms_count(ANN).await, before + 1, "it had expired");
+        assert_eq!(app.count("SELECT COUNT(*) FROM challenges WHERE send_pending").await, 0);
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_sent_holds_up_no_other() {
+async fn a_failing_reset_does_not_block_others() {
     on_each_database(async |app| {
-        app.verified("ann", ANN).await;
+        app.with_verified_phone("ann", ANN).await;
         let broken = app.anonymous().forgot_password("broken").await;
-        app.sql("UPDATE challenges SET sealed_identifier = code_hash WHERE due")
+        app.sql("UPDATE challenges SET sealed_identifier = code_hash WHERE send_pending")
             .await
             .expect("set");
-        let asked = app.anonymous().forgot_password("ann").await;
-        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        app.anonymous().reset_password(&verification, NEW).await.data("/resetPassword");
+        let requested = app.anonymous().forgot_password("ann").await;
+        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        app.anonymous().reset_password(&input, NEW).await.data("/resetPassword");
         broken.text("/forgotPassword/id");
     })
     .await;
 }
 
 #[tokio::test]
-async fn hashes_are_not_had_for_nothing() {
+async fn failed_resets_count_as_failed_logins() {
     let settings = [("LIMIT_FAILED_LOGINS_PER_ADDRESS", "1"), ("LIMITS_SCALE", "0.02")];
-    let app = TestApp::with(&Place::Memory, &settings).await;
-    let asked = app.anonymous().forgot_password("nobody").await;
+    let app = TestApp::with(&TestDatabase::Memory, &settings).await;
+    let requested = app.anonymous().forgot_password("nobody").await;
     app.clock.advance(Duration::from_mins(5));
-    let over = given(asked.text("/forgotPassword/id"), "123456");
+    let expired = verification(requested.text("/forgotPassword/id"), "123456");
     for error in
         ["CODE_EXPIRED verification.code", "CODE_EXPIRED verification.code", "RATE_LIMITED"]
     {
-        assert_eq!(app.anonymous().reset_password(&over, NEW).await.errors(), [error]);
+        assert_eq!(app.anonymous().reset_password(&expired, NEW).await.errors(), [error]);
     }
     assert_eq!(app.app.accounts.passwords_hashed(), 2);
 }
 
 #[tokio::test]
-async fn the_code_sets_a_new_password_and_ends_every_session() {
+async fn a_reset_sets_the_password_and_ends_every_session() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        let id = asked.text("/forgotPassword/id");
-        let code = app.code_to(ANN).await;
-        let weak = app.anonymous().reset_password(&given(id, &code), "password").await;
+        let ann = app.with_verified_phone("ann", ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let id = requested.text("/forgotPassword/id");
+        let code = app.latest_code(ANN).await;
+        let weak = app.anonymous().reset_password(&verification(id, &code), "password").await;
         assert_eq!(weak.errors(), ["WEAK_PASSWORD newPassword"]);
-        let reset = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        let reset = app.anonymous().reset_password(&verification(id, &code), NEW).await;
         let token = reset.text("/resetPassword/accessToken");
         assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
-        app.bearing(token).send(query!("me"), json!({})).await.data("/me/id");
-        assert!(app.notices_to(ANN).await[0].contains("your password was changed"));
-        let again = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        app.with_token(token).send(query!("me"), json!({})).await.data("/me/id");
+        assert!(app.notices_sent_to(ANN).await[0].contains("your password was changed"));
+        let again = app.anonymous().reset_password(&verification(id, &code), NEW).await;
         assert_eq!(again.errors(), ["CODE_INVALID verification.code"]);
         app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
     })
@@ -264,29 +273,29 @@ async fn the_code_sets_a_new_password_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn the_second_factor_is_asked_for_all_the_same() {
+async fn a_reset_does_not_bypass_the_second_factor() {
     on_each_database(async |app| {
-        app.two_factored("ann", ANN).await;
+        app.with_two_factor("ann", ANN).await;
         app.clock.advance(Duration::from_hours(1));
-        let asked = app.anonymous().forgot_password("ann").await;
-        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        let reset = app.anonymous().reset_password(&verification, NEW).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        let reset = app.anonymous().reset_password(&input, NEW).await;
         assert_eq!(reset.text("/resetPassword/purpose"), "LOGIN");
         assert_eq!(app.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
-        let login = given(reset.text("/resetPassword/id"), &app.code_to(ANN).await);
+        let login = verification(reset.text("/resetPassword/id"), &app.latest_code(ANN).await);
         app.anonymous().verify_code(&login).await.text("/verifyCode/accessToken");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_number_is_taken_back_from_who_signed_up_with_it() {
+async fn owners_of_a_number_can_reset_an_unverified_account() {
     on_each_database(async |app| {
-        let (squatter, _) = app.with_phone("squatter", ANN).await;
+        let (squatter, _) = app.signed_up_with_phone("squatter", ANN).await;
         app.clock.advance(Duration::from_mins(6));
-        let asked = app.anonymous().forgot_password(ANN).await;
-        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        let reset = app.anonymous().reset_password(&verification, NEW).await;
+        let requested = app.anonymous().forgot_password(ANN).await;
+        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        let reset = app.anonymous().reset_password(&input, NEW).await;
         assert_eq!(reset.data("/resetPassword/user/phoneVerified"), true);
         assert_eq!(squatter.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
         let old = app.anonymous().log_in("squatter", PASSWORD).await;
@@ -296,74 +305,72 @@ async fn a_number_is_taken_back_from_who_signed_up_with_it() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_guesses_locks_the_owner_out_of_nothing_else() {
+async fn failed_resets_do_not_lock_other_codes_of_the_owner() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        let id = asked.text("/forgotPassword/id");
-        let code = app.code_to(ANN).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let id = requested.text("/forgotPassword/id");
+        let code = app.latest_code(ANN).await;
         for _ in 0..5 {
-            let wrong = app.anonymous().reset_password(&given(id, &another(&code)), NEW).await;
+            let wrong =
+                app.anonymous().reset_password(&verification(id, &wrong_code(&code)), NEW).await;
             assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"]);
         }
-        let right = app.anonymous().reset_password(&given(id, &code), NEW).await;
+        let right = app.anonymous().reset_password(&verification(id, &code), NEW).await;
         assert_eq!(right.errors(), ["RATE_LIMITED"]);
-        // By another identifier of the account the tries are not had anew, and it is not told that they are used.
-        let asked = app.anonymous().forgot_password(ANN).await;
-        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        let right = app.anonymous().reset_password(&verification, NEW).await;
+        // Another identifier of the account gives no new attempts, and does not reveal that they are used up.
+        let requested = app.anonymous().forgot_password(ANN).await;
+        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        let right = app.anonymous().reset_password(&input, NEW).await;
         assert_eq!(right.errors(), ["CODE_INVALID verification.code"]);
-        let code = ann.proven("CHANGE_PASSWORD", ANN).await;
+        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
         ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_on_one_instance_is_sent_by_another_after_a_crash() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        app.verified("ann", ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        let other = app.beside(place, &[]).await;
-        let verification = given(asked.text("/forgotPassword/id"), &other.code_to(ANN).await);
-        other
-            .anonymous()
-            .reset_password(&verification, NEW)
-            .await
-            .text("/resetPassword/accessToken");
+async fn another_instance_sends_the_reset_codes_of_a_crashed_one() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        app.with_verified_phone("ann", ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let other = app.second_instance(database, &[]).await;
+        let input =
+            verification(requested.text("/forgotPassword/id"), &other.latest_code(ANN).await);
+        other.anonymous().reset_password(&input, NEW).await.text("/resetPassword/accessToken");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_is_heard_of_everywhere_and_closes_sockets() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
-        let (serving, there) = (app.serve().await, other.serve().await);
-        let ann = app.verified("ann", ANN).await;
-        let there_too = other.bearing(ann.token.as_deref().expect("a token"));
-        there_too.send(query!("me"), json!({})).await.data("/me/id");
-        let mut socket = serving.let_in(MODERN, ann.token.as_deref()).await;
-        let mut elsewhere = there.let_in(MODERN, ann.token.as_deref()).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        let verification = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        app.anonymous().reset_password(&verification, NEW).await.data("/resetPassword");
-        let reason = || Some((4401, "The session has ended.".to_owned()));
-        assert_eq!(socket.closed().await, reason());
+async fn a_reset_closes_sockets_on_every_instance() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let (server, other_server) = (app.serve().await, other.serve().await);
+        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
+        ann_on_other.send(query!("me"), json!({})).await.data("/me/id");
+        let mut socket = server.initialized_socket(MODERN, ann.token.as_deref()).await;
+        let mut elsewhere = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        app.anonymous().reset_password(&input, NEW).await.data("/resetPassword");
+        let close_reason = || Some((4401, "The session has ended.".to_owned()));
+        assert_eq!(socket.close_reason().await, close_reason());
         other.advance(Duration::from_secs(1)).await;
-        assert_eq!(elsewhere.closed().await, reason());
-        assert_eq!(there_too.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(elsewhere.close_reason().await, close_reason());
+        assert_eq!(ann_on_other.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_of_the_old_password_outlives_it() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
+async fn no_session_of_the_old_password_survives_a_change() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let ann = app.signed_in("ann").await;
         let logins = (0..20).map(|number| {
             let caller = if number % 2 == 0 { app.anonymous() } else { other.anonymous() };
@@ -372,45 +379,46 @@ async fn no_session_of_the_old_password_outlives_it() {
         let changing = tokio::spawn(async move {
             ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id").len()
         });
-        for told in join_all(logins).await {
-            let told = told.expect("no panic");
-            assert!(told.is_empty() || told == ["INVALID_CREDENTIALS"], "{told:?}");
+        for errors in join_all(logins).await {
+            let errors = errors.expect("no panic");
+            assert!(errors.is_empty() || errors == ["INVALID_CREDENTIALS"], "{errors:?}");
         }
         changing.await.expect("no panic");
-        let live = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL";
-        assert_eq!(app.count(live).await, 1, "the one that changed it");
+        let live_sessions = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL";
+        assert_eq!(app.count(live_sessions).await, 1, "the session that changed the password");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_guesses_by_two_names_of_an_account_are_five() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
-        app.verified("ann", ANN).await;
-        let mut asked = Vec::new();
+async fn reset_guesses_are_limited_across_identifiers_of_an_account() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        app.with_verified_phone("ann", ANN).await;
+        let mut resets = Vec::new();
         for identifier in ["ann", ANN] {
             let id = app.anonymous().forgot_password(identifier).await;
             let id = id.text("/forgotPassword/id").to_owned();
-            asked.push((id, app.code_to(ANN).await));
+            resets.push((id, app.latest_code(ANN).await));
         }
-        let all = (0..50).map(|number| {
-            let (id, code) = &asked[number % 2];
+        let guesses = (0..50).map(|number| {
+            let (id, code) = &resets[number % 2];
             let caller = if number % 4 < 2 { app.anonymous() } else { other.anonymous() };
-            let guess = given(id, &another(code));
+            let guess = verification(id, &wrong_code(code));
             tokio::spawn(async move { caller.reset_password(&guess, NEW).await.errors().concat() })
         });
-        let told = join_all(all).await.into_iter().map(|told| told.expect("no panic"));
+        let errors = join_all(guesses).await.into_iter().map(|error| error.expect("no panic"));
         let (counted, refused): (Vec<_>, Vec<_>) =
-            told.partition(|told| told == "CODE_INVALID verification.code");
-        assert_eq!(counted.len(), 10, "five by each name are told");
-        assert!(refused.iter().all(|told| told == "RATE_LIMITED"), "{refused:?}");
-        let used = "SELECT CAST(used AS BIGINT) FROM budgets WHERE key LIKE 'tries.reset.account%'";
-        assert_eq!(app.count(used).await, 5, "and five are looked at");
+            errors.partition(|error| error == "CODE_INVALID verification.code");
+        assert_eq!(counted.len(), 10, "five are reported per identifier");
+        assert!(refused.iter().all(|error| error == "RATE_LIMITED"), "{refused:?}");
+        let used =
+            "SELECT CAST(used AS BIGINT) FROM rate_limits WHERE key LIKE 'tries.reset.account%'";
+        assert_eq!(app.count(used).await, 5, "but only five are counted for the account");
         app.advance(Duration::from_secs(1)).await;
-        for (id, code) in &asked {
-            let right = app.anonymous().reset_password(&given(id, code), NEW).await;
+        for (id, code) in &resets {
+            let right = app.anonymous().reset_password(&verification(id, code), NEW).await;
             assert_eq!(right.errors(), ["RATE_LIMITED"]);
         }
     })
@@ -418,45 +426,46 @@ async fn fifty_guesses_by_two_names_of_an_account_are_five() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_at_once_on_one_account_comes_to_an_end() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.beside(place, &[]).await;
-        let ann = app.verified("ann", ANN).await;
-        let asked = app.anonymous().forgot_password("ann").await;
-        let reset = given(asked.text("/forgotPassword/id"), &app.code_to(ANN).await);
-        let change = ann.proven("CHANGE_PASSWORD", ANN).await;
-        let second = ann.proven("TWO_FACTOR", ANN).await;
+async fn parallel_actions_on_one_account_do_not_deadlock() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
+        let requested = app.anonymous().forgot_password("ann").await;
+        let reset = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
+        let change = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
+        let two_factor = ann.obtain_verification("TWO_FACTOR", ANN).await;
         app.clock.advance(Duration::from_secs(31));
         let resend = change["challengeId"].as_str().expect("an id");
-        let mut all = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for round in 0..6 {
             let app = if round % 2 == 0 { app.clone() } else { other.clone() };
-            let ann = app.bearing(ann.token.as_deref().expect("a token"));
-            for deed in 0..8 {
-                let (app, ann, nobody) = (app.clone(), ann.clone(), app.anonymous());
-                let (reset, change, second) = (reset.clone(), change.clone(), second.clone());
+            let ann = app.with_token(ann.token.as_deref().expect("a token"));
+            for action in 0..8 {
+                let (app, ann, anonymous) = (app.clone(), ann.clone(), app.anonymous());
+                let (reset, change, two_factor) =
+                    (reset.clone(), change.clone(), two_factor.clone());
                 let resend = resend.to_owned();
-                all.spawn(async move {
-                    match deed {
+                tasks.spawn(async move {
+                    match action {
                         0 => ann.change_password(PASSWORD, NEW, &change).await.errors(),
-                        1 => ann.set_two_factor(true, &second).await.errors(),
+                        1 => ann.set_two_factor(true, &two_factor).await.errors(),
                         2 => ann.request_code("UPDATE_PROFILE").await.errors(),
                         3 => ann.resend_code(&resend).await.errors(),
-                        4 => nobody.reset_password(&reset, "a third password").await.errors(),
-                        5 => nobody.log_in("ann", PASSWORD).await.errors(),
-                        6 => nobody.forgot_password("ann").await.errors(),
+                        4 => anonymous.reset_password(&reset, "a third password").await.errors(),
+                        5 => anonymous.log_in("ann", PASSWORD).await.errors(),
+                        6 => anonymous.forgot_password("ann").await.errors(),
                         _ => {
-                            app.run().await;
+                            app.run_due_jobs().await;
                             Vec::new()
                         }
                     }
                 });
             }
         }
-        for error in all.join_all().await.concat() {
-            let is_ours = error.starts_with("INTERNAL") || error.starts_with("SERVICE");
-            assert!(!is_ours, "{error}");
+        for error in tasks.join_all().await.concat() {
+            let is_internal = error.starts_with("INTERNAL") || error.starts_with("SERVICE");
+            assert!(!is_internal, "{error}");
         }
     })
     .await;

@@ -1,22 +1,22 @@
-//! Phone numbers as people write them, at every door.
+//! Phone numbers in all inputs: notations, optional digits and missing country codes.
 
 use serde_json::{Value, json};
 
-use crate::support::codes::given;
+use crate::support::codes::verification;
 use crate::support::socket::MODERN;
 use crate::support::{Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 const ANN: &str = "+31612345678";
-/// One mobile number of Argentina, as it is called from abroad and at home.
+/// A mobile number of Argentina, in international form.
 const WITH_9: &str = "+5491123456789";
 const ARGENTINA: [&str; 4] =
     ["+54 9 11 2345-6789", "+54 11 2345-6789", "+54 11 15 2345-6789", "tel:+54-9-11-2345-6789"];
-/// One number of Mexico, with and without the old 1.
+/// A number of Mexico, with and without the former 1.
 const WITH_1: &str = "+5215512345678";
 const WITHOUT_1: &str = "+525512345678";
 
-/// Ways to write Ann's number that carry its country.
-const WRITTEN: [&str; 16] = [
+/// Notations of Ann's number with its country code.
+const NOTATIONS: [&str; 16] = [
     "\u{202a}+31 6 12345678\u{202c}",
     "\u{200e}+31612345678\u{200f}",
     "\u{2068}+31\u{2011}6\u{2011}12345678\u{2069}",
@@ -32,7 +32,7 @@ const WRITTEN: [&str; 16] = [
     "+31\t6 1234\n5678",
     "+31\u{2028}612345678\u{85}",
     "+31612345678\0",
-    // More of what nobody sees than a number is long.
+    // More invisible characters than the maximum length of a number.
     "\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}\u{200e}+31612345678",
 ];
 
@@ -42,56 +42,56 @@ async fn profile_of(caller: &Caller) -> Value {
 }
 
 #[tokio::test]
-async fn every_input_reads_a_number_alike() {
+async fn every_input_accepts_all_notations() {
     on_each_database(async |app| {
-        let (ann, bob) = (app.verified("ann", ANN).await, app.signed_in("bob").await);
+        let (ann, bob) = (app.with_verified_phone("ann", ANN).await, app.signed_in("bob").await);
         let id = ann.send(query!("me"), json!({})).await.data("/me/id").clone();
-        let asked = app.anonymous().forgot_password(ANN).await;
-        for (number, written) in WRITTEN.into_iter().enumerate() {
-            let taken = app.anonymous().sign_up(json!({ "phone": written })).await;
-            assert_eq!(taken.errors(), ["IDENTIFIER_TAKEN phone"], "{written:?}");
-            let taken = bob.add_phone(written, PASSWORD).await;
-            assert_eq!(taken.errors(), ["IDENTIFIER_TAKEN phone"], "{written:?}");
-            let login = app.anonymous().log_in(written, PASSWORD).await;
-            assert_eq!(login.data("/login/user/id"), &id, "{written:?}");
-            let forgot = app.anonymous().forgot_password(written).await;
+        let first_reset = app.anonymous().forgot_password(ANN).await;
+        for (number, notation) in NOTATIONS.into_iter().enumerate() {
+            let rejected = app.anonymous().sign_up(json!({ "phone": notation })).await;
+            assert_eq!(rejected.errors(), ["IDENTIFIER_TAKEN phone"], "{notation:?}");
+            let rejected = bob.add_phone(notation, PASSWORD).await;
+            assert_eq!(rejected.errors(), ["IDENTIFIER_TAKEN phone"], "{notation:?}");
+            let login = app.anonymous().log_in(notation, PASSWORD).await;
+            assert_eq!(login.data("/login/user/id"), &id, "{notation:?}");
+            let reset = app.anonymous().forgot_password(notation).await;
             let challenge = "/forgotPassword/id";
-            assert_eq!(forgot.data(challenge), asked.data(challenge), "{written:?}");
-            let added = bob.add_contact("Ann", written).await;
+            assert_eq!(reset.data(challenge), first_reset.data(challenge), "{notation:?}");
+            let added = bob.add_contact("Ann", notation).await;
             match number {
                 0 => {
                     assert_eq!(added.text("/addContact/phone"), ANN);
                     let uri = added.text("/addContact/lookup/rfc3966");
                     app.anonymous().log_in(uri, PASSWORD).await.data("/login/user");
                 }
-                _ => assert_eq!(added.errors(), ["CONFLICT phone"], "{written:?}"),
+                _ => assert_eq!(added.errors(), ["CONFLICT phone"], "{notation:?}"),
             }
-            let found = bob.send(query!("contacts"), json!({ "search": written })).await;
-            assert_eq!(found.data("/me/contacts/totalCount"), 1, "{written:?}");
+            let results = bob.send(query!("contacts"), json!({ "search": notation })).await;
+            assert_eq!(results.data("/me/contacts/totalCount"), 1, "{notation:?}");
         }
-        // As an identifier alone, which nothing else can be.
-        for written in ["31612345678", "31 6 1234 5678", "\u{663}\u{661}612345678"] {
-            let login = app.anonymous().log_in(written, PASSWORD).await;
-            assert_eq!(login.data("/login/user/id"), &id, "{written:?}");
-            let refused = bob.add_contact("Ann", written).await;
-            assert_eq!(refused.extension("reason"), "INVALID_COUNTRY_CODE", "{written:?}");
+        // A missing plus is only accepted for a login identifier, which is unambiguous.
+        for notation in ["31612345678", "31 6 1234 5678", "\u{663}\u{661}612345678"] {
+            let login = app.anonymous().log_in(notation, PASSWORD).await;
+            assert_eq!(login.data("/login/user/id"), &id, "{notation:?}");
+            let refused = bob.add_contact("Ann", notation).await;
+            assert_eq!(refused.extension("reason"), "INVALID_COUNTRY_CODE", "{notation:?}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_number_without_its_country_is_refused_and_the_reason_says_so() {
+async fn numbers_without_a_country_code_are_rejected() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        for written in ["0612345678", "06 12345678", "612345678", "tel:06-12345678"] {
+        for notation in ["0612345678", "06 12345678", "612345678", "tel:06-12345678"] {
             for refused in [
-                app.anonymous().sign_up(json!({ "phone": written })).await,
-                ann.add_phone(written, PASSWORD).await,
-                ann.add_contact("Bob", written).await,
+                app.anonymous().sign_up(json!({ "phone": notation })).await,
+                ann.add_phone(notation, PASSWORD).await,
+                ann.add_contact("Bob", notation).await,
             ] {
-                assert_eq!(refused.errors(), ["INVALID_PHONE_NUMBER phone"], "{written}");
-                assert_eq!(refused.extension("reason"), "INVALID_COUNTRY_CODE", "{written}");
+                assert_eq!(refused.errors(), ["INVALID_PHONE_NUMBER phone"], "{notation}");
+                assert_eq!(refused.extension("reason"), "INVALID_COUNTRY_CODE", "{notation}");
             }
         }
     })
@@ -99,21 +99,21 @@ async fn a_number_without_its_country_is_refused_and_the_reason_says_so() {
 }
 
 #[tokio::test]
-async fn a_default_region_is_tried_first() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::with(place, &[("DEFAULT_REGION", "US")]).await;
+async fn the_default_region_is_tried_first() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::with(database, &[("DEFAULT_REGION", "US")]).await;
         for (first, e164, others) in [
             ("(201) 555-0123", "+12015550123", ["2015550123", "tel:2015550123", "12015550123"]),
             ("0031612345678", ANN, ["31612345678", "011 31 612345678", ANN]),
         ] {
             let signup = app.anonymous().sign_up(json!({ "phone": first })).await;
             assert_eq!(signup.text("/signup/user/phone"), e164);
-            for written in others {
-                let login = app.anonymous().log_in(written, PASSWORD).await;
+            for notation in others {
+                let login = app.anonymous().log_in(notation, PASSWORD).await;
                 assert_eq!(
                     login.data("/login/user/id"),
                     signup.data("/signup/user/id"),
-                    "{written}"
+                    "{notation}"
                 );
             }
         }
@@ -122,64 +122,68 @@ async fn a_default_region_is_tried_first() {
 }
 
 #[tokio::test]
-async fn argentinas_9_is_stored_for_an_account_and_never_compared() {
+async fn argentinas_9_is_stored_for_accounts_but_not_compared() {
     on_each_database(async |app| {
         let without = "+541123456789";
         let ann = app.verified_as("ann", ARGENTINA[1], WITH_9).await;
         let me = ann.send(query!("me"), json!({})).await;
         assert_eq!(me.text("/me/phone"), WITH_9, "an SMS reaches the form with the 9");
-        let asked = app.anonymous().forgot_password(WITH_9).await;
+        let first_reset = app.anonymous().forgot_password(WITH_9).await;
         let bob = app.signed_in("bob").await;
-        for written in ARGENTINA {
-            let taken = app.anonymous().sign_up(json!({ "phone": written })).await;
-            assert_eq!(taken.errors(), ["IDENTIFIER_TAKEN phone"], "{written}");
+        for notation in ARGENTINA {
+            let rejected = app.anonymous().sign_up(json!({ "phone": notation })).await;
+            assert_eq!(rejected.errors(), ["IDENTIFIER_TAKEN phone"], "{notation}");
             assert_eq!(
-                bob.add_phone(written, PASSWORD).await.errors(),
+                bob.add_phone(notation, PASSWORD).await.errors(),
                 ["IDENTIFIER_TAKEN phone"],
-                "{written}"
+                "{notation}"
             );
-            let login = app.anonymous().log_in(written, PASSWORD).await;
-            assert_eq!(login.data("/login/user/id"), me.data("/me/id"), "{written}");
-            let forgot = app.anonymous().forgot_password(written).await;
-            assert_eq!(forgot.data("/forgotPassword/id"), asked.data("/forgotPassword/id"));
+            let login = app.anonymous().log_in(notation, PASSWORD).await;
+            assert_eq!(login.data("/login/user/id"), me.data("/me/id"), "{notation}");
+            let reset = app.anonymous().forgot_password(notation).await;
+            assert_eq!(reset.data("/forgotPassword/id"), first_reset.data("/forgotPassword/id"));
         }
         let added = bob.add_contact("Ann", without).await;
-        assert_eq!(added.text("/addContact/phone"), without, "a contact's is kept as given");
+        assert_eq!(
+            added.text("/addContact/phone"),
+            without,
+            "a contact's number is stored as entered"
+        );
         assert_eq!(added.text("/addContact/profile/displayName"), "ann");
-        for written in ARGENTINA {
-            let again = bob.add_contact("Ann", written).await;
-            assert_eq!(again.errors(), ["CONFLICT phone"], "{written}");
-            let found = bob.send(query!("contacts"), json!({ "search": written })).await;
-            assert_eq!(found.data("/me/contacts/totalCount"), 1, "{written}");
+        for notation in ARGENTINA {
+            let duplicate = bob.add_contact("Ann", notation).await;
+            assert_eq!(duplicate.errors(), ["CONFLICT phone"], "{notation}");
+            let results = bob.send(query!("contacts"), json!({ "search": notation })).await;
+            assert_eq!(results.data("/me/contacts/totalCount"), 1, "{notation}");
         }
 
         let serving = app.serve().await;
-        let mut of_ann = serving.let_in(MODERN, bob.token.as_deref()).await;
+        let mut anns_stream = serving.initialized_socket(MODERN, bob.token.as_deref()).await;
         let id = json!({ "userId": me.data("/me/id") });
-        of_ann.subscribe("1", query!("avatar_changed"), id).await;
-        assert_eq!(of_ann.data("1").await["avatarChanged"]["version"], 0);
-        let mut of_contacts = serving.let_in(MODERN, bob.token.as_deref()).await;
-        of_contacts.subscribe("1", query!("contact_avatar_changed"), json!({})).await;
-        assert_eq!(of_contacts.data("1").await["contactAvatarChanged"]["version"], 0);
-        ann.upload_picture(1).await;
-        assert_eq!(of_ann.data("1").await["avatarChanged"]["version"], 1);
-        assert_eq!(of_contacts.data("1").await["contactAvatarChanged"]["version"], 1);
+        anns_stream.subscribe("1", query!("avatar_changed"), id).await;
+        assert_eq!(anns_stream.data("1").await["avatarChanged"]["version"], 0);
+        let mut contacts_stream = serving.initialized_socket(MODERN, bob.token.as_deref()).await;
+        contacts_stream.subscribe("1", query!("contact_avatar_changed"), json!({})).await;
+        assert_eq!(contacts_stream.data("1").await["contactAvatarChanged"]["version"], 0);
+        ann.upload_avatar_picture(1).await;
+        assert_eq!(anns_stream.data("1").await["avatarChanged"]["version"], 1);
+        assert_eq!(contacts_stream.data("1").await["contactAvatarChanged"]["version"], 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn mexicos_old_1_is_kept_as_given_and_never_compared() {
+async fn mexicos_former_1_is_stored_but_not_compared() {
     on_each_database(async |app| {
         for (name, ours, others) in [("ann", WITH_1, WITHOUT_1), ("cid", WITHOUT_1, WITH_1)] {
-            let ann = app.verified(name, ours).await;
+            let ann = app.with_verified_phone(name, ours).await;
             let me = ann.send(query!("me"), json!({})).await;
             assert_eq!(me.text("/me/phone"), ours);
-            for written in [ours, others] {
-                let taken = app.anonymous().sign_up(json!({ "phone": written })).await;
-                assert_eq!(taken.errors(), ["IDENTIFIER_TAKEN phone"], "{written}");
-                let login = app.anonymous().log_in(written, PASSWORD).await;
-                assert_eq!(login.data("/login/user/id"), me.data("/me/id"), "{written}");
+            for notation in [ours, others] {
+                let rejected = app.anonymous().sign_up(json!({ "phone": notation })).await;
+                assert_eq!(rejected.errors(), ["IDENTIFIER_TAKEN phone"], "{notation}");
+                let login = app.anonymous().log_in(notation, PASSWORD).await;
+                assert_eq!(login.data("/login/user/id"), me.data("/me/id"), "{notation}");
             }
             let friend = app.signed_in(&format!("friend_of_{name}")).await;
             let added = friend.add_contact("Friend", others).await;
@@ -188,7 +192,7 @@ async fn mexicos_old_1_is_kept_as_given_and_never_compared() {
             assert_eq!(added.text("/addContact/profile/displayName"), name);
             assert_eq!(friend.add_contact("Friend", ours).await.errors(), ["CONFLICT phone"]);
 
-            let code = ann.proven("DELETE_ACCOUNT", ours).await;
+            let code = ann.obtain_verification("DELETE_ACCOUNT", ours).await;
             let input = json!({ "input": { "password": PASSWORD, "verification": code } });
             ann.send(query!("delete_account"), input).await.data("/deleteAccount");
             assert_eq!(profile_of(&friend).await, Value::Null);
@@ -199,14 +203,14 @@ async fn mexicos_old_1_is_kept_as_given_and_never_compared() {
 }
 
 #[tokio::test]
-async fn codes_are_limited_by_the_number_however_it_is_written() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::with(place, &[("LIMIT_CODES_PER_NUMBER", "1")]).await;
+async fn codes_are_limited_per_number_in_any_notation() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::with(database, &[("LIMIT_CODES_PER_NUMBER", "1")]).await;
         let first = app.anonymous().sign_up(json!({ "phone": WITH_1 })).await;
         assert!(first.data("/signup/challenge").is_object());
-        let gone = json!({ "input": { "password": PASSWORD } });
-        let first = app.bearing(first.text("/signup/accessToken"));
-        first.send(query!("delete_account"), gone).await.data("/deleteAccount");
+        let input = json!({ "input": { "password": PASSWORD } });
+        let first = app.with_token(first.text("/signup/accessToken"));
+        first.send(query!("delete_account"), input).await.data("/deleteAccount");
         let second = app.anonymous().sign_up(json!({ "phone": WITHOUT_1 })).await;
         assert_eq!(second.data("/signup/challenge"), &Value::Null, "its code went to the first");
     })
@@ -214,23 +218,23 @@ async fn codes_are_limited_by_the_number_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn messages_are_found_by_any_form_of_their_number() {
+async fn messages_are_found_by_any_notation() {
     on_each_database(async |app| {
         let admin = app.admin().await;
-        app.with_phone("ann", WITH_1).await;
-        for written in [WITH_1, WITHOUT_1, "tel:+52-55-1234-5678"] {
-            let filter = json!({ "filter": { "phone": written } });
-            let found = admin.send(query!("messages"), filter).await;
-            assert_eq!(found.text("/messages/nodes/0/to"), WITH_1, "{written}");
+        app.signed_up_with_phone("ann", WITH_1).await;
+        for notation in [WITH_1, WITHOUT_1, "tel:+52-55-1234-5678"] {
+            let filter = json!({ "filter": { "phone": notation } });
+            let results = admin.send(query!("messages"), filter).await;
+            assert_eq!(results.text("/messages/nodes/0/to"), WITH_1, "{notation}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn neither_a_number_nor_its_key_is_ever_changed() {
+async fn phone_numbers_and_keys_cannot_be_updated() {
     on_each_database(async |app| {
-        app.with_phone("ann", ANN).await;
+        app.signed_up_with_phone("ann", ANN).await;
         for change in ["phone_key = '+31600000000'", "phone_key = NULL", "phone = NULL"] {
             let done = app.sql(&format!("UPDATE users SET {change} WHERE nickname = 'ann'")).await;
             assert!(done.is_err(), "{change}");
@@ -240,11 +244,11 @@ async fn neither_a_number_nor_its_key_is_ever_changed() {
 }
 
 impl TestApp {
-    /// Signs up by a phone as it is written, and answers the code that goes to the number that is stored.
-    async fn verified_as(&self, nickname: &str, written: &str, stored: &str) -> Caller {
-        let (caller, answer) = self.with_phone(nickname, written).await;
-        let code = self.code_to(stored).await;
-        let verification = given(answer.text("/signup/challenge/id"), &code);
+    /// Signs up with a phone in some notation and verifies it with the code sent to the stored number.
+    async fn verified_as(&self, nickname: &str, notation: &str, stored: &str) -> Caller {
+        let (caller, response) = self.signed_up_with_phone(nickname, notation).await;
+        let code = self.latest_code(stored).await;
+        let verification = verification(response.text("/signup/challenge/id"), &code);
         caller.verify_phone(&verification).await.data("/verifyPhone");
         caller
     }

@@ -1,22 +1,22 @@
-//! Changing one's own record: the profile, and a phone for who has none.
+//! Profile changes, and adding a phone number.
 
 use serde_json::json;
 
-use crate::support::codes::given;
+use crate::support::codes::verification;
 use crate::support::{PASSWORD, on_each_database, query};
 
 const ANN: &str = "+31612345678";
 
 #[tokio::test]
-async fn without_a_verified_phone_the_password_shows_who_it_is() {
+async fn without_a_verified_phone_changes_require_the_password() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        let (bob, _) = app.with_phone("bob", ANN).await;
+        let (bob, _) = app.signed_up_with_phone("bob", ANN).await;
         for caller in [&ann, &bob] {
             let field = "VERIFICATION_REQUIRED currentPassword";
-            let none = caller.update_profile(json!({ "name": "X" })).await;
-            assert_eq!(none.errors(), [field]);
-            let code = json!({ "name": "X", "verification": given("chl_x", "123456") });
+            let without_proof = caller.update_profile(json!({ "name": "X" })).await;
+            assert_eq!(without_proof.errors(), [field]);
+            let code = json!({ "name": "X", "verification": verification("chl_x", "123456") });
             assert_eq!(caller.update_profile(code).await.errors(), [field]);
             let wrong = json!({ "name": "X", "currentPassword": "wrong" });
             let wrong = caller.update_profile(wrong).await;
@@ -38,29 +38,29 @@ async fn without_a_verified_phone_the_password_shows_who_it_is() {
         for identifier in ["ANN2", "Ann@Example.org"] {
             app.anonymous().log_in(identifier, PASSWORD).await.text("/login/accessToken");
         }
-        let old = app.anonymous().log_in("ann", PASSWORD).await;
-        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
+        let old_nickname = app.anonymous().log_in("ann", PASSWORD).await;
+        assert_eq!(old_nickname.errors(), ["INVALID_CREDENTIALS"]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn with_a_verified_phone_it_takes_a_code() {
+async fn with_a_verified_phone_changes_require_a_code() {
     on_each_database(async |app| {
-        let ann = app.verified("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN).await;
         let password = json!({ "name": "X", "currentPassword": PASSWORD });
         let refused = ann.update_profile(password).await;
         assert_eq!(refused.errors(), ["VERIFICATION_REQUIRED verification"]);
-        let code = ann.proven("UPDATE_PROFILE", ANN).await;
+        let code = ann.obtain_verification("UPDATE_PROFILE", ANN).await;
         let changed = ann.update_profile(json!({ "name": "X", "verification": code })).await;
         assert_eq!(changed.text("/updateProfile/name"), "X");
-        assert_eq!(changed.text("/updateProfile/nickname"), "ann", "what is not given stays");
+        assert_eq!(changed.text("/updateProfile/nickname"), "ann", "omitted fields stay");
     })
     .await;
 }
 
 #[tokio::test]
-async fn bad_values_are_told_before_anything_is_spent() {
+async fn invalid_values_are_reported_before_anything_changes() {
     on_each_database(async |app| {
         app.anonymous()
             .sign_up(json!({ "nickname": "taken", "email": "taken@example.org" }))
@@ -94,11 +94,11 @@ async fn bad_values_are_told_before_anything_is_spent() {
 }
 
 #[tokio::test]
-async fn an_identifier_may_be_cleared_while_another_is_left() {
+async fn identifiers_can_be_cleared_while_one_is_left() {
     on_each_database(async |app| {
         let input = json!({ "nickname": "ann", "email": "ann@example.org", "name": "Ann" });
         let signup = app.anonymous().sign_up(input).await;
-        let ann = app.bearing(signup.text("/signup/accessToken"));
+        let ann = app.with_token(signup.text("/signup/accessToken"));
         let input = json!({ "clear": ["NICKNAME", "NAME"], "currentPassword": PASSWORD });
         let changed = ann.update_profile(input).await;
         assert_eq!(changed.data("/updateProfile/nickname"), &json!(null));
@@ -115,16 +115,16 @@ async fn an_identifier_may_be_cleared_while_another_is_left() {
 }
 
 #[tokio::test]
-async fn a_stolen_token_guesses_no_password() {
+async fn wrong_passwords_are_limited_per_account() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         for _ in 0..10 {
             let input = json!({ "name": "X", "currentPassword": "a wrong password" });
-            let answer = ann.update_profile(input).await;
-            assert_eq!(answer.errors(), ["INVALID_CREDENTIALS currentPassword"]);
+            let response = ann.update_profile(input).await;
+            assert_eq!(response.errors(), ["INVALID_CREDENTIALS currentPassword"]);
         }
         let changed = ann.change_password(PASSWORD, "another password", &json!(null)).await;
-        assert_eq!(changed.errors(), ["RATE_LIMITED"], "wherever it is asked for");
+        assert_eq!(changed.errors(), ["RATE_LIMITED"], "for every action that needs it");
         assert_eq!(changed.extension("retryAfter"), 900);
         app.logged_in("ann").await;
     })
@@ -132,9 +132,9 @@ async fn a_stolen_token_guesses_no_password() {
 }
 
 #[tokio::test]
-async fn a_phone_is_added_once() {
+async fn phones_are_added_once() {
     on_each_database(async |app| {
-        app.with_phone("bob", "+31687654321").await;
+        app.signed_up_with_phone("bob", "+31687654321").await;
         let ann = app.signed_in("ann").await;
         for (phone, password, errors) in [
             ("+31", "", &["INVALID_PHONE_NUMBER phone", "BAD_USER_INPUT currentPassword"][..]),
@@ -149,7 +149,7 @@ async fn a_phone_is_added_once() {
         let id = added.text("/addPhone/id");
         let me = ann.send(query!("me"), json!({})).await;
         assert_eq!((me.text("/me/phone"), me.data("/me/phoneVerified")), (ANN, &json!(false)));
-        let verified = ann.verify_phone(&given(id, &app.code_to(ANN).await)).await;
+        let verified = ann.verify_phone(&verification(id, &app.latest_code(ANN).await)).await;
         assert_eq!(verified.data("/verifyPhone/phoneVerified"), true);
         for phone in [ANN, "+31687654322"] {
             assert_eq!(ann.add_phone(phone, PASSWORD).await.errors(), ["CONFLICT phone"]);

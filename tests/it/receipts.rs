@@ -1,5 +1,7 @@
 //! Receipts: forged, repeated, early, late and out of order.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use data_encoding::{BASE64, HEXLOWER};
@@ -9,23 +11,23 @@ use switchboard::ids::MessageId;
 use switchboard::messages::Kind;
 use switchboard::platform::vault::sha256;
 
-use crate::support::sms::{RECEIPT_SECRET, accepts, told};
+use crate::support::sms::{RECEIPT_SECRET, accepting_replies, receipt_request};
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::{TestApp, bare, on_each_shared_database, query};
+use crate::support::{TestApp, empty_request, on_each_shared_database, query};
 
-async fn tells(app: &TestApp, id: &str, status: &str) -> StatusCode {
-    app.request(told(id, status)).await.0
+async fn post_receipt(app: &TestApp, id: &str, status: &str) -> StatusCode {
+    app.request(receipt_request(id, status)).await.0
 }
 
-async fn sent(app: &TestApp, gateway: &Upstream, kind: Kind) -> MessageId {
-    gateway.will(accepts(1));
-    let id = app.write(kind, 1).await;
-    app.run().await;
+async fn send_message(app: &TestApp, gateway: &Upstream, kind: Kind) -> MessageId {
+    gateway.reply_with(accepting_replies(1));
+    let id = app.enqueue(kind, 1).await;
+    app.run_due_jobs().await;
     id
 }
 
 #[tokio::test]
-async fn whatever_the_order_a_message_ends_where_the_furthest_receipt_says() {
+async fn the_order_and_number_of_receipts_do_not_matter() {
     let orders: [(&[&str], &str); 7] = [
         (&["sent", "delivered"], "DELIVERED"),
         (&["delivered", "sent"], "DELIVERED"),
@@ -35,36 +37,36 @@ async fn whatever_the_order_a_message_ends_where_the_furthest_receipt_says() {
         (&["delivered", "undelivered", "failed"], "DELIVERED"),
         (&["nonsense", "failed", "sent"], "FAILED"),
     ];
-    on_each_shared_database(async |place| {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
         let admin = app.admin().await;
-        for (order, end) in orders {
-            let id = sent(&app, &gateway, Kind::Notice).await;
+        for (order, expected) in orders {
+            let id = send_message(&app, &gateway, Kind::Notice).await;
             for status in order {
-                assert_eq!(tells(&app, &id.to_string(), status).await, StatusCode::OK);
+                assert_eq!(post_receipt(&app, &id.to_string(), status).await, StatusCode::OK);
             }
             let message = app.message(&admin, id).await;
-            assert_eq!(message["status"], end, "{order:?}");
-            assert_eq!(message["deliveredAt"].is_string(), end == "DELIVERED");
+            assert_eq!(message["status"], expected, "{order:?}");
+            assert_eq!(message["deliveredAt"].is_string(), expected == "DELIVERED");
         }
         let queue = app.queue(&admin).await;
         let counts = ["sent", "delivered", "undelivered", "failed"].map(|name| queue[name].clone());
-        assert_eq!(counts, [json!(0), json!(5), json!(1), json!(1)], "each moved once");
+        assert_eq!(counts, [json!(0), json!(5), json!(1), json!(1)], "each message counts once");
     })
     .await;
 }
 
 #[tokio::test]
-async fn thirty_receipts_at_once_move_a_message_once() {
-    on_each_shared_database(async |place| {
+async fn concurrent_receipts_count_once() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
         let admin = app.admin().await;
-        let id = sent(&app, &gateway, Kind::Notice).await.to_string();
-        let all = (0..30).map(|_| tells(&app, &id, "delivered"));
-        let all = futures_util::future::join_all(all).await;
-        assert!(all.iter().all(|status| *status == StatusCode::OK), "{all:?}");
+        let id = send_message(&app, &gateway, Kind::Notice).await.to_string();
+        let posts = (0..30).map(|_| post_receipt(&app, &id, "delivered"));
+        let statuses = futures_util::future::join_all(posts).await;
+        assert!(statuses.iter().all(|status| *status == StatusCode::OK), "{statuses:?}");
         let queue = app.queue(&admin).await;
         assert_eq!((&queue["sent"], &queue["delivered"]), (&json!(0), &json!(1)));
     })
@@ -72,79 +74,79 @@ async fn thirty_receipts_at_once_move_a_message_once() {
 }
 
 #[tokio::test]
-async fn a_receipt_settles_what_was_unknown_and_what_is_to_be_tried_again() {
-    on_each_shared_database(async |place| {
+async fn receipts_decide_about_unknown_messages() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
-        gateway.will([Reply::Reset]);
-        let unknown = app.write(Kind::Notice, 1).await;
-        app.run().await;
-        // Accepted, and then answered with 500.
-        gateway.will([Reply::Json(500, json!({}))]);
-        let failed = app.write(Kind::Notice, 2).await;
-        app.run().await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
+        gateway.reply_with([Reply::Reset]);
+        let unknown = app.enqueue(Kind::Notice, 1).await;
+        app.run_due_jobs().await;
+        // A gateway may accept a message and respond with 500.
+        gateway.reply_with([Reply::Json(500, json!({}))]);
+        let failed = app.enqueue(Kind::Notice, 2).await;
+        app.run_due_jobs().await;
         let admin = app.admin().await;
         assert_eq!(app.status(&admin, unknown).await, "UNKNOWN");
-        assert_eq!(app.status(&admin, failed).await, "UNKNOWN", "it may have been taken");
+        assert_eq!(app.status(&admin, failed).await, "UNKNOWN", "the gateway may have accepted it");
         for id in [unknown, failed] {
-            assert_eq!(tells(&app, &id.to_string(), "sent").await, StatusCode::OK);
+            assert_eq!(post_receipt(&app, &id.to_string(), "sent").await, StatusCode::OK);
             assert_eq!(app.status(&admin, id).await, "SENT");
-            assert_eq!(tells(&app, &id.to_string(), "delivered").await, StatusCode::OK);
+            assert_eq!(post_receipt(&app, &id.to_string(), "delivered").await, StatusCode::OK);
             assert_eq!(app.status(&admin, id).await, "DELIVERED");
         }
-        app.advance(std::time::Duration::from_hours(1)).await;
+        app.advance(Duration::from_hours(1)).await;
         assert_eq!(gateway.requests().len(), 2, "nothing is sent again");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_receipt_by_the_gateways_own_id_may_come_before_we_know_that_id() {
-    on_each_shared_database(async |place| {
+async fn receipts_may_arrive_before_the_gateway_id_is_recorded() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
-        assert_eq!(tells(&app, "g0", "delivered").await, StatusCode::OK);
-        let id = sent(&app, &gateway, Kind::Notice).await;
-        app.advance(std::time::Duration::from_secs(1)).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
+        assert_eq!(post_receipt(&app, "g0", "delivered").await, StatusCode::OK);
+        let id = send_message(&app, &gateway, Kind::Notice).await;
+        app.advance(Duration::from_secs(1)).await;
         let admin = app.admin().await;
         assert_eq!(app.status(&admin, id).await, "DELIVERED");
-        assert_eq!(app.count("SELECT COUNT(*) FROM early_receipts").await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) FROM unmatched_receipts").await, 0);
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_an_earlier_hand_over_came_to_says_nothing_of_this_one() {
-    on_each_shared_database(async |place| {
+async fn receipts_for_an_earlier_attempt_are_ignored_except_delivered() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
         let admin = app.admin().await;
-        let id = sent(&app, &gateway, Kind::Notice).await.to_string();
-        tells(&app, &id, "failed").await;
-        gateway.will(accepts(1));
+        let id = send_message(&app, &gateway, Kind::Notice).await.to_string();
+        post_receipt(&app, &id, "failed").await;
+        gateway.reply_with(accepting_replies(1));
         admin.send(query!("retry_message"), json!({ "id": id })).await.data("/retryMessage/id");
-        app.run().await;
+        app.run_due_jobs().await;
         let status = async || {
-            let answer = admin.send(query!("messages"), json!({})).await;
-            answer.text("/messages/nodes/0/status").to_owned()
+            let response = admin.send(query!("messages"), json!({})).await;
+            response.text("/messages/nodes/0/status").to_owned()
         };
-        tells(&app, &id, "undelivered").await;
-        assert_eq!(status().await, "SENT", "that was the first one");
-        tells(&app, &format!("{id}-1"), "undelivered").await;
+        post_receipt(&app, &id, "undelivered").await;
+        assert_eq!(status().await, "SENT", "a receipt of the first attempt");
+        post_receipt(&app, &format!("{id}-1"), "undelivered").await;
         assert_eq!(status().await, "UNDELIVERED");
-        tells(&app, &id, "delivered").await;
-        assert_eq!(status().await, "DELIVERED", "it arrived after all");
+        post_receipt(&app, &id, "delivered").await;
+        assert_eq!(status().await, "DELIVERED", "DELIVERED always counts");
     })
     .await;
 }
 
 #[tokio::test]
-async fn forged_receipts_move_nothing_and_are_counted() {
-    on_each_shared_database(async |place| {
+async fn forged_receipts_are_rejected_and_counted() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
         let admin = app.admin().await;
-        let id = sent(&app, &gateway, Kind::Notice).await;
+        let id = send_message(&app, &gateway, Kind::Notice).await;
         let body =
             || Body::from(json!({ "id": id.to_string(), "status": "delivered" }).to_string());
         let post =
@@ -162,40 +164,40 @@ async fn forged_receipts_move_nothing_and_are_counted() {
             post().header("x-receipt-signature", hmac("another key")).body(body()),
             post().header("x-receipt-signature", hmac(RECEIPT_SECRET)).body(Body::from("{}")),
         ] {
-            let (status, _, answer) = app.request(forged.expect("a request")).await;
+            let (status, _, body) = app.request(forged.expect("a request")).await;
             assert_eq!(status, StatusCode::UNAUTHORIZED);
-            let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-            assert_eq!(answer["status"], "fail");
+            let response: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(response["status"], "fail");
         }
-        // Gateways that are not configured are nobody.
-        let others = ["/webhooks/twilio/status", "/webhooks/messagebird/status"];
-        for path in others {
-            let (status, ..) = app.request(bare(Method::POST, path)).await;
+        // Gateways that are not configured.
+        let paths = ["/webhooks/twilio/status", "/webhooks/messagebird/status"];
+        for path in paths {
+            let (status, ..) = app.request(empty_request(Method::POST, path)).await;
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
         }
         assert_eq!(app.status(&admin, id).await, "SENT");
-        let metrics = scraped(&app).await;
-        let line = r#"switchboard_sms_receipts_without_effect_total{reason="forged"} 7"#;
+        let metrics = scrape_metrics(&app).await;
+        let line = r#"switchboard_sms_receipts_rejected_total{reason="bad_signature"} 7"#;
         assert!(metrics.contains(line), "{metrics}");
 
-        let genuine =
+        let authentic =
             post().header("x-receipt-signature", format!("sha256={}", hmac(RECEIPT_SECRET)));
-        assert_eq!(app.request(genuine.body(body()).expect("a request")).await.0, StatusCode::OK);
+        assert_eq!(app.request(authentic.body(body()).expect("a request")).await.0, StatusCode::OK);
         assert_eq!(app.status(&admin, id).await, "DELIVERED");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_receipt_of_an_unknown_message_is_taken_and_counted_and_one_without_sense_is_refused() {
-    on_each_shared_database(async |place| {
+async fn receipts_for_unknown_messages_are_accepted_and_unreadable_ones_rejected() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let app = TestApp::sending(place, &gateway, &[]).await;
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
         for id in ["msg_06dnpacch1vd5c313qbtl77ugs", "msg_x", "msg_", "theirs-1"] {
-            assert_eq!(tells(&app, id, "delivered").await, StatusCode::OK, "{id}");
+            assert_eq!(post_receipt(&app, id, "delivered").await, StatusCode::OK, "{id}");
         }
-        let metrics = scraped(&app).await;
-        let line = r#"switchboard_sms_receipts_without_effect_total{reason="unknown"} 4"#;
+        let metrics = scrape_metrics(&app).await;
+        let line = r#"switchboard_sms_receipts_rejected_total{reason="unknown_message"} 4"#;
         assert!(metrics.contains(line), "{metrics}");
         for body in
             ["", "{", "[]", r#"{"status":"delivered"}"#, r#"{"id":"","status":"delivered"}"#]
@@ -214,13 +216,13 @@ async fn a_receipt_of_an_unknown_message_is_taken_and_counted_and_one_without_se
     .await;
 }
 
-async fn scraped(app: &TestApp) -> String {
-    let (status, _, body) = app.request(bare(Method::GET, "/metrics")).await;
+async fn scrape_metrics(app: &TestApp) -> String {
+    let (status, _, body) = app.request(empty_request(Method::GET, "/metrics")).await;
     assert_eq!(status, StatusCode::OK);
     String::from_utf8(body).expect("text")
 }
 
-/// A receipt as Twilio signs it, for the URL that it was given.
+/// A receipt with Twilio's signature of the callback URL.
 fn twilio_receipt(path: &str, fields: &[(&str, &str)], token: &str) -> Request<Body> {
     use aws_lc_rs::hmac;
     let mut sorted = fields.to_vec();
@@ -239,11 +241,11 @@ fn twilio_receipt(path: &str, fields: &[(&str, &str)], token: &str) -> Request<B
 }
 
 #[tokio::test]
-async fn twilio_is_asked_as_documented_and_its_receipts_are_believed() {
-    on_each_shared_database(async |place| {
+async fn twilio_gets_documented_requests_and_sends_signed_receipts() {
+    on_each_shared_database(async |database| {
         let twilio = Upstream::start().await;
         let app = TestApp::with(
-            place,
+            database,
             &[
                 ("SMS_GATEWAY", "twilio"),
                 ("PUBLIC_URL", "https://sms.example.com/base"),
@@ -257,19 +259,19 @@ async fn twilio_is_asked_as_documented_and_its_receipts_are_believed() {
         let admin = app.admin().await;
         let created = json!({ "sid": "SM1", "status": "queued", "error_code": null });
         let refused = json!({ "code": 21610, "message": "unsubscribed", "status": 400 });
-        twilio.will([Reply::Json(201, created), Reply::Json(400, refused)]);
-        let id = app.write(Kind::Notice, 1).await;
-        app.run().await;
-        let stopped = app.write(Kind::Notice, 2).await;
-        app.run().await;
+        twilio.reply_with([Reply::Json(201, created), Reply::Json(400, refused)]);
+        let id = app.enqueue(Kind::Notice, 1).await;
+        app.run_due_jobs().await;
+        let unsubscribed = app.enqueue(Kind::Notice, 2).await;
+        app.run_due_jobs().await;
         let request = &twilio.requests()[0];
         assert!(request.starts_with("POST /2010-04-01/Accounts/AC00000000000000000000000000000001/Messages.json"));
         assert!(request.to_lowercase().contains("authorization: basic"), "{request}");
         let callback = format!("StatusCallback=https%3A%2F%2Fsms.example.com%2Fbase%2Fwebhooks%2Ftwilio%2Fstatus%3Fid%3D{id}");
         assert!(request.contains(&callback), "{request}");
-        let message = app.message(&admin, stopped).await;
+        let message = app.message(&admin, unsubscribed).await;
         assert_eq!(message["status"], "FAILED");
-        assert!(message["error"].as_str().expect("why").contains("21610"), "{message}");
+        assert!(message["error"].as_str().expect("a reason").contains("21610"), "{message}");
 
         let path = format!("/webhooks/twilio/status?id={id}");
         let fields = [("MessageSid", "SM1"), ("MessageStatus", "delivered"), ("New", "é field")];
@@ -285,11 +287,11 @@ async fn twilio_is_asked_as_documented_and_its_receipts_are_believed() {
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_kept_harms_no_other_message() {
-    on_each_shared_database(async |place| {
+async fn invalid_gateway_ids_do_not_affect_other_messages() {
+    on_each_shared_database(async |database| {
         let twilio = Upstream::start().await;
         let app = TestApp::with(
-            place,
+            database,
             &[
                 ("SMS_GATEWAY", "twilio"),
                 ("TWILIO_BASE_URL", &twilio.url),
@@ -299,49 +301,48 @@ async fn an_id_that_cannot_be_kept_harms_no_other_message() {
             ],
         )
         .await;
-        let nobodys = ["SM\u{0}b".to_owned(), "x".repeat(5_000), "SM1".to_owned(), String::new()];
-        let created =
-            nobodys.map(|sid| Reply::Json(201, json!({ "sid": sid, "status": "queued" })));
-        twilio.will(created);
+        let sids = ["SM\u{0}b".to_owned(), "x".repeat(5_000), "SM1".to_owned(), String::new()];
+        let created = sids.map(|sid| Reply::Json(201, json!({ "sid": sid, "status": "queued" })));
+        twilio.reply_with(created);
         for number in 1..=4 {
-            app.write(Kind::Notice, number).await;
+            app.enqueue(Kind::Notice, number).await;
         }
-        app.run().await;
+        app.run_due_jobs().await;
         let queue = app.queue(&app.admin().await).await;
         assert_eq!((&queue["queued"], &queue["sending"]), (&json!(0), &json!(0)), "{queue}");
-        let settled = queue["sent"].as_u64().zip(queue["unknown"].as_u64());
-        assert!(settled.is_some_and(|(sent, unknown)| sent > 0 && sent + unknown == 4), "{queue}");
-        let kept = app.count("SELECT COUNT(*) FROM messages WHERE gateway_id IS NOT NULL").await;
-        assert_eq!(kept, 1);
+        let counts = queue["sent"].as_u64().zip(queue["unknown"].as_u64());
+        assert!(counts.is_some_and(|(sent, unknown)| sent > 0 && sent + unknown == 4), "{queue}");
+        let valid = app.count("SELECT COUNT(*) FROM messages WHERE gateway_id IS NOT NULL").await;
+        assert_eq!(valid, 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_gateway_moves_only_what_it_was_given_but_for_what_arrived() {
-    on_each_shared_database(async |place| {
+async fn receipts_of_another_gateway_are_ignored_except_delivered() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
         let settings = [("SMS_FALLBACK", "console")];
-        let app = TestApp::sending(place, &gateway, &settings).await;
-        gateway.will([Reply::Json(401, json!({}))]);
-        let id = app.write(Kind::Notice, 1).await;
-        app.run().await;
+        let app = TestApp::with_gateway(database, &gateway, &settings).await;
+        gateway.reply_with([Reply::Json(401, json!({}))]);
+        let id = app.enqueue(Kind::Notice, 1).await;
+        app.run_due_jobs().await;
         let admin = app.admin().await;
         assert_eq!(app.message(&admin, id).await["gateway"], "console");
-        tells(&app, &id.to_string(), "failed").await;
+        post_receipt(&app, &id.to_string(), "failed").await;
         assert_eq!(app.status(&admin, id).await, "SENT");
-        tells(&app, &id.to_string(), "delivered").await;
+        post_receipt(&app, &id.to_string(), "delivered").await;
         assert_eq!(app.status(&admin, id).await, "DELIVERED");
     })
     .await;
 }
 
 #[tokio::test]
-async fn twilio_is_asked_what_became_of_a_message_before_it_is_sent_again() {
-    on_each_shared_database(async |place| {
+async fn twilio_is_queried_before_an_unknown_message_is_sent_again() {
+    on_each_shared_database(async |database| {
         let twilio = Upstream::start().await;
         let app = TestApp::with(
-            place,
+            database,
             &[
                 ("SMS_GATEWAY", "twilio"),
                 ("TWILIO_BASE_URL", &twilio.url),
@@ -351,31 +352,31 @@ async fn twilio_is_asked_what_became_of_a_message_before_it_is_sent_again() {
             ],
         )
         .await;
-        let there = json!({ "messages": [{
+        let found = json!({ "messages": [{
             "sid": "SM1", "status": "delivered", "error_code": null, "body": "message 1", "from": "+15005550006",
             "to": "+31600000001", "date_created": "Fri, 02 Jan 2026 03:04:05 +0000", "date_sent": null,
             "messaging_service_sid": null,
         }], "next_page_uri": null });
-        let nothing = json!({ "messages": [], "next_page_uri": null });
+        let not_found = json!({ "messages": [], "next_page_uri": null });
         let created = json!({ "sid": "SM2", "status": "queued", "error_code": null });
-        twilio.will([Reply::Reset]);
-        let taken = app.write(Kind::Notice, 1).await;
-        app.run().await;
-        twilio.will([Reply::Json(502, json!({}))]);
-        let missing = app.write(Kind::Notice, 2).await;
-        app.run().await;
+        twilio.reply_with([Reply::Reset]);
+        let accepted = app.enqueue(Kind::Notice, 1).await;
+        app.run_due_jobs().await;
+        twilio.reply_with([Reply::Json(502, json!({}))]);
+        let missing = app.enqueue(Kind::Notice, 2).await;
+        app.run_due_jobs().await;
         let admin = app.admin().await;
-        assert_eq!(app.status(&admin, taken).await, "UNKNOWN");
+        assert_eq!(app.status(&admin, accepted).await, "UNKNOWN");
         assert_eq!(app.status(&admin, missing).await, "UNKNOWN");
-        twilio.decides(move |request| match () {
+        twilio.reply_by(move |request| match () {
             () if request.starts_with("POST") => Reply::Json(201, created.clone()),
-            () if request.contains("To=%2B31600000001") => Reply::Json(200, there.clone()),
-            () => Reply::Json(200, nothing.clone()),
+            () if request.contains("To=%2B31600000001") => Reply::Json(200, found.clone()),
+            () => Reply::Json(200, not_found.clone()),
         });
-        app.clock.advance(std::time::Duration::from_secs(61));
-        app.run().await;
-        assert_eq!(app.status(&admin, taken).await, "DELIVERED");
-        app.run().await;
+        app.clock.advance(Duration::from_secs(61));
+        app.run_due_jobs().await;
+        assert_eq!(app.status(&admin, accepted).await, "DELIVERED");
+        app.run_due_jobs().await;
         assert_eq!(app.status(&admin, missing).await, "SENT");
         let sent = twilio.requests().iter().filter(|request| request.starts_with("POST")).count();
         assert_eq!(sent, 3, "the second was sent again, the first was not");
@@ -384,11 +385,11 @@ async fn twilio_is_asked_what_became_of_a_message_before_it_is_sent_again() {
 }
 
 #[tokio::test]
-async fn messagebird_is_asked_as_documented_and_its_reports_are_believed() {
-    on_each_shared_database(async |place| {
+async fn messagebird_gets_documented_requests_and_sends_signed_reports() {
+    on_each_shared_database(async |database| {
         let messagebird = Upstream::start().await;
         let app = TestApp::with(
-            place,
+            database,
             &[
                 ("SMS_GATEWAY", "messagebird"),
                 ("PUBLIC_URL", "https://sms.example.com"),
@@ -400,9 +401,9 @@ async fn messagebird_is_asked_as_documented_and_its_reports_are_believed() {
         )
         .await;
         let admin = app.admin().await;
-        messagebird.will([Reply::Json(201, json!({ "id": "mb1", "recipients": { "items": [] } }))]);
-        let id = app.write(Kind::Notice, 1).await;
-        app.run().await;
+        messagebird.reply_with([Reply::Json(201, json!({ "id": "mb1", "recipients": { "items": [] } }))]);
+        let id = app.enqueue(Kind::Notice, 1).await;
+        app.run_due_jobs().await;
         let request = &messagebird.requests()[0];
         assert!(request.starts_with("POST /messages"), "{request}");
         assert!(request.contains("AccessKey live_key"));
@@ -431,8 +432,8 @@ async fn messagebird_is_asked_as_documented_and_its_reports_are_believed() {
         assert_eq!(app.status(&admin, id).await, "SENT");
         assert_eq!(app.request(signed("signing")).await.0, StatusCode::OK);
         assert_eq!(app.status(&admin, id).await, "DELIVERED");
-        app.clock.advance(std::time::Duration::from_mins(2));
-        assert_eq!(app.request(signed("signing")).await.0, StatusCode::UNAUTHORIZED, "it is over");
+        app.clock.advance(Duration::from_mins(2));
+        assert_eq!(app.request(signed("signing")).await.0, StatusCode::UNAUTHORIZED, "expired");
     })
     .await;
 }

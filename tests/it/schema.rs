@@ -1,4 +1,4 @@
-//! The schema as a contract: its file, its descriptions.
+//! The schema as a contract: schema.graphql is up to date, and everything has a description.
 
 use async_graphql::parser::types::{ServiceDocument, TypeKind, TypeSystemDefinition};
 
@@ -7,33 +7,33 @@ fn document() -> ServiceDocument {
 }
 
 #[test]
-fn schema_graphql_is_what_the_code_says() {
+fn schema_graphql_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
     let sdl = switchboard::schema::sdl();
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
         std::fs::write(path, &sdl).expect("written");
     }
-    let file = std::fs::read_to_string(path).expect("there is schema.graphql");
-    assert!(file == sdl, "schema.graphql is not up to date: `just schema` writes it anew");
+    let file = std::fs::read_to_string(path).expect("schema.graphql");
+    assert!(file == sdl, "schema.graphql is not up to date: `just schema` rewrites it");
 }
 
 #[test]
 fn everything_has_a_description() {
     let mut missing = Vec::new();
-    let mut see = |place: String, described: bool| {
-        if !described {
-            missing.push(place);
+    let mut check = |path: String, has_description: bool| {
+        if !has_description {
+            missing.push(path);
         }
     };
     for definition in document().definitions {
         let TypeSystemDefinition::Type(definition) = definition else { continue };
         let (name, definition) = (definition.node.name.node.to_string(), definition.node);
-        see(name.clone(), definition.description.is_some());
+        check(name.clone(), definition.description.is_some());
         let fields = match definition.kind {
             TypeKind::Object(object) => object.fields,
             TypeKind::InputObject(input) => {
                 for field in input.fields {
-                    see(
+                    check(
                         format!("{name}.{}", field.node.name.node),
                         field.node.description.is_some(),
                     );
@@ -42,7 +42,7 @@ fn everything_has_a_description() {
             }
             TypeKind::Enum(values) => {
                 for value in values.values {
-                    see(
+                    check(
                         format!("{name}.{}", value.node.value.node),
                         value.node.description.is_some(),
                     );
@@ -52,34 +52,34 @@ fn everything_has_a_description() {
             _ => continue,
         };
         for field in fields {
-            let place = format!("{name}.{}", field.node.name.node);
+            let path = format!("{name}.{}", field.node.name.node);
             for argument in &field.node.arguments {
-                see(
-                    format!("{place}({})", argument.node.name.node),
+                check(
+                    format!("{path}({})", argument.node.name.node),
                     argument.node.description.is_some(),
                 );
             }
-            see(place, field.node.description.is_some());
+            check(path, field.node.description.is_some());
         }
     }
     assert!(missing.is_empty(), "without a description: {missing:#?}");
 }
 
 #[test]
-fn every_scalar_of_ours_says_where_it_is_specified() {
+fn scalars_have_a_specification_url() {
     for definition in document().definitions {
         if let TypeSystemDefinition::Type(definition) = definition
             && matches!(definition.node.kind, TypeKind::Scalar)
         {
-            let specified =
+            let has_specification =
                 definition.node.directives.iter().any(|d| d.node.name.node == "specifiedBy");
-            assert!(specified, "{}", definition.node.name.node);
+            assert!(has_specification, "{}", definition.node.name.node);
         }
     }
 }
 
 #[test]
-fn root_fields_are_nullable_but_for_authenticated() {
+fn root_fields_are_nullable_except_authenticated() {
     for definition in document().definitions {
         let TypeSystemDefinition::Type(definition) = definition else { continue };
         let name = definition.node.name.node.to_string();

@@ -1,4 +1,4 @@
-//! Sessions: refreshing, listing, ending.
+//! Sessions: refreshing, listing, ending and expiry.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{
     Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
 };
 
-/// Signs up and gives the first refresh token.
+/// Signs up, and returns the first refresh token.
 async fn first_refresh_token(app: &TestApp, nickname: &str) -> String {
     app.anonymous()
         .sign_up(json!({ "nickname": nickname }))
@@ -18,8 +18,9 @@ async fn first_refresh_token(app: &TestApp, nickname: &str) -> String {
         .to_owned()
 }
 
-fn next(answer: &Answer) -> String {
-    answer.text("/refreshSession/refreshToken").to_owned()
+/// The refresh token that a refresh returned.
+fn next_token(response: &Answer) -> String {
+    response.text("/refreshSession/refreshToken").to_owned()
 }
 
 async fn is_signed_in(caller: &Caller) -> bool {
@@ -27,69 +28,76 @@ async fn is_signed_in(caller: &Caller) -> bool {
 }
 
 #[tokio::test]
-async fn a_refresh_token_buys_the_next_pair_once() {
+async fn refresh_issues_new_tokens() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
         let second = app.anonymous().refresh(&first).await;
-        assert_ne!(next(&second), first);
-        assert!(is_signed_in(&app.bearing(second.text("/refreshSession/accessToken"))).await);
-        let third = app.anonymous().refresh(&next(&second)).await;
-        assert_ne!(next(&third), next(&second));
+        assert_ne!(next_token(&second), first);
+        assert!(is_signed_in(&app.with_token(second.text("/refreshSession/accessToken"))).await);
+        let third = app.anonymous().refresh(&next_token(&second)).await;
+        assert_ne!(next_token(&third), next_token(&second));
         assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 1, "it is one session");
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_newest_parent_may_be_repeated_for_ten_seconds_once_its_successor_is_used() {
+async fn previous_token_may_be_repeated_for_ten_seconds_after_its_successor_was_used() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
-        let answer = app.anonymous().refresh(&first).await;
-        let second = next(&answer);
-        assert!(is_signed_in(&app.bearing(answer.text("/refreshSession/accessToken"))).await);
+        let response = app.anonymous().refresh(&first).await;
+        let second = next_token(&response);
+        assert!(is_signed_in(&app.with_token(response.text("/refreshSession/accessToken"))).await);
         app.advance(Duration::from_secs(10)).await;
-        assert_eq!(next(&app.anonymous().refresh(&first).await), second, "another tab");
+        assert_eq!(
+            next_token(&app.anonymous().refresh(&first).await),
+            second,
+            "as from another tab"
+        );
         app.advance(Duration::from_millis(1)).await;
         assert_eq!(app.anonymous().refresh(&first).await.errors(), ["UNAUTHENTICATED"]);
         assert_eq!(
             app.anonymous().refresh(&second).await.errors(),
             ["UNAUTHENTICATED"],
-            "the session is over"
+            "the session has ended"
         );
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_older_token_ends_the_session_at_once() {
+async fn used_token_ends_the_session() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
         let second = app.anonymous().refresh(&first).await;
-        let third = app.anonymous().refresh(&next(&second)).await;
-        let ann = app.bearing(third.text("/refreshSession/accessToken"));
+        let third = app.anonymous().refresh(&next_token(&second)).await;
+        let ann = app.with_token(third.text("/refreshSession/accessToken"));
         assert!(is_signed_in(&ann).await);
         assert_eq!(app.anonymous().refresh(&first).await.errors(), ["UNAUTHENTICATED"]);
         assert!(!is_signed_in(&ann).await);
-        assert_eq!(app.anonymous().refresh(&next(&third)).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(
+            app.anonymous().refresh(&next_token(&third)).await.errors(),
+            ["UNAUTHENTICATED"]
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_invented_token_ends_nothing() {
+async fn forged_token_does_not_end_the_session() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
         let mut bytes = data_encoding::BASE64URL_NOPAD.decode(first.as_bytes()).expect("base64");
-        // The ids stay as they are, the secret does not.
+        // Changes the secret, but not the ids.
         bytes[50] ^= 1;
-        let invented = data_encoding::BASE64URL_NOPAD.encode(&bytes);
-        for invented in
-            [invented.as_str(), "", "x", &"x".repeat(118), &"\u{e9}".repeat(59), &first[..117]]
+        let forged = data_encoding::BASE64URL_NOPAD.encode(&bytes);
+        for forged in
+            [forged.as_str(), "", "x", &"x".repeat(118), &"\u{e9}".repeat(59), &first[..117]]
         {
             assert_eq!(
-                app.anonymous().refresh(invented).await.errors(),
+                app.anonymous().refresh(forged).await.errors(),
                 ["UNAUTHENTICATED"],
-                "{invented}"
+                "{forged}"
             );
         }
         app.anonymous().refresh(&first).await.data("/refreshSession");
@@ -98,16 +106,16 @@ async fn an_invented_token_ends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_refreshes_get_one_successor_on_two_instances() {
-    on_each_shared_database(async |place| {
-        let one = TestApp::new(place).await;
-        let two = one.beside(place, &[]).await;
+async fn concurrent_refreshes_on_two_instances_return_one_successor() {
+    on_each_shared_database(async |database| {
+        let one = TestApp::new(database).await;
+        let two = one.second_instance(database, &[]).await;
         let mut newest = first_refresh_token(&one, "ann").await;
         for _ in 0..5 {
             let all = (0..10).map(|n| {
                 let caller = if n % 2 == 0 { one.anonymous() } else { two.anonymous() };
                 let token = newest.clone();
-                tokio::spawn(async move { next(&caller.refresh(&token).await) })
+                tokio::spawn(async move { next_token(&caller.refresh(&token).await) })
             });
             let successors: Vec<String> =
                 join_all(all).await.into_iter().map(|next| next.expect("no panic")).collect();
@@ -119,41 +127,41 @@ async fn parallel_refreshes_get_one_successor_on_two_instances() {
 }
 
 #[tokio::test]
-async fn a_key_ring_with_a_new_first_key_keeps_sessions_and_repeats() {
-    on_each_shared_database(async |place| {
-        let old = TestApp::new(place).await;
+async fn sessions_survive_a_rotation_of_the_secret_keys() {
+    on_each_shared_database(async |database| {
+        let old = TestApp::new(database).await;
         let first = first_refresh_token(&old, "ann").await;
-        let second = next(&old.anonymous().refresh(&first).await);
+        let second = next_token(&old.anonymous().refresh(&first).await);
         let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        let new = old.beside(place, &[("SECRET_KEYS", ring)]).await;
-        assert_eq!(next(&new.anonymous().refresh(&first).await), second);
-        let third = next(&new.anonymous().refresh(&second).await);
+        let new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
+        assert_eq!(next_token(&new.anonymous().refresh(&first).await), second);
+        let third = next_token(&new.anonymous().refresh(&second).await);
         new.anonymous().refresh(&third).await.data("/refreshSession");
 
-        // The old key goes: what is in hand still works, for it is known by its hash.
-        let in_hand = first_refresh_token(&old, "bob").await;
+        // Without the old key, its latest token is still accepted, because its hash is stored.
+        let unused = first_refresh_token(&old, "bob").await;
         let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        switchboard::accounts::reseal(&new.app.platform).await.expect("sealed anew");
-        let only_new = old.beside(place, &[("SECRET_KEYS", ring)]).await;
-        let after = next(&only_new.anonymous().refresh(&in_hand).await);
+        switchboard::accounts::reseal(&new.app.platform).await.expect("resealed");
+        let only_new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
+        let after = next_token(&only_new.anonymous().refresh(&unused).await);
         only_new.anonymous().refresh(&after).await.data("/refreshSession");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_session_is_over_after_thirty_idle_days_and_after_a_year() {
+async fn sessions_expire_after_thirty_idle_days_and_after_a_year() {
     on_each_database(async |app| {
         let day = Duration::from_hours(24);
         let idle = first_refresh_token(&app, "ann").await;
         let mut busy = first_refresh_token(&app, "bob").await;
         app.advance(day * 29).await;
-        busy = next(&app.anonymous().refresh(&busy).await);
+        busy = next_token(&app.anonymous().refresh(&busy).await);
         app.advance(day).await;
         assert_eq!(app.anonymous().refresh(&idle).await.errors(), ["UNAUTHENTICATED"]);
         for _ in 0..16 {
             app.advance(day * 20).await;
-            busy = next(&app.anonymous().refresh(&busy).await);
+            busy = next_token(&app.anonymous().refresh(&busy).await);
         }
         app.advance(day * 15).await;
         assert_eq!(app.anonymous().refresh(&busy).await.errors(), ["UNAUTHENTICATED"]);
@@ -162,19 +170,19 @@ async fn a_session_is_over_after_thirty_idle_days_and_after_a_year() {
 }
 
 #[tokio::test]
-async fn rows_of_what_has_long_been_over_are_dropped() {
+async fn expired_sessions_and_revocations_are_purged() {
     on_each_database(async |app| {
         let day = Duration::from_hours(24);
         first_refresh_token(&app, "ann").await;
         let mut busy = first_refresh_token(&app, "bob").await;
         app.signed_in("cid").await.send(query!("logout"), json!({})).await.data("/logout");
         let rows = async |table: &str| app.count(&format!("SELECT COUNT(*) FROM {table}")).await;
-        assert_eq!((rows("sessions").await, rows("endings").await), (3, 1));
+        assert_eq!((rows("sessions").await, rows("revocations").await), (3, 1));
         for _ in 0..2 {
             app.advance(day * 29).await;
-            busy = next(&app.anonymous().refresh(&busy).await);
+            busy = next_token(&app.anonymous().refresh(&busy).await);
         }
-        assert_eq!((rows("sessions").await, rows("endings").await), (3, 0));
+        assert_eq!((rows("sessions").await, rows("revocations").await), (3, 0));
         app.advance(day * 3).await;
         assert_eq!(rows("sessions").await, 1);
         app.anonymous().refresh(&busy).await.data("/refreshSession");
@@ -183,22 +191,22 @@ async fn rows_of_what_has_long_been_over_are_dropped() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_and_ended_by_their_owner_alone() {
+async fn only_the_owner_lists_and_ends_sessions() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         app.advance(Duration::from_secs(1)).await;
-        let login = app.anonymous().at_address("198.51.100.7").log_in("ann", PASSWORD).await;
-        let phone = app.bearing(login.text("/login/accessToken"));
+        let login = app.anonymous().from_address("198.51.100.7").log_in("ann", PASSWORD).await;
+        let phone = app.with_token(login.text("/login/accessToken"));
         let bob = app.signed_in("bob").await;
 
         let listed = ann.send(query!("sessions"), json!({})).await;
         let sessions = listed.data("/me/sessions").as_array().expect("a list").clone();
-        let told: Vec<Value> = sessions
+        let listed_fields: Vec<Value> = sessions
             .iter()
             .map(|s| json!([s["ipAddress"], s["userAgent"], s["current"]]))
             .collect();
         assert_eq!(
-            told,
+            listed_fields,
             [json!(["198.51.100.7", "test", false]), json!(["192.0.2.1", "test", true])]
         );
 
@@ -230,11 +238,11 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_this_session_or_all() {
+async fn logout_ends_the_current_session_or_all() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         let login = async || {
-            app.bearing(app.anonymous().log_in("ann", PASSWORD).await.text("/login/accessToken"))
+            app.with_token(app.anonymous().log_in("ann", PASSWORD).await.text("/login/accessToken"))
         };
         let (two, three) = (login().await, login().await);
         assert_eq!(two.send(query!("logout"), json!({})).await.data("/logout"), true);
@@ -252,37 +260,37 @@ async fn logging_out_ends_this_session_or_all() {
 }
 
 #[tokio::test]
-async fn an_ending_is_heard_of_within_two_seconds_and_a_deaf_instance_trusts_nothing() {
-    on_each_shared_database(async |place| {
-        let one = TestApp::new(place).await;
-        let two = one.beside(place, &[]).await;
+async fn revocations_reach_other_instances_within_two_seconds_and_stale_caches_are_not_trusted() {
+    on_each_shared_database(async |database| {
+        let one = TestApp::new(database).await;
+        let two = one.second_instance(database, &[]).await;
         let ann = one.signed_in("ann").await;
-        let ann_at_two = two.bearing(ann.token.as_ref().expect("signed in"));
-        assert!(is_signed_in(&ann_at_two).await, "instance two remembers the session now");
+        let ann_at_two = two.with_token(ann.token.as_ref().expect("signed in"));
+        assert!(is_signed_in(&ann_at_two).await, "instance two caches the session now");
         ann.send(query!("logout"), json!({})).await.data("/logout");
         two.advance(Duration::from_secs(1)).await;
         assert!(!is_signed_in(&ann_at_two).await);
 
         let bob = one.signed_in("bob").await;
-        let bob_at_two = two.bearing(bob.token.as_ref().expect("signed in"));
+        let bob_at_two = two.with_token(bob.token.as_ref().expect("signed in"));
         assert!(is_signed_in(&bob_at_two).await);
         bob.send(query!("logout"), json!({})).await.data("/logout");
         two.clock.advance(Duration::from_millis(2001));
-        assert!(!is_signed_in(&bob_at_two).await, "it has heard of nothing for two seconds");
+        assert!(!is_signed_in(&bob_at_two).await, "it has not polled for two seconds");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_role_is_what_it_is_at_each_request() {
-    on_each_shared_database(async |place| {
+async fn role_changes_apply_to_open_sessions() {
+    on_each_shared_database(async |database| {
         use switchboard::accounts::set_role;
         use switchboard::people::{Identifier, Role};
-        let app = TestApp::new(place).await;
+        let app = TestApp::new(database).await;
         let ann = app.signed_in("ann").await;
         let role = async || ann.send(query!("me"), json!({})).await.text("/me/role").to_owned();
         assert_eq!(role().await, "PLAYER");
-        let identifier = Identifier::parse("Ann", None);
+        let identifier = Identifier::classify("Ann", None);
         set_role(&app.app.platform, &identifier, Role::Admin).await.expect("granted");
         app.advance(Duration::from_secs(1)).await;
         assert_eq!(role().await, "ADMIN");
@@ -290,7 +298,7 @@ async fn a_role_is_what_it_is_at_each_request() {
         app.advance(Duration::from_secs(1)).await;
         assert_eq!(role().await, "PLAYER");
         assert!(
-            set_role(&app.app.platform, &Identifier::parse("bob", None), Role::Admin)
+            set_role(&app.app.platform, &Identifier::classify("bob", None), Role::Admin)
                 .await
                 .is_err()
         );

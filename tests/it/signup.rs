@@ -1,16 +1,16 @@
-//! Signing up.
+//! Sign-up: validation, unique identifiers, limits, and the code that it sends.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::sms::http;
+use crate::support::sms::gateway_settings;
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_database, query};
 
 #[tokio::test]
-async fn any_identifier_makes_an_account_and_signs_in() {
+async fn any_identifier_creates_an_account_and_signs_in() {
     on_each_database(async |app| {
         for (input, display_name) in [
             (json!({ "phone": "+31 6 12345678" }), "Player"),
@@ -18,18 +18,18 @@ async fn any_identifier_makes_an_account_and_signs_in() {
             (json!({ "nickname": "Zoe\u{308}" }), "Zo\u{eb}"),
         ] {
             let has_phone = input.get("phone").is_some();
-            let answer = app.anonymous().sign_up(input).await;
-            assert_eq!(answer.text("/signup/tokenType"), "Bearer");
-            assert_eq!(answer.data("/signup/expiresIn"), 600);
-            assert_eq!(answer.text("/signup/user/profile/displayName"), display_name);
-            assert_eq!(answer.data("/signup/challenge").is_object(), has_phone, "a code is sent");
-            let token = answer.text("/signup/accessToken");
-            let me = app.bearing(token).send(query!("me"), json!({})).await;
-            assert_eq!(me.data("/me/id"), answer.data("/signup/user/id"));
+            let response = app.anonymous().sign_up(input).await;
+            assert_eq!(response.text("/signup/tokenType"), "Bearer");
+            assert_eq!(response.data("/signup/expiresIn"), 600);
+            assert_eq!(response.text("/signup/user/profile/displayName"), display_name);
+            assert_eq!(response.data("/signup/challenge").is_object(), has_phone, "a code is sent");
+            let token = response.text("/signup/accessToken");
+            let me = app.with_token(token).send(query!("me"), json!({})).await;
+            assert_eq!(me.data("/me/id"), response.data("/signup/user/id"));
             assert_eq!(me.data("/authenticated"), true);
         }
-        let answer = app.anonymous().sign_up(json!({ "phone": "+447400123456", "nickname": "bob" })).await;
-        let user = answer.data("/signup/user");
+        let response = app.anonymous().sign_up(json!({ "phone": "+447400123456", "nickname": "bob" })).await;
+        let user = response.data("/signup/user");
         assert_eq!(
             user,
             &json!({
@@ -44,7 +44,7 @@ async fn any_identifier_makes_an_account_and_signs_in() {
 }
 
 #[tokio::test]
-async fn every_bad_field_is_its_own_error_and_nothing_is_saved() {
+async fn each_invalid_field_is_reported_and_nothing_is_saved() {
     on_each_database(async |app| {
         let long = "x".repeat(101);
         for (input, errors) in [
@@ -74,9 +74,9 @@ async fn every_bad_field_is_its_own_error_and_nothing_is_saved() {
             (json!({ "phone": "+31207940800" }), &["INVALID_PHONE_NUMBER phone"]),
             (json!({ "phone": "" }), &["INVALID_PHONE_NUMBER phone"]),
         ] {
-            let answer = app.anonymous().sign_up(input.clone()).await;
-            assert_eq!(answer.errors(), errors, "{input}");
-            assert_eq!(answer.body["data"]["signup"], json!(null));
+            let response = app.anonymous().sign_up(input.clone()).await;
+            assert_eq!(response.errors(), errors, "{input}");
+            assert_eq!(response.body["data"]["signup"], json!(null));
         }
         let no_sms = app.anonymous().sign_up(json!({ "phone": "+31207940800" })).await;
         assert_eq!(no_sms.extension("reason"), "NO_SMS");
@@ -88,7 +88,7 @@ async fn every_bad_field_is_its_own_error_and_nothing_is_saved() {
 }
 
 #[tokio::test]
-async fn a_taken_identifier_is_named_however_it_is_written() {
+async fn taken_identifiers_are_refused_in_any_spelling() {
     on_each_database(async |app| {
         let ann = json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
         app.anonymous().sign_up(ann).await.data("/signup/user");
@@ -109,14 +109,14 @@ async fn a_taken_identifier_is_named_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_nickname_that_looks_like_anothers_is_refused() {
+async fn lookalike_nicknames_are_refused() {
     on_each_database(async |app| {
         let robert = app.signed_in("robert").await;
         let ann = app.signed_in("ann").await;
         app.signed_in("bob_1").await;
         let (taken, bad) = ("IDENTIFIER_TAKEN nickname", "BAD_USER_INPUT nickname");
         for (nickname, error) in [
-            // Full width, bold, with a ligature for a part.
+            // Full-width and bold letters.
             ("\u{ff52}\u{ff4f}\u{ff42}\u{ff45}\u{ff52}\u{ff54}", taken),
             ("\u{ff32}OBERT", taken),
             ("\u{1d42b}obert", taken),
@@ -128,7 +128,7 @@ async fn a_nickname_that_looks_like_anothers_is_refused() {
             ("r\u{585}bert", bad),
             ("r\u{200b}obert", taken),
             ("rob\u{ad}ert", taken),
-            // Letters that nobody writes with today.
+            // Letters of a historic script (Gothic).
             ("\u{10330}\u{10331}\u{10332}", bad),
         ] {
             let signup = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
@@ -136,9 +136,9 @@ async fn a_nickname_that_looks_like_anothers_is_refused() {
             let input = json!({ "nickname": nickname, "currentPassword": PASSWORD });
             assert_eq!(ann.update_profile(input).await.errors(), [error], "{nickname}");
         }
-        let asked = app.anonymous().forgot_password("robert").await;
+        let requested = app.anonymous().forgot_password("robert").await;
         let wide = app.anonymous().forgot_password("\u{ff32}\u{ff4f}bert").await;
-        assert_eq!(wide.data("/forgotPassword/id"), asked.data("/forgotPassword/id"));
+        assert_eq!(wide.data("/forgotPassword/id"), requested.data("/forgotPassword/id"));
         for nickname in [
             "\u{440}\u{43e}\u{431}\u{435}\u{440}\u{442}",
             "\u{3c1}\u{3bf}\u{3bc}\u{3c0}\u{3b5}\u{3c1}",
@@ -150,7 +150,7 @@ async fn a_nickname_that_looks_like_anothers_is_refused() {
             let signup = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
             assert_eq!(signup.text("/signup/user/nickname"), nickname, "one writing system");
         }
-        // Who comes first has it, in whatever width it is shown.
+        // The first account gets the nickname, whatever width it is written in.
         let wide = app.anonymous().sign_up(json!({ "nickname": "\u{ff22}\u{ff4f}b" })).await;
         assert_eq!(wide.text("/signup/user/nickname"), "\u{ff22}\u{ff4f}b");
         let narrow = app.anonymous().sign_up(json!({ "nickname": "bob" })).await;
@@ -161,18 +161,19 @@ async fn a_nickname_that_looks_like_anothers_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_at_once_make_one_account() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let all = (0..30).map(|_| {
+async fn parallel_sign_ups_create_one_account() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let sign_ups = (0..30).map(|_| {
             let caller = app.anonymous();
             tokio::spawn(async move { caller.sign_up(json!({ "phone": "+31612345678" })).await })
         });
-        let answers = join_all(all).await.into_iter().map(|answer| answer.expect("no panic"));
-        let (made, refused): (Vec<_>, Vec<_>) =
-            answers.partition(|answer| answer.errors().is_empty());
-        assert_eq!(made.len(), 1);
-        assert!(refused.iter().all(|answer| answer.errors() == ["IDENTIFIER_TAKEN phone"]));
+        let responses =
+            join_all(sign_ups).await.into_iter().map(|response| response.expect("no panic"));
+        let (created, refused): (Vec<_>, Vec<_>) =
+            responses.partition(|response| response.errors().is_empty());
+        assert_eq!(created.len(), 1);
+        assert!(refused.iter().all(|response| response.errors() == ["IDENTIFIER_TAKEN phone"]));
         for table in ["users", "credentials", "sessions"] {
             assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {table}")).await, 1, "{table}");
         }
@@ -181,7 +182,7 @@ async fn thirty_at_once_make_one_account() {
 }
 
 #[tokio::test]
-async fn a_password_that_cannot_be_is_refused_before_it_is_hashed() {
+async fn invalid_passwords_are_refused_before_hashing() {
     on_each_database(async |app| {
         for (password, error) in [
             ("password", "WEAK_PASSWORD password"),
@@ -189,9 +190,9 @@ async fn a_password_that_cannot_be_is_refused_before_it_is_hashed() {
             (&"x".repeat(129), "BAD_USER_INPUT password"),
             (&"x".repeat(1_000_000), "BAD_USER_INPUT password"),
         ] {
-            let answer =
+            let response =
                 app.anonymous().sign_up(json!({ "nickname": "ann", "password": password })).await;
-            assert_eq!(answer.errors(), [error]);
+            assert_eq!(response.errors(), [error]);
         }
         assert_eq!(app.app.accounts.passwords_hashed(), 0);
         app.signed_in("ann").await;
@@ -206,10 +207,10 @@ async fn a_password_that_cannot_be_is_refused_before_it_is_hashed() {
 }
 
 #[tokio::test]
-async fn sign_ups_are_limited_by_address() {
-    on_each_shared_database(async |place| {
+async fn sign_ups_are_limited_per_address() {
+    on_each_shared_database(async |database| {
         let app = TestApp::with(
-            place,
+            database,
             &[
                 ("ENVIRONMENT", "production"),
                 ("PUBLIC_URL", "https://x.example"),
@@ -218,70 +219,74 @@ async fn sign_ups_are_limited_by_address() {
             ],
         )
         .await;
-        let one = app.anonymous();
+        let caller = app.anonymous();
         for nickname in ["ann", "bob", "cid"] {
-            one.sign_up(json!({ "nickname": nickname })).await.data("/signup");
+            caller.sign_up(json!({ "nickname": nickname })).await.data("/signup");
         }
-        let refused = one.sign_up(json!({ "nickname": "dan" })).await;
+        let refused = caller.sign_up(json!({ "nickname": "dan" })).await;
         assert_eq!(refused.errors(), ["RATE_LIMITED"]);
         assert_eq!(refused.extension("retryAfter"), 3600);
         assert_eq!(refused.extension("retryable"), true);
-        one.at_address("192.0.2.99").sign_up(json!({ "nickname": "dan" })).await.data("/signup");
+        caller
+            .from_address("192.0.2.99")
+            .sign_up(json!({ "nickname": "dan" }))
+            .await
+            .data("/signup");
         app.advance(Duration::from_hours(1)).await;
-        one.sign_up(json!({ "nickname": "eve" })).await.data("/signup");
+        caller.sign_up(json!({ "nickname": "eve" })).await.data("/signup");
     })
     .await;
 }
 
-/// How far the one code is, and whether its text is in its row.
-async fn code(app: &TestApp) -> (String, bool) {
-    app.adds_up().await;
+/// The status of the only code, and whether its row still holds the sealed text.
+async fn code_state(app: &TestApp) -> (String, bool) {
+    app.assert_counts().await;
     let filter = json!({ "filter": { "kind": "CODE" } });
-    let answer = app.admin().await.send(query!("messages"), filter).await;
-    let nodes = answer.data("/messages/nodes").as_array().expect("a list");
-    let [message] = nodes.as_slice() else { panic!("one code: {nodes:?}") };
+    let response = app.admin().await.send(query!("messages"), filter).await;
+    let nodes = response.data("/messages/nodes").as_array().expect("a list");
+    let [message] = nodes.as_slice() else { panic!("expected one code: {nodes:?}") };
     let sealed = app.count("SELECT COUNT(*) FROM messages WHERE sealed_body IS NOT NULL").await;
     (message["status"].as_str().expect("a status").to_owned(), sealed == 1)
 }
 
-async fn sign_up_with_a_phone(app: &TestApp) {
-    let answer = app.anonymous().sign_up(json!({ "phone": "+31612345678" })).await;
-    answer.data("/signup/challenge/id");
-    assert_eq!(code(app).await, ("QUEUED".to_owned(), true));
+async fn sign_up_with_phone(app: &TestApp) {
+    let response = app.anonymous().sign_up(json!({ "phone": "+31612345678" })).await;
+    response.data("/signup/challenge/id");
+    assert_eq!(code_state(app).await, ("QUEUED".to_owned(), true));
 }
 
 #[tokio::test]
-async fn a_code_that_no_gateway_took_in_five_minutes_is_expired_and_gone() {
-    on_each_shared_database(async |place| {
+async fn unsent_codes_expire_and_are_erased_after_five_minutes() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        let nowhere = [("SMS_HTTP_URL", "http://127.0.0.1:1/")];
-        let app = TestApp::sending(place, &gateway, &nowhere).await;
-        sign_up_with_a_phone(&app).await;
+        let unreachable = [("SMS_HTTP_URL", "http://127.0.0.1:1/")];
+        let app = TestApp::with_gateway(database, &gateway, &unreachable).await;
+        sign_up_with_phone(&app).await;
         for _ in 0..29 {
             app.advance(Duration::from_secs(10)).await;
         }
         app.advance(Duration::from_millis(9_999)).await;
-        assert_eq!(code(&app).await, ("QUEUED".to_owned(), true), "it works still");
+        assert_eq!(code_state(&app).await, ("QUEUED".to_owned(), true), "not yet expired");
         app.advance(Duration::from_millis(1)).await;
-        assert_eq!(code(&app).await, ("EXPIRED".to_owned(), false));
+        assert_eq!(code_state(&app).await, ("EXPIRED".to_owned(), false));
 
-        let app = app.beside(place, &http(&gateway)).await;
+        let app = app.second_instance(database, &gateway_settings(&gateway)).await;
         app.advance(Duration::from_mins(1)).await;
-        assert!(gateway.requests().is_empty(), "nobody gets a code that does not work");
-        assert_eq!(code(&app).await, ("EXPIRED".to_owned(), false));
+        assert!(gateway.requests().is_empty(), "expired codes are not sent");
+        assert_eq!(code_state(&app).await, ("EXPIRED".to_owned(), false));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_code_that_the_gateway_refuses_is_gone_at_once() {
-    on_each_shared_database(async |place| {
+async fn rejected_codes_are_erased_at_once() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        gateway.will([Reply::Json(400, json!({}))]);
-        let app = TestApp::sending(place, &gateway, &[]).await;
-        sign_up_with_a_phone(&app).await;
-        app.run().await;
-        assert_eq!(code(&app).await, ("FAILED".to_owned(), false));
+        gateway.reply_with([Reply::Json(400, json!({}))]);
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
+        sign_up_with_phone(&app).await;
+        app.run_due_jobs().await;
+        assert_eq!(code_state(&app).await, ("FAILED".to_owned(), false));
         app.advance(Duration::from_mins(10)).await;
         assert_eq!(gateway.requests().len(), 1);
     })
@@ -289,18 +294,18 @@ async fn a_code_that_the_gateway_refuses_is_gone_at_once() {
 }
 
 #[tokio::test]
-async fn a_code_of_unknown_fate_is_gone_when_its_time_is_over() {
-    on_each_shared_database(async |place| {
+async fn codes_with_unknown_outcome_are_erased_when_they_expire() {
+    on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
-        gateway.will([Reply::Reset]);
-        let app = TestApp::sending(place, &gateway, &[]).await;
-        sign_up_with_a_phone(&app).await;
-        app.run().await;
-        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), true));
+        gateway.reply_with([Reply::Reset]);
+        let app = TestApp::with_gateway(database, &gateway, &[]).await;
+        sign_up_with_phone(&app).await;
+        app.run_due_jobs().await;
+        assert_eq!(code_state(&app).await, ("UNKNOWN".to_owned(), true));
         app.advance(Duration::from_mins(5) - Duration::from_millis(1)).await;
-        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), true), "it works still");
+        assert_eq!(code_state(&app).await, ("UNKNOWN".to_owned(), true), "not yet expired");
         app.advance(Duration::from_millis(1)).await;
-        assert_eq!(code(&app).await, ("UNKNOWN".to_owned(), false), "nobody knows, and it is over");
+        assert_eq!(code_state(&app).await, ("UNKNOWN".to_owned(), false), "erased when it expires");
         app.advance(Duration::from_hours(1)).await;
         assert_eq!(gateway.requests().len(), 1);
     })

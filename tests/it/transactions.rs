@@ -1,23 +1,23 @@
-//! Units of work on both databases: what is acknowledged is there, whatever failed before.
+//! Units of work on both databases: acknowledged writes are kept, whatever failed before.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use switchboard::config::Config;
 use switchboard::error::{Error, ErrorCode};
 use switchboard::platform::database::{Database, Work};
 
-use crate::support::{Place, on_each_shared_database};
+use crate::support::{TestDatabase, on_each_shared_database};
 
-/// Larger than what is free in the file when it may not grow.
-const ROW: &str = "INSERT INTO kept (number, filling) VALUES ($1, $2)";
+/// Its filling is larger than the free space in a SQLite file that must not grow.
+const INSERT_ROW: &str = "INSERT INTO kept (number, filling) VALUES ($1, $2)";
 
-async fn database(place: &Place) -> Database {
-    let url = ("DATABASE_URL".to_owned(), place.url());
+async fn connect(test_database: &TestDatabase) -> Database {
+    let url = ("DATABASE_URL".to_owned(), test_database.url());
     let config = Config::from_values([url].into()).expect("good settings");
     Database::connect(&config.database).await.expect("connected")
 }
 
-async fn with_table(place: &Place) -> Database {
-    let database = database(place).await;
+async fn connect_with_table(test_database: &TestDatabase) -> Database {
+    let database = connect(test_database).await;
     let mut lock = database.migration_lock().await.expect("locked");
     lock.migrate().await.expect("migrated");
     lock.release().await.expect("released");
@@ -28,20 +28,36 @@ async fn with_table(place: &Place) -> Database {
 
 fn row(db: &impl ConnectionTrait, number: i64) -> Statement {
     let filling = "x".repeat(20_000);
-    Statement::from_sql_and_values(db.get_database_backend(), ROW, [number.into(), filling.into()])
+    Statement::from_sql_and_values(
+        db.get_database_backend(),
+        INSERT_ROW,
+        [number.into(), filling.into()],
+    )
 }
 
 async fn write(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
     db.execute_raw(row(db, number)).await.map(drop)
 }
 
-async fn in_transaction(database: &Database, number: i64) -> Result<(), Error> {
+/// Counts long enough that the statement is still running when its first poll returns.
+async fn write_slowly(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "INSERT INTO kept (number) \
+         WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 500000) \
+         SELECT $1 + 0 * COUNT(i) FROM counter",
+        [number.into()],
+    );
+    db.execute_raw(statement).await.map(drop)
+}
+
+async fn write_in_transaction(database: &Database, number: i64) -> Result<(), Error> {
     let work = database.begin().await?;
     write(&work, number).await?;
     work.commit().await
 }
 
-async fn numbers(database: &Database) -> Vec<i64> {
+async fn read_numbers(database: &Database) -> Vec<i64> {
     let db = database.reads();
     let all =
         Statement::from_string(db.get_database_backend(), "SELECT number FROM kept ORDER BY 1");
@@ -49,7 +65,7 @@ async fn numbers(database: &Database) -> Vec<i64> {
     rows.iter().map(|row| row.try_get_by_index(0).expect("a number")).collect()
 }
 
-/// Keeps the SQLite file from growing, as a full disk does. It lasts as long as the connection.
+/// Keeps the SQLite file from growing, like a full disk, until the connection closes.
 async fn fill_disk(db: &impl ConnectionTrait) {
     let pages = Statement::from_string(DbBackend::Sqlite, "PRAGMA page_count");
     let pages = db.query_one_raw(pages).await.expect("read").expect("a row");
@@ -58,18 +74,18 @@ async fn fill_disk(db: &impl ConnectionTrait) {
 }
 
 #[tokio::test]
-async fn what_a_full_disk_refused_loses_nothing_that_is_acknowledged_later() {
-    for failing in 1..=4 {
-        for by_transactions in [true, false] {
-            let place = Place::file();
-            let database = with_table(&place).await;
-            let write_one = async |number: i64| match by_transactions {
-                true => in_transaction(&database, number).await,
+async fn writes_acknowledged_after_a_full_disk_are_kept() {
+    for failure_count in 1..=4 {
+        for uses_transactions in [true, false] {
+            let test_database = TestDatabase::sqlite_file();
+            let database = connect_with_table(&test_database).await;
+            let write_one = async |number: i64| match uses_transactions {
+                true => write_in_transaction(&database, number).await,
                 false => write(database.writes(), number).await.map_err(Error::from),
             };
             let mut acknowledged = Vec::new();
             for number in 0..20 {
-                if (10..10 + failing).contains(&number) {
+                if (10..10 + failure_count).contains(&number) {
                     fill_disk(database.writes()).await;
                 }
                 match write_one(number).await {
@@ -77,37 +93,37 @@ async fn what_a_full_disk_refused_loses_nothing_that_is_acknowledged_later() {
                     Err(error) => assert_eq!(error.code(), ErrorCode::ServiceUnavailable),
                 }
             }
-            let failed = usize::try_from(failing).expect("a few");
-            assert_eq!(acknowledged.len(), 20 - failed, "each write that met the full disk failed");
+            let failed = usize::try_from(failure_count).expect("a small number");
+            assert_eq!(acknowledged.len(), 20 - failed, "each write on the full disk failed");
             drop(database);
-            assert_eq!(numbers(&self::database(&place).await).await, acknowledged);
+            assert_eq!(read_numbers(&connect(&test_database).await).await, acknowledged);
         }
     }
 }
 
 #[tokio::test]
-async fn a_unit_of_work_that_lost_its_connection_goes_no_further() {
-    let place = Place::file();
-    let database = with_table(&place).await;
+async fn a_unit_of_work_without_its_connection_fails() {
+    let test_database = TestDatabase::sqlite_file();
+    let database = connect_with_table(&test_database).await;
     let work = database.begin().await.expect("begun");
     write(&work, 1).await.expect("written");
     fill_disk(&work).await;
     write(&work, 2).await.expect_err("the disk is full");
-    let again = write(&work, 3).await.expect_err("SQLite has rolled back by itself");
-    assert_eq!(Error::from(again).code(), ErrorCode::ServiceUnavailable);
-    work.savepoint().await.expect_err("the same");
-    let error = work.commit().await.expect_err("nothing of it is written");
+    let error = write(&work, 3).await.expect_err("SQLite has rolled back by itself");
+    assert_eq!(Error::from(error).code(), ErrorCode::ServiceUnavailable);
+    work.savepoint().await.expect_err("lost too");
+    let error = work.commit().await.expect_err("nothing is written");
     assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
-    in_transaction(&database, 4).await.expect("by a new connection");
-    assert_eq!(numbers(&database).await, [4]);
+    write_in_transaction(&database, 4).await.expect("on a new connection");
+    assert_eq!(read_numbers(&database).await, [4]);
 }
 
 #[tokio::test]
-async fn readiness_fails_from_the_first_refused_write_until_one_is_kept() {
-    let place = Place::file();
-    let database = with_table(&place).await;
+async fn readiness_fails_from_a_failed_write_until_a_successful_one() {
+    let test_database = TestDatabase::sqlite_file();
+    let database = connect_with_table(&test_database).await;
     database.ensure_ready().await.expect("ready");
-    let now = crate::support::beginning();
+    let now = crate::support::start_time();
     fill_disk(database.writes()).await;
     write(database.writes(), 1).await.expect_err("the disk is full");
     let error = database.ensure_ready().await.expect_err("not ready");
@@ -115,171 +131,172 @@ async fn readiness_fails_from_the_first_refused_write_until_one_is_kept() {
     database.probe_writes(now).await;
     database.ensure_ready().await.expect("ready again");
     write(database.writes(), 1).await.expect("written");
-    // A row that is there already is the caller's fault.
+    // A constraint violation does not concern the database's health.
     write(database.writes(), 1).await.expect_err("a constraint");
-    database.ensure_ready().await.expect("ready still");
+    database.ensure_ready().await.expect("still ready");
 }
 
 #[tokio::test]
-async fn another_process_that_writes_is_no_reason_to_be_unready() {
-    let place = Place::file();
-    let (database, other) = (with_table(&place).await, self::database(&place).await);
+async fn a_busy_database_is_still_ready() {
+    let test_database = TestDatabase::sqlite_file();
+    let (database, other) =
+        (connect_with_table(&test_database).await, connect(&test_database).await);
     database.writes().execute_unprepared("PRAGMA busy_timeout = 1").await.expect("set");
-    let writing = other.begin().await.expect("begun");
-    write(&writing, 1).await.expect("written");
+    let blocking_work = other.begin().await.expect("begun");
+    write(&blocking_work, 1).await.expect("written");
     let busy = database.begin().await.expect_err("busy");
     assert_eq!(busy.code(), ErrorCode::ServiceUnavailable);
     let busy = Error::from(write(database.writes(), 2).await.expect_err("busy"));
     assert_eq!(busy.code(), ErrorCode::ServiceUnavailable);
     database.ensure_ready().await.expect("ready");
-    writing.commit().await.expect("committed");
-    write(database.writes(), 2).await.expect("by the same connection");
-    assert_eq!(numbers(&database).await, [1, 2]);
+    blocking_work.commit().await.expect("committed");
+    write(database.writes(), 2).await.expect("on the same connection");
+    assert_eq!(read_numbers(&database).await, [1, 2]);
 }
 
 #[tokio::test]
-async fn memory_whose_connection_is_lost_is_not_ready_any_more() {
-    let database = with_table(&Place::Memory).await;
+async fn sqlite_in_memory_is_not_ready_after_its_connection_is_lost() {
+    let database = connect_with_table(&TestDatabase::Memory).await;
     fill_disk(database.writes()).await;
     write(database.writes(), 1).await.expect_err("full");
-    database.probe_writes(crate::support::beginning()).await;
+    database.probe_writes(crate::support::start_time()).await;
     database.ensure_ready().await.expect_err("the data is gone");
-    let error = database.begin().await.expect_err("so it says");
+    let error = database.begin().await.expect_err("no connection");
     assert!(error.cause().expect("a cause").contains("restart"), "{}", error.describe());
 }
 
 #[tokio::test]
 async fn a_dropped_unit_of_work_is_rolled_back() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         for _ in 0..3 {
             let work = database.begin().await.expect("begun");
             write(&work, 1).await.expect("written");
             drop(work);
         }
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("nobody has it");
+        write(&work, 1).await.expect("the row does not exist");
         work.commit().await.expect("committed");
-        assert_eq!(numbers(&database).await, [1]);
+        assert_eq!(read_numbers(&database).await, [1]);
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_abandoned_statement_leaves_the_database_usable() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         for number in 0..10 {
             let work = database.begin().await.expect("begun");
-            // Polled once: it is under way, and nobody waits for it any more.
+            // Polled once, so it is running, and then dropped.
             let _ = futures_util::FutureExt::now_or_never(write(&work, number));
             drop(work);
             let _ = futures_util::FutureExt::now_or_never(write(database.writes(), 100 + number));
-            let _ = futures_util::FutureExt::now_or_never(numbers(&database));
+            let _ = futures_util::FutureExt::now_or_never(read_numbers(&database));
         }
-        in_transaction(&database, 50).await.expect("written");
+        write_in_transaction(&database, 50).await.expect("written");
         write(database.writes(), 51).await.expect("written");
-        let there = numbers(&database).await;
-        // A single write that was abandoned may have come to its end. A transaction may not.
-        assert!(there.starts_with(&[50, 51]), "{there:?}");
+        let numbers = read_numbers(&database).await;
+        // An abandoned single write may have completed, an abandoned transaction may not.
+        assert!(numbers.starts_with(&[50, 51]), "{numbers:?}");
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_unit_of_work_with_an_abandoned_statement_is_lost() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
         write(&work, 1).await.expect("written");
-        let _ = futures_util::FutureExt::now_or_never(write(&work, 2));
-        write(&work, 3).await.expect_err("nobody knows what became of 2");
-        let error = work.commit().await.expect_err("the same");
+        let abandoned = futures_util::FutureExt::now_or_never(write_slowly(&work, 2));
+        assert!(abandoned.is_none(), "still running");
+        write(&work, 3).await.expect_err("the outcome of 2 is unknown");
+        let error = work.commit().await.expect_err("lost too");
         assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
-        // An abandoned beginning holds no lock.
+        // A dropped `begin` holds no lock.
         let _ = futures_util::FutureExt::now_or_never(database.begin());
-        in_transaction(&self::database(place).await, 4).await.expect("by another process");
-        assert_eq!(numbers(&database).await, [4]);
+        write_in_transaction(&connect(test_database).await, 4).await.expect("on another instance");
+        assert_eq!(read_numbers(&database).await, [4]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_savepoint_is_kept_or_undone_alone() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+async fn a_savepoint_is_released_or_rolled_back_on_its_own() {
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
         write(&work, 1).await.expect("written");
-        let kept = work.savepoint().await.expect("a savepoint");
-        write(&*kept, 2).await.expect("written");
-        kept.release().await.expect("released");
-        let undone = work.savepoint().await.expect("a savepoint");
-        write(&*undone, 3).await.expect("written");
-        let inner = undone.savepoint().await.expect("a savepoint");
+        let released = work.savepoint().await.expect("a savepoint");
+        write(&*released, 2).await.expect("written");
+        released.release().await.expect("released");
+        let rolled_back = work.savepoint().await.expect("a savepoint");
+        write(&*rolled_back, 3).await.expect("written");
+        let inner = rolled_back.savepoint().await.expect("a savepoint");
         write(&*inner, 4).await.expect("written");
         inner.release().await.expect("released");
-        undone.rollback().await.expect("rolled back");
+        rolled_back.rollback().await.expect("rolled back");
         let dropped = work.savepoint().await.expect("a savepoint");
         write(&*dropped, 5).await.expect("written");
         drop(dropped);
         write(&work, 6).await.expect("written");
         work.commit().await.expect("committed");
-        assert_eq!(numbers(&database).await, [1, 2, 6]);
+        assert_eq!(read_numbers(&database).await, [1, 2, 6]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_savepoint_takes_its_failure_with_it() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+async fn rolling_a_savepoint_back_undoes_its_failure() {
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
         write(&work, 1).await.expect("written");
         let attempt = work.savepoint().await.expect("a savepoint");
-        write(&*attempt, 1).await.expect_err("it is there");
+        write(&*attempt, 1).await.expect_err("the row exists");
         attempt.rollback().await.expect("rolled back");
         write(&work, 2).await.expect("written");
         let dropped = work.savepoint().await.expect("a savepoint");
         write(&*dropped, 3).await.expect("written");
-        write(&*dropped, 1).await.expect_err("it is there");
+        write(&*dropped, 1).await.expect_err("the row exists");
         drop(dropped);
-        // Nothing comes between: the commit itself rolls the savepoint back.
+        // Without a statement in between, the commit itself rolls the savepoint back.
         work.commit().await.expect("committed");
-        assert_eq!(numbers(&database).await, [1, 2]);
+        assert_eq!(read_numbers(&database).await, [1, 2]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_commit_after_a_failed_statement_never_pretends() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
+async fn a_commit_after_a_failed_statement_reports_its_outcome() {
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
         write(&work, 1).await.expect("written");
-        write(&work, 1).await.expect_err("it is there");
+        write(&work, 1).await.expect_err("the row exists");
         let is_committed = work.commit().await.is_ok();
-        let is_there = numbers(&database).await == [1];
-        assert_eq!(is_committed, is_there);
+        let is_written = read_numbers(&database).await == [1];
+        assert_eq!(is_committed, is_written);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_in_a_transaction_is_not_used_for_another() {
-    let place = Place::file();
-    let database = with_table(&place).await;
+async fn a_connection_inside_a_transaction_is_replaced() {
+    let test_database = TestDatabase::sqlite_file();
+    let database = connect_with_table(&test_database).await;
     database.writes().execute_unprepared("BEGIN").await.expect("left behind");
-    in_transaction(&database, 1).await.expect("on a new connection");
-    assert_eq!(numbers(&self::database(&place).await).await, [1]);
+    write_in_transaction(&database, 1).await.expect("on a new connection");
+    assert_eq!(read_numbers(&connect(&test_database).await).await, [1]);
 }
 
-/// Within limits of its own, a unit of work is like any other.
 #[tokio::test]
-async fn a_longer_limit_is_the_servers_too() {
-    on_each_shared_database(async |place| {
-        let database = with_table(place).await;
-        let limit = std::time::Duration::from_mins(1);
-        let work: Work = database.begin_within(limit).await.expect("begun");
+async fn a_longer_timeout_is_set_on_the_server() {
+    on_each_shared_database(async |test_database| {
+        let database = connect_with_table(test_database).await;
+        let timeout = std::time::Duration::from_mins(1);
+        let work: Work = database.begin_with_timeout(timeout).await.expect("begun");
         if work.get_database_backend() == DbBackend::Postgres {
             let sql = "SELECT current_setting('statement_timeout')";
             let row = work.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;

@@ -1,6 +1,6 @@
-//! docs/src/verify_round.py, which recomputes rounds from nothing but what the API answers.
+//! Tests of docs/src/verify_round.py, which verifies rounds from the API's responses alone.
 //!
-//! It is run by the `python3` of the PATH. With `REQUIRE_PYTHON` set, its absence is a failure.
+//! Needs `python3` on the PATH. Without it the tests are skipped, or fail if `REQUIRE_PYTHON` is set.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,13 +8,13 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Place, TestApp, on_each_database, query};
+use crate::support::{Caller, TestApp, TestDatabase, on_each_database, query};
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/verify_round.py");
 const SETTINGS: [(&str, &str); 2] = [("LIMIT_PLAYS", "1000"), ("LIMIT_OPEN_ROUNDS", "1000")];
 
-/// What can stand in a player's seed and has a meaning somewhere on its way, or looks like something else.
-const SEEDS: [&str; 12] = [
+/// Client seeds with characters that are special in JSON, SQL, shells, or on screen.
+const TRICKY_SEEDS: [&str; 12] = [
     "lucky",
     " ",
     ":",
@@ -39,18 +39,18 @@ fn has_python() -> bool {
     is_there
 }
 
-/// Runs the program off the threads that answer it.
+/// Runs the program in a blocking thread: this process also answers its requests.
 async fn verify(token: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new("python3");
     command.args(["-B", PROGRAM]).args(arguments).env("TOKEN", token).env("no_proxy", "*");
     command.env("PYTHONIOENCODING", "utf-8");
     let ran = tokio::task::spawn_blocking(move || command.output());
     let Output { status, stdout, stderr } = ran.await.expect("it ends").expect("it starts");
-    let said = [stdout, stderr].map(|said| String::from_utf8(said).expect("text")).concat();
-    (status.code(), said)
+    let output = [stdout, stderr].map(|text| String::from_utf8(text).expect("text")).concat();
+    (status.code(), output)
 }
 
-/// A move of each game, another one for each number.
+/// A move of each game that depends on a number.
 fn moves(n: usize) -> [(&'static str, Value); 3] {
     let over = n.is_multiple_of(2);
     let target = [5, 96, 50, 49, 99, 2][n % 6];
@@ -61,76 +61,77 @@ fn moves(n: usize) -> [(&'static str, Value); 3] {
     ]
 }
 
-/// Plays dozens of rounds of all games. Answers what was answered to each start and each play.
+/// Plays dozens of rounds of all games. Returns the response bodies of each start and play.
 async fn play_dozens(player: &Caller) -> Vec<Value> {
-    let mut answers = Vec::new();
-    for (n, seed) in (0..).zip(SEEDS) {
+    let mut responses = Vec::new();
+    for (n, seed) in (0..).zip(TRICKY_SEEDS) {
         for (game, played) in moves(n) {
             let started = player.start_round(game).await;
             let round = player.play(started.text("/startRound/id"), played, seed).await;
             assert_eq!(round.data("/playGame/clientSeed"), seed);
-            answers.extend([started.body, round.body]);
+            responses.extend([started.body, round.body]);
         }
     }
-    answers
+    responses
 }
 
-fn write(path: &Path, answers: &[Value]) {
-    std::fs::write(path, json!(answers).to_string()).expect("written");
+fn write(path: &Path, responses: &[Value]) {
+    std::fs::write(path, json!(responses).to_string()).expect("written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_finds_every_round_as_its_seeds_make_it() {
+async fn honest_rounds_are_verified() {
     if !has_python() {
         return;
     }
-    let app = TestApp::with(&Place::Memory, &SETTINGS).await;
+    let app = TestApp::with(&TestDatabase::Memory, &SETTINGS).await;
     let ann = app.signed_in("ann").await;
     let url = format!("http://{}/graphql", app.serve().await.address);
-    let answers = play_dozens(&ann).await;
-    let expired = ann.round_of("DICE").await;
+    let responses = play_dozens(&ann).await;
+    let expired = ann.start_round_id("DICE").await;
     app.clock.advance(std::time::Duration::from_mins(5));
-    ann.round_of("DICE").await;
+    ann.start_round_id("DICE").await;
     let token = ann.token.as_deref().expect("a token");
-    let (code, said) = verify(token, &[&url]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(said.matches(" OK, PLAYED\n").count(), 36, "{said}");
+    let (code, output) = verify(token, &[&url]).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert_eq!(output.matches(" OK, PLAYED\n").count(), 36, "{output}");
     assert_eq!(
-        (said.matches(" OK, EXPIRED\n").count(), said.matches(" OK, OPEN\n").count()),
+        (output.matches(" OK, EXPIRED\n").count(), output.matches(" OK, OPEN\n").count()),
         (1, 1)
     );
-    assert!(said.ends_with("38 rounds, 0 of them wrong\n"), "{said}");
+    assert!(output.ends_with("38 rounds, 0 of them wrong\n"), "{output}");
 
-    // Anybody's, by their ids alone.
-    let played = answers.iter().filter_map(|answer| answer["data"]["playGame"]["id"].as_str());
+    // Rounds of anybody, by their ids alone.
+    let played =
+        responses.iter().filter_map(|response| response["data"]["playGame"]["id"].as_str());
     let ids = [&[url.as_str()][..], &played.collect::<Vec<_>>(), &[&expired]].concat();
-    let (code, said) = verify("", &ids).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("37 rounds, 0 of them wrong\n"), "{said}");
+    let (code, output) = verify("", &ids).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.ends_with("37 rounds, 0 of them wrong\n"), "{output}");
     for arguments in [&[url.as_str()][..], &[&url, "rnd_unknown"], &["no such file"], &[]] {
-        let (code, said) = verify("", arguments).await;
-        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        let (code, output) = verify("", arguments).await;
+        assert_eq!(code, Some(2), "{arguments:?}: {output}");
     }
 }
 
 #[tokio::test]
-async fn it_finds_whatever_is_altered() {
+async fn altered_rounds_are_detected() {
     if !has_python() {
         return;
     }
-    let app = TestApp::with(&Place::Memory, &SETTINGS).await;
-    let answers = play_dozens(&app.signed_in("ann").await).await;
+    let app = TestApp::with(&TestDatabase::Memory, &SETTINGS).await;
+    let responses = play_dozens(&app.signed_in("ann").await).await;
     let folder = tempfile::tempdir().expect("a folder");
     let (honest, altered) = (folder.path().join("honest.json"), folder.path().join("altered.json"));
-    let of = |path: &Path| path.to_str().expect("text").to_owned();
-    write(&honest, &answers);
-    let (code, said) = verify("", &[&of(&honest)]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("72 rounds, 0 of them wrong\n"), "{said}");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    write(&honest, &responses);
+    let (code, output) = verify("", &[&text(&honest)]).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.ends_with("72 rounds, 0 of them wrong\n"), "{output}");
 
-    let is_won = |answer: &&Value| answer["data"]["playGame"]["won"] == true;
-    let dice = |answer: &&Value| answer["data"]["playGame"]["game"] == "DICE";
-    let won = answers.iter().filter(dice).find(is_won).expect("one was won").clone();
+    let is_won = |response: &&Value| response["data"]["playGame"]["won"] == true;
+    let dice = |response: &&Value| response["data"]["playGame"]["game"] == "DICE";
+    let won = responses.iter().filter(dice).find(is_won).expect("one was won").clone();
     let round = &won["data"]["playGame"];
     let (outcome, points) = (&round["outcome"], &round["points"]);
     let number = |value: &Value, more: i64| json!(value.as_i64().expect("a number") + more);
@@ -138,7 +139,7 @@ async fn it_finds_whatever_is_altered() {
         let text = round[name].as_str().expect("text");
         json!(format!("{}{}", if text.starts_with('0') { '1' } else { '0' }, &text[1..]))
     };
-    for (name, value, told) in [
+    for (name, value, expected) in [
         ("outcome", number(outcome, -1), "outcome is"),
         ("outcome", Value::Null, "outcome is"),
         ("points", number(points, 1), "points is"),
@@ -158,34 +159,34 @@ async fn it_finds_whatever_is_altered() {
         let mut other = won.clone();
         other["data"]["playGame"][name] = value.clone();
         write(&altered, &[other]);
-        let (code, said) = verify("", &[&of(&honest), &of(&altered)]).await;
-        assert_eq!(code, Some(1), "{name} {value}: {said}");
-        assert!(said.contains(told), "{name} {value}: {said}");
-        assert!(said.ends_with("73 rounds, 1 of them wrong\n"), "{said}");
+        let (code, output) = verify("", &[&text(&honest), &text(&altered)]).await;
+        assert_eq!(code, Some(1), "{name} {value}: {output}");
+        assert!(output.contains(expected), "{name} {value}: {output}");
+        assert!(output.ends_with("73 rounds, 1 of them wrong\n"), "{output}");
     }
 }
 
 #[tokio::test]
-async fn no_seed_makes_an_explanation_say_something_else() {
+async fn client_seeds_cannot_forge_an_explanation() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        for seed in SEEDS {
-            let id = ann.round_of("COIN_FLIP").await;
+        for seed in TRICKY_SEEDS {
+            let id = ann.start_round_id("COIN_FLIP").await;
             let round = ann.play(&id, json!({ "coinFlip": "HEADS" }), seed).await;
             assert_eq!(round.data("/playGame/clientSeed"), seed);
-            let check = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
-            assert_eq!(check.data("/verifyRound/valid"), true);
-            let steps = check.text("/verifyRound/explanation");
+            let verification = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+            assert_eq!(verification.data("/verifyRound/valid"), true);
+            let steps = verification.text("/verifyRound/explanation");
             assert!(steps.chars().all(|c| c.is_ascii() || "…·".contains(c)), "{steps}");
             assert_eq!(steps.lines().count(), 7, "{steps}");
         }
-        // A half of a character is no text, in JSON as in a document.
-        let id = ann.round_of("COIN_FLIP").await;
+        // An unpaired surrogate is not a valid string.
+        let id = ann.start_round_id("COIN_FLIP").await;
         let play = format!(
             r#"mutation {{ playGame(input: {{ roundId: "{id}", move: {{ coinFlip: HEADS }}, clientSeed: "\ud800" }}) {{ won }} }}"#
         );
-        let answer = ann.send(&play, json!({})).await;
-        assert_eq!(answer.errors(), ["GRAPHQL_PARSE_FAILED"]);
+        let response = ann.send(&play, json!({})).await;
+        assert_eq!(response.errors(), ["GRAPHQL_PARSE_FAILED"]);
         assert_eq!(app.count("SELECT COUNT(*) FROM rounds WHERE status = 'OPEN'").await, 1);
     })
     .await;

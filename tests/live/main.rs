@@ -1,5 +1,5 @@
-//! The product with a few fields more, for clients that want to see every transport at work. It is
-//! configured and started like the product: `cargo run --example live`.
+//! The product with additional fields, to try every transport with real clients. It is configured and started like
+//! the product: `cargo run --example live`.
 
 mod schema;
 

@@ -1,5 +1,5 @@
-//! The product's schema and beside it numbers, pages, counters that tell of their changes, and files: what
-//! tests of the transports need and no room has.
+//! The product's schema with additional fields for tests of the transports: numbers, pages, counters with
+//! subscriptions, and file uploads.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -16,9 +16,9 @@ use switchboard::accounts::graphql::{
     AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, DeleteMutation,
     PasswordMutation, ProfileMutation, SessionMutation,
 };
-use switchboard::api::{ApiError, Asks, UploadRule, live};
+use switchboard::api::{ApiError, ContextExt, UploadRule, stream_states};
 use switchboard::app::App;
-use switchboard::avatars::MOST_BYTES;
+use switchboard::avatars::MAX_FILE_BYTES;
 use switchboard::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use switchboard::contacts::graphql::ContactMutation;
 use switchboard::error::{Error, ErrorCode};
@@ -54,17 +54,17 @@ pub struct Mutation(
 pub struct Subscription(CodeSubscription, AvatarSubscription, CounterSubscription);
 
 const UPLOADS: &[UploadRule] = &[
-    UploadRule { field: "uploadAvatar", needs_admin: false, most_bytes: MOST_BYTES },
-    UploadRule { field: "keepFile", needs_admin: false, most_bytes: 1 << 20 },
-    UploadRule { field: "keepFiles", needs_admin: false, most_bytes: 1 << 20 },
-    UploadRule { field: "importFile", needs_admin: true, most_bytes: 8 << 20 },
+    UploadRule { field: "uploadAvatar", needs_admin: false, max_bytes: MAX_FILE_BYTES },
+    UploadRule { field: "keepFile", needs_admin: false, max_bytes: 1 << 20 },
+    UploadRule { field: "keepFiles", needs_admin: false, max_bytes: 1 << 20 },
+    UploadRule { field: "importFile", needs_admin: true, max_bytes: 8 << 20 },
 ];
 
 /// The engine of this schema.
 pub fn engine(app: &App) -> Result<Engine, String> {
     let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .data(Arc::<Counters>::default());
-    Engine::new(app.equip(schema).finish(), UPLOADS, app.config.graphql.clone())
+    Engine::new(app.add_schema_data(schema).finish(), UPLOADS, app.config.graphql.clone())
 }
 
 #[derive(Default)]
@@ -162,7 +162,7 @@ struct KeptFile {
     sha256: String,
 }
 
-fn kept(ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
+fn read_upload(ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
     let mut upload = file.value(ctx)?;
     let mut content = Vec::new();
     upload.content.read_to_end(&mut content)?;
@@ -178,17 +178,17 @@ fn kept(ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
 impl FileMutation {
     /// Says what came.
     async fn keep_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
-        kept(ctx, file)
+        read_upload(ctx, file)
     }
 
     /// Says what came.
     async fn keep_files(&self, ctx: &Context<'_>, files: Vec<Upload>) -> Result<Vec<KeptFile>> {
-        files.into_iter().map(|file| kept(ctx, file)).collect()
+        files.into_iter().map(|file| read_upload(ctx, file)).collect()
     }
 
     /// Says what an administrator sent.
     async fn import_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
-        kept(ctx, file)
+        read_upload(ctx, file)
     }
 }
 
@@ -203,7 +203,7 @@ impl CounterSubscription {
         ctx: &Context<'_>,
         id: String,
     ) -> impl Stream<Item = Result<Counter, ApiError>> {
-        states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id)
+        counter_states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id)
     }
 
     /// The counter that has the viewer's id.
@@ -212,7 +212,7 @@ impl CounterSubscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Counter, ApiError>>, ApiError> {
         let id = ctx.viewer()?.user.to_string();
-        Ok(states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id))
+        Ok(counter_states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id))
     }
 
     /// 1, 2, … last.
@@ -233,12 +233,12 @@ impl CounterSubscription {
     }
 }
 
-fn states(
+fn counter_states(
     platform: &Platform,
     counters: Arc<Counters>,
     id: String,
 ) -> impl Stream<Item = Result<Counter, ApiError>> + use<> {
-    live(platform.events.states(topic(&id), move || {
+    stream_states(platform.events.stream_states(topic(&id), move || {
         let counter = counters.read(&id);
         async move { Ok(counter) }
     }))

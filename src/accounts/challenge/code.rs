@@ -1,14 +1,21 @@
-//! Codes as people type and paste them.
+//! Six-digit codes: generating, hashing, and reading them as people type and paste them.
 
 use std::fmt::Debug;
 
-use crate::error::{At, Failure};
-use crate::platform::text;
+use uuid::Uuid;
+
+use super::public_id;
+use crate::accounts::entity::challenges::Model;
+use crate::error::{ForField, UserError};
+use crate::platform::vault::{self, Hash, constant_time_eq};
+use crate::platform::{Platform, text};
+
+const CODE_PURPOSE: vault::Purpose = vault::Purpose("challenge code");
 
 /// How many digits a code has.
 pub const CODE_LEN: usize = 6;
 
-/// A code that can be one of ours: six ASCII digits.
+/// A well-formed code: six ASCII digits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 
@@ -19,18 +26,19 @@ impl Debug for Code {
 }
 
 impl Code {
-    /// Reads six digits of any script. Spaces, hyphens and invisible characters between them do not count.
+    /// Reads six digits of any script. Spaces, hyphens and invisible characters are ignored.
     ///
     /// # Errors
     /// BAD_USER_INPUT
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub fn parse(text: &str) -> Result<Self, UserError> {
         let is_separator =
             |c: char| c.is_whitespace() || text::is_hyphen(c) || text::is_invisible(c);
-        let counted = text.chars().filter(|c| !is_separator(*c));
-        // One more than there may be shows that there are too many.
-        let digits: Option<String> = counted.take(CODE_LEN + 1).map(text::ascii_digit).collect();
+        let characters = text.chars().filter(|c| !is_separator(*c));
+        // One digit too many is enough to refuse the text.
+        let digits: Option<String> =
+            characters.take(CODE_LEN + 1).map(text::to_ascii_digit).collect();
         let code = digits.filter(|digits| digits.len() == CODE_LEN);
-        code.map(Self).ok_or_else(|| Failure::bad_input("A code has six digits."))
+        code.map(Self).ok_or_else(|| UserError::bad_input("A code has six digits."))
     }
 
     /// The six digits.
@@ -39,7 +47,7 @@ impl Code {
     }
 }
 
-/// What somebody gives back, as it was typed.
+/// A challenge id and a code, as a client sent them.
 #[derive(Clone)]
 pub struct Verification {
     /// The challenge's id.
@@ -49,23 +57,55 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Reads the code. Nothing is counted against its challenge before it has the form of one.
+    /// Checks the form of the code. A malformed code does not count as an attempt.
     ///
     /// # Errors
     /// BAD_USER_INPUT at `field`.
-    pub fn read(&self, field: &'static str) -> Result<EnteredCode, Failure> {
-        let code = Code::parse(&self.code).at(field)?;
+    pub fn parse(&self, field: &'static str) -> Result<EnteredCode, UserError> {
+        let code = Code::parse(&self.code).for_field(field)?;
         Ok(EnteredCode { challenge_id: self.challenge_id.clone(), code })
     }
 }
 
-/// A code that has the form of one, and the id of the challenge that it is to answer.
+/// A well-formed code, and the id of its challenge.
 #[derive(Clone, Debug)]
 pub struct EnteredCode {
-    /// The challenge's id, which may name none.
+    /// The challenge's id, not yet looked up.
     pub challenge_id: String,
     /// The code.
     pub code: Code,
+}
+
+/// A random code. All codes are equally likely.
+pub fn generate_code(platform: &Platform) -> String {
+    const CODES: u32 = 1_000_000;
+    loop {
+        let drawn = u32::from_be_bytes(platform.random());
+        // Draw again above the last whole million, which would make low codes likelier.
+        if drawn < u32::MAX / CODES * CODES {
+            return format!("{:06}", drawn % CODES);
+        }
+    }
+}
+
+/// A code that is delivered by other means than an SMS: the public id of its challenge, the code, and its hash.
+pub fn recovery_code(platform: &Platform, id: Uuid) -> (String, String, Vec<u8>) {
+    let code = generate_code(platform);
+    let hash = hash_code(platform, id, &code).to_vec();
+    (public_id::encode(platform, id), code, hash)
+}
+
+/// The keyed hash of a challenge's code.
+pub fn hash_code(platform: &Platform, id: Uuid, code: &str) -> Hash {
+    platform.vault.keyed_hash(CODE_PURPOSE, &[id.as_bytes(), code.as_bytes()].concat())
+}
+
+/// Whether a code is the one of a challenge.
+pub fn matches_code(platform: &Platform, row: &Model, code: &Code) -> bool {
+    let plain = [row.id.as_bytes(), code.as_str().as_bytes()].concat();
+    let expected = row.code_hash.as_deref().unwrap_or(&[0; 32]);
+    let mut hashes = platform.vault.keyed_hashes(CODE_PURPOSE, &plain);
+    hashes.any(|hash| constant_time_eq(&hash, expected))
 }
 
 #[cfg(test)]
@@ -74,12 +114,12 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Option<String> {
+    fn parse(text: &str) -> Option<String> {
         Code::parse(text).ok().map(|code| code.as_str().to_owned())
     }
 
     #[test]
-    fn many_ways_of_writing_are_one_code() {
+    fn spacing_and_scripts_do_not_matter() {
         for text in [
             "123456",
             " 123456 ",
@@ -104,12 +144,12 @@ mod tests {
             "\u{ff11}\u{ff12}\u{ff13}\u{ff14}\u{ff15}\u{ff16}",
             "\u{1d7cf}\u{1d7da}\u{1d7e5}\u{1d7f0}\u{1d7fb}6",
         ] {
-            assert_eq!(read(text).as_deref(), Some("123456"), "{text:?}");
+            assert_eq!(parse(text).as_deref(), Some("123456"), "{text:?}");
         }
     }
 
     #[test]
-    fn what_has_not_six_digits_is_no_code() {
+    fn anything_but_six_digits_is_refused() {
         for text in [
             "",
             " - ",
@@ -125,16 +165,16 @@ mod tests {
             "\u{4e00}23456",
             &"1".repeat(1_000_000),
         ] {
-            assert_eq!(read(text), None, "{:?}", text.get(..20));
+            assert_eq!(parse(text), None, "{:?}", text.get(..20));
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_read_is_six_digits(text in "\\PC{0,12}|[0-9\u{660}-\u{669}\u{ff10}-\u{ff19} \u{200e}-]{6,10}") {
-            if let Some(code) = read(&text) {
+        fn parsed_codes_have_six_ascii_digits(text in "\\PC{0,12}|[0-9\u{660}-\u{669}\u{ff10}-\u{ff19} \u{200e}-]{6,10}") {
+            if let Some(code) = parse(&text) {
                 prop_assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
-                prop_assert_eq!(read(&code), Some(code));
+                prop_assert_eq!(parse(&code), Some(code));
             }
         }
     }

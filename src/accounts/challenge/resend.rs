@@ -1,23 +1,21 @@
-//! Sending a challenge's code again: another code under the same id. The tries are counted on.
+//! Resending: sends another code for the same challenge. Failed attempts still count.
 
-use std::time::Duration;
-
-use super::{Challenge, LIFETIME, budgets, code_for, renewed};
+use super::resend_schedule::{ensure_resendable, resent};
+use super::send::queue_code;
+use super::view::{Challenge, load_view};
+use super::watch::topic;
+use crate::accounts::account_lock::{self, LockedAccount};
 use crate::accounts::entity::challenges::{self, Model};
-use crate::accounts::locked::{self, Locked};
 use crate::accounts::{Accounts, Client};
-use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::error::{Error, Result};
 use crate::messages;
 use crate::platform::Platform;
-use crate::platform::clock::{Instant, is_ahead};
 
-const FIELD: &str = "challengeId";
-
-/// Sends another code in the place of one.
+/// Replaces the code of a challenge and sends the new one.
 ///
 /// # Errors
-/// RATE_LIMITED until its `resend_at` and when a budget is used up; CODE_INVALID when it was answered,
-/// CODE_EXPIRED when its time is over.
+/// RATE_LIMITED until `resend_at` and when a rate limit is reached; CODE_INVALID when the code was used,
+/// CODE_EXPIRED when it has expired.
 pub async fn resend(
     accounts: &Accounts,
     platform: &Platform,
@@ -27,58 +25,29 @@ pub async fn resend(
     let not_found = || Error::not_found("challenge");
     let user = row.user_id.ok_or_else(not_found)?;
     let tx = platform.database.begin().await?;
-    let Locked { person, .. } = locked::lock(&tx, user).await?.ok_or_else(not_found)?;
-    let seen = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
-    may_go_again(&seen, platform.now())?;
+    let LockedAccount { person, .. } =
+        account_lock::lock(&tx, user).await?.ok_or_else(not_found)?;
+    let expected = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
+    ensure_resendable(&expected, platform.now())?;
     let phone = person.phone.as_ref().ok_or_else(not_found)?;
-    budgets::take_of_address(accounts, platform, &tx, client.address).await?;
-    budgets::take(accounts, platform, &tx, phone, user).await?;
-    if let Some(message) = seen.message_id {
-        messages::withdraw(platform, &tx, message).await?;
+    accounts.rate_limits.acquire_for_address(platform, &tx, client.address).await?;
+    accounts.rate_limits.acquire(platform, &tx, phone, user).await?;
+    if let Some(message) = expected.message_id {
+        messages::cancel(platform, &tx, message).await?;
     }
     let (code_hash, message_id) =
-        code_for(accounts, platform, &tx, seen.id, phone, seen.purpose).await?;
-    let to = Model {
+        queue_code(accounts, platform, &tx, expected.id, phone, expected.purpose).await?;
+    let updated = Model {
         code_hash: Some(code_hash),
         message_id: Some(message_id),
-        ..renewed(platform, &seen)
+        ..resent(platform, &expected)
     };
-    if !challenges::renew(&tx, &seen, &to).await? {
+    if !challenges::update_if_unchanged(&tx, &expected, &updated).await? {
         return Err(not_found());
     }
-    let challenge = super::watch::view(platform, &tx, &to, Some(phone)).await?;
+    let challenge = load_view(platform, &tx, &updated, Some(phone)).await?;
     tx.commit().await?;
-    accounts.messages.wake.wake();
-    platform.events.publish(&super::watch::topic(to.id));
+    accounts.messages.notifier.notify();
+    platform.events.publish(&topic(updated.id));
     Ok(challenge)
-}
-
-/// Whether another code may be sent.
-///
-/// # Errors
-/// Why not.
-pub fn may_go_again(row: &Model, now: Instant) -> Result<()> {
-    if row.answered_at.is_some() {
-        let was_used = Failure::new(ErrorCode::CodeInvalid, "This code was used already.");
-        return Err(was_used.at(FIELD).into());
-    }
-    if row.expires_at <= now {
-        let is_over = Failure::new(ErrorCode::CodeExpired, "The code's time is over. Begin anew.");
-        return Err(is_over.at(FIELD).into());
-    }
-    match resend_wait(row, now) {
-        Some(wait) => Err(Error::rate_limited(wait)),
-        None => Ok(()),
-    }
-}
-
-/// How long no other code is sent. None: one may be. Nor is there a wait for a code that was sent in the future: the
-/// clock was set back since.
-pub fn resend_wait(row: &Model, now: Instant) -> Option<Duration> {
-    // One that may not be resent at all is good until then.
-    let may_ever = row.resend_at < row.expires_at;
-    if may_ever && is_ahead(now, row.expires_at - LIFETIME) {
-        return None;
-    }
-    (row.resend_at - now).to_std().ok().filter(|wait| !wait.is_zero())
 }

@@ -1,90 +1,36 @@
-//! Looking at a challenge: how far its SMS got, now and as it goes on.
+//! Watching a challenge: a stream of its states, and the poll that finds changes without an event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::{Challenge, Purpose, read_id};
+use super::find::{find_visible, load_challenge};
+use super::last_states::ChallengeState;
+use super::view::Challenge;
 use crate::accounts::Accounts;
-use crate::accounts::entity::challenges::{self, Model};
-use crate::error::{Error, Result};
+use crate::accounts::entity::challenges;
+use crate::error::Result;
 use crate::ids::{MessageId, UserId};
-use crate::messages::{Status, deliveries, delivery_topic};
-use crate::people;
+use crate::messages::{load_statuses, message_topic};
 use crate::platform::Platform;
-use crate::platform::clock::Instant;
-use crate::platform::phone::PhoneNumber;
+use crate::platform::clock::Timestamp;
+use crate::platform::events::Listener;
 
-/// What the topics of challenges begin with.
-const TOPIC: &str = "challenge:";
+const TOPIC_PREFIX: &str = "challenge:";
 
-/// How many are looked at by one statement.
-const AT_ONCE: usize = 1_000;
-
-/// How far the challenges are that somebody watches, as it was last told.
-pub type Told = HashMap<Uuid, (i32, Option<Instant>, Option<Status>)>;
+/// How many challenges one statement reads.
+const BATCH_SIZE: usize = 1_000;
 
 /// The topic of one challenge.
 pub fn topic(id: Uuid) -> String {
-    format!("{TOPIC}{id}")
+    format!("{TOPIC_PREFIX}{id}")
 }
 
-/// The challenge of an id, for somebody who may see it: whoever has the id, when nobody was signed in as it
-/// began; else its owner.
-///
-/// # Errors
-/// NOT_FOUND; UNAUTHENTICATED when it is somebody's and nobody is signed in.
-pub async fn visible(platform: &Platform, viewer: Option<UserId>, id: &str) -> Result<Model> {
-    let not_found = || Error::not_found("challenge");
-    let id = read_id(platform, id).ok_or_else(not_found)?;
-    let row = challenges::by_id(platform.database.reads(), id).await?.ok_or_else(not_found)?;
-    if matches!(row.purpose, Purpose::Login | Purpose::ResetPassword) {
-        return Ok(row);
-    }
-    match viewer {
-        None => Err(Error::unauthenticated("Sign in first.")),
-        Some(viewer) if row.user_id == Some(viewer) => Ok(row),
-        Some(_) => Err(not_found()),
-    }
-}
-
-/// A challenge as it is shown.
-///
-/// # Errors
-/// NOT_FOUND; UNAUTHENTICATED.
-pub async fn find(platform: &Platform, viewer: Option<UserId>, id: &str) -> Result<Challenge> {
-    show(platform, &visible(platform, viewer, id).await?).await
-}
-
-async fn show(platform: &Platform, row: &Model) -> Result<Challenge> {
-    let db = platform.database.reads();
-    let person = match row.user_id.filter(|_| row.purpose != Purpose::ResetPassword) {
-        Some(user) => people::by_id(db, user).await?,
-        None => None,
-    };
-    view(platform, db, row, person.and_then(|person| person.phone).as_ref()).await
-}
-
-/// A challenge as it is shown.
-pub async fn view(
-    platform: &Platform,
-    db: &impl ConnectionTrait,
-    row: &Model,
-    phone: Option<&PhoneNumber>,
-) -> Result<Challenge> {
-    let status = match row.message_id.filter(|_| row.purpose != Purpose::ResetPassword) {
-        Some(message) => deliveries(db, &[message]).await?.get(&message).copied(),
-        None => None,
-    };
-    Ok(Challenge::of(platform, row, phone, status))
-}
-
-/// A challenge now, and each time its SMS got further or another was sent. Ends when it is answered, or its
-/// time is over.
+/// A challenge now, and again each time the status of its SMS changes or another code is sent. Ends when the
+/// code is used or expires.
 ///
 /// # Errors
 /// NOT_FOUND; UNAUTHENTICATED.
@@ -93,78 +39,76 @@ pub async fn watch(
     viewer: Option<UserId>,
     id: String,
 ) -> Result<impl Stream<Item = Result<Challenge>> + Send + use<>> {
-    let id_of_row = visible(&platform, viewer, &id).await?.id;
-    let of_challenge = platform.events.listen(topic(id_of_row));
-    let start = Watch { platform, viewer, id, of_challenge, last: None };
-    Ok(try_unfold(start, Watch::next))
+    let row_id = find_visible(&platform, viewer, &id).await?.id;
+    let challenge_events = platform.events.listen(topic(row_id));
+    let watch = Watch { platform, viewer, id, challenge_events, last: None };
+    Ok(try_unfold(watch, Watch::next))
 }
 
 struct Watch {
     platform: Arc<Platform>,
     viewer: Option<UserId>,
     id: String,
-    of_challenge: crate::platform::events::Listener,
+    challenge_events: Listener,
     last: Option<Challenge>,
 }
 
 impl Watch {
     async fn next(mut self) -> Result<Option<(Challenge, Self)>> {
         loop {
-            let row = visible(&self.platform, self.viewer, &self.id).await?;
-            // Listened to before it is read.
-            let mut of_message =
-                row.message_id.map(|message| self.platform.events.listen(delivery_topic(message)));
-            let is_over = row.answered_at.is_some() || row.expires_at <= self.platform.now();
-            let challenge = show(&self.platform, &row).await?;
+            let row = find_visible(&self.platform, self.viewer, &self.id).await?;
+            // Subscribe before reading, so that no change is missed.
+            let mut message_events =
+                row.message_id.map(|message| self.platform.events.listen(message_topic(message)));
+            let is_final = row.consumed_at.is_some() || row.expires_at <= self.platform.now();
+            let challenge = load_challenge(&self.platform, &row).await?;
             if self.last.as_ref() != Some(&challenge) {
                 self.last = Some(challenge.clone());
                 return Ok(Some((challenge, self)));
             }
-            if is_over {
+            if is_final {
                 return Ok(None);
             }
-            let of_message = async {
-                match &mut of_message {
+            let message_events = async {
+                match &mut message_events {
                     Some(listener) => listener.changed().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = of_message => {}
-                () = self.of_challenge.changed() => {}
+                () = message_events => {}
+                () = self.challenge_events.changed() => {}
                 () = self.platform.clock.sleep_until(row.expires_at) => {}
             }
         }
     }
 }
 
-/// Tells those who watch challenges what was done to them and not told. Called each second.
-///
-/// # Errors
-/// Those of the database.
-pub async fn tell_codes(accounts: &Accounts, platform: &Platform) -> Result<Option<Instant>> {
-    let watched = platform.events.listened_to(TOPIC);
+/// Notifies the watchers on this instance of challenges that changed without an event. Called each second.
+pub async fn notify_code_watchers(
+    accounts: &Accounts,
+    platform: &Platform,
+) -> Result<Option<Timestamp>> {
+    let watched = platform.events.topics_with_prefix(TOPIC_PREFIX);
     let ids: Vec<Uuid> = watched.iter().filter_map(|id| id.parse().ok()).collect();
     if ids.is_empty() {
-        accounts.told_codes.lock().clear();
+        accounts.challenge_states.clear();
         return Ok(None);
     }
     let db = platform.database.reads();
-    let mut now = Told::default();
-    for ids in ids.chunks(AT_ONCE) {
+    let mut states = HashMap::new();
+    for ids in ids.chunks(BATCH_SIZE) {
         let rows = challenges::by_ids(db, ids).await?;
-        let of_messages: Vec<MessageId> = rows.iter().filter_map(|row| row.message_id).collect();
-        let statuses = deliveries(db, &of_messages).await?;
-        now.extend(rows.iter().map(|row| {
-            let status = row.message_id.and_then(|message| statuses.get(&message).copied());
-            (row.id, (row.sends, row.answered_at, status))
+        let messages: Vec<MessageId> = rows.iter().filter_map(|row| row.message_id).collect();
+        let statuses = load_statuses(db, &messages).await?;
+        states.extend(rows.iter().map(|row| {
+            let delivery = row.message_id.and_then(|message| statuses.get(&message).copied());
+            let (send_count, consumed_at) = (row.send_count, row.consumed_at);
+            (row.id, ChallengeState { send_count, consumed_at, delivery })
         }));
     }
-    let before = std::mem::replace(&mut *accounts.told_codes.lock(), now.clone());
-    for id in ids {
-        if before.get(&id) != now.get(&id) {
-            platform.events.publish_here(&topic(id));
-        }
+    for id in accounts.challenge_states.replace(ids, states) {
+        platform.events.publish_local(&topic(id));
     }
     Ok(None)
 }

@@ -1,9 +1,9 @@
-//! What operators did to accounts, by command line. It is kept.
+//! Audit log of what operators did to accounts by command line. Rows are never deleted.
 
 use sea_orm::entity::prelude::*;
 
 use crate::ids::UserId;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -12,19 +12,19 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub user_id: UserId,
-    pub deed: Deed,
-    pub done_at: Instant,
+    pub action: AuditAction,
+    pub done_at: Timestamp,
 }
 
-/// What was done.
+/// What an operator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Deed {
-    /// Sessions ended, the second factor off, a code for a new password.
+pub enum AuditAction {
+    /// Ended the sessions, turned the second factor off, and made a code for a new password.
     Recovered,
-    /// An administrator from then on.
+    /// Gave the administrator role.
     MadeAdmin,
-    /// A player from then on.
+    /// Took the administrator role.
     MadePlayer,
 }
 
@@ -33,7 +33,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Writes it down in the deed's transaction.
+/// Call it in the transaction of the action.
 pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
     let row: ActiveModel = row.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;

@@ -1,4 +1,4 @@
-//! Challenges: codes that were sent and wait for an answer.
+//! Challenges: one-time codes that were sent and wait to be entered.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{QueryOrder, QuerySelect, UpdateMany};
 
 use crate::ids::{MessageId, SessionId, UserId};
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 
-/// How long one is kept when its time is over.
+/// How long rows are kept after their code has expired.
 const KEPT: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -17,42 +17,42 @@ const KEPT: Duration = Duration::from_hours(24);
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose it is; none while that is not looked up, and when nobody has the identifier.
+    /// The user. None while the identifier has not been looked up, and if no account has it.
     pub user_id: Option<UserId>,
-    /// The session that may answer it; none when nobody is signed in yet.
+    /// The session that may enter the code. None before sign-in.
     pub session_id: Option<SessionId>,
     pub purpose: Purpose,
-    /// A keyed hash of the identifier by which a forgotten password was told of.
+    /// A keyed hash of the identifier that a forgotten password was reported with.
     pub identifier_hash: Option<Vec<u8>>,
-    /// The identifier itself.
+    /// The identifier itself, sealed.
     pub sealed_identifier: Option<Vec<u8>>,
-    /// A keyed hash of the code; none when none was sent.
+    /// A keyed hash of the code. None if none was sent.
     pub code_hash: Option<Vec<u8>>,
-    /// The message that brings the code; none when it was not sent by SMS.
+    /// The message with the code. None if it was not sent by SMS.
     pub message_id: Option<MessageId>,
-    /// How many codes went out, this one's and those of the challenges that it follows.
-    pub sends: i32,
-    /// Whether its code is still to be made and sent.
-    pub due: bool,
-    pub created_at: Instant,
-    pub expires_at: Instant,
-    pub resend_at: Instant,
-    pub answered_at: Option<Instant>,
+    /// The number of codes sent, including those of the challenges that this one replaces.
+    pub send_count: i32,
+    /// Whether the code has yet to be created and sent.
+    pub send_pending: bool,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub resend_at: Timestamp,
+    pub consumed_at: Option<Timestamp>,
 }
 
-/// What a code is for.
+/// What a code permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
     /// The second factor of a login.
     Login,
-    /// Showing whose a number is.
+    /// Verifying a phone number.
     VerifyPhone,
     /// Changing name, nickname or e-mail address.
     UpdateProfile,
     /// Changing the password.
     ChangePassword,
-    /// Setting a forgotten password anew.
+    /// Replacing a forgotten password.
     ResetPassword,
     /// Turning the second factor on or off.
     TwoFactor,
@@ -65,30 +65,27 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Adds one.
 pub async fn insert(tx: &Work, challenge: Model) -> Result<(), DbErr> {
     let row: ActiveModel = challenge.into();
     Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// A challenge.
 pub async fn by_id(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
 }
 
-/// Some challenges.
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
-/// The newest of an account, session and purpose that can be answered.
-pub async fn open_of(
+/// The newest open challenge of a user, session and purpose.
+pub async fn newest_open(
     tx: &Work,
     user: UserId,
     session: Option<SessionId>,
     purpose: Purpose,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
     let of_session = match session {
         Some(session) => Column::SessionId.eq(session),
@@ -98,98 +95,102 @@ pub async fn open_of(
     of_user.filter(Column::Purpose.eq(purpose)).one(tx).await
 }
 
-/// The newest that was asked for by an identifier and can be answered.
-pub async fn open_by_identifier(
+/// The newest open challenge that was requested with an identifier.
+pub async fn newest_open_by_identifier(
     db: &impl ConnectionTrait,
     identifier: &[u8],
-    now: Instant,
+    now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
     open(now).filter(Column::IdentifierHash.eq(identifier)).one(db).await
 }
 
-fn open(now: Instant) -> Select<Entity> {
+/// Challenges that are neither consumed nor expired.
+fn open(now: Timestamp) -> Select<Entity> {
     Entity::find()
-        .filter(Column::AnsweredAt.is_null())
+        .filter(Column::ConsumedAt.is_null())
         .filter(Column::ExpiresAt.gt(now))
         .order_by_desc(Column::Id)
 }
 
-/// Those whose code is still to be sent, the oldest first.
-pub async fn due(db: &impl ConnectionTrait, most: u64) -> Result<Vec<Model>, DbErr> {
-    let due = Entity::find().filter(Expr::cust("due")).order_by_asc(Column::CreatedAt);
-    due.limit(most).all(db).await
+/// The challenges whose code has yet to be sent, oldest first.
+pub async fn pending_sends(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Model>, DbErr> {
+    let pending = Entity::find().filter(Expr::cust("send_pending")).order_by_asc(Column::CreatedAt);
+    pending.limit(limit).all(db).await
 }
 
-/// Spends a challenge's code. One for a forgotten password does not show it: who asked may not be its owner.
-/// Lock the account before.
-pub async fn spend(tx: &Work, seen: &Model, now: Instant) -> Result<(), DbErr> {
-    let spent = match seen.purpose {
+/// Consumes a challenge's code. A challenge for a forgotten password still looks open: its requester may not be the
+/// account's owner. Lock the account first.
+pub async fn consume(tx: &Work, challenge: &Model, now: Timestamp) -> Result<(), DbErr> {
+    let consumed = match challenge.purpose {
         Purpose::ResetPassword => {
             Entity::update_many().col_expr(Column::CodeHash, Expr::value(None::<Vec<u8>>))
         }
-        _ => Entity::update_many().col_expr(Column::AnsweredAt, Expr::value(now)),
+        _ => Entity::update_many().col_expr(Column::ConsumedAt, Expr::value(now)),
     };
-    spent.filter(Column::Id.eq(seen.id)).exec(tx).await?;
+    consumed.filter(Column::Id.eq(challenge.id)).exec(tx).await?;
     Ok(())
 }
 
-/// Writes another state of a challenge, unless it has changed since it was read.
-pub async fn renew(tx: &Work, seen: &Model, to: &Model) -> Result<bool, DbErr> {
-    let renewed = unchanged(seen)
-        .col_expr(Column::UserId, Expr::value(to.user_id))
-        .col_expr(Column::CodeHash, Expr::value(to.code_hash.clone()))
-        .col_expr(Column::MessageId, Expr::value(to.message_id))
-        .col_expr(Column::Sends, Expr::value(to.sends))
-        .col_expr(Column::Due, Expr::value(to.due))
-        .col_expr(Column::ExpiresAt, Expr::value(to.expires_at))
-        .col_expr(Column::ResendAt, Expr::value(to.resend_at))
+/// Updates a challenge, unless it has changed since it was read.
+pub async fn update_if_unchanged(
+    tx: &Work,
+    expected: &Model,
+    updated: &Model,
+) -> Result<bool, DbErr> {
+    let result = unchanged(expected)
+        .col_expr(Column::UserId, Expr::value(updated.user_id))
+        .col_expr(Column::CodeHash, Expr::value(updated.code_hash.clone()))
+        .col_expr(Column::MessageId, Expr::value(updated.message_id))
+        .col_expr(Column::SendCount, Expr::value(updated.send_count))
+        .col_expr(Column::SendPending, Expr::value(updated.send_pending))
+        .col_expr(Column::ExpiresAt, Expr::value(updated.expires_at))
+        .col_expr(Column::ResendAt, Expr::value(updated.resend_at))
         .exec(tx)
         .await?;
-    Ok(renewed.rows_affected == 1)
+    Ok(result.rows_affected == 1)
 }
 
-/// A challenge that is as it was read.
-fn unchanged(seen: &Model) -> UpdateMany<Entity> {
+/// An update of a challenge that has not changed since it was read.
+fn unchanged(expected: &Model) -> UpdateMany<Entity> {
     Entity::update_many()
-        .filter(Column::Id.eq(seen.id))
-        .filter(Column::AnsweredAt.is_null())
-        .filter(Column::Sends.eq(seen.sends))
-        .filter(Column::Due.eq(seen.due))
+        .filter(Column::Id.eq(expected.id))
+        .filter(Column::ConsumedAt.is_null())
+        .filter(Column::SendCount.eq(expected.send_count))
+        .filter(Column::SendPending.eq(expected.send_pending))
 }
 
-/// Spends what would still sign somebody in, when the password that led there is no more. Lock the account
-/// before.
-pub async fn spend_logins(tx: &Work, user: UserId, now: Instant) -> Result<(), DbErr> {
-    let of = |purpose: Purpose| {
+/// Consumes the codes that would still sign the user in, once the password has changed. Lock the account first.
+pub async fn consume_logins(tx: &Work, user: UserId, now: Timestamp) -> Result<(), DbErr> {
+    let open_for = |purpose: Purpose| {
         let of_user = Entity::update_many().filter(Column::UserId.eq(user));
-        of_user.filter(Column::Purpose.eq(purpose)).filter(Column::AnsweredAt.is_null())
+        of_user.filter(Column::Purpose.eq(purpose)).filter(Column::ConsumedAt.is_null())
     };
-    of(Purpose::Login).col_expr(Column::AnsweredAt, Expr::value(now)).exec(tx).await?;
+    open_for(Purpose::Login).col_expr(Column::ConsumedAt, Expr::value(now)).exec(tx).await?;
     let no_code = Expr::value(None::<Vec<u8>>);
-    of(Purpose::ResetPassword).col_expr(Column::CodeHash, no_code).exec(tx).await?;
+    open_for(Purpose::ResetPassword).col_expr(Column::CodeHash, no_code).exec(tx).await?;
     Ok(())
 }
 
-/// Drops those of an account.
-pub async fn forget(tx: &Work, user: UserId) -> Result<(), DbErr> {
+/// Deletes a user's challenges.
+pub async fn erase(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }
 
-/// Those whose identifiers are sealed.
-pub async fn sealed(tx: &Work) -> Result<Vec<Model>, DbErr> {
+/// The challenges that hold a sealed identifier.
+pub async fn with_sealed_identifier(tx: &Work) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::SealedIdentifier.is_not_null()).all(tx).await
 }
 
 /// Replaces a sealed identifier.
-pub async fn set_sealed(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
+pub async fn set_sealed_identifier(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
     let set = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
     set.filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
-/// Drops those whose time has long been over, and the identifiers of those whose time is over.
-pub async fn sweep(tx: &Work, now: Instant) -> Result<(), DbErr> {
+/// Deletes the identifiers of expired challenges, and challenges that expired longer ago than [`RETENTION`].
+pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::SealedIdentifier, Expr::value(None::<Vec<u8>>))
         .filter(Column::SealedIdentifier.is_not_null())

@@ -1,10 +1,10 @@
-//! A person's password.
+//! Passwords of users.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ExprTrait, IntoActiveModel, QuerySelect};
 
 use crate::ids::UserId;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -13,8 +13,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
     pub password_hash: PasswordHash,
-    pub updated_at: Instant,
-    /// One more with each password: another hash of the same one has the same.
+    pub updated_at: Timestamp,
+    /// Incremented with each new password, but not when the same password is hashed again.
     pub version: i32,
 }
 
@@ -33,21 +33,30 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A person's. Nobody has the id `None`, and it costs the same statement.
-pub async fn of(db: &impl ConnectionTrait, user: Option<UserId>) -> Result<Option<Model>, DbErr> {
+/// A user's credential. Without a user the query is the same and finds nothing, so that timing does not reveal
+/// whether an account exists.
+pub async fn by_user(
+    db: &impl ConnectionTrait,
+    user: Option<UserId>,
+) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(user.unwrap_or_else(|| Uuid::nil().into())).one(db).await
 }
 
-/// A person's, which is locked until the transaction ends.
+/// A user's credential, locked until the transaction ends.
 pub async fn lock(tx: &Work, user: UserId) -> Result<Option<Model>, DbErr> {
-    // SQLite has one writer, and no such clause.
+    // On SQLite, which has one writer, this clause is left out.
     Entity::find_by_id(user).lock_exclusive().one(tx).await
 }
 
-/// Sets another password.
-pub async fn set(tx: &Work, user: UserId, fresh: PasswordHash, now: Instant) -> Result<(), DbErr> {
+/// Sets a new password.
+pub async fn set_password(
+    tx: &Work,
+    user: UserId,
+    hash: PasswordHash,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let change =
-        ActiveModel { password_hash: Set(fresh), updated_at: Set(now), ..Default::default() };
+        ActiveModel { password_hash: Set(hash), updated_at: Set(now), ..Default::default() };
     Entity::update_many()
         .set(change)
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
@@ -57,20 +66,19 @@ pub async fn set(tx: &Work, user: UserId, fresh: PasswordHash, now: Instant) -> 
     Ok(())
 }
 
-/// Keeps the same password by another hash.
-pub async fn rehash(tx: &Work, user: UserId, fresh: PasswordHash) -> Result<(), DbErr> {
-    let change = ActiveModel { password_hash: Set(fresh), ..Default::default() };
+/// Replaces the hash of the same password.
+pub async fn replace_hash(tx: &Work, user: UserId, hash: PasswordHash) -> Result<(), DbErr> {
+    let change = ActiveModel { password_hash: Set(hash), ..Default::default() };
     Entity::update_many().set(change).filter(Column::UserId.eq(user)).exec(tx).await?;
     Ok(())
 }
 
-/// Drops a person's.
-pub async fn forget(tx: &Work, user: UserId) -> Result<(), DbErr> {
+/// Deletes a user's credential.
+pub async fn erase(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Entity::delete_by_id(user).exec(tx).await?;
     Ok(())
 }
 
-/// Writes a new person's.
 pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

@@ -1,8 +1,8 @@
-//! The tables of accounts.
+//! Entities of the accounts module, one per table.
 
 pub mod audit;
 pub mod challenges;
 pub mod credentials;
-pub mod endings;
+pub mod revocations;
 pub mod sessions;
 pub mod signing_keys;

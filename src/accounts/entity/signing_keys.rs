@@ -1,10 +1,10 @@
-//! The keys that sign access tokens: the private half sealed, the public half in clear.
+//! Keys that sign access tokens: the private key sealed, the public key in clear.
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder};
 
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -17,9 +17,9 @@ pub struct Model {
     pub public_key: Vec<u8>,
     /// PKCS #8, sealed for `signing_keys/<id>`.
     pub sealed_private_key: Vec<u8>,
-    pub created_at: Instant,
-    /// From when on it signs no more.
-    pub retired_at: Option<Instant>,
+    pub created_at: Timestamp,
+    /// When the key stops signing.
+    pub retired_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -27,32 +27,31 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// All of them, the newest first.
+/// All keys, newest first.
 pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await
 }
 
-/// Ends the signing time of those that still sign.
-pub async fn retire_all(tx: &Work, at: Instant) -> Result<(), DbErr> {
+/// Retires the keys that are not retired yet.
+pub async fn retire_all(tx: &Work, at: Timestamp) -> Result<(), DbErr> {
     let change = ActiveModel { retired_at: Set(Some(at)), ..Default::default() };
     Entity::update_many().set(change).filter(Column::RetiredAt.is_null()).exec(tx).await?;
     Ok(())
 }
 
-/// Drops those whose tokens are all over.
-pub async fn forget_retired(tx: &Work, before: Instant) -> Result<(), DbErr> {
+/// Deletes keys that were retired before this time.
+pub async fn purge_retired(tx: &Work, before: Timestamp) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::RetiredAt.lt(before)).exec(tx).await?;
     Ok(())
 }
 
-/// Seals one anew.
+/// Replaces the sealed private key.
 pub async fn set_sealed(tx: &Work, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
     let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
     Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
-/// Writes a new one.
 pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
     row.into_active_model().reset_all().insert(tx).await
 }

@@ -1,13 +1,14 @@
-//! Passwords in the schema: changing one that is known, and setting one anew that is forgotten.
+//! GraphQL of passwords: changing a known one, and resetting a forgotten one.
 
 use async_graphql::{Context, InputObject, Object};
 
-use super::challenge::{CodeChallenge, VerificationInput};
-use super::{AuthResult, accounts, client, own_record};
+use super::auth_result::AuthResult;
+use super::code_challenge::{CodeChallenge, VerificationInput};
+use super::context::{accounts, respond_with_viewer};
 use crate::accounts::change_password::{self, change_password};
 use crate::accounts::forgot_password::forgot_password;
 use crate::accounts::reset_password::{self, reset_password};
-use crate::api::{Answer, Asks, Viewer, answer};
+use crate::api::{ContextExt, NullableResult, Viewer, respond};
 use crate::people::graphql::User;
 
 /// Another password. With a verified phone it needs a code of the purpose CHANGE_PASSWORD too.
@@ -46,7 +47,7 @@ impl From<ResetPasswordInput> for reset_password::ResetPasswordInput {
     }
 }
 
-/// Changing passwords.
+/// Mutations of passwords.
 #[derive(Default)]
 pub struct PasswordMutation;
 
@@ -57,10 +58,10 @@ impl PasswordMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Both passwords, and a code.")] input: ChangePasswordInput,
-    ) -> Answer<User> {
-        own_record(ctx, async |Viewer { user, session, .. }| {
-            let (accounts, platform, by) = (accounts(ctx), ctx.platform(), (user, session));
-            change_password(accounts, platform, by, input.into()).await
+    ) -> NullableResult<User> {
+        respond_with_viewer(ctx, async |Viewer { user, session, .. }| {
+            let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), (user, session));
+            change_password(accounts, platform, viewer, input.into()).await
         })
         .await
     }
@@ -71,10 +72,10 @@ impl PasswordMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The nickname, e-mail address or phone number.")] identifier: String,
-    ) -> Answer<CodeChallenge> {
-        answer(ctx, async {
+    ) -> NullableResult<CodeChallenge> {
+        respond(ctx, async {
             let (accounts, platform) = (accounts(ctx), ctx.platform());
-            Ok(forgot_password(accounts, platform, client(ctx), &identifier).await?.into())
+            Ok(forgot_password(accounts, platform, ctx.client(), &identifier).await?.into())
         })
         .await
     }
@@ -85,10 +86,10 @@ impl PasswordMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The code, and the new password.")] input: ResetPasswordInput,
-    ) -> Answer<AuthResult> {
-        answer(ctx, async {
+    ) -> NullableResult<AuthResult> {
+        respond(ctx, async {
             let (accounts, platform) = (accounts(ctx), ctx.platform());
-            Ok(reset_password(accounts, platform, client(ctx), input.into()).await?.into())
+            Ok(reset_password(accounts, platform, ctx.client(), input.into()).await?.into())
         })
         .await
     }

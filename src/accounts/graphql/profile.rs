@@ -1,14 +1,14 @@
-//! Changing one's own record in the schema: profile, phone, second factor.
+//! GraphQL of the own profile: names, phone number, two-factor login.
 
 use async_graphql::{Context, Enum, InputObject, Object};
 
-use super::challenge::{CodeChallenge, VerificationInput};
-use super::{accounts, client, own_record};
+use super::code_challenge::{CodeChallenge, VerificationInput};
+use super::context::{accounts, respond_with_viewer};
 use crate::accounts::phone::{add_phone, verify_phone};
 use crate::accounts::second_factor::set_two_factor;
 use crate::accounts::{challenge, update_profile};
 use crate::api::scalars::{EmailAddress, PhoneNumber};
-use crate::api::{Answer, Asks, Viewer, answer};
+use crate::api::{ContextExt, NullableResult, Viewer, respond};
 use crate::people::graphql::User;
 
 /// What can be cleared.
@@ -57,7 +57,7 @@ impl From<UpdateProfileInput> for update_profile::UpdateProfileInput {
     }
 }
 
-/// Changing one's own record.
+/// Mutations of the profile.
 #[derive(Default)]
 pub struct ProfileMutation;
 
@@ -68,11 +68,11 @@ impl ProfileMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What changes, and what shows that it is you.")] input: UpdateProfileInput,
-    ) -> Answer<User> {
-        own_record(ctx, async |Viewer { user, session, .. }| {
+    ) -> NullableResult<User> {
+        respond_with_viewer(ctx, async |Viewer { user, session, .. }| {
             let (accounts, platform) = (accounts(ctx), ctx.platform());
-            let by = (user, session);
-            update_profile::update_profile(accounts, platform, by, input.into()).await
+            let viewer = (user, session);
+            update_profile::update_profile(accounts, platform, viewer, input.into()).await
         })
         .await
     }
@@ -83,12 +83,12 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "A number that can receive SMS.")] phone: PhoneNumber,
         #[graphql(desc = "Your password.")] current_password: String,
-    ) -> Answer<CodeChallenge> {
-        answer(ctx, async {
+    ) -> NullableResult<CodeChallenge> {
+        respond(ctx, async {
             let Viewer { user, session, .. } = ctx.viewer()?;
-            let (accounts, platform, by) = (accounts(ctx), ctx.platform(), (user, session));
-            let client = client(ctx);
-            let sent = add_phone(accounts, platform, client, by, &phone.0, &current_password);
+            let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), (user, session));
+            let client = ctx.client();
+            let sent = add_phone(accounts, platform, client, viewer, &phone.0, &current_password);
             Ok(sent.await?.into())
         })
         .await
@@ -100,8 +100,8 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The answer to a challenge of the purpose VERIFY_PHONE.")]
         verification: VerificationInput,
-    ) -> Answer<User> {
-        own_record(ctx, async |Viewer { user, session, .. }| {
+    ) -> NullableResult<User> {
+        respond_with_viewer(ctx, async |Viewer { user, session, .. }| {
             let verification = challenge::Verification::from(verification);
             verify_phone(accounts(ctx), ctx.platform(), (user, session), &verification).await
         })
@@ -115,11 +115,11 @@ impl ProfileMutation {
         #[graphql(desc = "Whether a login asks for a code by SMS from now on.")] enabled: bool,
         #[graphql(desc = "The answer to a challenge of the purpose TWO_FACTOR.")]
         verification: VerificationInput,
-    ) -> Answer<User> {
-        own_record(ctx, async |Viewer { user, session, .. }| {
+    ) -> NullableResult<User> {
+        respond_with_viewer(ctx, async |Viewer { user, session, .. }| {
             let verification = challenge::Verification::from(verification);
-            let (accounts, platform, by) = (accounts(ctx), ctx.platform(), (user, session));
-            set_two_factor(accounts, platform, by, enabled, &verification).await
+            let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), (user, session));
+            set_two_factor(accounts, platform, viewer, enabled, &verification).await
         })
         .await
     }

@@ -1,21 +1,21 @@
-//! Sessions in the schema.
+//! GraphQL: sessions, and the mutations that end them.
 
 use async_graphql::{Context, ID, Object};
 
-use super::{accounts, own_record};
+use super::context::{accounts, respond_with_viewer};
 use crate::accounts::entity::sessions::Model;
 use crate::accounts::{end_session, logout};
 use crate::api::scalars::DateTime;
-use crate::api::{Answer, Asks, answer};
+use crate::api::{ContextExt, NullableResult, respond};
 use crate::error::Error;
 use crate::ids::{self, SessionId};
 use crate::people::graphql::User;
 
-/// A session's row in the schema.
+/// The GraphQL object of a session.
 pub struct Session {
-    /// Its row.
+    /// The session's row.
     pub session: Model,
-    /// Whether this request comes from it.
+    /// Whether it is the session of this request.
     pub current: bool,
 }
 
@@ -53,7 +53,7 @@ impl Session {
     }
 }
 
-/// Ending sessions.
+/// Mutations that end sessions.
 #[derive(Default)]
 pub struct SessionMutation;
 
@@ -65,8 +65,8 @@ impl SessionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Ends all of your sessions, not only this one.", default)]
         everywhere: bool,
-    ) -> Answer<bool> {
-        answer(ctx, async {
+    ) -> NullableResult<bool> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             logout(accounts(ctx), ctx.platform(), viewer.user, viewer.session, everywhere).await?;
             Ok(true)
@@ -79,8 +79,8 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The session's id.")] id: ID,
-    ) -> Answer<User> {
-        own_record(ctx, async |viewer| {
+    ) -> NullableResult<User> {
+        respond_with_viewer(ctx, async |viewer| {
             let id = ids::parse::<SessionId>(&id).ok_or_else(|| Error::not_found("session"))?;
             end_session(accounts(ctx), ctx.platform(), viewer.user, id).await
         })

@@ -1,25 +1,25 @@
-//! The avatar_discards table: pictures that nobody shows any more and whose files are to go. Written with the
-//! change that makes it so, so that a process that ends before the files are gone leaves word.
+//! The avatar_discards table: replaced pictures whose files are still to be deleted. Written in the transaction that
+//! replaces the picture, so that a crash does not leave files behind.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 
-use crate::avatars::name::Picture;
+use crate::avatars::picture_name::PictureName;
 use crate::ids::UserId;
-use crate::platform::clock::{Instant, MAX_SKEW};
+use crate::platform::clock::{MAX_SKEW, Timestamp};
 use crate::platform::database::Work;
 
-/// A picture whose files are to go.
+/// A discarded picture.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "avatar_discards")]
 pub struct Model {
-    /// Which one.
+    /// The picture.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub picture: Picture,
-    /// Whose it was.
+    pub picture: PictureName,
+    /// The former owner.
     pub user_id: UserId,
-    /// Since when.
-    pub discarded_at: Instant,
+    /// When it was discarded.
+    pub discarded_at: Timestamp,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -27,39 +27,47 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Writes one down.
-pub async fn insert(tx: &Work, user: UserId, picture: Picture, now: Instant) -> Result<(), DbErr> {
+/// Inserts a discarded picture.
+pub async fn insert(
+    tx: &Work,
+    user: UserId,
+    picture: PictureName,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let row = ActiveModel { picture: Set(picture), user_id: Set(user), discarded_at: Set(now) };
     Entity::insert(row).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// The oldest of those that were discarded before a moment; or after now, so that the clock was set back since.
-pub async fn before(
+/// Pictures discarded before a cutoff, oldest first. Also those discarded after now: the clock was set back since.
+pub async fn find_discarded_before(
     db: &impl ConnectionTrait,
-    moment: Instant,
-    now: Instant,
-    most: u64,
-) -> Result<Vec<Picture>, DbErr> {
-    let is_old = Column::DiscardedAt.lt(moment).or(Column::DiscardedAt.gt(now + MAX_SKEW));
+    cutoff: Timestamp,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Vec<PictureName>, DbErr> {
+    let is_old = Column::DiscardedAt.lt(cutoff).or(Column::DiscardedAt.gt(now + MAX_SKEW));
     let oldest = Entity::find().filter(is_old);
-    let oldest = oldest.order_by_asc(Column::DiscardedAt).limit(most);
+    let oldest = oldest.order_by_asc(Column::DiscardedAt).limit(limit);
     oldest.select_only().column(Column::Picture).into_tuple().all(db).await
 }
 
-/// Those that were somebody's.
-pub async fn owned_by(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Picture>, DbErr> {
+/// Discarded pictures of a user.
+pub async fn find_owned(
+    db: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<Vec<PictureName>, DbErr> {
     let owned = Entity::find().filter(Column::UserId.eq(user));
     owned.select_only().column(Column::Picture).into_tuple().all(db).await
 }
 
-/// Whether a picture is among them.
-pub async fn contains(db: &impl ConnectionTrait, picture: &Picture) -> Result<bool, DbErr> {
+/// Whether a picture is discarded.
+pub async fn contains(db: &impl ConnectionTrait, picture: &PictureName) -> Result<bool, DbErr> {
     Ok(Entity::find_by_id(picture.clone()).one(db).await?.is_some())
 }
 
-/// Its files are gone.
-pub async fn delete(tx: &Work, picture: &Picture) -> Result<(), DbErr> {
+/// Deletes a row, after its files.
+pub async fn delete(tx: &Work, picture: &PictureName) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::Picture.eq(picture.clone())).exec(tx).await?;
     Ok(())
 }

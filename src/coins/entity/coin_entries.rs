@@ -1,49 +1,49 @@
-//! The coin_entries table: every movement of coins. Rows are added, and neither changed nor removed.
+//! The coin_entries table: the ledger. Rows are never changed or deleted.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use crate::ids::{CoinEntryId, UserId};
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
 
-/// A movement of coins, as it is in the ledger.
+/// An entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "coin_entries")]
 pub struct Model {
-    /// Whose wallet it changed.
+    /// Owner of the wallet.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// The how manieth of that wallet, from 1 on, without a gap.
+    /// Sequence number within the wallet: 1, 2, 3, ... without gaps.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i64,
-    /// Its name outside.
+    /// Public id.
     pub id: CoinEntryId,
-    /// How many coins came, or went when it is negative.
+    /// Amount that was added, or removed if negative.
     pub amount: i64,
-    /// How many there were then.
+    /// Balance of the wallet after this entry.
     pub balance_after: i64,
-    /// What they were for.
-    pub reason: Reason,
-    /// What it was that they were for. No two entries have the same.
+    /// Kind of entry.
+    pub reason: EntryReason,
+    /// Unique reference to what was paid, such as a round's id.
     #[sea_orm(unique)]
     pub reference: String,
-    /// What an operator said to it.
+    /// Explanation by an operator.
     pub note: Option<String>,
-    /// When.
-    pub created_at: Instant,
+    /// Time of the posting.
+    pub created_at: Timestamp,
 }
 
-/// What coins are for.
+/// Kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Reason {
-    /// A campaign gave them.
+pub enum EntryReason {
+    /// Bonus of a campaign.
     Bonus,
-    /// A round was won.
+    /// Reward for a won round.
     GameReward,
-    /// An operator set something right.
+    /// Adjustment by an operator.
     Adjustment,
 }
 
@@ -52,59 +52,58 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What the check of the ledger needs of an entry.
-pub type Step = (UserId, i64, i64, i64);
+/// Columns for the verification of the ledger: user, number, amount, balance after.
+pub type LedgerRow = (UserId, i64, i64, i64);
 
-/// Adds one.
+/// Inserts an entry.
 pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
     Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// Whether one was refused because its reference is booked already.
-pub fn is_booked(error: &DbErr) -> bool {
+/// Whether an insert failed because its reference exists already.
+pub fn is_duplicate_reference(error: &DbErr) -> bool {
     is_unique_violation(error, "coin_entries", &["reference"])
 }
 
-/// Some of somebody's, the newest first, before a number.
-pub async fn page(
+/// A page of a user's entries, newest first, before a sequence number.
+pub async fn find_page(
     db: &impl ConnectionTrait,
     user: UserId,
     before: Option<i64>,
-    rows: u64,
+    limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let mut entries = Entity::find().filter(Column::UserId.eq(user));
     if let Some(number) = before {
         entries = entries.filter(Column::Number.lt(number));
     }
-    entries.order_by_desc(Column::Number).limit(rows).all(db).await
+    entries.order_by_desc(Column::Number).limit(limit).all(db).await
 }
 
-/// Those of some references.
-pub async fn of_references(
+/// Entries with the given references.
+pub async fn find_by_references(
     db: &impl ConnectionTrait,
     references: &[String],
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Reference.is_in(pad_to_pow2(references))).all(db).await
 }
 
-/// Some entries of the users up to one, in their order, after an entry: user, number, amount, and how many
-/// coins there were then.
-pub async fn steps(
+/// A batch of entries in primary key order, starting after an entry, up to and including the user `last_user`.
+pub async fn list_ledger_rows(
     db: &impl ConnectionTrait,
     after: Option<(UserId, i64)>,
-    until: Option<UserId>,
-    most: u64,
-) -> Result<Vec<Step>, DbErr> {
+    last_user: Option<UserId>,
+    limit: u64,
+) -> Result<Vec<LedgerRow>, DbErr> {
     let columns = [Column::UserId, Column::Number, Column::Amount, Column::BalanceAfter];
     let mut entries = Entity::find().select_only().columns(columns);
     if let Some((user, number)) = after {
-        // Row values, which both databases walk along the key.
-        let place = Expr::tuple([Column::UserId, Column::Number].map(Expr::col));
-        entries = entries.filter(place.gt(Expr::tuple([user.into(), number.into()])));
+        // Both databases use the primary key for a comparison of row values.
+        let key = Expr::tuple([Column::UserId, Column::Number].map(Expr::col));
+        entries = entries.filter(key.gt(Expr::tuple([user.into(), number.into()])));
     }
-    let until = until.map(|user| Column::UserId.lte(user));
-    let entries = entries.filter(Condition::all().add_option(until));
-    let entries = entries.order_by_asc(Column::UserId).order_by_asc(Column::Number).limit(most);
+    let up_to_last_user = last_user.map(|user| Column::UserId.lte(user));
+    let entries = entries.filter(Condition::all().add_option(up_to_last_user));
+    let entries = entries.order_by_asc(Column::UserId).order_by_asc(Column::Number).limit(limit);
     entries.into_tuple().all(db).await
 }

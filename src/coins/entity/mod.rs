@@ -1,4 +1,4 @@
-//! The tables of coins.
+//! Entities of coins.
 
 pub mod coin_entries;
 pub mod wallets;

@@ -1,27 +1,29 @@
-//! The wallets table: the sum of somebody's entries. Who never had an entry has no row.
+//! The wallets table: balance per user. A user without entries has no row.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 
-use crate::coins::MOST;
 use crate::ids::UserId;
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
-/// Somebody's coins.
+/// Maximum balance: the largest integer that JavaScript represents exactly.
+pub const MAX_BALANCE: i64 = (1 << 53) - 1;
+
+/// A user's balance.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "wallets")]
 pub struct Model {
-    /// Whose they are.
+    /// Owner.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// How many.
+    /// Balance in coins.
     pub balance: i64,
-    /// How many entries made it so.
-    pub entries: i64,
-    /// When that was last.
-    pub updated_at: Instant,
+    /// Number of the wallet's entries.
+    pub entry_count: i64,
+    /// Time of the latest entry.
+    pub updated_at: Timestamp,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -29,63 +31,64 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What somebody has who never had an entry.
-pub fn none(user: UserId) -> Model {
-    Model { user_id: user, balance: 0, entries: 0, updated_at: Instant::UNIX_EPOCH }
+/// The wallet of a user without entries.
+pub fn empty(user: UserId) -> Model {
+    Model { user_id: user, balance: 0, entry_count: 0, updated_at: Timestamp::UNIX_EPOCH }
 }
 
-/// Adds to a wallet, or takes from it. None: it would hold less than nothing, or more than it can.
-pub async fn add(
+/// Adds an amount, which may be negative, to a wallet. Returns `None` if the balance would be out of range.
+pub async fn change_balance(
     tx: &Work,
     user: UserId,
     amount: i64,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
-    if amount.unsigned_abs() > MOST.unsigned_abs() {
+    if amount.unsigned_abs() > MAX_BALANCE.unsigned_abs() {
         return Ok(None);
     }
-    let of_row = |column| Expr::col((Entity, column));
-    let balance = || of_row(Column::Balance).add(amount);
-    let entries = || of_row(Column::Entries).add(1);
+    let column_of_row = |column| Expr::col((Entity, column));
+    let balance = || column_of_row(Column::Balance).add(amount);
+    let entry_count = || column_of_row(Column::EntryCount).add(1);
     if amount < 0 {
-        let taken = Entity::update_many()
+        let update = Entity::update_many()
             .col_expr(Column::Balance, balance())
-            .col_expr(Column::Entries, entries())
+            .col_expr(Column::EntryCount, entry_count())
             .col_expr(Column::UpdatedAt, Expr::value(now))
             .filter(Column::UserId.eq(user))
-            .filter(of_row(Column::Balance).gte(-amount));
-        return Ok(taken.exec_with_returning(tx).await?.into_iter().next());
+            .filter(column_of_row(Column::Balance).gte(-amount));
+        return Ok(update.exec_with_returning(tx).await?.into_iter().next());
     }
-    let first = ActiveModel {
+    let new_wallet = ActiveModel {
         user_id: Set(user),
         balance: Set(amount),
-        entries: Set(1),
+        entry_count: Set(1),
         updated_at: Set(now),
     };
-    let mut more = OnConflict::column(Column::UserId);
-    more.value(Column::Balance, balance())
-        .value(Column::Entries, entries())
+    let mut on_conflict = OnConflict::column(Column::UserId);
+    on_conflict
+        .value(Column::Balance, balance())
+        .value(Column::EntryCount, entry_count())
         .update_column(Column::UpdatedAt)
-        .action_and_where(of_row(Column::Balance).lte(MOST - amount));
-    match Entity::insert(first).on_conflict(more).exec_with_returning(tx).await {
+        .action_and_where(column_of_row(Column::Balance).lte(MAX_BALANCE - amount));
+    match Entity::insert(new_wallet).on_conflict(on_conflict).exec_with_returning(tx).await {
         Ok(wallet) => Ok(Some(wallet)),
         Err(DbErr::RecordNotInserted | DbErr::RecordNotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Somebody's.
-pub async fn of(db: &impl ConnectionTrait, user: UserId) -> Result<Option<Model>, DbErr> {
+/// The wallet of a user.
+pub async fn find_by_user(db: &impl ConnectionTrait, user: UserId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(user).one(db).await
 }
 
-/// Some wallets after a user's, in the order of the users' ids.
-pub async fn page(
+/// A batch of wallets in the order of user ids, after a user.
+pub async fn find_page(
     db: &impl ConnectionTrait,
     after: Option<UserId>,
-    most: u64,
+    limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let wallets = Entity::find().order_by_asc(Column::UserId).limit(most);
+    let wallets = Entity::find().order_by_asc(Column::UserId).limit(limit);
     match after {
         Some(user) => wallets.filter(Column::UserId.gt(user)).all(db).await,
         None => wallets.all(db).await,

@@ -1,21 +1,22 @@
-//! The settings of the database.
+//! Reads the database settings.
 
 use std::path::Path;
 
-use super::Reader;
-use crate::config::database::{Database, DatabasePooler, DatabaseTarget, DatabaseTls};
+use super::values::SettingsReader;
+use crate::config::database::{DatabaseConfig, DatabasePooler, DatabaseTarget, DatabaseTls};
 
 const TLS: [(&str, DatabaseTls); 3] =
     [("verify", DatabaseTls::Verify), ("prefer", DatabaseTls::Prefer), ("off", DatabaseTls::Off)];
 const POOLERS: [(&str, DatabasePooler); 2] =
     [("none", DatabasePooler::None), ("transaction", DatabasePooler::Transaction)];
 
-impl Reader {
-    pub(super) fn database(&mut self, production: bool, data_dir: &Path) -> Database {
+impl SettingsReader {
+    pub(super) fn database(&mut self, is_production: bool, data_dir: &Path) -> DatabaseConfig {
         let url = self.text("DATABASE_URL").unwrap_or_else(|| {
             let file = data_dir.join("switchboard.db");
-            self.assumed.push(format!("DATABASE_URL is not set: SQLite in {}", file.display()));
-            // What means something in a URL is only a letter in the name of a folder.
+            self.defaults_used
+                .push(format!("DATABASE_URL is not set: SQLite in {}", file.display()));
+            // Characters with a meaning in URLs may occur in the folder's name.
             let path = file
                 .display()
                 .to_string()
@@ -28,10 +29,10 @@ impl Reader {
             self.problems.push(format!("DATABASE_URL: {problem}"));
             DatabaseTarget::SqliteMemory
         });
-        let tls = if production { DatabaseTls::Verify } else { DatabaseTls::Prefer };
-        Database {
+        let tls = if is_production { DatabaseTls::Verify } else { DatabaseTls::Prefer };
+        DatabaseConfig {
             target,
-            connections: self.parsed("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
+            max_connections: self.parse_or("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
             acquire_timeout: self.seconds("DATABASE_ACQUIRE_SECONDS", 3, 1..=60),
             statement_timeout: self.seconds("DATABASE_STATEMENT_SECONDS", 5, 1..=600),
             tls: self.choice("DATABASE_TLS", &TLS, tls),

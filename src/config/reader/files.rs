@@ -1,41 +1,46 @@
-//! Reading where files are kept.
+//! Reads the settings of file storage.
 
 use std::path::Path;
 
 use secrecy::SecretString;
 use url::Url;
 
-use super::{KEYS, Reader};
-use crate::config::files::{Files, Store};
+use super::values::SettingsReader;
+use crate::config::files::{FileStore, FilesConfig};
+use crate::config::setting_names::SETTING_NAMES;
 
-/// What the names of Amazon's variables begin with: who we are to the store, and where it is.
-const AWS: &str = "AWS_";
+/// The prefix of Amazon's variables for credentials and endpoints.
+const AWS_PREFIX: &str = "AWS_";
 
-impl Reader {
-    pub fn files(&mut self, data_dir: &Path) -> Files {
-        // The second is TMPDIR. The root file system of a container may be read-only.
+impl SettingsReader {
+    pub(super) fn files(&mut self, data_dir: &Path) -> FilesConfig {
+        // `temp_dir` is the fallback when the root file system of a container is read-only.
         let temp_folders = vec![data_dir.join("tmp"), std::env::temp_dir()];
-        Files { store: self.store(data_dir), temp_folders, public_url: self.public_files() }
+        FilesConfig { store: self.store(data_dir), temp_folders, public_url: self.public_files() }
     }
 
-    fn store(&mut self, data_dir: &Path) -> Store {
-        let Some(place) = self.text("FILE_STORE") else {
-            return Store::Folder(data_dir.join("files"));
+    fn store(&mut self, data_dir: &Path) -> FileStore {
+        let Some(location) = self.text("FILE_STORE") else {
+            return FileStore::Folder(data_dir.join("files"));
         };
-        let place = place.trim();
-        let Some(bucket) = place.strip_prefix("s3://") else {
-            if place.contains("://") {
+        let location = location.trim();
+        let Some(bucket) = location.strip_prefix("s3://") else {
+            if location.contains("://") {
                 self.problems.push("FILE_STORE: must be a folder or s3://bucket/prefix".into());
             }
-            return if place == "memory:" { Store::Memory } else { Store::Folder(place.into()) };
+            return if location == "memory:" {
+                FileStore::Memory
+            } else {
+                FileStore::Folder(location.into())
+            };
         };
         let (bucket, prefix) = bucket.split_once('/').unwrap_or((bucket, ""));
         if bucket.is_empty() || bucket.contains(['?', '#', '@']) {
             self.problems.push("FILE_STORE: must name a bucket: s3://bucket/prefix".into());
         }
-        let keys = KEYS.iter().filter(|key| key.starts_with(AWS));
+        let keys = SETTING_NAMES.iter().filter(|key| key.starts_with(AWS_PREFIX));
         let settings = keys.filter_map(|key| Some((*key, SecretString::from(self.text(key)?))));
-        Store::S3 {
+        FileStore::S3 {
             bucket: bucket.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
             settings: settings.collect(),

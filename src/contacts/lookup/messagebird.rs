@@ -1,7 +1,6 @@
 //! MessageBird's Lookup API: `GET /lookup/{number}`.
 //!
-//! What a refusal means is told by `errors[].code`: the HTTP status of the same code differs between
-//! accounts.
+//! Errors are recognised by `errors[].code`, because the HTTP status of the same code differs between accounts.
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -10,55 +9,61 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{BOUNDS, Finding, Lookup, Trouble, read_json};
-use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason, is_written_number};
+use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_LIMITS, parse_json};
+use crate::platform::outbound::{Outbound, Response};
+use crate::platform::phone::{
+    InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
+};
 
-/// Asks MessageBird.
-pub struct MessageBird {
-    /// The account's access key.
+/// Lookup provider MessageBird.
+pub struct MessageBirdLookup {
+    /// Access key of the account.
     pub access_key: SecretString,
-    /// Where the API is.
+    /// Base URL of the API.
     pub base_url: Url,
 }
 
 #[async_trait]
-impl Lookup for MessageBird {
+impl LookupProvider for MessageBirdLookup {
     fn name(&self) -> &'static str {
         "messagebird"
     }
 
-    async fn look_up(&self, outbound: &Outbound, phone: &PhoneNumber) -> Result<Finding, Trouble> {
-        let lasting = |error: &dyn std::fmt::Display| Trouble::Lasting(error.to_string());
+    async fn look_up(
+        &self,
+        outbound: &Outbound,
+        phone: &PhoneNumber,
+    ) -> Result<LookupResult, LookupError> {
+        let permanent = |error: &dyn std::fmt::Display| LookupError::Permanent(error.to_string());
         let mut url = self.base_url.clone();
         url.path_segments_mut()
-            .map_err(|()| lasting(&"MESSAGEBIRD_BASE_URL has no path"))?
+            .map_err(|()| permanent(&"MESSAGEBIRD_BASE_URL has no path"))?
             .pop_if_empty()
             .extend(["lookup", phone.digits()]);
         let mut key =
             HeaderValue::try_from(format!("AccessKey {}", self.access_key.expose_secret()))
-                .map_err(|error| lasting(&error))?;
+                .map_err(|error| permanent(&error))?;
         key.set_sensitive(true);
         let request = outbound
             .request(Method::GET, url)
             .header(AUTHORIZATION, key)
             .header(ACCEPT, "application/json");
-        let reply = outbound
-            .send(request, BOUNDS)
+        let response = outbound
+            .send(request, REQUEST_LIMITS)
             .await
-            .map_err(|trouble| Trouble::Passing(trouble.to_string()))?;
-        read(&reply, phone)
+            .map_err(|error| LookupError::Transient(error.to_string()))?;
+        parse_response(&response, phone)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct LookupResponse {
     country_code: String,
     country_prefix: i32,
     phone_number: u64,
     #[serde(rename = "type")]
-    kind: String,
+    line_type: String,
     formats: Formats,
 }
 
@@ -70,68 +75,68 @@ struct Formats {
 }
 
 #[derive(Deserialize)]
-struct Refused {
-    errors: Vec<RefusedFor>,
+struct ErrorResponse {
+    errors: Vec<ErrorItem>,
 }
 
 #[derive(Deserialize)]
-struct RefusedFor {
+struct ErrorItem {
     code: i64,
     parameter: Option<String>,
 }
 
-impl RefusedFor {
-    fn is_about_the_number(&self) -> bool {
-        let names_it = || {
+impl ErrorItem {
+    fn is_about_number(&self) -> bool {
+        let names_number = || {
             let parameter = self.parameter.as_deref().unwrap_or_default().to_lowercase();
             ["phone", "msisdn", "recipient"].iter().any(|name| parameter.contains(name))
         };
-        self.code == 21 || (matches!(self.code, 9 | 10 | 20) && names_it())
+        self.code == 21 || (matches!(self.code, 9 | 10 | 20) && names_number())
     }
 }
 
-fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
-    if let Ok(Refused { errors }) = serde_json::from_slice(&reply.body) {
+fn parse_response(response: &Response, phone: &PhoneNumber) -> Result<LookupResult, LookupError> {
+    if let Ok(ErrorResponse { errors }) = serde_json::from_slice(&response.body) {
         let codes: Vec<i64> = errors.iter().map(|error| error.code).collect();
-        let said = format!("status {}, error codes {codes:?}", reply.status);
+        let summary = format!("status {}, error codes {codes:?}", response.status);
         return match () {
-            () if codes.contains(&2) || codes.contains(&25) => Err(Trouble::Lasting(said)),
-            () if errors.iter().any(RefusedFor::is_about_the_number) => {
-                Ok(Finding::Invalid(Reason::NotInUse))
+            () if codes.contains(&2) || codes.contains(&25) => Err(LookupError::Permanent(summary)),
+            () if errors.iter().any(ErrorItem::is_about_number) => {
+                Ok(LookupResult::Invalid(InvalidPhoneReason::NotInUse))
             }
-            () => Err(Trouble::Passing(said)),
+            () => Err(LookupError::Transient(summary)),
         };
     }
-    if !reply.status.is_success() {
-        return Err(Trouble::Passing(format!("status {}", reply.status)));
+    if !response.status.is_success() {
+        return Err(LookupError::Transient(format!("status {}", response.status)));
     }
-    let found: Found = read_json(&reply.body)?;
-    if found.phone_number.to_string() != phone.digits() {
-        return Err(Trouble::Passing("it answered for another number".into()));
+    let lookup: LookupResponse = parse_json(&response.body)?;
+    if lookup.phone_number.to_string() != phone.digits() {
+        return Err(LookupError::Transient("it answered for another number".into()));
     }
-    let Formats { international, national, rfc3966 } = &found.formats;
-    let is_plausible = found.country_code.len() == 2
-        && found.country_code.bytes().all(|b| b.is_ascii_uppercase())
-        && phone.digits().starts_with(&found.country_prefix.to_string())
-        && is_written_number(international)
-        && is_written_number(national)
-        && rfc3966.strip_prefix("tel:").is_some_and(is_written_number);
+    let Formats { international, national, rfc3966 } = &lookup.formats;
+    let is_plausible = lookup.country_code.len() == 2
+        && lookup.country_code.bytes().all(|b| b.is_ascii_uppercase())
+        && phone.digits().starts_with(&lookup.country_prefix.to_string())
+        && is_formatted_number(international)
+        && is_formatted_number(national)
+        && rfc3966.strip_prefix("tel:").is_some_and(is_formatted_number);
     if !is_plausible {
-        return Err(Trouble::Passing("an answer that cannot be right".into()));
+        return Err(LookupError::Transient("an answer that cannot be right".into()));
     }
-    Ok(Finding::Valid(Facts {
-        valid: true,
-        kind: line_type(&found.kind),
-        country_code: found.country_code,
-        country_prefix: found.country_prefix,
-        international: found.formats.international,
-        national: found.formats.national,
-        rfc3966: found.formats.rfc3966,
+    Ok(LookupResult::Valid(PhoneInfo {
+        is_valid: true,
+        line_type: parse_line_type(&lookup.line_type),
+        country_code: lookup.country_code,
+        country_prefix: lookup.country_prefix,
+        international: lookup.formats.international,
+        national: lookup.formats.national,
+        rfc3966: lookup.formats.rfc3966,
     }))
 }
 
-fn line_type(kind: &str) -> LineType {
-    match kind {
+fn parse_line_type(name: &str) -> LineType {
+    match name {
         "fixed line" => LineType::FixedLine,
         "mobile" => LineType::Mobile,
         "fixed line or mobile" => LineType::FixedLineOrMobile,

@@ -1,22 +1,30 @@
-//! The metadata of libphonenumber: it knows the number plan of each country, and needs nobody.
+//! Offline lookup by the metadata of libphonenumber: the numbering plan of each country.
 
 use async_trait::async_trait;
 
-use super::{Finding, Lookup, Trouble};
+use super::provider::{LookupError, LookupProvider, LookupResult};
 use crate::platform::outbound::Outbound;
-use crate::platform::phone::{PhoneNumber, Reason};
+use crate::platform::phone::{InvalidPhoneReason, PhoneNumber};
 
-/// Asks nobody.
-pub struct Offline;
+/// Lookup provider that needs no network.
+pub struct OfflineLookup;
 
 #[async_trait]
-impl Lookup for Offline {
+impl LookupProvider for OfflineLookup {
     fn name(&self) -> &'static str {
         "offline"
     }
 
-    async fn look_up(&self, _: &Outbound, phone: &PhoneNumber) -> Result<Finding, Trouble> {
-        let facts = phone.facts();
-        Ok(if facts.valid { Finding::Valid(facts) } else { Finding::Invalid(Reason::NotInUse) })
+    async fn look_up(
+        &self,
+        _: &Outbound,
+        phone: &PhoneNumber,
+    ) -> Result<LookupResult, LookupError> {
+        let info = phone.info();
+        Ok(if info.is_valid {
+            LookupResult::Valid(info)
+        } else {
+            LookupResult::Invalid(InvalidPhoneReason::NotInUse)
+        })
     }
 }

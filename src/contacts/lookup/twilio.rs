@@ -1,6 +1,6 @@
-//! Twilio's Lookup API, version 2: `GET /v2/PhoneNumbers/{number}`, with the kind of line.
+//! Twilio's Lookup API, version 2: `GET /v2/PhoneNumbers/{number}`, with the type of line.
 //!
-//! A number that does not exist is a good answer with `valid: false`.
+//! A number that does not exist is a success response with `valid: false`.
 
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
@@ -8,49 +8,55 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{BOUNDS, Finding, Lookup, Trouble, read_json};
-use crate::platform::outbound::{Outbound, Reply};
-use crate::platform::phone::{Facts, LineType, PhoneNumber, Reason, is_written_number};
+use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_LIMITS, parse_json};
+use crate::platform::outbound::{Outbound, Response};
+use crate::platform::phone::{
+    InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
+};
 
-/// The code for "no such resource", which some numbers get.
+/// Error code "no such resource", which some invalid numbers get.
 const NOT_FOUND: i64 = 20404;
 
-/// Asks Twilio.
-pub struct Twilio {
-    /// The account's SID, or an API key's.
+/// Lookup provider Twilio.
+pub struct TwilioLookup {
+    /// SID of the account or of an API key.
     pub account_sid: String,
-    /// The token or secret that goes with it.
+    /// Its token or secret.
     pub auth_token: SecretString,
-    /// Where the API is.
+    /// Base URL of the API.
     pub base_url: Url,
 }
 
 #[async_trait]
-impl Lookup for Twilio {
+impl LookupProvider for TwilioLookup {
     fn name(&self) -> &'static str {
         "twilio"
     }
 
-    async fn look_up(&self, outbound: &Outbound, phone: &PhoneNumber) -> Result<Finding, Trouble> {
+    async fn look_up(
+        &self,
+        outbound: &Outbound,
+        phone: &PhoneNumber,
+    ) -> Result<LookupResult, LookupError> {
         let mut url = self.base_url.clone();
         url.path_segments_mut()
-            .map_err(|()| Trouble::Lasting("TWILIO_BASE_URL has no path".into()))?
+            .map_err(|()| LookupError::Permanent("TWILIO_BASE_URL has no path".into()))?
             .pop_if_empty()
             .extend(["v2", "PhoneNumbers", phone.as_str()]);
         let request = outbound
             .request(Method::GET, url)
             .query(&[("Fields", "line_type_intelligence")])
             .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()));
-        let reply = outbound
-            .send(request, BOUNDS)
+        let response = outbound
+            .send(request, REQUEST_LIMITS)
             .await
-            .map_err(|trouble| Trouble::Passing(trouble.to_string()))?;
-        read(&reply, phone)
+            .map_err(|error| LookupError::Transient(error.to_string()))?;
+        parse_response(&response, phone)
     }
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct LookupResponse {
     valid: bool,
     phone_number: String,
     country_code: Option<String>,
@@ -62,53 +68,57 @@ struct Found {
 #[derive(Deserialize)]
 struct LineTypeIntelligence {
     #[serde(rename = "type")]
-    kind: Option<String>,
+    line_type: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct ErrorResponse {
     code: i64,
 }
 
-fn read(reply: &Reply, phone: &PhoneNumber) -> Result<Finding, Trouble> {
-    if !reply.status.is_success() {
-        let code = serde_json::from_slice::<Refused>(&reply.body).ok().map(|refused| refused.code);
-        let said = format!("status {}, error code {code:?}", reply.status);
-        return match reply.status {
+fn parse_response(response: &Response, phone: &PhoneNumber) -> Result<LookupResult, LookupError> {
+    if !response.status.is_success() {
+        let code = serde_json::from_slice::<ErrorResponse>(&response.body)
+            .ok()
+            .map(|refused| refused.code);
+        let summary = format!("status {}, error code {code:?}", response.status);
+        return match response.status {
             StatusCode::NOT_FOUND if code == Some(NOT_FOUND) => {
-                Ok(Finding::Invalid(Reason::NotInUse))
+                Ok(LookupResult::Invalid(InvalidPhoneReason::NotInUse))
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Trouble::Lasting(said)),
-            _ => Err(Trouble::Passing(said)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(LookupError::Permanent(summary))
+            }
+            _ => Err(LookupError::Transient(summary)),
         };
     }
-    let found: Found = read_json(&reply.body)?;
-    if found.phone_number != phone.as_str() {
-        return Err(Trouble::Passing("it answered for another number".into()));
+    let lookup: LookupResponse = parse_json(&response.body)?;
+    if lookup.phone_number != phone.as_str() {
+        return Err(LookupError::Transient("it answered for another number".into()));
     }
-    if !found.valid {
-        // Its names are ours, but for INVALID_BUT_POSSIBLE.
-        let reasons = found.validation_errors.unwrap_or_default();
-        let reason = reasons.first().and_then(|name| Reason::of(name));
-        return Ok(Finding::Invalid(reason.unwrap_or(Reason::NotInUse)));
+    if !lookup.valid {
+        // Twilio's names are the same as ours, except INVALID_BUT_POSSIBLE.
+        let reasons = lookup.validation_errors.unwrap_or_default();
+        let reason = reasons.first().and_then(|name| InvalidPhoneReason::from_name(name));
+        return Ok(LookupResult::Invalid(reason.unwrap_or(InvalidPhoneReason::NotInUse)));
     }
-    let metadata = phone.facts();
-    let kind = found.line_type_intelligence.and_then(|line| line.kind);
-    let national = found.national_format.filter(|text| is_written_number(text));
-    let country = found
+    let metadata = phone.info();
+    let line_type = lookup.line_type_intelligence.and_then(|line| line.line_type);
+    let national = lookup.national_format.filter(|text| is_formatted_number(text));
+    let country = lookup
         .country_code
         .filter(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()));
-    Ok(Finding::Valid(Facts {
-        valid: true,
-        kind: kind.map_or(metadata.kind, |kind| line_type(&kind)),
+    Ok(LookupResult::Valid(PhoneInfo {
+        is_valid: true,
+        line_type: line_type.map_or(metadata.line_type, |name| parse_line_type(&name)),
         country_code: country.unwrap_or(metadata.country_code),
         national: national.unwrap_or(metadata.national),
         ..metadata
     }))
 }
 
-fn line_type(kind: &str) -> LineType {
-    match kind {
+fn parse_line_type(name: &str) -> LineType {
+    match name {
         "mobile" => LineType::Mobile,
         "landline" => LineType::FixedLine,
         "fixedVoip" | "nonFixedVoip" => LineType::Voip,

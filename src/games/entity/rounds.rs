@@ -1,67 +1,67 @@
-//! The rounds table. Every finder of somebody's rounds carries them.
+//! The rounds table. Finders of a user's rounds take the user.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
 use sea_orm::{ActiveValue::Set, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect};
 
 use crate::ids::{RoundId, UserId};
-use crate::platform::clock::Instant;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
 /// A round.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "rounds")]
 pub struct Model {
-    /// Its id, which is a part of what is drawn from.
+    /// The id, which is part of the draw.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: RoundId,
-    /// Who plays it.
+    /// The player.
     pub user_id: UserId,
-    /// Which game.
+    /// The game.
     pub game: GameKind,
-    /// How far it is, as it was written last: one whose time is over may be OPEN here still.
+    /// The stored status: an overdue round may still be OPEN here.
     pub status: Status,
-    /// Which of its player's open rounds it is. None when it is over.
+    /// The slot among the player's open rounds, which limits their number. None when the round is not open.
     pub slot: Option<i16>,
     /// The SHA-256 of the server's seed.
     pub seed_hash: Vec<u8>,
-    /// The server's seed, sealed, as long as it is secret.
+    /// The server's seed, encrypted, while it is secret.
     pub sealed_seed: Option<Vec<u8>>,
-    /// The server's seed, once it may be seen.
+    /// The server's seed, once it is revealed.
     pub seed: Option<Vec<u8>>,
-    /// The player's part.
+    /// The player's seed.
     pub client_seed: Option<String>,
-    /// What they did, in JSON.
+    /// The player's move, as JSON.
     pub r#move: Option<String>,
-    /// What came of it, as players call it.
+    /// The outcome, as players see it.
     pub outcome: Option<i32>,
-    /// Whether it was won.
+    /// Whether the round was won.
     pub won: Option<bool>,
-    /// What for.
+    /// The points.
     pub points: Option<i32>,
-    /// Whether the boards have it, or need not.
-    pub is_tallied: bool,
-    /// When it began.
-    pub started_at: Instant,
-    /// When it is too late to play it.
-    pub expires_at: Instant,
-    /// When it was played.
-    pub played_at: Option<Instant>,
+    /// Whether the leaderboards count the round, or never will.
+    pub is_counted: bool,
+    /// When the round started.
+    pub started_at: Timestamp,
+    /// When it can no longer be played.
+    pub expires_at: Timestamp,
+    /// When the round was played.
+    pub played_at: Option<Timestamp>,
 }
 
-/// Which game.
+/// The kind of game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GameKind {
     /// Heads or tails.
     CoinFlip,
-    /// Over or under a number of a hundred.
+    /// A roll over or under a number.
     Dice,
     /// One number of ten.
     LuckyNumber,
 }
 
-/// How far a round is.
+/// The status of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -69,7 +69,7 @@ pub enum Status {
     Open,
     /// It was played.
     Played,
-    /// It was not, and cannot be any more.
+    /// It was not played in time.
     Expired,
 }
 
@@ -82,38 +82,38 @@ fn owned_by(user: UserId) -> Select<Entity> {
     Entity::find().filter(Column::UserId.eq(user))
 }
 
-/// Writes a new one, unless another has taken its slot.
+/// Inserts a round. False: another round of the player has the slot.
 pub async fn insert(db: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
-    let mut taken = OnConflict::columns([Column::UserId, Column::Slot]);
-    taken.target_and_where(Column::Slot.is_not_null()).do_nothing();
+    let mut on_conflict = OnConflict::columns([Column::UserId, Column::Slot]);
+    on_conflict.target_and_where(Column::Slot.is_not_null()).do_nothing();
     let row = row.into_active_model().reset_all();
-    let inserted = Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
+    let inserted = Entity::insert(row).on_conflict(on_conflict).exec_without_returning(db).await?;
     Ok(inserted == 1)
 }
 
-/// The slots that somebody's rounds have.
-pub async fn slots_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<i16>, DbErr> {
+/// The slots that a user's open rounds have.
+pub async fn find_used_slots(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<i16>, DbErr> {
     let open = owned_by(user).filter(Column::Slot.is_not_null());
     open.select_only().column(Column::Slot).into_tuple().all(db).await
 }
 
-/// When the first of somebody's open rounds is over.
-pub async fn next_expiry(
+/// When a user's next open round expires.
+pub async fn find_next_expiry(
     db: &impl ConnectionTrait,
     user: UserId,
-) -> Result<Option<Instant>, DbErr> {
+) -> Result<Option<Timestamp>, DbErr> {
     let open = owned_by(user).filter(Column::Slot.is_not_null());
     let first = open.order_by_asc(Column::ExpiresAt).limit(1);
     first.select_only().column(Column::ExpiresAt).into_tuple().one(db).await
 }
 
-/// Somebody's open rounds, overdue or not.
-pub async fn open_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+/// A user's open rounds, also overdue ones.
+pub async fn find_open(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
     owned_by(user).filter(Column::Slot.is_not_null()).all(db).await
 }
 
-/// One of somebody's.
-pub async fn by_id(
+/// A user's round.
+pub async fn find_owned(
     db: &impl ConnectionTrait,
     user: UserId,
     id: RoundId,
@@ -121,30 +121,30 @@ pub async fn by_id(
     owned_by(user).filter(Column::Id.eq(id)).one(db).await
 }
 
-/// Whosever it is.
-pub async fn of_anybody(db: &impl ConnectionTrait, id: RoundId) -> Result<Option<Model>, DbErr> {
+/// A round of any user.
+pub async fn find_any(db: &impl ConnectionTrait, id: RoundId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
 }
 
-/// Some of somebody's, the newest first, after one.
-pub async fn page(
+/// A page of a user's rounds, newest first, starting after a round.
+pub async fn find_page(
     db: &impl ConnectionTrait,
     user: UserId,
     after: Option<RoundId>,
-    rows: u64,
+    limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let mut rounds = owned_by(user);
     if let Some(id) = after {
         rounds = rounds.filter(Column::Id.lt(id));
     }
-    rounds.order_by_desc(Column::Id).limit(rows).all(db).await
+    rounds.order_by_desc(Column::Id).limit(limit).all(db).await
 }
 
-/// Writes that one was played, if it can be at the time. False: it was played, or it is too late.
+/// Stores that a round was played, if it is still open and in time. Returns whether it was.
 pub async fn set_played(
     db: &impl ConnectionTrait,
     row: Model,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<bool, DbErr> {
     let (id, user) = (row.id, row.user_id);
     let played = ActiveModel {
@@ -157,7 +157,7 @@ pub async fn set_played(
         outcome: Set(row.outcome),
         won: Set(row.won),
         points: Set(row.points),
-        is_tallied: Set(false),
+        is_counted: Set(false),
         played_at: Set(Some(now)),
         ..Default::default()
     };
@@ -167,19 +167,19 @@ pub async fn set_played(
     Ok(in_time.exec(db).await?.rows_affected == 1)
 }
 
-/// Those that are over and not marked so: of somebody, or of anybody.
-pub async fn overdue(
+/// Open rounds whose time is over, of one user or of all, oldest expiry first.
+pub async fn find_overdue(
     db: &impl ConnectionTrait,
-    of: Option<UserId>,
-    now: Instant,
-    most: u64,
+    user: Option<UserId>,
+    now: Timestamp,
+    limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let rounds = of.map_or_else(Entity::find, owned_by).filter(Column::Slot.is_not_null());
+    let rounds = user.map_or_else(Entity::find, owned_by).filter(Column::Slot.is_not_null());
     let overdue = rounds.filter(Column::ExpiresAt.lte(now)).order_by_asc(Column::ExpiresAt);
-    overdue.limit(most).all(db).await
+    overdue.limit(limit).all(db).await
 }
 
-/// Writes that one is over and was not played, and what its seed was.
+/// Stores that an open round expired, and reveals its seed.
 pub async fn set_expired(
     db: &impl ConnectionTrait,
     id: RoundId,
@@ -197,65 +197,67 @@ pub async fn set_expired(
     Ok(())
 }
 
-/// Keeps all rounds of somebody from the boards.
-pub async fn keep_from_boards(tx: &Work, user: UserId) -> Result<(), DbErr> {
-    let tallied = ActiveModel { is_tallied: Set(true), ..Default::default() };
-    let left = Entity::update_many().set(tallied).filter(Column::UserId.eq(user));
-    left.filter(is_untallied()).exec(tx).await?;
+/// Marks a user's uncounted rounds as counted, so that no leaderboard will count them.
+pub async fn mark_all_counted(tx: &Work, user: UserId) -> Result<(), DbErr> {
+    let counted = ActiveModel { is_counted: Set(true), ..Default::default() };
+    let rounds = Entity::update_many().set(counted).filter(Column::UserId.eq(user));
+    rounds.filter(is_uncounted()).exec(tx).await?;
     Ok(())
 }
 
-/// What the boards count of a round.
+/// The part of a played round that leaderboards count.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Tallied {
-    /// Who played it.
+pub struct PlayedRound {
+    /// The player.
     pub user_id: UserId,
-    /// Which game.
+    /// The game.
     pub game: GameKind,
-    /// What for.
+    /// The points.
     pub points: i32,
-    /// When.
-    pub played_at: Instant,
+    /// When the round was played.
+    pub played_at: Timestamp,
 }
 
-/// The condition of the index of them, word for word.
-fn is_untallied() -> Expr {
-    Expr::cust("NOT is_tallied")
+/// The condition of the partial index, word for word, so that both databases use the index.
+fn is_uncounted() -> Expr {
+    Expr::cust("NOT is_counted")
 }
 
-/// The ids of those that the boards do not have.
-pub fn untallied() -> SelectStatement {
-    Query::select().column(Column::Id).from(Entity).and_where(is_untallied()).take()
+/// The ids of rounds that the leaderboards do not count yet.
+pub fn uncounted_ids() -> SelectStatement {
+    Query::select().column(Column::Id).from(Entity).and_where(is_uncounted()).take()
 }
 
-/// Takes some that the boards do not have, and marks that they do.
-pub async fn take_untallied(tx: &Work, most: u64) -> Result<Vec<Tallied>, DbErr> {
-    let some = untallied().order_by(Column::Id, Order::Asc).limit(most).take();
-    let what = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
-    let taken = Query::update()
+/// Claims uncounted rounds, up to a limit, and marks them as counted.
+pub async fn claim_uncounted(tx: &Work, limit: u64) -> Result<Vec<PlayedRound>, DbErr> {
+    let batch = uncounted_ids().order_by(Column::Id, Order::Asc).limit(limit).take();
+    let columns = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
+    let claim = Query::update()
         .table(Entity)
-        .value(Column::IsTallied, true)
-        .and_where(Column::Id.in_subquery(some))
-        .returning(Query::returning().columns(what))
+        .value(Column::IsCounted, true)
+        .and_where(Column::Id.in_subquery(batch))
+        .returning(Query::returning().columns(columns))
         .take();
-    let rows = tx.query_all(&taken).await?;
-    rows.iter().map(|row| Tallied::from_query_result(row, "")).collect()
+    let rows = tx.query_all(&claim).await?;
+    rows.iter().map(|row| PlayedRound::from_query_result(row, "")).collect()
 }
 
-/// Those with a seed that is sealed.
-pub async fn sealed(db: &impl ConnectionTrait) -> Result<Vec<(RoundId, Vec<u8>)>, DbErr> {
+/// The sealed seeds of all open rounds.
+pub async fn find_sealed_seeds(
+    db: &impl ConnectionTrait,
+) -> Result<Vec<(RoundId, Vec<u8>)>, DbErr> {
     let open = Entity::find().filter(Column::Slot.is_not_null());
     open.select_only().columns([Column::Id, Column::SealedSeed]).into_tuple().all(db).await
 }
 
-/// Seals one's seed anew, unless it was played meanwhile.
-pub async fn seal_anew(
+/// Replaces a round's sealed seed, unless the round was played meanwhile. Returns whether it was replaced.
+pub async fn replace_sealed_seed(
     db: &impl ConnectionTrait,
     id: RoundId,
-    before: Vec<u8>,
-    sealed: Vec<u8>,
+    old: Vec<u8>,
+    new: Vec<u8>,
 ) -> Result<bool, DbErr> {
-    let anew = ActiveModel { sealed_seed: Set(Some(sealed)), ..Default::default() };
-    let same = Entity::update_many().set(anew).filter(Column::Id.eq(id));
-    Ok(same.filter(Column::SealedSeed.eq(before)).exec(db).await?.rows_affected == 1)
+    let resealed = ActiveModel { sealed_seed: Set(Some(new)), ..Default::default() };
+    let unchanged = Entity::update_many().set(resealed).filter(Column::Id.eq(id));
+    Ok(unchanged.filter(Column::SealedSeed.eq(old)).exec(db).await?.rows_affected == 1)
 }

@@ -1,4 +1,4 @@
-//! Leaderboards in the schema, as they are and live.
+//! GraphQL for leaderboards: query and subscription.
 
 use std::sync::Arc;
 
@@ -8,17 +8,20 @@ use tokio::sync::OnceCell;
 
 use super::GameKind;
 use crate::api::scalars::{DateTime, Long};
-use crate::api::{Answer, ApiError, Asks, Caller, Remembers, Shared, answer, live, reply};
-use crate::error::{At, Failure, Result};
+use crate::api::{
+    ApiError, ContextExt, HasMemo, Memoized, NullableResult, respond, stream_states, try_respond,
+};
+use crate::error::{ForField, Result, UserError};
 use crate::games::{
-    Board, Games, MOST_PLACES, Period, Place, Ranked, Standing, Top, View, standing, top, watch,
+    Games, LeaderboardRow, LeaderboardScope, LeaderboardTop, LeaderboardView, MAX_ENTRIES, Period,
+    RankView, RankedRow, read_rank, read_top, watch_leaderboard,
 };
 use crate::ids::UserId;
 use crate::people::Person;
 use crate::people::graphql::Profile;
-use crate::platform::memo::Memo;
+use crate::platform::response_memo::ResponseMemo;
 
-fn room<'a>(ctx: &Context<'a>) -> &'a Arc<Games> {
+fn games<'a>(ctx: &Context<'a>) -> &'a Arc<Games> {
     ctx.data_unchecked()
 }
 
@@ -36,47 +39,47 @@ pub enum LeaderboardPeriod {
     AllTime,
 }
 
-/// How many entries of which board somebody asked for.
+/// The requested leaderboard, and how many of its entries.
 #[derive(Clone, Copy)]
 struct Selection {
-    board: Board,
+    scope: LeaderboardScope,
     first: u8,
 }
 
 impl Selection {
+    /// Parses the arguments.
+    ///
     /// # Errors
     /// BAD_USER_INPUT at `first`.
     fn parse(game: Option<GameKind>, period: LeaderboardPeriod, first: i32) -> Result<Self> {
-        let bad = || Failure::bad_input(format!("Must be 1 to {MOST_PLACES}."));
-        let asked = u8::try_from(first).ok().filter(|first| (1..=MOST_PLACES).contains(first));
-        let first = asked.ok_or_else(bad).at("first")?;
-        Ok(Self { board: Board { period: period.into(), game: game.map(GameKind::into) }, first })
+        let out_of_range = || UserError::bad_input(format!("Must be 1 to {MAX_ENTRIES}."));
+        let valid = u8::try_from(first).ok().filter(|first| (1..=MAX_ENTRIES).contains(first));
+        let first = valid.ok_or_else(out_of_range).for_field("first")?;
+        let game = game.map(GameKind::into);
+        Ok(Self { scope: LeaderboardScope { period: period.into(), game }, first })
     }
 }
 
 /// A leaderboard in the schema.
 pub struct Leaderboard {
-    asked: Selection,
-    top: Arc<Top>,
-    /// The viewer's, read when it is asked for.
-    standing: OnceCell<Option<Standing>>,
+    selection: Selection,
+    top: Arc<LeaderboardTop>,
+    /// The viewer's rank, read on demand.
+    rank: OnceCell<Option<RankView>>,
 }
 
-impl Remembers for Leaderboard {
-    fn memo(&self) -> &Memo {
-        &self.top.shown
+impl HasMemo for Leaderboard {
+    fn memo(&self) -> &ResponseMemo {
+        &self.top.memo
     }
 }
 
 impl Leaderboard {
-    /// Where the viewer stands. None: nobody is signed in, or they are not on the board.
-    async fn standing(&self, ctx: &Context<'_>) -> Result<Option<&Standing>> {
-        let viewer = match (ctx.viewer(), ctx.data_unchecked::<Caller>()) {
-            (_, Caller::Anonymous) => return Ok(None),
-            (viewer, _) => viewer?.user,
-        };
-        let read = || standing(ctx.platform(), &self.top.key, viewer);
-        Ok(self.standing.get_or_try_init(read).await?.as_ref())
+    /// The viewer's rank. None without a token, or when the viewer is not on this leaderboard.
+    async fn viewer_rank(&self, ctx: &Context<'_>) -> Result<Option<&RankView>> {
+        let Some(viewer) = ctx.optional_viewer()? else { return Ok(None) };
+        let read = || read_rank(ctx.platform(), &self.top.key, viewer.user);
+        Ok(self.rank.get_or_try_init(read).await?.as_ref())
     }
 }
 
@@ -88,64 +91,64 @@ impl Leaderboard {
     /// The same for the same `game`, `period` and `first`, today and tomorrow: what a client keeps by it is
     /// replaced by what it reads or hears next.
     async fn id(&self) -> ID {
-        format!("leaderboard:{}:{}", self.asked.board.name(), self.asked.first).into()
+        format!("leaderboard:{}:{}", self.selection.scope.name(), self.selection.first).into()
     }
 
     /// Whose rounds it counts. Null: those of all games.
     async fn game(&self) -> Option<GameKind> {
-        self.asked.board.game.map(GameKind::from)
+        self.selection.scope.game.map(GameKind::from)
     }
 
     /// Which rounds it counts, by when they were played.
     async fn period(&self) -> LeaderboardPeriod {
-        self.asked.board.period.into()
+        self.selection.scope.period.into()
     }
 
     /// The first places, by rank: as many as `first` says, if there are so many.
     async fn entries(&self) -> Vec<LeaderboardEntry> {
-        let ranked = (1..).zip(&self.top.places).take(self.asked.first.into());
-        let entry = |(rank, place): (i64, &Place)| LeaderboardEntry {
-            ranked: Ranked { rank, place: place.clone() },
-            person: self.top.people.iter().find(|person| person.id == place.user_id).cloned(),
+        let ranked = (1..).zip(&self.top.rows).take(self.selection.first.into());
+        let entry = |(rank, row): (i64, &LeaderboardRow)| LeaderboardEntry {
+            ranked: RankedRow { rank, row: row.clone() },
+            person: self.top.people.iter().find(|person| person.id == row.user_id).cloned(),
         };
         ranked.map(entry).collect()
     }
 
     /// Your own, wherever it is. Null without a token, and when you have not played what it counts; with a bad
     /// token, UNAUTHENTICATED.
-    async fn me(&self, ctx: &Context<'_>) -> Answer<LeaderboardEntry> {
-        match self.standing(ctx).await {
-            Ok(standing) => Some(Ok(standing?.own.clone().into())),
-            Err(error) => reply(ctx, Err(error)),
+    async fn me(&self, ctx: &Context<'_>) -> NullableResult<LeaderboardEntry> {
+        match self.viewer_rank(ctx).await {
+            Ok(rank) => Some(Ok(rank?.own.clone().into())),
+            Err(error) => try_respond(ctx, Err(error)),
         }
     }
 
     /// Your neighbours by rank: up to two before you, you, and up to two after you. Null when `me` is.
-    async fn around(&self, ctx: &Context<'_>) -> Answer<Vec<LeaderboardEntry>> {
-        match self.standing(ctx).await {
-            Ok(standing) => {
-                Some(Ok(standing?.around.iter().cloned().map(LeaderboardEntry::from).collect()))
+    async fn around(&self, ctx: &Context<'_>) -> NullableResult<Vec<LeaderboardEntry>> {
+        match self.viewer_rank(ctx).await {
+            Ok(rank) => {
+                Some(Ok(rank?.around.iter().cloned().map(LeaderboardEntry::from).collect()))
             }
-            Err(error) => reply(ctx, Err(error)),
+            Err(error) => try_respond(ctx, Err(error)),
         }
     }
 
     /// How far it is: every round whose play was answered before this is in it, and it may have some that came
     /// later. It goes on while nobody plays.
     async fn updated_at(&self) -> DateTime {
-        self.top.updated_at.into()
+        self.top.counted_up_to.into()
     }
 }
 
-/// Somebody's place on a leaderboard in the schema.
+/// A row of a leaderboard in the schema.
 pub struct LeaderboardEntry {
-    ranked: Ranked,
-    /// Whose it is, when that was read already.
+    ranked: RankedRow,
+    /// The user, if already loaded.
     person: Option<Person>,
 }
 
-impl From<Ranked> for LeaderboardEntry {
-    fn from(ranked: Ranked) -> Self {
+impl From<RankedRow> for LeaderboardEntry {
+    fn from(ranked: RankedRow) -> Self {
         Self { ranked, person: None }
     }
 }
@@ -159,21 +162,21 @@ impl LeaderboardEntry {
     }
 
     /// Whose it is, as everybody sees them: whoever plays shows their name and picture here, discoverable or not.
-    async fn profile(&self, ctx: &Context<'_>) -> Answer<Profile> {
+    async fn profile(&self, ctx: &Context<'_>) -> NullableResult<Profile> {
         match &self.person {
             Some(person) => Some(Ok(person.into())),
-            None => Profile::shared(ctx, self.ranked.place.user_id).await,
+            None => Profile::load_shared(ctx, self.ranked.row.user_id).await,
         }
     }
 
     /// What they won in the rounds that are counted.
     async fn points(&self) -> Long {
-        Long(self.ranked.place.points())
+        Long(self.ranked.row.points())
     }
 
     /// How many rounds they played, won or not.
     async fn rounds(&self) -> Long {
-        Long(self.ranked.place.rounds)
+        Long(self.ranked.row.rounds)
     }
 }
 
@@ -194,12 +197,13 @@ impl LeaderboardQuery {
         )]
         period: LeaderboardPeriod,
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
-    ) -> Answer<Leaderboard> {
-        answer(ctx, async {
-            let asked = Selection::parse(game, period, first)?;
-            let boards = &room(ctx).boards;
-            let top = top(boards, ctx.platform(), asked.board, asked.first.into()).await?;
-            Ok(Leaderboard { asked, top: Arc::new(top), standing: OnceCell::new() })
+    ) -> NullableResult<Leaderboard> {
+        respond(ctx, async {
+            let selection = Selection::parse(game, period, first)?;
+            let updater = &games(ctx).leaderboards;
+            let max_rows = selection.first.into();
+            let top = read_top(updater, ctx.platform(), selection.scope, max_rows).await?;
+            Ok(Leaderboard { selection, top: Arc::new(top), rank: OnceCell::new() })
         })
         .await
     }
@@ -224,16 +228,17 @@ impl LeaderboardSubscription {
         )]
         period: LeaderboardPeriod,
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
-    ) -> Result<impl Stream<Item = Result<Shared<Leaderboard>, ApiError>> + use<>, ApiError> {
-        let asked = Selection::parse(game, period, first)?;
-        let selected = ctx.look_ahead();
-        let asks_for_own = ["me", "around"].iter().any(|name| selected.field(name).exists());
+    ) -> Result<impl Stream<Item = Result<Memoized<Leaderboard>, ApiError>> + use<>, ApiError> {
+        let selection = Selection::parse(game, period, first)?;
+        let fields = ctx.look_ahead();
+        let selects_own_rank = ["me", "around"].iter().any(|name| fields.field(name).exists());
         let viewer: Option<UserId> =
-            ctx.viewer().ok().filter(|_| asks_for_own).map(|viewer| viewer.user);
-        let (games, platform) = (room(ctx).clone(), ctx.shared_platform());
-        let views = watch(games, platform, asked.board, asked.first.into(), viewer);
-        Ok(live(views.map_ok(move |View { top, standing }| {
-            Shared(Leaderboard { asked, top, standing: OnceCell::new_with(standing) })
+            ctx.viewer().ok().filter(|_| selects_own_rank).map(|viewer| viewer.user);
+        let (games, platform) = (games(ctx).clone(), ctx.shared_platform());
+        let first = selection.first.into();
+        let views = watch_leaderboard(games, platform, selection.scope, first, viewer);
+        Ok(stream_states(views.map_ok(move |LeaderboardView { top, rank }| {
+            Memoized(Leaderboard { selection, top, rank: OnceCell::new_with(rank) })
         })))
     }
 }

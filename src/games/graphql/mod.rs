@@ -1,4 +1,4 @@
-//! Rounds in the schema: what can be played, playing it, and checking it after.
+//! GraphQL for games and rounds: list, start, play and verify.
 
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{GAMES, Games, Move, Play, Round as Row, Status};
 use crate::api::scalars::{DateTime, Json};
-use crate::api::{Answer, Asks, Cursor, Page, answer};
+use crate::api::{ContextExt, Cursor, NullableResult, Page, respond};
 use crate::coins::graphql::CoinEntry;
 use crate::error::Result;
 use crate::ids::{Id, RoundId, UserId, parse};
@@ -131,17 +131,17 @@ impl Round {
     }
 
     /// The coins that it paid. Null unless it was won, and when the wallet could hold no more.
-    async fn reward(&self, ctx: &Context<'_>) -> Answer<CoinEntry> {
+    async fn reward(&self, ctx: &Context<'_>) -> NullableResult<CoinEntry> {
         match self.0.won {
-            Some(true) => CoinEntry::load(ctx, self.0.id.to_string()).await,
+            Some(true) => CoinEntry::load_by_reference(ctx, self.0.id.to_string()).await,
             _ => None,
         }
     }
 
     /// You.
-    async fn owner(&self, ctx: &Context<'_>) -> Answer<User> {
+    async fn owner(&self, ctx: &Context<'_>) -> NullableResult<User> {
         ctx.viewer().ok().filter(|viewer| viewer.user == self.0.user_id)?;
-        User::shared(ctx, self.0.user_id).await
+        User::load_shared(ctx, self.0.user_id).await
     }
 
     /// What was drawn: 0 or 1, the roll, the number. Null until it is played.
@@ -244,7 +244,7 @@ struct PlayGameInput {
     round_id: ID,
     /// The move, of the round's game.
     #[graphql(name = "move")]
-    given: GameMoveInput,
+    player_move: GameMoveInput,
     /// Your part of what is drawn from, 1 to 64 characters: best random, and never the same.
     client_seed: String,
 }
@@ -262,18 +262,21 @@ pub struct RoundCheck {
     explanation: String,
 }
 
-impl From<super::Check> for RoundCheck {
-    fn from(check: super::Check) -> Self {
+impl From<super::Verification> for RoundCheck {
+    fn from(verification: super::Verification) -> Self {
         Self {
-            valid: check.is_valid,
-            outcome: check.outcome.and_then(|outcome| i32::try_from(outcome).ok()).unwrap_or(-1),
-            server_seed_hash: check.seed_hash,
-            explanation: check.explanation,
+            valid: verification.is_valid,
+            outcome: verification
+                .outcome
+                .and_then(|outcome| i32::try_from(outcome).ok())
+                .unwrap_or(-1),
+            server_seed_hash: verification.seed_hash,
+            explanation: verification.explanation,
         }
     }
 }
 
-/// A page of somebody's rounds, for the field of `User`.
+/// A page of a user's rounds, for `User.rounds`.
 ///
 /// # Errors
 /// BAD_USER_INPUT on `first` and `after`.
@@ -285,7 +288,7 @@ pub async fn rounds_of(
 ) -> Result<RoundPage> {
     let page = Page::<Uuid>::parse(first, after.as_deref())?;
     let after = page.after.map(RoundId::from);
-    let rows = super::page(ctx.platform(), user, after, page.rows_to_read()).await?;
+    let rows = super::list_rounds(ctx.platform(), user, after, page.rows_to_read()).await?;
     Ok(page.connection(rows, EmptyFields, |row| (row.id.uuid(), Round(row))))
 }
 
@@ -305,10 +308,10 @@ impl GameQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The round's id.")] id: ID,
-    ) -> Answer<Round> {
-        answer(ctx, async {
+    ) -> NullableResult<Round> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
-            Ok(Round(super::round(ctx.platform(), viewer.user, parse(&id)).await?))
+            Ok(Round(super::find_round(ctx.platform(), viewer.user, parse(&id)).await?))
         })
         .await
     }
@@ -318,8 +321,8 @@ impl GameQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The round's id.")] id: ID,
-    ) -> Answer<RoundCheck> {
-        answer(ctx, async { Ok(super::check(ctx.platform(), parse(&id)).await?.into()) }).await
+    ) -> NullableResult<RoundCheck> {
+        respond(ctx, async { Ok(super::verify(ctx.platform(), parse(&id)).await?.into()) }).await
     }
 }
 
@@ -334,10 +337,12 @@ impl GameMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which game.")] game: GameKind,
-    ) -> Answer<Round> {
-        answer(ctx, async {
+    ) -> NullableResult<Round> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
-            Ok(Round(super::start(games(ctx), ctx.platform(), viewer.user, game.into()).await?))
+            Ok(Round(
+                super::start_round(games(ctx), ctx.platform(), viewer.user, game.into()).await?,
+            ))
         })
         .await
     }
@@ -347,15 +352,15 @@ impl GameMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The round, the move and your seed.")] input: PlayGameInput,
-    ) -> Answer<Round> {
-        answer(ctx, async {
+    ) -> NullableResult<Round> {
+        respond(ctx, async {
             let viewer = ctx.viewer()?;
             let play = Play {
                 round: parse(&input.round_id),
-                given: input.given.into(),
+                player_move: input.player_move.into(),
                 client_seed: input.client_seed,
             };
-            Ok(Round(super::play(games(ctx), ctx.platform(), viewer.user, play).await?))
+            Ok(Round(super::play_round(games(ctx), ctx.platform(), viewer.user, play).await?))
         })
         .await
     }

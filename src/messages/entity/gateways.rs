@@ -1,4 +1,4 @@
-//! How gateways do, as all instances have seen it: when the next message may go, and whether it rests.
+//! State of each SMS gateway that all instances share: its send rate and its circuit breaker.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ExprTrait, QuerySelect};
 
-use crate::platform::clock::{Instant, MAX_SKEW};
+use crate::platform::clock::{MAX_SKEW, Timestamp};
 use crate::platform::database::Work;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -15,19 +15,18 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     /// When the rate allows the next message.
-    pub free_at: Instant,
-    /// How often in a row something failed that is not a message's own fault.
-    pub failures: i32,
-    /// When the last of them was heard of. What was handed over before says nothing of how it does now.
-    pub troubled_at: Option<Instant>,
-    /// Until when nothing is sent. Afterwards one message is tried.
-    pub rests_until: Option<Instant>,
-    /// Until when somebody tries.
-    pub trying_until: Option<Instant>,
-    /// Since when nothing can be sent because the configuration or the account is wrong.
-    pub stopped_since: Option<Instant>,
-    /// What the matter is.
-    pub trouble: Option<String>,
+    pub next_send_at: Timestamp,
+    /// Failures in a row that are not the fault of a single message.
+    pub consecutive_failures: i32,
+    /// Outcomes of messages that were handed over before this do not close the circuit.
+    pub last_failure_at: Option<Timestamp>,
+    /// Nothing is sent until then; afterwards one message probes the gateway.
+    pub open_until: Option<Timestamp>,
+    /// A probe is running, until then at the latest.
+    pub probe_until: Option<Timestamp>,
+    /// Since when its configuration or account is wrong.
+    pub misconfigured_since: Option<Timestamp>,
+    pub last_error: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -35,91 +34,120 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// All of them.
-pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+/// The rows of all gateways.
+pub async fn find_all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().all(db).await
 }
 
-/// A gateway, which is added when it is new.
-pub async fn named(tx: &Work, name: &str, now: Instant) -> Result<Model, DbErr> {
+/// The row of a gateway; it is inserted if there is none.
+pub async fn find_or_insert(tx: &Work, name: &str, now: Timestamp) -> Result<Model, DbErr> {
     if let Some(gateway) = Entity::find_by_id(name).one(tx).await? {
         return Ok(gateway);
     }
     let new = Model {
         name: name.to_owned(),
-        free_at: now,
-        failures: 0,
-        troubled_at: None,
-        rests_until: None,
-        trying_until: None,
-        stopped_since: None,
-        trouble: None,
+        next_send_at: now,
+        consecutive_failures: 0,
+        last_failure_at: None,
+        open_until: None,
+        probe_until: None,
+        misconfigured_since: None,
+        last_error: None,
     };
     let row: ActiveModel = new.clone().into();
-    let is_there = OnConflict::column(Column::Name).do_nothing().to_owned();
-    Entity::insert(row.reset_all()).on_conflict(is_there).exec_without_returning(tx).await?;
+    let already_inserted = OnConflict::column(Column::Name).do_nothing().to_owned();
+    Entity::insert(row.reset_all())
+        .on_conflict(already_inserted)
+        .exec_without_returning(tx)
+        .await?;
     Ok(new)
 }
 
-/// A gateway, which nobody else changes until the transaction is over. SQLite has one writer anyway.
-pub async fn locked(tx: &Work, name: &str, now: Instant) -> Result<Model, DbErr> {
-    named(tx, name, now).await?;
+/// The row of a gateway, locked until the transaction ends. SQLite has a single writer anyway.
+pub async fn lock(tx: &Work, name: &str, now: Timestamp) -> Result<Model, DbErr> {
+    find_or_insert(tx, name, now).await?;
     let gateway = Entity::find_by_id(name).lock_exclusive().one(tx).await?;
     gateway.ok_or_else(|| DbErr::RecordNotFound(format!("the gateway {name}")))
 }
 
-/// Moves the moment of the next message, unless another instance did so meanwhile.
-pub async fn book(tx: &Work, seen: &Model, free_at: Instant) -> Result<bool, DbErr> {
-    let booked = Entity::update_many()
-        .col_expr(Column::FreeAt, Expr::value(free_at))
-        .filter(Column::Name.eq(&seen.name))
-        .filter(Column::FreeAt.eq(seen.free_at))
+/// Sets when the next message may be sent, unless another instance changed that meanwhile.
+pub async fn set_next_send_at(
+    tx: &Work,
+    expected: &Model,
+    next_send_at: Timestamp,
+) -> Result<bool, DbErr> {
+    let updated = Entity::update_many()
+        .col_expr(Column::NextSendAt, Expr::value(next_send_at))
+        .filter(Column::Name.eq(&expected.name))
+        .filter(Column::NextSendAt.eq(expected.next_send_at))
         .exec(tx)
         .await?;
-    Ok(booked.rows_affected == 1)
+    Ok(updated.rows_affected == 1)
 }
 
-/// Has one try whether it goes on, until a moment, unless another does, which takes no longer than `longest`.
-pub async fn try_until(
+/// Starts a probe that takes no longer than `max_duration`, unless one is running.
+pub async fn start_probe(
     tx: &Work,
     name: &str,
-    (now, longest): (Instant, Duration),
-    until: Instant,
+    now: Timestamp,
+    max_duration: Duration,
 ) -> Result<bool, DbErr> {
-    let nobody_tries = Column::TryingUntil
-        .is_null()
-        .or(Column::TryingUntil.lte(now))
-        .or(Column::TryingUntil.gt(now + longest + MAX_SKEW));
-    let tried = Entity::update_many()
-        .col_expr(Column::TryingUntil, Expr::value(until))
-        .filter(Column::Name.eq(name))
-        .filter(nobody_tries)
-        .exec(tx)
-        .await?;
-    Ok(tried.rows_affected == 1)
+    set_probe_until(tx, name, now, max_duration, now + max_duration).await
 }
 
-/// Ends the rests of some, so that they are tried at once.
-pub async fn wake(tx: &Work, names: &[&str], now: Instant) -> Result<(), DbErr> {
+/// Cancels a probe that was started just now.
+pub async fn cancel_probe(
+    tx: &Work,
+    name: &str,
+    now: Timestamp,
+    max_duration: Duration,
+) -> Result<bool, DbErr> {
+    set_probe_until(tx, name, now + max_duration, max_duration, now).await
+}
+
+/// Sets the end of the probe, unless one is still running at `at`.
+async fn set_probe_until(
+    tx: &Work,
+    name: &str,
+    at: Timestamp,
+    max_duration: Duration,
+    until: Timestamp,
+) -> Result<bool, DbErr> {
+    // A probe that ends later than any can was started before the clock was set back.
+    let no_probe_runs = Column::ProbeUntil
+        .is_null()
+        .or(Column::ProbeUntil.lte(at))
+        .or(Column::ProbeUntil.gt(at + max_duration + MAX_SKEW));
+    let updated = Entity::update_many()
+        .col_expr(Column::ProbeUntil, Expr::value(until))
+        .filter(Column::Name.eq(name))
+        .filter(no_probe_runs)
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// Ends the cool-down of these gateways, so that they are probed at once.
+pub async fn end_cooldowns(tx: &Work, names: &[&str], now: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
-        .col_expr(Column::RestsUntil, Expr::value(now))
+        .col_expr(Column::OpenUntil, Expr::value(now))
         .filter(Column::Name.is_in(names.iter().copied()))
-        .filter(Column::RestsUntil.gt(now))
+        .filter(Column::OpenUntil.gt(now))
         .exec(tx)
         .await?;
     Ok(())
 }
 
-/// Writes how it does.
-pub async fn write(tx: &Work, gateway: Model) -> Result<(), DbErr> {
+/// Saves the state of a circuit breaker.
+pub async fn update_circuit(tx: &Work, gateway: Model) -> Result<(), DbErr> {
     Entity::update_many()
         .set(ActiveModel {
-            failures: Set(gateway.failures),
-            troubled_at: Set(gateway.troubled_at),
-            rests_until: Set(gateway.rests_until),
-            trying_until: Set(gateway.trying_until),
-            stopped_since: Set(gateway.stopped_since),
-            trouble: Set(gateway.trouble),
+            consecutive_failures: Set(gateway.consecutive_failures),
+            last_failure_at: Set(gateway.last_failure_at),
+            open_until: Set(gateway.open_until),
+            probe_until: Set(gateway.probe_until),
+            misconfigured_since: Set(gateway.misconfigured_since),
+            last_error: Set(gateway.last_error),
             ..Default::default()
         })
         .filter(Column::Name.eq(gateway.name))

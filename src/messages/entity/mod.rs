@@ -1,6 +1,6 @@
-//! The tables of messages.
+//! Tables of the messages module.
 
-pub mod early_receipts;
 pub mod gateways;
 pub mod messages;
-pub mod moves;
+pub mod transitions;
+pub mod unmatched_receipts;

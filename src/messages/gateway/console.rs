@@ -1,5 +1,4 @@
-//! Development's gateway: it prints messages and remembers the last of them. It is development's phone, so
-//! that it shows the codes too.
+//! Console gateway for development: prints messages, with their codes, and remembers the latest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,60 +7,60 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
-use super::{Gateway, Outcome, Parcel};
+use super::{OutboundSms, SendOutcome, SmsGateway};
 use crate::messages::status::Kind;
-use crate::platform::clock::{Clock, Instant};
+use crate::platform::clock::{Clock, Timestamp};
 use crate::platform::outbound::Outbound;
 
-/// How many messages are remembered.
-const MOST: usize = 1_000;
+/// Number of messages that are remembered.
+const MAX_REMEMBERED: usize = 1_000;
 
-/// Prints messages, and remembers the last thousand.
-pub struct Console {
+/// Gateway that prints messages and remembers the latest.
+pub struct ConsoleGateway {
     clock: Arc<dyn Clock>,
-    /// The newest first.
-    sent: Mutex<VecDeque<Sent>>,
+    /// Newest first.
+    printed: Mutex<VecDeque<PrintedSms>>,
 }
 
-/// A message as it was printed.
+/// A printed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// [`Parcel::reference`]
+pub struct PrintedSms {
+    /// [`OutboundSms::client_reference`]
     pub id: String,
-    /// Whom it was for, in E.164.
+    /// Recipient in E.164.
     pub to: String,
-    /// The text, with its code.
+    /// Text, including the code.
     pub body: String,
-    /// What it was about.
+    /// Kind of message.
     pub kind: Kind,
-    /// When it was printed.
-    pub created_at: Instant,
+    /// Time of printing.
+    pub created_at: Timestamp,
 }
 
-impl Console {
-    /// Nothing printed yet.
+impl ConsoleGateway {
+    /// A gateway that has printed nothing yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, sent: Mutex::default() }
+        Self { clock, printed: Mutex::default() }
     }
 
-    /// The messages that are remembered, the newest first; all, or those to a number in E.164.
-    pub fn sent(&self, to: Option<&str>) -> Vec<Sent> {
-        let is_asked_for = |sent: &&Sent| to.is_none_or(|to| sent.to == to);
-        self.sent.lock().iter().filter(is_asked_for).cloned().collect()
+    /// The remembered messages, newest first: all, or those to a number in E.164.
+    pub fn printed(&self, to: Option<&str>) -> Vec<PrintedSms> {
+        let matches_number = |sent: &&PrintedSms| to.is_none_or(|to| sent.to == to);
+        self.printed.lock().iter().filter(matches_number).cloned().collect()
     }
 
-    /// Whether it is a new one, which is then remembered.
-    fn remember(&self, parcel: &Parcel) -> bool {
-        let mut sent = self.sent.lock();
-        if sent.iter().any(|sent| sent.id == parcel.reference) {
+    /// Remembers a message. Returns false if it is already remembered.
+    fn remember(&self, sms: &OutboundSms) -> bool {
+        let mut printed = self.printed.lock();
+        if printed.iter().any(|sent| sent.id == sms.client_reference) {
             return false;
         }
-        sent.truncate(MOST - 1);
-        sent.push_front(Sent {
-            id: parcel.reference.clone(),
-            to: parcel.to.as_str().to_owned(),
-            body: parcel.body.expose_secret().to_owned(),
-            kind: parcel.kind,
+        printed.truncate(MAX_REMEMBERED - 1);
+        printed.push_front(PrintedSms {
+            id: sms.client_reference.clone(),
+            to: sms.to.as_str().to_owned(),
+            body: sms.body.expose_secret().to_owned(),
+            kind: sms.kind,
             created_at: self.clock.now(),
         });
         true
@@ -69,17 +68,17 @@ impl Console {
 }
 
 #[async_trait]
-impl Gateway for Console {
+impl SmsGateway for ConsoleGateway {
     fn name(&self) -> &'static str {
         "console"
     }
 
-    async fn send(&self, _outbound: &Outbound, parcel: &Parcel) -> Outcome {
-        if self.remember(parcel) {
-            let (to, body) = (parcel.to.as_str(), parcel.body.expose_secret());
+    async fn send(&self, _outbound: &Outbound, sms: &OutboundSms) -> SendOutcome {
+        if self.remember(sms) {
+            let (to, body) = (sms.to.as_str(), sms.body.expose_secret());
             tracing::info!(to, body, "an SMS, which the console gateway brings no further");
         }
-        Outcome::Accepted { gateway_id: None }
+        SendOutcome::Accepted { gateway_id: None }
     }
 
     fn is_idempotent(&self) -> bool {
@@ -100,52 +99,55 @@ mod tests {
     const ANN: &str = "+31612345678";
     const BEN: &str = "+31687654321";
 
-    fn parcel(reference: &str, to: &str) -> Parcel {
-        Parcel {
+    fn sms(reference: &str, to: &str) -> OutboundSms {
+        OutboundSms {
             kind: Kind::Code,
-            reference: reference.into(),
+            client_reference: reference.into(),
             to: PhoneNumber::parse(to, None).expect("a number"),
             body: format!("To {to}").into(),
             validity: None,
-            handed_over_at: DateTime::UNIX_EPOCH,
+            attempted_at: DateTime::UNIX_EPOCH,
         }
     }
 
-    fn ids(sent: &[Sent]) -> Vec<&str> {
-        sent.iter().map(|sent| sent.id.as_str()).collect()
+    fn ids(printed: &[PrintedSms]) -> Vec<&str> {
+        printed.iter().map(|sent| sent.id.as_str()).collect()
     }
 
     #[tokio::test]
-    async fn messages_are_shown_once_and_the_newest_first() {
+    async fn messages_are_listed_once_and_newest_first() {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
         let (console, outbound) =
-            (Console::new(Arc::new(clock.clone())), Outbound::new(Arc::new(clock.clone())));
+            (ConsoleGateway::new(Arc::new(clock.clone())), Outbound::new(Arc::new(clock.clone())));
         for (reference, to) in [("msg_1", ANN), ("msg_2", BEN), ("msg_1", ANN), ("msg_3", ANN)] {
-            let outcome = console.send(&outbound, &parcel(reference, to)).await;
-            assert_eq!(outcome, Outcome::Accepted { gateway_id: None });
+            let outcome = console.send(&outbound, &sms(reference, to)).await;
+            assert_eq!(outcome, SendOutcome::Accepted { gateway_id: None });
             clock.advance(Duration::from_secs(1));
         }
-        assert_eq!(ids(&console.sent(None)), ["msg_3", "msg_2", "msg_1"]);
-        assert_eq!(ids(&console.sent(Some(ANN))), ["msg_3", "msg_1"]);
-        assert_eq!(ids(&console.sent(Some("31612345678"))), [""; 0]);
-        let first = Sent {
+        assert_eq!(ids(&console.printed(None)), ["msg_3", "msg_2", "msg_1"]);
+        assert_eq!(ids(&console.printed(Some(ANN))), ["msg_3", "msg_1"]);
+        assert_eq!(ids(&console.printed(Some("31612345678"))), [""; 0]);
+        let first = PrintedSms {
             id: "msg_1".into(),
             to: ANN.into(),
             body: format!("To {ANN}"),
             kind: Kind::Code,
             created_at: DateTime::UNIX_EPOCH,
         };
-        assert_eq!(console.sent(None).pop(), Some(first));
+        assert_eq!(console.printed(None).pop(), Some(first));
     }
 
     #[test]
-    fn the_oldest_is_forgotten_beyond_a_thousand() {
-        let console = Console::new(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH)));
-        for number in 0..=MOST {
-            assert!(console.remember(&parcel(&format!("msg_{number}"), ANN)));
+    fn oldest_messages_are_dropped_at_the_limit() {
+        let console = ConsoleGateway::new(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH)));
+        for number in 0..=MAX_REMEMBERED {
+            assert!(console.remember(&sms(&format!("msg_{number}"), ANN)));
         }
-        let sent = console.sent(None);
-        assert_eq!(sent.len(), MOST);
-        assert_eq!((sent[0].id.as_str(), sent[MOST - 1].id.as_str()), ("msg_1000", "msg_1"));
+        let sent = console.printed(None);
+        assert_eq!(sent.len(), MAX_REMEMBERED);
+        assert_eq!(
+            (sent[0].id.as_str(), sent[MAX_REMEMBERED - 1].id.as_str()),
+            ("msg_1000", "msg_1")
+        );
     }
 }

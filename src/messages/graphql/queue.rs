@@ -1,25 +1,25 @@
-//! The queue in the schema, as operators watch it.
+//! The queue of messages in the schema.
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::room;
-use crate::api::Asks;
+use super::context::messages_state;
+use crate::api::ContextExt;
 use crate::api::scalars::{DateTime, Long};
 use crate::error::Result;
-use crate::messages::{Counts, GatewayState, Status, counts};
+use crate::messages::{GatewayState, QueueCounts, Status, load_queue_counts};
 
 /// The queue of messages as it is now: how many are where, and how fast they leave.
 #[derive(Clone)]
-pub struct MessageQueue(pub Counts);
+pub struct MessageQueue(pub QueueCounts);
 
 impl MessageQueue {
-    /// The queue now.
+    /// Loads the figures of the queue.
     pub(super) async fn load(ctx: &Context<'_>) -> Result<Self> {
-        Ok(Self(counts(room(ctx), ctx.platform()).await?))
+        Ok(Self(load_queue_counts(messages_state(ctx), ctx.platform()).await?))
     }
 
-    fn of(&self, status: Status) -> Long {
-        Long(self.0.of(status))
+    fn count(&self, status: Status) -> Long {
+        Long(self.0.count(status))
     }
 }
 
@@ -33,47 +33,47 @@ impl MessageQueue {
 
     /// How many wait.
     async fn queued(&self) -> Long {
-        self.of(Status::Queued)
+        self.count(Status::Queued)
     }
 
     /// How many are being handed over.
     async fn sending(&self) -> Long {
-        self.of(Status::Sending)
+        self.count(Status::Sending)
     }
 
     /// How many a gateway took and has not told more of.
     async fn sent(&self) -> Long {
-        self.of(Status::Sent)
+        self.count(Status::Sent)
     }
 
     /// How many arrived.
     async fn delivered(&self) -> Long {
-        self.of(Status::Delivered)
+        self.count(Status::Delivered)
     }
 
     /// How many a gateway could not bring to their phones.
     async fn undelivered(&self) -> Long {
-        self.of(Status::Undelivered)
+        self.count(Status::Undelivered)
     }
 
     /// How many were refused or tried too often.
     async fn failed(&self) -> Long {
-        self.of(Status::Failed)
+        self.count(Status::Failed)
     }
 
     /// How many were not worth sending any more.
     async fn expired(&self) -> Long {
-        self.of(Status::Expired)
+        self.count(Status::Expired)
     }
 
     /// How many were withdrawn.
     async fn cancelled(&self) -> Long {
-        self.of(Status::Cancelled)
+        self.count(Status::Cancelled)
     }
 
     /// How many were handed over, and nobody knows whether a gateway took them.
     async fn unknown(&self) -> Long {
-        self.of(Status::Unknown)
+        self.count(Status::Unknown)
     }
 
     /// For how many seconds the one waits that waits longest, since it was written or last sent again by an
@@ -112,9 +112,9 @@ impl From<GatewayState> for SmsGateway {
     fn from(state: GatewayState) -> Self {
         Self {
             name: state.name.into(),
-            stopped_since: state.stopped_since.map(DateTime::from),
-            rests_until: state.rests_until.map(DateTime::from),
-            trouble: state.trouble,
+            stopped_since: state.misconfigured_since.map(DateTime::from),
+            rests_until: state.open_until.map(DateTime::from),
+            trouble: state.last_error,
         }
     }
 }

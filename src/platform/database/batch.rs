@@ -1,10 +1,9 @@
-//! Sizes of lists and batches that let many lengths share a few prepared statements.
+//! Batch sizes in powers of two, so that batches of any length share a few prepared statements.
 
-/// The most rows of one `INSERT`: far fewer than what SQLite takes of values in one statement.
+/// Rows per `INSERT`, well below SQLite's limit of values per statement.
 const MAX_ROWS: usize = 1024;
 
-/// Rows for several `INSERT`s, of 1024, 512, 256 and so on, so that any number of rows shares a few prepared
-/// statements.
+/// Splits rows into `INSERT`s of 1024, 512, 256 rows and so on.
 pub fn split_to_pow2<R>(mut rows: Vec<R>) -> impl Iterator<Item = Vec<R>> {
     std::iter::from_fn(move || {
         let count = 1 << rows.len().min(MAX_ROWS).checked_ilog2()?;
@@ -12,8 +11,7 @@ pub fn split_to_pow2<R>(mut rows: Vec<R>) -> impl Iterator<Item = Vec<R>> {
     })
 }
 
-/// Keys for an `IN` list, the last one repeated up to the next power of two, so that lists of many
-/// lengths share a few prepared statements.
+/// Pads the keys of an `IN` list to a power of two by repeating the last key.
 pub fn pad_to_pow2<K: Clone>(keys: &[K]) -> Vec<K> {
     let mut padded = keys.to_vec();
     if let Some(last) = keys.last() {
@@ -27,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_split_to_powers_of_two() {
+    fn rows_are_split_into_powers_of_two() {
         for (rows, expected) in [
             (0, vec![]),
             (1, vec![1]),

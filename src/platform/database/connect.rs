@@ -1,4 +1,4 @@
-//! Making connections: to the first PostgreSQL host that takes writes, to a SQLite file, or to SQLite in memory.
+//! Connecting: to the first PostgreSQL host that accepts writes, to a SQLite file, or to SQLite in memory.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -19,93 +19,95 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Connection;
 use super::timeout::timeout;
-use crate::config::database::{Database as Settings, DatabasePooler, DatabaseTarget, DatabaseTls};
-use crate::platform::private_files::make_file;
+use crate::config::database::{DatabaseConfig, DatabasePooler, DatabaseTarget, DatabaseTls};
+use crate::platform::private_files::create_private_file;
 
-/// How the server lists this program's connections.
+/// The application name in PostgreSQL's list of connections.
 const APPLICATION_NAME: &str = "switchboard";
-/// How long one of several hosts may take to connect.
+/// Timeout for connecting to one of several hosts.
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long SQLite waits for another process that writes.
+/// How long SQLite waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// By how much the server gives up on a statement before this program closes the connection.
-const SERVER_GIVES_UP_SOONER: Duration = Duration::from_millis(500);
+/// The server cancels a statement this much earlier than this program closes the connection.
+const SERVER_TIMEOUT_MARGIN: Duration = Duration::from_millis(500);
 
-/// Why there is no connection. Its text names the place: "127.0.0.1:5999: connection refused".
+/// Why connecting failed, with the address: "127.0.0.1:5999: connection refused".
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {reason}")]
+#[error("{address}: {reason}")]
 pub struct ConnectError {
-    place: String,
+    address: String,
     reason: String,
 }
 
 impl ConnectError {
-    fn new(place: impl Into<String>, reason: impl Display) -> Self {
-        Self { place: place.into(), reason: reason.to_string() }
+    fn new(address: impl Into<String>, reason: impl Display) -> Self {
+        Self { address: address.into(), reason: reason.to_string() }
     }
 
-    pub(super) fn sqlx(place: impl Into<String>, error: &sqlx::Error) -> Self {
+    pub(super) fn sqlx(address: impl Into<String>, error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(error) => match error.kind() {
-                // Without the system's number behind it.
+                // Without the error number of the system.
                 kind @ (ErrorKind::ConnectionRefused
                 | ErrorKind::ConnectionReset
-                | ErrorKind::TimedOut) => Self::new(place, kind),
-                _ => Self::new(place, error),
+                | ErrorKind::TimedOut) => Self::new(address, kind),
+                _ => Self::new(address, error),
             },
-            sqlx::Error::Database(error) => Self::new(place, error.message()),
-            other => Self::new(place, other),
+            sqlx::Error::Database(error) => Self::new(address, error.message()),
+            other => Self::new(address, other),
         }
     }
 }
 
-/// What connections are made to.
+/// The database to connect to.
 #[derive(Debug)]
 pub enum Target {
     /// SQLite in memory.
     SqliteMemory {
-        /// Its one connection was made. When that is lost, the database is.
-        was_made: AtomicBool,
+        /// Whether its only connection was opened. If that is lost, so is the data.
+        was_opened: AtomicBool,
     },
     /// SQLite in a file.
     SqliteFile {
-        /// How each connection is.
+        /// Options of each connection.
         options: Box<SqliteConnectOptions>,
-        /// The first connection was made, and has turned the file to WAL.
+        /// Whether a connection was opened before, which switched the file to WAL mode.
         was_opened: AtomicBool,
     },
-    /// PostgreSQL servers, the first that takes writes.
+    /// PostgreSQL: the first host that accepts writes.
     Postgres {
-        /// In the order in which they are tried.
+        /// The hosts, in the order in which they are tried.
         hosts: Vec<PgConnectOptions>,
-        /// The one that took writes when the last connection was made.
+        /// Index of the host of the last connection.
         last_host: AtomicUsize,
-        /// What stands before them.
+        /// The pooler in front of the hosts, if any.
         pooler: DatabasePooler,
-        /// How long the server may work on one statement.
+        /// The server's timeout for a statement.
         statement_timeout: Duration,
     },
 }
 
 impl Target {
-    /// What the settings name. Connects to nothing.
-    pub fn new(settings: &Settings) -> Self {
-        match &settings.target {
-            DatabaseTarget::SqliteMemory => Self::SqliteMemory { was_made: AtomicBool::new(false) },
+    /// The target of the configuration. Does not connect.
+    pub fn new(config: &DatabaseConfig) -> Self {
+        match &config.target {
+            DatabaseTarget::SqliteMemory => {
+                Self::SqliteMemory { was_opened: AtomicBool::new(false) }
+            }
             DatabaseTarget::SqliteFile(url) => Self::SqliteFile {
-                options: Box::new(sqlite(url)),
+                options: Box::new(sqlite_options(url)),
                 was_opened: AtomicBool::new(false),
             },
             DatabaseTarget::Postgres(urls) => Self::Postgres {
-                hosts: urls.iter().map(|url| postgres(url, settings)).collect(),
+                hosts: urls.iter().map(|url| postgres_options(url, config)).collect(),
                 last_host: AtomicUsize::new(0),
-                pooler: settings.pooler,
-                statement_timeout: server_limit(settings.statement_timeout),
+                pooler: config.pooler,
+                statement_timeout: server_timeout(config.statement_timeout),
             },
         }
     }
 
-    /// How long making a connection may take, when one host may take so long.
+    /// Timeout for connecting to any host, given the timeout for a single one.
     pub fn connect_timeout(&self, one_host: Duration) -> Duration {
         match self {
             Self::Postgres { hosts, .. } => {
@@ -116,35 +118,33 @@ impl Target {
         }
     }
 
-    /// Makes a connection.
-    ///
-    /// # Errors
-    /// The last host's, when there are several.
+    /// Opens a connection.
     pub async fn connect(&self, is_read_only: bool) -> Result<Connection, ConnectError> {
         match self {
-            Self::SqliteMemory { was_made } => {
-                let place = "sqlite::memory:";
-                if was_made.load(Ordering::Relaxed) {
+            Self::SqliteMemory { was_opened } => {
+                let address = "sqlite::memory:";
+                if was_opened.load(Ordering::Relaxed) {
                     return Err(ConnectError::new(
-                        place,
+                        address,
                         "its connection failed, restart to go on",
                     ));
                 }
-                let made = in_memory().await.map_err(|error| ConnectError::new(place, error))?;
-                was_made.store(true, Ordering::Relaxed);
-                Ok(Connection::Sqlite(made))
+                let connection = connect_in_memory().await;
+                let connection = connection.map_err(|error| ConnectError::new(address, error))?;
+                was_opened.store(true, Ordering::Relaxed);
+                Ok(Connection::Sqlite(connection))
             }
             Self::SqliteFile { options, was_opened } => {
                 let path = options.get_filename();
-                let place = path.display().to_string();
-                // SQLite gives the files beside it the same permissions.
-                make_file(path).map_err(|error| ConnectError::new(&place, error))?;
-                // SQLite does not wait for another process that turns the same file to WAL.
-                let _opening = match was_opened.load(Ordering::Relaxed) {
+                let address = path.display().to_string();
+                // SQLite creates its other files with the same permissions.
+                create_private_file(path).map_err(|error| ConnectError::new(&address, error))?;
+                // SQLite does not wait while another process switches the same file to WAL mode.
+                let _lock = match was_opened.load(Ordering::Relaxed) {
                     true => None,
                     false => {
                         let locked = lock_file(path, ".opening").await;
-                        Some(locked.map_err(|error| ConnectError::new(&place, error))?)
+                        Some(locked.map_err(|error| ConnectError::new(&address, error))?)
                     }
                 };
                 let options = SqliteConnectOptions::clone(options);
@@ -152,65 +152,61 @@ impl Target {
                     true => options.pragma("query_only", "on"),
                     false => options,
                 };
-                let made = options.connect().await;
-                let made = made.map_err(|error| ConnectError::sqlx(place, &error))?;
+                let connection = options.connect().await;
+                let connection = connection.map_err(|error| ConnectError::sqlx(address, &error))?;
                 was_opened.store(true, Ordering::Relaxed);
-                Ok(Connection::Sqlite(made))
+                Ok(Connection::Sqlite(connection))
             }
             Self::Postgres { hosts, last_host, pooler, statement_timeout } => {
-                let (mut inner, host) = first_that_takes_writes(hosts, last_host).await?;
-                let keeps_statements = *pooler == DatabasePooler::None;
-                if keeps_statements {
-                    // Not a startup option, which PgBouncer refuses in every mode.
+                let (mut inner, host) = connect_first_writable(hosts, last_host).await?;
+                let caches_statements = *pooler == DatabasePooler::None;
+                if caches_statements {
+                    // As a statement, because PgBouncer refuses it as a startup parameter.
                     let millis = statement_timeout.as_millis();
                     let set = format!("SET statement_timeout = {millis}");
                     let is_set = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
-                    is_set.map_err(|error| ConnectError::sqlx(place_of(host), &error))?;
+                    is_set.map_err(|error| ConnectError::sqlx(address_of(host), &error))?;
                 }
-                Ok(Connection::Postgres { inner, keeps_statements })
+                Ok(Connection::Postgres { inner, caches_statements })
             }
         }
     }
 
-    /// The host of PostgreSQL that takes writes. None: this is SQLite.
-    ///
-    /// # Errors
-    /// When no host does.
+    /// Finds the PostgreSQL host that accepts writes. None for SQLite.
     pub async fn writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
         match self {
             Self::Postgres { hosts, last_host, .. } => {
-                Ok(Some(first_that_takes_writes(hosts, last_host).await?.1))
+                Ok(Some(connect_first_writable(hosts, last_host).await?.1))
             }
             _ => Ok(None),
         }
     }
 
-    /// That it did not answer in time.
-    pub fn no_answer_within(&self, limit: Duration) -> ConnectError {
-        ConnectError::new(self.place(), format!("no answer within {limit:?}"))
+    /// The error of a target that did not respond in time.
+    pub fn timeout_error(&self, timeout: Duration) -> ConnectError {
+        ConnectError::new(self.address(), format!("no answer within {timeout:?}"))
     }
 
-    /// Where it is, for people.
-    pub fn place(&self) -> String {
+    /// The address, for messages to operators.
+    pub fn address(&self) -> String {
         match self {
             Self::SqliteMemory { .. } => "sqlite::memory:".into(),
             Self::SqliteFile { options, .. } => options.get_filename().display().to_string(),
             Self::Postgres { hosts, .. } => {
-                hosts.iter().map(place_of).collect::<Vec<_>>().join(", ")
+                hosts.iter().map(address_of).collect::<Vec<_>>().join(", ")
             }
         }
     }
 }
 
-/// Connects to the first host that takes writes: the one that did the last time, else the others in their order. A
-/// host alone is taken as it is.
-async fn first_that_takes_writes<'a>(
+/// Connects to the first host that accepts writes, starting with the last one used. A single host is not checked.
+async fn connect_first_writable<'a>(
     hosts: &'a [PgConnectOptions],
     last: &AtomicUsize,
 ) -> Result<(PgConnection, &'a PgConnectOptions), ConnectError> {
     if let [only] = hosts {
         let connected = PgConnection::connect_with(only).await;
-        let connection = connected.map_err(|error| ConnectError::sqlx(place_of(only), &error))?;
+        let connection = connected.map_err(|error| ConnectError::sqlx(address_of(only), &error))?;
         return Ok((connection, only));
     }
     let first = last.load(Ordering::Relaxed);
@@ -218,49 +214,49 @@ async fn first_that_takes_writes<'a>(
     let mut failures = Vec::new();
     for index in std::iter::once(first).chain(others) {
         let host = &hosts[index];
-        match timeout(HOST_TIMEOUT, writable(host)).await {
+        match timeout(HOST_TIMEOUT, connect_writable(host)).await {
             Some(Ok(connection)) => {
                 last.store(index, Ordering::Relaxed);
                 return Ok((connection, host));
             }
             Some(Err(failure)) => failures.push(failure.to_string()),
-            None => failures.push(ConnectError::new(place_of(host), "no answer").to_string()),
+            None => failures.push(ConnectError::new(address_of(host), "no answer").to_string()),
         }
     }
     Err(ConnectError::new("no host takes writes", failures.join(", ")))
 }
 
-async fn writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
-    let failed = |error: sqlx::Error| ConnectError::sqlx(place_of(host), &error);
-    let mut connection = PgConnection::connect_with(host).await.map_err(failed)?;
-    // Unprepared: behind a pooler, preparing and running may reach two servers.
+async fn connect_writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
+    let to_error = |error: sqlx::Error| ConnectError::sqlx(address_of(host), &error);
+    let mut connection = PgConnection::connect_with(host).await.map_err(to_error)?;
+    // Unprepared, because a pooler could send preparing and running to different servers.
     let setting = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(&mut connection).await;
-    match setting.and_then(|row| row.try_get::<String, _>(0)).map_err(failed)?.as_str() {
+    match setting.and_then(|row| row.try_get::<String, _>(0)).map_err(to_error)?.as_str() {
         "off" => Ok(connection),
-        _ => Err(ConnectError::new(place_of(host), "is read-only")),
+        _ => Err(ConnectError::new(address_of(host), "is read-only")),
     }
 }
 
-fn place_of(host: &PgConnectOptions) -> String {
+fn address_of(host: &PgConnectOptions) -> String {
     match host.get_socket() {
         Some(folder) => folder.join(format!(".s.PGSQL.{}", host.get_port())).display().to_string(),
         None => format!("{}:{}", host.get_host(), host.get_port()),
     }
 }
 
-/// SQLite in memory has one connection, and its tables from the start: nobody else could make them.
-async fn in_memory() -> Result<SqliteConnection, DbErr> {
-    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
-    let options = sqlite(&"sqlite::memory:".to_owned().into());
+/// Creates SQLite in memory, with its tables: no other connection could create them.
+async fn connect_in_memory() -> Result<SqliteConnection, DbErr> {
+    let to_error = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    let options = sqlite_options(&"sqlite::memory:".to_owned().into());
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    let pool = pool.connect_with(options).await.map_err(failed)?;
+    let pool = pool.connect_with(options).await.map_err(to_error)?;
     Box::pin(Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), None)).await?;
-    Ok(pool.acquire().await.map_err(failed)?.detach())
+    Ok(pool.acquire().await.map_err(to_error)?.detach())
 }
 
-/// How every connection to SQLite is.
-fn sqlite(url: &SecretString) -> SqliteConnectOptions {
-    let options: SqliteConnectOptions = parsed(url);
+/// Options of connections to SQLite.
+fn sqlite_options(url: &SecretString) -> SqliteConnectOptions {
+    let options: SqliteConnectOptions = parse_url(url);
     options
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
@@ -269,35 +265,32 @@ fn sqlite(url: &SecretString) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// How connections to a PostgreSQL host are.
-fn postgres(url: &SecretString, settings: &Settings) -> PgConnectOptions {
-    let mut options: PgConnectOptions = parsed(url);
-    // What the URL itself says is the more particular.
+/// Options of connections to a PostgreSQL host.
+fn postgres_options(url: &SecretString, config: &DatabaseConfig) -> PgConnectOptions {
+    let mut options: PgConnectOptions = parse_url(url);
+    // The URL takes precedence.
     if !url.expose_secret().contains("sslmode=") {
-        options = options.ssl_mode(match settings.tls {
+        options = options.ssl_mode(match config.tls {
             DatabaseTls::Verify => PgSslMode::VerifyFull,
             DatabaseTls::Prefer => PgSslMode::Prefer,
             DatabaseTls::Off => PgSslMode::Disable,
         });
     }
-    // PgBouncer refuses startup parameters that it does not track.
+    // PgBouncer refuses startup parameters that it does not know.
     options = options.extra_float_digits(None);
     options.application_name(APPLICATION_NAME).disable_statement_logging()
 }
 
-fn parsed<T: FromStr>(url: &SecretString) -> T {
-    url.expose_secret().parse().ok().expect("the configuration has read it")
+fn parse_url<T: FromStr>(url: &SecretString) -> T {
+    url.expose_secret().parse().ok().expect("validated by the configuration")
 }
 
-/// How long the server may work on a statement for which this program waits so long.
-pub fn server_limit(limit: Duration) -> Duration {
-    limit.saturating_sub(SERVER_GIVES_UP_SOONER)
+/// The server's timeout for a statement, a little shorter than the time that this program waits.
+pub fn server_timeout(timeout: Duration) -> Duration {
+    timeout.saturating_sub(SERVER_TIMEOUT_MARGIN)
 }
 
-/// Waits for a lock among the processes of this machine, held until the file is closed.
-///
-/// # Errors
-/// Those of the file system.
+/// Waits for an exclusive lock among the processes of this machine. It is held until the file is closed.
 pub async fn lock_file(path: &Path, suffix: &str) -> std::io::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! One connection to either database, with the same calls for both.
+//! A connection to SQLite or PostgreSQL, with the same methods for both.
 
 use sea_orm::sea_query::Values;
 use sea_orm::sqlx::postgres::{PgConnection, Postgres};
@@ -7,22 +7,22 @@ use sea_orm::sqlx::{AssertSqlSafe, Error, Executor, query_with};
 use sea_orm::{ExecResult, QueryResult, Statement};
 use sea_query_sqlx::SqlxValues;
 
-/// A connection.
+/// A connection to a database.
 #[derive(Debug)]
 pub enum Connection {
     /// To a SQLite file, or SQLite in memory.
     Sqlite(SqliteConnection),
     /// To a PostgreSQL server.
     Postgres {
-        /// sqlx's own.
+        /// The connection of sqlx.
         inner: PgConnection,
-        /// Whether statements stay prepared: not behind a pooler that changes servers.
-        keeps_statements: bool,
+        /// Whether statements stay prepared. Not behind a pooler, which switches servers between transactions.
+        caches_statements: bool,
     },
 }
 
 impl Connection {
-    /// Runs a statement, to its end.
+    /// Runs a statement to completion.
     pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, Error> {
         let (sql, values) = split(statement);
         match self {
@@ -30,14 +30,14 @@ impl Connection {
                 let query = query_with::<Sqlite, _>(sql, values);
                 Ok(inner.execute(query).await?.into())
             }
-            Self::Postgres { inner, keeps_statements } => {
-                let query = query_with::<Postgres, _>(sql, values).persistent(*keeps_statements);
+            Self::Postgres { inner, caches_statements } => {
+                let query = query_with::<Postgres, _>(sql, values).persistent(*caches_statements);
                 Ok(inner.execute(query).await?.into())
             }
         }
     }
 
-    /// All rows of a statement.
+    /// Returns all rows of a statement.
     pub async fn fetch_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         let (sql, values) = split(statement);
         match self {
@@ -45,15 +45,15 @@ impl Connection {
                 let query = query_with::<Sqlite, _>(sql, values);
                 Ok(inner.fetch_all(query).await?.into_iter().map(Into::into).collect())
             }
-            Self::Postgres { inner, keeps_statements } => {
-                let query = query_with::<Postgres, _>(sql, values).persistent(*keeps_statements);
+            Self::Postgres { inner, caches_statements } => {
+                let query = query_with::<Postgres, _>(sql, values).persistent(*caches_statements);
                 Ok(inner.fetch_all(query).await?.into_iter().map(Into::into).collect())
             }
         }
     }
 
-    /// The first row of a statement, which runs to its end: on SQLite a single `INSERT … RETURNING` commits
-    /// after its last row, and only then says whether it could.
+    /// Returns the first row of a statement. Still runs it to completion: on SQLite a single `INSERT … RETURNING`
+    /// commits after its last row, so only then is it known to be stored.
     pub async fn fetch_first(
         &mut self,
         statement: Statement,
@@ -61,8 +61,8 @@ impl Connection {
         Ok(self.fetch_all(statement).await?.into_iter().next())
     }
 
-    /// Runs SQL without values, unprepared. It may hold several statements.
-    pub async fn command(&mut self, sql: &str) -> Result<ExecResult, Error> {
+    /// Runs one or several statements without parameters, unprepared.
+    pub async fn execute_sql(&mut self, sql: &str) -> Result<ExecResult, Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite(inner) => Ok(inner.execute(sql).await?.into()),
@@ -70,9 +70,9 @@ impl Connection {
         }
     }
 
-    /// The same, as a statement of SeaORM's.
+    /// Runs a SeaORM statement without parameters, unprepared.
     pub async fn execute_unprepared(&mut self, statement: Statement) -> Result<ExecResult, Error> {
-        self.command(&statement.sql).await
+        self.execute_sql(&statement.sql).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bringing the tables up to date, by one instance at a time.
+//! Migrating the database, by one instance at a time.
 
 use std::fs::File;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use super::timeout::timeout;
 use crate::config::database::DatabasePooler;
 use crate::error::{Error, ErrorCode};
 
-/// The advisory lock that migrating instances queue for; any constant of our own.
+/// Key of the advisory lock, an arbitrary constant.
 const ADVISORY_LOCK: i64 = 0x5377_6974_6368;
 
-/// Held by the one instance that may change the tables.
+/// The lock of the instance that migrates.
 #[derive(Debug)]
-pub struct MigrationLock(Held);
+pub struct MigrationLock(HeldLock);
 
 #[derive(Debug)]
-enum Held {
-    /// SQLite in memory has its tables from the start.
-    Nothing,
+enum HeldLock {
+    /// SQLite in memory needs no lock, as it has its tables from the start.
+    None,
     File {
         connection: DatabaseConnection,
         file: File,
     },
-    /// A connection of its own: the lock belongs to it, and no limit cuts waiting or a long change short.
+    /// A separate connection, which owns the lock and has no statement timeout.
     Session(DatabaseConnection),
-    /// Behind a pooler a lock lasts as long as a transaction.
+    /// Behind a pooler, a lock belongs to a transaction.
     Transaction {
         connection: DatabaseConnection,
         /// None while it is replaced.
@@ -43,65 +43,66 @@ enum Held {
     },
 }
 
-/// What migrating found.
+/// The outcome of a migration.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// The changes that were applied now.
+pub struct MigrationOutcome {
+    /// Number of migrations that were applied now.
     pub applied: usize,
-    /// The changes in the database that this binary does not know, because a newer one made them.
+    /// Migrations in the database that this binary does not know, applied by a newer one.
     pub unknown: Vec<String>,
 }
 
 impl Database {
-    /// How many changes of the tables are not applied yet.
+    /// Counts the migrations that are not applied yet.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when the database cannot be reached.
+    /// SERVICE_UNAVAILABLE if the database is unreachable.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
         let applied = migration::applied(self.reads()).await?;
-        let changes = Migrator::migrations();
-        Ok(changes.iter().filter(|it| !applied.iter().any(|name| name == it.name())).count())
+        let is_applied = |name: &str| applied.iter().any(|applied| applied == name);
+        Ok(Migrator::migrations().iter().filter(|migration| !is_applied(migration.name())).count())
     }
 
-    /// Waits until no other instance migrates, and keeps others waiting until the lock is released.
+    /// Acquires the migration lock. Waits while another instance holds it.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when the database cannot be reached.
+    /// SERVICE_UNAVAILABLE if the database is unreachable.
     pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
-        let (target, limit) = (&self.shared.target, self.settings.acquire_timeout);
-        let failed = |error: sqlx::Error| out_of_reach(&ConnectError::sqlx(target.place(), &error));
+        let (target, max_wait) = (&self.shared.target, self.config.acquire_timeout);
+        let to_error =
+            |error: sqlx::Error| unreachable_error(&ConnectError::sqlx(target.address(), &error));
         match target {
-            Target::SqliteMemory { .. } => Ok(MigrationLock(Held::Nothing)),
+            Target::SqliteMemory { .. } => Ok(MigrationLock(HeldLock::None)),
             Target::SqliteFile { options, .. } => {
                 let file = lock_file(options.get_filename(), ".migrating").await;
                 let file = file.map_err(Error::internal)?;
-                let pool = one_connection(SqlitePoolOptions::new(), limit);
+                let pool = one_connection(SqlitePoolOptions::new(), max_wait);
                 let pool = Box::pin(pool.connect_with(SqliteConnectOptions::clone(options)))
                     .await
-                    .map_err(failed)?;
+                    .map_err(to_error)?;
                 let connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-                Ok(MigrationLock(Held::File { connection, file }))
+                Ok(MigrationLock(HeldLock::File { connection, file }))
             }
             Target::Postgres { pooler, .. } => {
-                let connecting = Box::pin(target.writable_host());
-                let host = timeout(target.connect_timeout(limit), connecting).await;
-                let host = host.unwrap_or_else(|| Err(target.no_answer_within(limit)));
-                let host = host.map_err(|error| out_of_reach(&error))?;
+                let finding_host = Box::pin(target.writable_host());
+                let host = timeout(target.connect_timeout(max_wait), finding_host).await;
+                let host = host.unwrap_or_else(|| Err(target.timeout_error(max_wait)));
+                let host = host.map_err(|error| unreachable_error(&error))?;
                 let options = host.cloned().unwrap_or_default();
-                let pool = one_connection(PgPoolOptions::new(), limit);
-                let pool = Box::pin(pool.connect_with(options)).await.map_err(failed)?;
+                let pool = one_connection(PgPoolOptions::new(), max_wait);
+                let pool = Box::pin(pool.connect_with(options)).await.map_err(to_error)?;
                 let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
                 Ok(MigrationLock(match pooler {
                     DatabasePooler::Transaction => {
-                        let transaction = Some(locked_transaction(&connection).await?);
-                        Held::Transaction { connection, transaction }
+                        let transaction = Some(begin_locked(&connection).await?);
+                        HeldLock::Transaction { connection, transaction }
                     }
                     DatabasePooler::None => {
                         let sql = format!(
                             "SET statement_timeout = 0; SELECT pg_advisory_lock({ADVISORY_LOCK})"
                         );
                         connection.execute_unprepared(&sql).await?;
-                        Held::Session(connection)
+                        HeldLock::Session(connection)
                     }
                 }))
             }
@@ -109,69 +110,71 @@ impl Database {
     }
 }
 
-/// One connection, which is never made again: the lock would stay behind.
-fn one_connection<DB: sqlx::Database>(pool: PoolOptions<DB>, limit: Duration) -> PoolOptions<DB> {
+/// A single connection that is never replaced, because a new one would not own the lock.
+fn one_connection<DB: sqlx::Database>(
+    pool: PoolOptions<DB>,
+    max_wait: Duration,
+) -> PoolOptions<DB> {
     pool.max_connections(1)
-        .acquire_timeout(limit)
+        .acquire_timeout(max_wait)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
 }
 
-/// Statements that stay prepared would meet those of others on the same server connection.
-const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
+/// Drops prepared statements, which would clash with those of other clients of the pooler's connection.
+const DEALLOCATE_STATEMENTS: &str = "DEALLOCATE ALL";
 
-async fn locked_transaction(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+async fn begin_locked(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let transaction = connection.begin().await?;
     let sql = format!(
-        "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({ADVISORY_LOCK}); {FORGET_STATEMENTS}"
+        "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({ADVISORY_LOCK}); {DEALLOCATE_STATEMENTS}"
     );
     transaction.execute_unprepared(&sql).await?;
     Ok(transaction)
 }
 
-fn out_of_reach(error: &ConnectError) -> Error {
+fn unreachable_error(error: &ConnectError) -> Error {
     let cause = format!("DATABASE_URL: {error}");
-    Error::ours(ErrorCode::ServiceUnavailable, "The database is out of reach. Try again.", cause)
+    Error::with_cause(
+        ErrorCode::ServiceUnavailable,
+        "The database is out of reach. Try again.",
+        cause,
+    )
 }
 
 impl MigrationLock {
-    /// Applies what is missing. A database that is ahead of this binary is left as it is.
-    ///
-    /// # Errors
-    /// Internal, when a change fails, which is rolled back; or when an unreleased version made the database.
-    pub async fn migrate(&mut self) -> Result<Migrated, Error> {
+    /// Applies the missing migrations. A database ahead of this binary stays unchanged. Fails if a migration fails,
+    /// which is rolled back, or if an unreleased version created the database.
+    pub async fn migrate(&mut self) -> Result<MigrationOutcome, Error> {
         match &mut self.0 {
-            Held::Nothing => Ok(Migrated::default()),
-            Held::File { connection, .. } | Held::Session(connection) => {
+            HeldLock::None => Ok(MigrationOutcome::default()),
+            HeldLock::File { connection, .. } | HeldLock::Session(connection) => {
                 migrate(&*connection).await
             }
-            Held::Transaction { connection, transaction } => {
-                let migrating =
+            HeldLock::Transaction { connection, transaction } => {
+                let current =
                     transaction.take().ok_or_else(|| Error::internal("migrated twice"))?;
-                let migrated = migrate(&migrating).await?;
-                migrating.execute_unprepared(FORGET_STATEMENTS).await?;
-                migrating.commit().await?;
-                // The lock went with the transaction.
-                *transaction = Some(locked_transaction(connection).await?);
-                Ok(migrated)
+                let outcome = migrate(&current).await?;
+                current.execute_unprepared(DEALLOCATE_STATEMENTS).await?;
+                current.commit().await?;
+                // The commit released the lock.
+                *transaction = Some(begin_locked(connection).await?);
+                Ok(outcome)
             }
         }
     }
 
-    /// Lets the next instance go on.
-    ///
-    /// # Errors
-    /// Internal, when the connection cannot be closed.
+    /// Releases the lock.
     pub async fn release(self) -> Result<(), Error> {
         match self.0 {
-            Held::Nothing => Ok(()),
-            Held::File { connection, file } => {
+            HeldLock::None => Ok(()),
+            HeldLock::File { connection, file } => {
                 connection.close().await?;
                 file.unlock().map_err(Error::internal)
             }
-            Held::Session(connection) => Ok(connection.close().await?),
-            Held::Transaction { connection, transaction } => {
+            HeldLock::Session(connection) => Ok(connection.close().await?),
+            HeldLock::Transaction { connection, transaction } => {
                 drop(transaction);
                 Ok(connection.close().await?)
             }
@@ -179,25 +182,26 @@ impl MigrationLock {
     }
 }
 
-async fn migrate<'c, C>(connection: &'c C) -> Result<Migrated, Error>
+async fn migrate<'c, C>(connection: &'c C) -> Result<MigrationOutcome, Error>
 where
     C: ConnectionTrait,
     &'c C: IntoSchemaManagerConnection<'c>,
 {
     let applied = migration::applied(connection).await?;
-    let known: Vec<String> =
-        Migrator::migrations().iter().map(|change| change.name().to_owned()).collect();
-    if !applied.is_empty() && !applied.contains(&known[0]) {
+    let migrations: Vec<String> =
+        Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    // An unreleased version had another set of migrations, whose first one has another name.
+    if !applied.is_empty() && !applied.contains(&migrations[0]) {
         return Err(Error::internal(
             "The database was made by an unreleased version of Switchboard. Delete it (the folder ./data, \
              unless DATABASE_URL names another database), then start again.",
         ));
     }
-    let missing = known.iter().filter(|name| !applied.contains(name)).count();
-    let unknown = applied.into_iter().filter(|name| !known.contains(name)).collect();
-    // The migrator itself refuses a database with changes that it does not know.
+    let missing = migrations.iter().filter(|name| !applied.contains(name)).count();
+    let unknown = applied.into_iter().filter(|name| !migrations.contains(name)).collect();
+    // Otherwise skipped: the migrator refuses a database with unknown migrations.
     if missing > 0 {
         Box::pin(Migrator::up(connection, None)).await?;
     }
-    Ok(Migrated { applied: missing, unknown })
+    Ok(MigrationOutcome { applied: missing, unknown })
 }

@@ -1,18 +1,18 @@
-//! The database, and everything in which SQLite and PostgreSQL differ.
+//! Database access, which hides the differences between SQLite and PostgreSQL.
 //!
-//! SQLite has one writer: `begin` opens an IMMEDIATE transaction on the one writing connection, reads go
-//! to connections of their own. PostgreSQL has connections for reads, for single writes, and for transactions.
+//! SQLite allows one writer: `begin` opens an IMMEDIATE transaction on the single writing connection, and reads have
+//! connections of their own. PostgreSQL has a pool each for reads, single writes and transactions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use connect::Target;
-use pool::{Pool, Shared};
+use pool::{Pool, SharedState};
 use sea_orm::{ConnectionTrait, DbBackend};
-use statements::Purpose;
-use work::BeginOptions;
+use statement_pool::Purpose;
+use unit_of_work::BeginOptions;
 
-use crate::config::database::{Database as Settings, DatabasePooler};
+use crate::config::database::{DatabaseConfig, DatabasePooler};
 use crate::error::Result;
 
 mod batch;
@@ -20,49 +20,49 @@ mod connect;
 mod connection;
 mod migrate;
 mod pool;
-mod probe;
 mod readiness;
 mod statement_error;
-mod statements;
+mod statement_pool;
 mod timeout;
-mod work;
+mod unit_of_work;
 mod write_health;
+mod write_probe;
 
 pub use batch::{pad_to_pow2, split_to_pow2};
-pub use migrate::{Migrated, MigrationLock};
+pub use migrate::{MigrationLock, MigrationOutcome};
 pub use statement_error::is_unique_violation;
-pub use statements::StatementPool;
+pub use statement_pool::StatementPool;
 pub use timeout::timeout;
-pub use work::{Savepoint, Work};
+pub use unit_of_work::{Savepoint, Work};
 
-/// How long a statement over many rows may take: retention, a batch of a job, sealing everything again.
-pub const BATCH_LIMIT: Duration = Duration::from_secs(30);
+/// Timeout of each statement that works on many rows, such as a batch of a job.
+pub const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A database.
+/// The database, with its connection pools.
 #[derive(Clone, Debug)]
 pub struct Database {
-    settings: Settings,
-    shared: Arc<Shared>,
+    config: DatabaseConfig,
+    shared: Arc<SharedState>,
     options: BeginOptions,
     reads: StatementPool,
     writes: StatementPool,
     transactions: Pool,
-    /// What tells whether it is ready waits for nobody else.
+    /// A separate pool, so that the readiness check never waits for other work.
     readiness: Pool,
 }
 
 impl Database {
-    /// Describes the connections, and makes none yet.
-    pub fn open(settings: &Settings) -> Self {
-        let shared = Arc::new(Shared::new(Target::new(settings)));
-        let is_pooled = settings.pooler == DatabasePooler::Transaction;
-        let (backend, limit) = match shared.target {
-            Target::Postgres { .. } => (DbBackend::Postgres, Some(settings.statement_timeout)),
+    /// Creates the pools, without connecting.
+    pub fn open(config: &DatabaseConfig) -> Self {
+        let shared = Arc::new(SharedState::new(Target::new(config)));
+        let is_pooled = config.pooler == DatabasePooler::Transaction;
+        let (backend, timeout) = match shared.target {
+            Target::Postgres { .. } => (DbBackend::Postgres, Some(config.statement_timeout)),
             _ => (DbBackend::Sqlite, None),
         };
         let is_pooled = is_pooled && backend == DbBackend::Postgres;
-        let options = BeginOptions { backend, limit, sets_limit: is_pooled, is_pooled };
-        let acquire_timeout = shared.target.connect_timeout(settings.acquire_timeout);
+        let options = BeginOptions { backend, timeout, sets_timeout: is_pooled, is_pooled };
+        let acquire_timeout = shared.target.connect_timeout(config.acquire_timeout);
         let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
         let (reads, writes, transactions, readiness) = match shared.target {
             Target::SqliteMemory { .. } => {
@@ -71,17 +71,17 @@ impl Database {
             }
             Target::SqliteFile { .. } => {
                 let writer = pool(1, false);
-                (pool(settings.connections, true), writer.clone(), writer, pool(1, true))
+                (pool(config.max_connections, true), writer.clone(), writer, pool(1, true))
             }
             Target::Postgres { .. } => {
-                // A read ends soonest, and waits for none of the others.
-                let third = settings.connections / 3;
-                let reads = settings.connections - 2 * third;
+                // Separate pools, so that a short read never waits for a transaction.
+                let third = config.max_connections / 3;
+                let reads = config.max_connections - 2 * third;
                 (pool(reads, false), pool(third, false), pool(third, false), pool(1, false))
             }
         };
         Self {
-            settings: settings.clone(),
+            config: config.clone(),
             options,
             reads: StatementPool::new(reads, options, Purpose::Reads),
             writes: StatementPool::new(writes, options, Purpose::Writes),
@@ -91,49 +91,49 @@ impl Database {
         }
     }
 
-    /// Connects. A SQLite file that does not exist is made.
+    /// Connects. Creates a missing SQLite file.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when it cannot be reached.
-    pub async fn connect(settings: &Settings) -> Result<Self> {
-        let database = Self::open(settings);
+    /// SERVICE_UNAVAILABLE if the database is unreachable.
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
+        let database = Self::open(config);
         database.ping().await?;
         Ok(database)
     }
 
-    /// For reads outside of a transaction.
+    /// The pool for reads outside of a transaction.
     pub fn reads(&self) -> &StatementPool {
         &self.reads
     }
 
-    /// For one statement that is all that changes: it is its own transaction.
+    /// The pool for single writes. Each statement is its own transaction.
     pub fn writes(&self) -> &StatementPool {
         &self.writes
     }
 
-    /// A transaction that may write. On SQLite it is the only one at a time, so that within it
-    /// everything goes through it: a read beside it would wait for itself in memory.
+    /// Begins a transaction. SQLite has one at a time, so its owner must also read through it: with SQLite in memory, a
+    /// read outside would wait for the transaction forever.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when no connection is free in time.
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
     pub async fn begin(&self) -> Result<Work> {
         Ok(Work::begin(&self.transactions, self.options).await?)
     }
 
-    /// A transaction of which each statement may take so long: a report, a deletion of many rows.
+    /// Begins a transaction with another timeout for each of its statements, such as a report or a large deletion.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when no connection is free in time.
-    pub async fn begin_within(&self, limit: Duration) -> Result<Work> {
-        let limit = self.options.limit.map(|_| limit);
-        let options = BeginOptions { limit, sets_limit: true, ..self.options };
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
+    pub async fn begin_with_timeout(&self, timeout: Duration) -> Result<Work> {
+        let timeout = self.options.timeout.map(|_| timeout);
+        let options = BeginOptions { timeout, sets_timeout: true, ..self.options };
         Ok(Work::begin(&self.transactions, options).await?)
     }
 
-    /// Whether it can be read and, for SQLite, opened for writing.
+    /// Checks that the database can be read and, for SQLite, opened for writing.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when it cannot.
+    /// SERVICE_UNAVAILABLE if it cannot.
     pub async fn ping(&self) -> Result<()> {
         self.reads.execute_unprepared("SELECT 1").await?;
         if self.options.backend == DbBackend::Sqlite {
@@ -142,7 +142,7 @@ impl Database {
         Ok(())
     }
 
-    /// "SQLite in memory", "SQLite" or "PostgreSQL", for people.
+    /// "SQLite in memory", "SQLite" or "PostgreSQL", for messages to operators.
     pub fn name(&self) -> &'static str {
         match self.shared.target {
             Target::SqliteMemory { .. } => "SQLite in memory",
@@ -151,7 +151,7 @@ impl Database {
         }
     }
 
-    /// Closes every connection: who asks afterwards is refused.
+    /// Closes all connections. Later statements fail.
     pub fn close(&self) {
         self.reads.close();
         self.writes.close();
@@ -159,7 +159,7 @@ impl Database {
         self.readiness.close();
     }
 
-    /// Whether a transaction may or may not have been committed since the last call, as its connection was lost.
+    /// Whether the outcome of a commit has been unknown since the last call, because its connection was lost.
     pub fn take_unknown_outcome(&self) -> bool {
         self.shared.health.take_unknown_outcome()
     }

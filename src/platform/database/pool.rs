@@ -1,4 +1,4 @@
-//! Pools of connections to either database. A connection goes back only in a known state.
+//! Connection pools. A connection returns to its pool only in a known state.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use super::statement_error::{FailureKind, StatementError};
 use super::timeout::timeout;
 use super::write_health::WriteHealth;
 
-/// A connection that has been idle for so long is pinged before it is used.
+/// A connection that was idle for longer is pinged before use.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
-/// How long the answer to a ping may take.
+/// How long a ping may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What all pools of a database share.
+/// State that all pools of a database share.
 #[derive(Debug)]
-pub struct Shared {
-    /// What connections are made to.
+pub struct SharedState {
+    /// The server or file to connect to.
     pub target: Target,
-    /// Connections of an earlier generation are closed: they lead to a server that is gone.
+    /// Connections of an earlier generation are closed, as their server is gone.
     generation: AtomicU64,
-    /// Whether writes are kept.
+    /// Whether writes succeed.
     pub health: WriteHealth,
 }
 
-impl Shared {
-    /// Of no connection yet.
+impl SharedState {
+    /// State before the first connection.
     pub fn new(target: Target) -> Self {
         Self { target, generation: AtomicU64::new(0), health: WriteHealth::default() }
     }
 
-    /// Has every connection closed that was made before now, instead of used once more.
+    /// Closes all existing connections when they are next used.
     pub fn discard_connections(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a connection may go on after a failure. SQLite rolls back by itself on many errors, and its state is
-    /// known only after a constraint or a lock that was not to be had. In memory the connection is the data: it stays
-    /// as long as a rollback can tell its state.
+    /// Whether a connection's state is known after a failure, so that it can be used further. SQLite rolls back on its
+    /// own after many errors, but not after a constraint violation or Busy. In memory the connection holds the data,
+    /// so it is kept whenever a rollback can restore a known state.
     pub fn is_usable_after(&self, kind: FailureKind) -> bool {
         match kind {
             FailureKind::Constraint | FailureKind::Busy => true,
@@ -55,61 +55,56 @@ impl Shared {
     }
 }
 
-/// Makes connections, and tries those that were idle.
+/// Opens connections, and checks idle ones before reuse.
 #[derive(Debug)]
 pub struct Connector {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     is_read_only: bool,
 }
 
-/// What a connection is in the middle of.
+/// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ConnectionState {
     /// Nothing.
     Idle,
-    /// A transaction, between two of its statements.
+    /// In a transaction, between two statements.
     InTransaction,
-    /// A statement that nobody waits for any more, or one that failed for a reason of the database's own.
+    /// Running a statement whose caller is gone, or after an unexpected failure.
     Unknown,
 }
 
 /// A connection of a pool.
 #[derive(Debug)]
 pub struct PooledConnection {
-    /// To the database.
+    /// The connection itself.
     pub connection: Connection,
-    /// What it is in the middle of.
-    pub state: State,
-    /// What all pools of the database share.
-    pub shared: Arc<Shared>,
+    /// What it is doing.
+    pub state: ConnectionState,
+    /// State that all pools of the database share.
+    pub shared: Arc<SharedState>,
     generation: u64,
 }
 
 impl PooledConnection {
-    /// Runs something on it, so long at most. Dropped in between, it leaves the state unknown.
-    ///
-    /// # Errors
-    /// The statement's, or that it took too long.
+    /// Runs a statement with a timeout. If the future is dropped, the state stays unknown.
     pub async fn run<T>(
         &mut self,
-        limit: Option<Duration>,
+        max_duration: Option<Duration>,
         statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StatementError> {
-        let before = std::mem::replace(&mut self.state, State::Unknown);
+        let previous = std::mem::replace(&mut self.state, ConnectionState::Unknown);
         let running = statement(&mut self.connection);
-        let done = match limit {
+        let result = match max_duration {
             None => running.await?,
-            Some(limit) => {
-                timeout(limit, running).await.ok_or(StatementError::Timeout(limit))??
-            }
+            Some(max) => timeout(max, running).await.ok_or(StatementError::Timeout(max))??,
         };
-        self.state = before;
-        Ok(done)
+        self.state = previous;
+        Ok(result)
     }
 
-    /// Has every connection closed that was made to the same server, instead of used once more.
-    pub fn discard_others(&self) {
-        // Who fails late must not close what was made since.
+    /// Closes all connections of the same generation when they are next used.
+    pub fn discard_generation(&self) {
+        // A late failure of an old connection must not close newer ones.
         let (old, new) = (self.generation, self.generation + 1);
         let _ =
             self.shared.generation.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
@@ -122,10 +117,10 @@ impl managed::Manager for Connector {
 
     async fn create(&self) -> Result<PooledConnection, ConnectError> {
         let generation = self.shared.generation.load(Ordering::Relaxed);
-        // Boxed: it is large, rare, and part of every future that asks for a connection.
+        // Boxed, as this large and rare future is part of every future that acquires a connection.
         let connection = Box::pin(self.shared.target.connect(self.is_read_only)).await?;
         let shared = self.shared.clone();
-        Ok(PooledConnection { connection, state: State::Idle, shared, generation })
+        Ok(PooledConnection { connection, state: ConnectionState::Idle, shared, generation })
     }
 
     async fn recycle(
@@ -133,8 +128,7 @@ impl managed::Manager for Connector {
         pooled: &mut PooledConnection,
         metrics: &Metrics,
     ) -> RecycleResult<ConnectError> {
-        // SQLite has no server that could go. In memory, waiting here would risk the data: who is cancelled meanwhile
-        // drops the connection.
+        // SQLite has no server. In memory, an await here could lose the data: cancelling it drops the connection.
         let Connection::Postgres { inner, .. } = &mut pooled.connection else { return Ok(()) };
         if pooled.generation != self.shared.generation.load(Ordering::Relaxed) {
             return Err(RecycleError::message("its server is gone"));
@@ -146,23 +140,23 @@ impl managed::Manager for Connector {
         if let Some(Ok(())) = timeout(PING_TIMEOUT, ping).await {
             return Ok(());
         }
-        pooled.discard_others();
+        pooled.discard_generation();
         Err(RecycleError::message("it does not answer"))
     }
 }
 
-/// Some connections to a database.
+/// A pool of connections to a database.
 #[derive(Clone, Debug)]
 pub struct Pool {
     inner: managed::Pool<Connector>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     acquire_timeout: Duration,
 }
 
 impl Pool {
-    /// Connections are made when they are needed.
+    /// Creates a pool that connects on demand.
     pub fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<SharedState>,
         size: u32,
         acquire_timeout: Duration,
         is_read_only: bool,
@@ -176,93 +170,95 @@ impl Pool {
         Self { inner, shared: shared.clone(), acquire_timeout }
     }
 
-    /// What all pools of the database share.
-    pub fn shared(&self) -> &Arc<Shared> {
+    /// State that all pools of the database share.
+    pub fn shared(&self) -> &Arc<SharedState> {
         &self.shared
     }
 
-    /// Takes a connection out of the pool, or makes one.
-    ///
-    /// # Errors
-    /// `DbErr::Conn` when none can be made, `DbErr::ConnectionAcquire` when none is free in time.
-    pub async fn acquire(&self) -> Result<Acquired, DbErr> {
+    /// Takes a connection from the pool, or opens one. Fails with `DbErr::Conn` if it cannot be opened, and with
+    /// `DbErr::ConnectionAcquire` if none becomes free in time.
+    pub async fn acquire(&self) -> Result<AcquiredConnection, DbErr> {
         let unreachable =
             |error: String| DbErr::Conn(RuntimeErr::Internal(format!("DATABASE_URL: {error}")));
         match timeout(self.acquire_timeout, self.inner.get()).await {
-            Some(Ok(object)) => Ok(Acquired(Some(object))),
+            Some(Ok(object)) => Ok(AcquiredConnection(Some(object))),
             Some(Err(PoolError::Backend(error))) => Err(unreachable(error.to_string())),
             Some(Err(_)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
-            // All are in use, or the one that is being made gets no answer.
+            // All are in use, or else the one being opened got no response.
             None if self.inner.status().size >= self.inner.status().max_size => {
                 Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
             }
             None => {
-                let error = self.shared.target.no_answer_within(self.acquire_timeout);
+                let error = self.shared.target.timeout_error(self.acquire_timeout);
                 Err(unreachable(error.to_string()))
             }
         }
     }
 
-    /// Closes every connection: who asks afterwards is refused.
+    /// Closes all connections. Later calls of `acquire` fail.
     pub fn close(&self) {
         self.inner.close();
     }
 }
 
-/// A connection of a pool while it is used. Dropped, it goes back once it is idle.
+/// A connection in use. When dropped, it returns to its pool once it is idle.
 #[derive(Debug)]
-pub struct Acquired(Option<Object<Connector>>);
+pub struct AcquiredConnection(Option<Object<Connector>>);
 
-impl Acquired {
-    /// Closes it. Its place in the pool is free at once.
+impl AcquiredConnection {
+    /// Closes the connection, and frees its slot in the pool.
     pub fn discard(mut self) {
         self.0.take().map(Object::take);
     }
 }
 
-impl Deref for Acquired {
+impl Deref for AcquiredConnection {
     type Target = PooledConnection;
 
     fn deref(&self) -> &PooledConnection {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.0.as_ref().expect("present until dropped")
     }
 }
 
-impl DerefMut for Acquired {
+impl DerefMut for AcquiredConnection {
     fn deref_mut(&mut self) -> &mut PooledConnection {
-        self.0.as_mut().expect("it is there until it is dropped")
+        self.0.as_mut().expect("present until dropped")
     }
 }
 
-impl Drop for Acquired {
+impl Drop for AcquiredConnection {
     fn drop(&mut self) {
-        let Some(object) = self.0.take().filter(|object| object.state != State::Idle) else {
+        let Some(object) = self.0.take().filter(|object| object.state != ConnectionState::Idle)
+        else {
             return;
         };
         let is_postgres = matches!(object.connection, Connection::Postgres { .. });
         match tokio::runtime::Handle::try_current() {
-            // Closing it is quicker than waiting for the end of a statement.
-            Ok(_) if is_postgres && object.state == State::Unknown => drop(Object::take(object)),
+            // Closing is faster than waiting for the statement to end.
+            Ok(_) if is_postgres && object.state == ConnectionState::Unknown => {
+                drop(Object::take(object))
+            }
             Ok(runtime) => drop(runtime.spawn(roll_back(object))),
-            // The process is about to end.
+            // The process is ending.
             Err(_) => drop(Object::take(object)),
         }
     }
 }
 
-/// Brings a connection to where nothing is under way, or closes it.
+/// Rolls back whatever the connection is doing, or closes it.
 async fn roll_back(mut object: Object<Connector>) {
     let is_sqlite = matches!(object.connection, Connection::Sqlite(_));
-    let limit = (!is_sqlite).then_some(PING_TIMEOUT);
-    // SQLite gets to it after what is still running.
-    let done = object.run(limit, async |connection| connection.command("ROLLBACK").await).await;
-    let is_idle = match done {
+    let max_duration = (!is_sqlite).then_some(PING_TIMEOUT);
+    // SQLite first completes the running statement.
+    let result =
+        object.run(max_duration, async |connection| connection.execute_sql("ROLLBACK").await).await;
+    let is_idle = match result {
         Ok(_) => true,
-        // There is no transaction any more.
+        // SQLite has already rolled back.
         Err(failure) => is_sqlite && failure.kind() == FailureKind::Refused,
     };
     match is_idle {
-        true => object.state = State::Idle,
+        true => object.state = ConnectionState::Idle,
         false => drop(Object::take(object)),
     }
 }

@@ -1,31 +1,31 @@
-//! Whether the database is ready: it answers, and keeps what is written.
+//! Readiness check: the database responds and stores writes.
 
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
-use super::statements::Purpose;
+use super::statement_pool::Purpose;
 use super::timeout::timeout;
 use super::{Database, StatementPool};
 use crate::error::{Error, ErrorCode, Result};
 
-/// How long the answer may take.
-const LIMIT: Duration = Duration::from_millis(1500);
+/// How long the check may take.
+const TIMEOUT: Duration = Duration::from_millis(1500);
 
 impl Database {
-    /// Asks over a connection of its own, and takes no longer than 1.5 s.
+    /// Checks the database on a separate connection, within 1.5 s.
     ///
     /// # Errors
-    /// SERVICE_UNAVAILABLE when it does not answer, is read-only, or does not keep what is written.
+    /// SERVICE_UNAVAILABLE if it does not respond, is read-only, or does not store writes.
     pub async fn ensure_ready(&self) -> Result<()> {
         if self.shared.health.is_failing() {
             return Err(unavailable("The database does not keep what is written."));
         }
-        match timeout(LIMIT, self.is_writable()).await {
+        match timeout(TIMEOUT, self.is_writable()).await {
             None => Err(unavailable("The database does not answer.")),
             Some(Ok(true)) => Ok(()),
             Some(Ok(false)) => {
-                // Another host may take writes by now.
+                // New connections may find another host that accepts writes.
                 self.shared.discard_connections();
                 Err(unavailable("The database is read-only."))
             }

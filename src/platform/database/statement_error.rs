@@ -1,4 +1,4 @@
-//! What a failed statement says about its connection, its transaction and the database.
+//! Errors of statements, and what they mean for the connection, the transaction and the database.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use crate::error::{Error, ErrorCode};
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
-    /// The database refused it, or it did not get there.
+    /// The database rejected the statement, or it did not arrive.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
-    /// No answer within this time.
+    /// No response within this time.
     #[error("no answer from the database within {0:?}")]
     Timeout(Duration),
 }
 
-/// What a failure means.
+/// The meaning of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// A row breaks a constraint.
+    /// A row violates a constraint.
     Constraint,
-    /// Another process writes to the SQLite file. The same may succeed later.
+    /// Another process is writing to the SQLite file. A retry may succeed.
     Busy,
-    /// The database cannot keep what is written: a full disk, a damaged file, a read-only server.
+    /// The database cannot store writes: full disk, damaged or read-only file.
     Storage,
-    /// The connection is broken, or leads to a server that stopped or became read-only.
+    /// The connection is lost, or its server stopped or became read-only.
     Disconnected,
-    /// The statement is at fault, or the server gave up on it.
+    /// The statement is wrong, or the server cancelled it.
     Refused,
 }
 
-// SQLite's result codes, https://www.sqlite.org/rescode.html. The upper bits tell more of the same.
+// SQLite's result codes, https://www.sqlite.org/rescode.html. The upper bits hold details.
 const SQLITE_BUSY: [u32; 2] = [5, 6];
 const SQLITE_CONSTRAINT: u32 = 19;
 /// NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
 const SQLITE_STORAGE: [u32; 9] = [7, 8, 9, 10, 11, 13, 14, 15, 26];
 
 // PostgreSQL's SQLSTATE codes, appendix A of its manual.
-/// Administrator shut the server down, crash, starting up or shutting down.
+/// Shut down by an administrator, crashed, starting up or shutting down.
 const POSTGRES_STOPPED: [&str; 3] = ["57P01", "57P02", "57P03"];
 const POSTGRES_READ_ONLY: &str = "25006";
 /// Disk full, input or output failed, damaged data or index.
@@ -50,20 +50,20 @@ const POSTGRES_STORAGE: [&str; 4] = ["53100", "58030", "XX001", "XX002"];
 const POSTGRES_TRANSIENT: [&str; 3] = ["40", "53", "57"];
 
 impl StatementError {
-    /// What it means.
+    /// The meaning of the error.
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) => FailureKind::Disconnected,
-            Self::Sql(error) => kind_of(error),
+            Self::Sql(error) => classify(error),
         }
     }
 
-    /// Whether the database did not answer in time.
+    /// Whether the database did not respond in time.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }
 
-    /// As SeaORM reports it.
+    /// Converts to SeaORM's error.
     pub fn into_db_err(self) -> DbErr {
         match self {
             Self::Sql(error) => DbErr::Query(RuntimeErr::SqlxError(error.into())),
@@ -72,12 +72,12 @@ impl StatementError {
     }
 }
 
-fn kind_of(error: &sqlx::Error) -> FailureKind {
+fn classify(error: &sqlx::Error) -> FailureKind {
     match error {
-        // The server closes the connection after it.
+        // The server closes the connection afterwards.
         sqlx::Error::Database(error) if is_fatal(&**error) => FailureKind::Disconnected,
         sqlx::Error::Database(error) => {
-            error.code().map_or(FailureKind::Refused, |code| kind_of_code(&code))
+            error.code().map_or(FailureKind::Refused, |code| classify_code(&code))
         }
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -91,10 +91,10 @@ fn kind_of(error: &sqlx::Error) -> FailureKind {
 
 fn is_fatal(error: &dyn sqlx::error::DatabaseError) -> bool {
     let postgres = error.try_downcast_ref::<PgDatabaseError>();
-    postgres.is_some_and(|it| matches!(it.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+    postgres.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-fn kind_of_code(code: &str) -> FailureKind {
+fn classify_code(code: &str) -> FailureKind {
     if code.len() != 5 {
         return match code.parse::<u32>().map(|code| code & 0xff) {
             Ok(SQLITE_CONSTRAINT) => FailureKind::Constraint,
@@ -116,7 +116,7 @@ fn kind_of_code(code: &str) -> FailureKind {
 
 /// Whether the same may succeed later.
 fn is_transient(error: &sqlx::Error) -> bool {
-    match kind_of(error) {
+    match classify(error) {
         FailureKind::Busy | FailureKind::Storage | FailureKind::Disconnected => true,
         FailureKind::Constraint => false,
         FailureKind::Refused => {
@@ -129,12 +129,12 @@ fn is_transient(error: &sqlx::Error) -> bool {
 }
 
 impl From<DbErr> for Error {
-    /// SERVICE_UNAVAILABLE when the database is out of reach, busy or full, else INTERNAL_SERVER_ERROR.
+    /// SERVICE_UNAVAILABLE if the database is unreachable, busy or full, else INTERNAL_SERVER_ERROR.
     fn from(error: DbErr) -> Self {
         const OUT_OF_REACH: &str = "The database is out of reach. Try again.";
-        // Why there is no connection, without SeaORM's own words before it.
+        // The reason without SeaORM's prefix.
         if let DbErr::Conn(RuntimeErr::Internal(reason)) = error {
-            return Self::ours(ErrorCode::ServiceUnavailable, OUT_OF_REACH, reason);
+            return Self::with_cause(ErrorCode::ServiceUnavailable, OUT_OF_REACH, reason);
         }
         let is_transient = match &error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
@@ -143,14 +143,14 @@ impl From<DbErr> for Error {
             _ => false,
         };
         match is_transient {
-            true => Self::ours(ErrorCode::ServiceUnavailable, OUT_OF_REACH, error),
+            true => Self::with_cause(ErrorCode::ServiceUnavailable, OUT_OF_REACH, error),
             false => Self::internal(error),
         }
     }
 }
 
-/// Whether a statement failed because another row has the same values in these columns. The unique
-/// index is named `<table>_<columns>`, which is how PostgreSQL reports it; SQLite names the columns.
+/// Whether a statement violated the unique index on these columns. PostgreSQL reports the name of the index, which must
+/// be `<table>_<columns>`; SQLite reports the columns.
 pub fn is_unique_violation(error: &DbErr, table: &str, columns: &[&str]) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_of_both_databases_are_told_apart() {
+    fn error_codes_are_classified() {
         for (code, kind) in [
             // SQLITE_CONSTRAINT_UNIQUE, SQLITE_BUSY_SNAPSHOT, SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_ERROR
             ("2067", FailureKind::Constraint),
@@ -192,7 +192,7 @@ mod tests {
             ("53100", FailureKind::Storage),
             ("42601", FailureKind::Refused),
         ] {
-            assert_eq!(kind_of_code(code), kind, "{code}");
+            assert_eq!(classify_code(code), kind, "{code}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Time limits of the database: real time, as they bound a network and not anything that a user sees.
+//! Timeouts of database operations, in real time: they limit the network, not anything that tests control.
 
 use std::time::Duration;
 
-/// Waits for a future, so long at most. None: it did not end in time, and was dropped.
+/// Waits for a future. Returns None, and drops the future, if it does not complete in time.
 #[expect(
     clippy::disallowed_methods,
     reason = "a clock that tests move says nothing about a server that does not answer"

@@ -1,11 +1,11 @@
-//! What phone numbers are compared by.
+//! Key for comparing phone numbers.
 
-/// Countries whose numbers people write with and without a digit, and which they are: Argentina's mobiles have a
-/// 9 when they are called from abroad, Mexico's had a 1 until 2019. What follows has [`NATIONAL_LEN`] digits.
+/// Country codes and a digit that may follow or not: Argentina's mobile numbers have a 9 when called from abroad,
+/// Mexico's had a 1 until 2019. [`NATIONAL_LEN`] digits follow.
 const OPTIONAL_DIGITS: [(&str, &str); 2] = [("+54", "9"), ("+52", "1")];
 const NATIONAL_LEN: usize = 10;
 
-/// What a phone number is compared by: the same for all ways of writing one number in E.164.
+/// Key of a phone number: the same for all E.164 forms of one number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sea_orm::DeriveValueType)]
 pub struct PhoneKey(String);
 
@@ -16,28 +16,32 @@ impl sea_orm::TryFromU64 for PhoneKey {
 }
 
 impl PhoneKey {
-    pub(super) fn of(e164: &str) -> Self {
-        let without = |(country, digit): &(&str, &str)| {
+    pub(super) fn from_e164(e164: &str) -> Self {
+        let strip_optional_digit = |(country, digit): &(&str, &str)| {
             let national = e164.strip_prefix(country)?.strip_prefix(digit)?;
             (national.len() == NATIONAL_LEN).then(|| format!("{country}{national}"))
         };
-        Self(OPTIONAL_DIGITS.iter().find_map(without).unwrap_or_else(|| e164.to_owned()))
+        Self(
+            OPTIONAL_DIGITS
+                .iter()
+                .find_map(strip_optional_digit)
+                .unwrap_or_else(|| e164.to_owned()),
+        )
     }
 
-    /// In the form of E.164, without the optional digit. Other numbers with it are the same one, so it is for
-    /// comparing alone.
+    /// E.164 without the optional digit. Only for comparing: the number may need the digit to be called.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Every way of writing the number in E.164.
-    pub(super) fn forms(&self) -> impl Iterator<Item = String> {
-        let with = |(country, digit): &(&str, &str)| {
+    /// All E.164 forms of the number.
+    pub(super) fn variants(&self) -> impl Iterator<Item = String> {
+        let insert_optional_digit = |(country, digit): &(&str, &str)| {
             let national = self.0.strip_prefix(country)?;
             (national.len() == NATIONAL_LEN).then(|| format!("{country}{digit}{national}"))
         };
-        let with = OPTIONAL_DIGITS.iter().find_map(with);
-        std::iter::once(self.0.clone()).chain(with)
+        let with_optional_digit = OPTIONAL_DIGITS.iter().find_map(insert_optional_digit);
+        std::iter::once(self.0.clone()).chain(with_optional_digit)
     }
 }
 
@@ -48,30 +52,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_optional_digit_does_not_count() {
+    fn optional_digits_are_ignored() {
         for (number, key) in [
             ("+5491123456789", "+541123456789"),
             ("+541123456789", "+541123456789"),
             ("+5215512345678", "+525512345678"),
             ("+525512345678", "+525512345678"),
-            // Elsewhere, and in numbers of another length, it does.
+            // Not in other countries, nor in numbers of another length.
             ("+549112345678", "+549112345678"),
             ("+52155123456789", "+52155123456789"),
             ("+31612345678", "+31612345678"),
             ("+5511987654321", "+5511987654321"),
         ] {
-            assert_eq!(PhoneKey::of(number).as_str(), key, "{number}");
+            assert_eq!(PhoneKey::from_e164(number).as_str(), key, "{number}");
         }
     }
 
     proptest! {
         #[test]
-        fn all_forms_have_one_key(number in "\\+(54|549|52|521|31|1)[0-9]{6,12}") {
-            let key = PhoneKey::of(&number);
-            let forms: Vec<String> = key.forms().collect();
-            prop_assert!(forms.contains(&number));
-            for form in forms {
-                prop_assert_eq!(&PhoneKey::of(&form), &key);
+        fn all_variants_have_one_key(number in "\\+(54|549|52|521|31|1)[0-9]{6,12}") {
+            let key = PhoneKey::from_e164(&number);
+            let variants: Vec<String> = key.variants().collect();
+            prop_assert!(variants.contains(&number));
+            for variant in variants {
+                prop_assert_eq!(&PhoneKey::from_e164(&variant), &key);
             }
         }
     }

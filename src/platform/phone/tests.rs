@@ -1,23 +1,23 @@
-//! Numbers as people write them, and what is known of them.
+//! Tests of phone numbers: parsing, forms and details.
 
 use proptest::prelude::*;
-use rlibphonenumber::PhoneNumberType;
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 
 use super::*;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, UserError};
 
-fn parse(text: &str, region: Option<&str>) -> Result<PhoneNumber, Failure> {
+fn parse(text: &str, region: Option<&str>) -> Result<PhoneNumber, UserError> {
     PhoneNumber::parse(text, region.map(|code| Region::parse(code).expect("a region")).as_ref())
 }
 
 fn reason_of(text: &str, region: Option<&str>) -> &'static str {
-    let failure = parse(text, region).and_then(PhoneNumber::reachable_by_sms).expect_err(text);
+    let failure = parse(text, region).and_then(PhoneNumber::into_sms_capable).expect_err(text);
     assert_eq!(failure.code, ErrorCode::InvalidPhoneNumber);
     failure.reason.expect("a reason")
 }
 
 #[test]
-fn many_ways_of_writing_are_one_number() {
+fn different_notations_parse_to_one_number() {
     for (text, region) in [
         ("+31612345678", None),
         (" +31 6 12345678 ", None),
@@ -54,7 +54,7 @@ fn many_ways_of_writing_are_one_number() {
 }
 
 #[test]
-fn what_is_not_a_number_says_why() {
+fn invalid_numbers_have_a_reason() {
     for (text, region, reason) in [
         ("", None, "NOT_A_NUMBER"),
         ("hello", None, "NOT_A_NUMBER"),
@@ -89,7 +89,7 @@ fn what_is_not_a_number_says_why() {
 }
 
 #[test]
-fn brackets_around_a_zero_are_left_out_where_the_zero_is_only_dialled_at_home() {
+fn bracketed_trunk_zeros_are_dropped() {
     for (text, e164) in [
         ("+34 (0) 612 34 56 78", "+34612345678"),
         ("+39 (0)6 1234 5678", "+390612345678"),
@@ -101,7 +101,7 @@ fn brackets_around_a_zero_are_left_out_where_the_zero_is_only_dialled_at_home() 
 }
 
 #[test]
-fn a_number_that_is_valid_at_home_is_one_of_home() {
+fn national_numbers_are_parsed_in_their_region() {
     for (text, region, e164) in [
         ("0612345678", "NL", "+31612345678"),
         ("31612345678", "NL", "+31612345678"),
@@ -112,48 +112,49 @@ fn a_number_that_is_valid_at_home_is_one_of_home() {
 }
 
 #[test]
-fn digits_without_a_plus_are_read_where_that_is_asked_for() {
-    let read = |text| PhoneNumber::parse_without_plus(text).map(|read| read.as_str().to_owned());
+fn missing_pluses_are_prepended_on_request() {
+    let parse =
+        |text| PhoneNumber::parse_without_plus(text).map(|number| number.as_str().to_owned());
     for text in ["31612345678", "31 6 1234-5678", "\u{200e}\u{663}\u{661}612345678"] {
-        assert_eq!(read(text).as_deref(), Some("+31612345678"), "{text}");
+        assert_eq!(parse(text).as_deref(), Some("+31612345678"), "{text}");
     }
     for text in ["", "1", "0612345678", "+31612345678", "31612345", "ann31612345678", "tel:"] {
-        assert_eq!(read(text), None, "{text}");
+        assert_eq!(parse(text), None, "{text}");
     }
 }
 
 #[test]
-fn a_digit_that_does_not_count_is_kept_as_given_and_not_compared() {
-    let same = |texts: &[&str]| {
+fn optional_digits_are_stored_but_not_compared() {
+    let parse_equal = |texts: &[&str]| {
         let numbers = texts.iter().map(|text| parse(text, None).expect(text));
         let numbers: Vec<PhoneNumber> = numbers.collect();
-        assert!(numbers.windows(2).all(|two| two[0].key() == two[1].key()), "{numbers:?}");
+        assert!(numbers.windows(2).all(|pair| pair[0].key() == pair[1].key()), "{numbers:?}");
         numbers
     };
-    let argentina = same(&["+54 9 11 2345-6789", "+54 11 2345-6789", "+54 11 15 2345-6789"]);
+    let argentina = parse_equal(&["+54 9 11 2345-6789", "+54 11 2345-6789", "+54 11 15 2345-6789"]);
     assert_eq!(argentina[1].as_str(), "+541123456789");
-    let mobile = argentina[1].clone().reachable_by_sms().expect("with the 9 it is a mobile");
+    let mobile = argentina[1].clone().into_sms_capable().expect("a mobile number with the 9");
     assert_eq!(mobile, argentina[0]);
-    let mexico = same(&["+52 1 55 1234 5678", "+52 55 1234 5678"]);
+    let mexico = parse_equal(&["+52 1 55 1234 5678", "+52 55 1234 5678"]);
     assert_eq!(mexico[0].as_str(), "+5215512345678");
-    assert_eq!(mexico[0].clone().reachable_by_sms().expect("as given"), mexico[0]);
+    assert_eq!(mexico[0].clone().into_sms_capable().expect("as given"), mexico[0]);
     assert_eq!(parse("1 55 1234 5678", Some("MX")).expect("a number"), mexico[0]);
-    let facts = mexico[0].facts();
-    assert_eq!((facts.valid, facts.country_code.as_str()), (true, "MX"));
-    assert_eq!(facts.kind, LineType::FixedLineOrMobile);
-    // A free number has no such form.
-    assert!(!parse("+54 9 800 555 1234", None).is_ok_and(|number| number.facts().valid));
+    let info = mexico[0].info();
+    assert_eq!((info.is_valid, info.country_code.as_str()), (true, "MX"));
+    assert_eq!(info.line_type, LineType::FixedLineOrMobile);
+    // Toll-free numbers have no optional digit.
+    assert!(!parse("+54 9 800 555 1234", None).is_ok_and(|number| number.info().is_valid));
     assert_eq!(reason_of("+54 800 555 1234", None), "NO_SMS");
 }
 
 #[test]
-fn facts_are_those_of_the_number_plan() {
-    let facts = parse("+31612345678", None).expect("a number").facts();
+fn details_come_from_the_numbering_plan() {
+    let info = parse("+31612345678", None).expect("a number").info();
     assert_eq!(
-        facts,
-        Facts {
-            valid: true,
-            kind: LineType::Mobile,
+        info,
+        PhoneInfo {
+            is_valid: true,
+            line_type: LineType::Mobile,
             country_code: "NL".into(),
             country_prefix: 31,
             international: "+31 6 12345678".into(),
@@ -164,7 +165,7 @@ fn facts_are_those_of_the_number_plan() {
 }
 
 #[test]
-fn a_masked_number_shows_its_country_and_three_digits() {
+fn masked_numbers_show_the_country_and_three_digits() {
     for (number, masked) in [
         ("+31612345678", "+31 •••••• 678"),
         ("+12015550123", "+1 ••••••• 123"),
@@ -175,7 +176,7 @@ fn a_masked_number_shows_its_country_and_three_digits() {
 }
 
 #[test]
-fn plans_with_leading_zeros_and_numbers_of_no_country_are_told_right() {
+fn leading_zeros_and_international_services_are_recognised() {
     for (text, kind, country) in [
         ("+2250701234567", LineType::Mobile, "CI"),
         ("+242061234567", LineType::Mobile, "CG"),
@@ -186,9 +187,9 @@ fn plans_with_leading_zeros_and_numbers_of_no_country_are_told_right() {
         for region in [None, Some("US"), Some("NL"), Some("RU")] {
             let number = parse(text, region).expect(text);
             assert_eq!(number.as_str(), text, "with {region:?}");
-            let facts = number.facts();
+            let info = number.info();
             assert_eq!(
-                (facts.valid, facts.kind, facts.country_code.as_str()),
+                (info.is_valid, info.line_type, info.country_code.as_str()),
                 (true, kind, country),
                 "{text}"
             );
@@ -196,9 +197,8 @@ fn plans_with_leading_zeros_and_numbers_of_no_country_are_told_right() {
     }
 }
 
-/// Each region's example of a mobile number is that number, wherever it is typed from.
 #[test]
-fn every_countrys_mobiles_are_read_from_everywhere() {
+fn mobile_numbers_of_every_region_parse_from_any_region() {
     let regions: Vec<_> = PHONE_NUMBER_UTIL.get_supported_regions().collect();
     assert!(regions.len() > 200);
     for home in &regions {
@@ -210,7 +210,7 @@ fn every_countrys_mobiles_are_read_from_everywhere() {
         let at_home =
             PhoneNumber::parse(&national, Some(&Region(*home))).expect("a national number");
         assert_eq!(at_home.as_str(), e164, "{home} {national}");
-        assert!(at_home.clone().reachable_by_sms().is_ok(), "{home} {e164}");
+        assert!(at_home.clone().into_sms_capable().is_ok(), "{home} {e164}");
         for abroad in ["US", "RU", "IT", "CN", "AG"] {
             assert_eq!(
                 parse(&e164, Some(abroad)).expect("international"),
@@ -221,9 +221,9 @@ fn every_countrys_mobiles_are_read_from_everywhere() {
     }
 }
 
-/// Numbers of all regions as another implementation writes them: `tests/data/phone_numbers.py` makes the table.
+/// The table is made with another implementation of libphonenumber, by `tests/data/phone_numbers.py`.
 #[test]
-fn numbers_of_all_regions_are_read_in_all_their_forms() {
+fn numbers_of_all_regions_parse_in_all_forms() {
     let table = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/phone_numbers.csv"));
     let mut regions = std::collections::BTreeSet::new();
     for line in table.lines().skip(1) {
@@ -244,14 +244,14 @@ fn numbers_of_all_regions_are_read_in_all_their_forms() {
             forms.push((national.to_owned(), Some(region)));
         }
         for (text, home) in forms {
-            let read = parse(&text, home).unwrap_or_else(|_| panic!("{text} {home:?}: {line}"));
-            assert_eq!(read.as_str(), e164, "{text} from {home:?}");
+            let number = parse(&text, home).unwrap_or_else(|_| panic!("{text} {home:?}: {line}"));
+            assert_eq!(number.as_str(), e164, "{text} from {home:?}");
         }
-        let read = parse(e164, None).expect(e164);
-        assert!(read.facts().valid, "{line}");
-        assert_eq!(PhoneNumber::parse_without_plus(digits), Some(read.clone()), "{line}");
-        assert_eq!(read.facts().rfc3966, uri);
-        assert!(read.forms().contains(&read));
+        let number = parse(e164, None).expect(e164);
+        assert!(number.info().is_valid, "{line}");
+        assert_eq!(PhoneNumber::parse_without_plus(digits), Some(number.clone()), "{line}");
+        assert_eq!(number.info().rfc3966, uri);
+        assert!(number.variants().contains(&number));
         regions.insert(region);
     }
     assert!(regions.len() > 240, "{}", regions.len());
@@ -259,11 +259,11 @@ fn numbers_of_all_regions_are_read_in_all_their_forms() {
 
 proptest! {
     #[test]
-    fn nothing_typed_panics_and_what_parses_reads_back(text in "\\+?(1|7|31|39|44|55|86|375)?[0-9 ()a-z.;=-]{0,16}") {
+    fn parsing_never_panics_and_round_trips(text in "\\+?(1|7|31|39|44|55|86|375)?[0-9 ()a-z.;=-]{0,16}") {
         for region in [None, Some("NL"), Some("US"), Some("IT"), Some("RU"), Some("AG")] {
             if let Ok(number) = parse(&text, region) {
-                prop_assert_eq!(parse(number.as_str(), region).expect("reads back"), number.clone());
-                number.facts();
+                prop_assert_eq!(parse(number.as_str(), region).expect("round trip"), number.clone());
+                number.info();
             }
         }
     }

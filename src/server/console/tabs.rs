@@ -1,7 +1,7 @@
-//! The tabs that GraphiQL and Playground open with: the operations of the book's recipes, in an order in
-//! which each works after those before it.
+//! The tabs that GraphiQL and Playground open: the operations of the documentation's recipes, in an order in which each
+//! works after the ones before.
 //!
-//! `<paste login.accessToken>` stands for what an earlier tab answers there, the last one that does.
+//! `<paste login.accessToken>` stands for that value in the response of the last earlier tab that has it.
 
 use std::sync::LazyLock;
 
@@ -10,48 +10,50 @@ use serde_json::{Value, json};
 
 static TABS: LazyLock<Vec<Tab>> = LazyLock::new(|| {
     vec![
-        Tab::new(include_str!("tabs/signup.graphql")).with(&json!({ "input": {
+        Tab::new(include_str!("tabs/signup.graphql")).with_variables(&json!({ "input": {
             "phone": "+31612345678", "name": "Ann", "password": "correct horse battery"
         } })),
-        Tab::new(include_str!("tabs/login.graphql")).with(&json!({ "input": {
+        Tab::new(include_str!("tabs/login.graphql")).with_variables(&json!({ "input": {
             "identifier": "+31612345678", "password": "correct horse battery"
         } })),
         Tab::new(include_str!("tabs/add_contact.graphql"))
-            .with(&json!({ "input": { "name": "Bob", "phone": "+31 6 8765 4321" } }))
-            .signed_in(),
+            .with_variables(&json!({ "input": { "name": "Bob", "phone": "+31 6 8765 4321" } }))
+            .with_access_token(),
         Tab::new(include_str!("tabs/update_contact.graphql"))
-            .with(&json!({ "input": { "id": "<paste addContact.id>", "name": "Bobby" } }))
-            .signed_in(),
-        Tab::new(include_str!("tabs/me.graphql")).signed_in(),
+            .with_variables(&json!({ "input": { "id": "<paste addContact.id>", "name": "Bobby" } }))
+            .with_access_token(),
+        Tab::new(include_str!("tabs/me.graphql")).with_access_token(),
         Tab::new(include_str!("tabs/profile.graphql"))
-            .with(&json!({ "id": "<paste me.profile.id>" }))
-            .signed_in(),
+            .with_variables(&json!({ "id": "<paste me.profile.id>" }))
+            .with_access_token(),
         Tab::new(include_str!("tabs/end_session.graphql"))
-            .with(&json!({ "id": "<paste me.sessions.1.id>" }))
-            .signed_in(),
-        Tab::new(include_str!("tabs/contacts.graphql")).with(&json!({ "first": 10 })).signed_in(),
+            .with_variables(&json!({ "id": "<paste me.sessions.1.id>" }))
+            .with_access_token(),
+        Tab::new(include_str!("tabs/contacts.graphql"))
+            .with_variables(&json!({ "first": 10 }))
+            .with_access_token(),
         Tab::new(include_str!("tabs/remove_contact.graphql"))
-            .with(&json!({ "id": "<paste addContact.id>" }))
-            .signed_in(),
+            .with_variables(&json!({ "id": "<paste addContact.id>" }))
+            .with_access_token(),
         Tab::new(include_str!("tabs/start_round.graphql"))
-            .with(&json!({ "game": "COIN_FLIP" }))
-            .signed_in(),
+            .with_variables(&json!({ "game": "COIN_FLIP" }))
+            .with_access_token(),
         Tab::new(include_str!("tabs/play_game.graphql"))
-            .with(&json!({ "input": {
+            .with_variables(&json!({ "input": {
                 "roundId": "<paste startRound.id>",
                 "move": { "coinFlip": "HEADS" },
                 "clientSeed": "a four-leaf clover"
             } }))
-            .signed_in(),
+            .with_access_token(),
         Tab::new(include_str!("tabs/verify_round.graphql"))
-            .with(&json!({ "id": "<paste startRound.id>" })),
+            .with_variables(&json!({ "id": "<paste startRound.id>" })),
         Tab::new(include_str!("tabs/refresh.graphql"))
-            .with(&json!({ "refreshToken": "<paste login.refreshToken>" })),
-        Tab::new(include_str!("tabs/logout.graphql")).signed_in(),
+            .with_variables(&json!({ "refreshToken": "<paste login.refreshToken>" })),
+        Tab::new(include_str!("tabs/logout.graphql")).with_access_token(),
     ]
 });
 
-/// A tab as GraphiQL takes it: what stands in each of its editors.
+/// A tab in GraphiQL's format: the text of each editor.
 #[derive(Serialize)]
 pub struct Tab {
     query: &'static str,
@@ -66,21 +68,21 @@ impl Tab {
         Self { query, variables: None, headers: None }
     }
 
-    fn with(self, variables: &Value) -> Self {
-        Self { variables: Some(written(variables)), ..self }
+    fn with_variables(self, variables: &Value) -> Self {
+        Self { variables: Some(to_json_text(variables)), ..self }
     }
 
-    fn signed_in(self) -> Self {
+    fn with_access_token(self) -> Self {
         let token = json!({ "Authorization": "Bearer <paste login.accessToken>" });
-        Self { headers: Some(written(&token)), ..self }
+        Self { headers: Some(to_json_text(&token)), ..self }
     }
 }
 
-/// Answers the tabs.
+/// `GET /console/tabs.json`.
 pub async fn tabs() -> axum::Json<&'static [Tab]> {
     axum::Json(&TABS)
 }
 
-fn written(value: &Value) -> String {
-    serde_json::to_string_pretty(value).expect("a value can be written")
+fn to_json_text(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("JSON values serialize")
 }

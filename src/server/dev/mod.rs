@@ -1,4 +1,4 @@
-//! For development alone: what the console gateway was given in place of phones.
+//! Development pages: `/dev/messages` shows the messages that the console gateway printed instead of sending.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::jsend;
 use crate::app::App;
 use crate::config::Config;
-use crate::messages::Sent;
+use crate::messages::PrintedSms;
 
-/// The routes, which production does not have.
+/// The routes. Production has none.
 pub fn routes(config: &Config) -> Router<Arc<App>> {
     match config.is_production() {
         true => Router::new(),
@@ -26,14 +26,14 @@ pub fn routes(config: &Config) -> Router<Arc<App>> {
 }
 
 #[derive(Deserialize)]
-struct Which {
+struct MessagesQuery {
     to: Option<String>,
 }
 
-/// A page for a browser, JSend for a program that asks for it.
+/// A page for browsers, JSend for programs.
 async fn messages(
     State(app): State<Arc<App>>,
-    Query(which): Query<Which>,
+    Query(query): Query<MessagesQuery>,
     headers: HeaderMap,
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -43,20 +43,20 @@ async fn messages(
         let page = Html(include_str!("messages.html"));
         return ([(header::CONTENT_SECURITY_POLICY, policy)], page).into_response();
     }
-    // A plus that was not encoded is a blank by the rules of queries.
-    let to = which.to.map(|to| to.trim_start().trim_start_matches('+').to_owned());
-    let sent = app.messages.printed(to.map(|to| format!("+{to}")).as_deref());
-    let sent: Vec<Value> = sent.unwrap_or_default().iter().map(shown).collect();
-    jsend::success(json!({ "messages": sent }))
+    // In a query, an unencoded plus means a space.
+    let to = query.to.map(|to| to.trim_start().trim_start_matches('+').to_owned());
+    let printed = app.messages.console_messages(to.map(|to| format!("+{to}")).as_deref());
+    let messages: Vec<Value> = printed.unwrap_or_default().iter().map(message_json).collect();
+    jsend::success(json!({ "messages": messages }))
 }
 
 async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], include_str!("messages.js"))
 }
 
-fn shown(sent: &Sent) -> Value {
+fn message_json(message: &PrintedSms) -> Value {
     json!({
-        "id": sent.id, "to": sent.to, "body": sent.body, "kind": sent.kind.as_str(),
-        "createdAt": sent.created_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        "id": message.id, "to": message.to, "body": message.body, "kind": message.kind.as_str(),
+        "createdAt": message.created_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
     })
 }

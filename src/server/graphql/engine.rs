@@ -1,78 +1,83 @@
-//! The one road to the executor, on every transport: text, document, costs, values, and then it runs.
+//! The GraphQL engine: checks a request completely, then runs it. Every transport uses it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use async_graphql::parser::types::{
-    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::OperationType;
 use async_graphql::{
-    Executor, ObjectType, Pos, Request, Response, SDLExportOptions, Schema, SubscriptionType,
+    Executor, Name, ObjectType, Request, Response, SDLExportOptions, Schema, SubscriptionType,
     Value, Variables, value,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
-use super::cost::{self, Cost};
-use super::documents::{self, Documents};
-use super::parse::Parser;
-use super::question::Question;
-use super::slots::Slot;
-use super::types::Types;
-use super::{coercion, omission, subscriptions};
-use crate::api::{Asked, UploadRule};
-use crate::config::graphql::Graphql;
-use crate::error::{ErrorCode, Failure};
+use super::request::concurrency_limiter::ConcurrencyPermit;
+use super::request::parameters::GraphQLRequest;
+use super::request::persisted_documents::{self, PersistedDocuments};
+use super::response::was_executed;
+use super::validation::cost::{Cost, operation_cost};
+use super::validation::document::Document;
+use super::validation::input_validation::{validate_document, validate_variables};
+use super::validation::parser_cache::ParserCache;
+use super::validation::request_error::RequestError;
+use super::validation::schema_index::SchemaIndex;
+use super::validation::subscription_field::{inline_root_field, shrink_to_fit, single_root_field};
+use super::validation::variables::{apply_defaults, remove_omitted};
+use crate::api::{OperationKey, UploadRule};
+use crate::config::graphql::GraphqlConfig;
+use crate::error::{ErrorCode, UserError};
 use crate::platform::vault::{self, Hash};
 
-/// What is wrong with a request, and where in the document.
-pub type Fault = (Failure, Option<Pos>);
-
-/// A schema, whatever its roots are, and what is held against documents before they reach it.
+/// A schema, with everything that a request is checked against.
 pub struct Engine {
-    executor: Box<dyn Execute>,
-    types: Types,
-    documents: Documents,
-    parser: Parser,
-    uploads: HashMap<&'static str, UploadRule>,
-    settings: Graphql,
+    executor: Box<dyn DynExecutor>,
+    schema: SchemaIndex,
+    documents: PersistedDocuments,
+    parser: ParserCache,
+    upload_rules: HashMap<&'static str, UploadRule>,
+    settings: GraphqlConfig,
 }
 
-/// An operation that may run.
-pub struct Prepared {
+/// An operation that passed all checks.
+pub struct PreparedOperation {
     request: Request,
-    /// Whether it reads, changes or listens.
+    /// Query, mutation or subscription.
     pub kind: OperationType,
     /// Its name, if it has one.
     pub name: Option<String>,
-    /// Its fields at the top.
-    pub fields: Vec<String>,
-    tells_cost: Option<Cost>,
+    /// The names of its root fields.
+    root_fields: Vec<Name>,
+    /// The cost, if the client wants it in the response.
+    include_cost: Option<Cost>,
+    /// The document that becomes a persisted one when the operation has run.
     register: Option<(Hash, Arc<str>)>,
-    /// What its files take up, until it has run.
-    slot: Option<Slot>,
+    /// Held until the operation has run.
+    permit: Option<ConcurrencyPermit>,
 }
 
-impl Prepared {
-    /// Holds a slot until it has run.
-    pub fn hold(&mut self, slot: Slot) {
-        self.slot = Some(slot);
+/// An operation to run, or the errors of the request.
+pub type PrepareResult = Result<PreparedOperation, Vec<RequestError>>;
+
+impl PreparedOperation {
+    /// Holds a permit until the operation has run.
+    pub fn hold_permit(&mut self, permit: ConcurrencyPermit) {
+        self.permit = Some(permit);
     }
 
-    /// Gives its resolvers something to ask for.
-    pub fn map(&mut self, change: impl FnOnce(Request) -> Request) {
+    /// Changes the request that is executed.
+    pub fn map_request(&mut self, change: impl FnOnce(Request) -> Request) {
         self.request = change(std::mem::replace(&mut self.request, Request::new("")));
     }
 }
 
-/// async-graphql's executor behind `dyn`.
-trait Execute: Send + Sync {
+/// async-graphql's executor as a trait object: the engine does not depend on the root types.
+trait DynExecutor: Send + Sync {
     fn execute(&self, request: Request) -> BoxFuture<'_, Response>;
     fn stream(&self, request: Request) -> BoxStream<'static, Response>;
 }
 
-impl<E: Executor> Execute for E {
+impl<E: Executor> DynExecutor for E {
     fn execute(&self, request: Request) -> BoxFuture<'_, Response> {
         Executor::execute(self, request).boxed()
     }
@@ -83,14 +88,14 @@ impl<E: Executor> Execute for E {
 }
 
 impl Engine {
-    /// For a schema and the rules of its mutations that take files.
+    /// Creates the engine of a schema. `upload_rules` are those of the mutations that take files.
     ///
     /// # Errors
-    /// What is wrong with the manifest of trusted documents.
+    /// Why the manifest of trusted documents cannot be used.
     pub fn new<Q, M, S>(
         schema: Schema<Q, M, S>,
-        uploads: &[UploadRule],
-        settings: Graphql,
+        upload_rules: &[UploadRule],
+        settings: GraphqlConfig,
     ) -> Result<Self, String>
     where
         Q: ObjectType + 'static,
@@ -99,203 +104,146 @@ impl Engine {
     {
         let manifest = settings.trusted_documents.as_deref();
         let trusted = manifest.map(|path| {
-            documents::read_manifest(path, &settings.documents)
+            persisted_documents::read_manifest(path, &settings.documents)
                 .map_err(|problem| format!("TRUSTED_DOCUMENTS: {}: {problem}", path.display()))
         });
         Ok(Self {
-            types: Types::read(&schema.sdl_with_options(SDLExportOptions::new())),
+            schema: SchemaIndex::from_sdl(&schema.sdl_with_options(SDLExportOptions::new())),
             executor: Box::new(schema),
-            documents: Documents::new(settings.persisted_queries, trusted.transpose()?),
-            parser: Parser::new(settings.documents.clone()),
-            uploads: uploads.iter().map(|rule| (rule.field, *rule)).collect(),
+            documents: PersistedDocuments::new(settings.persisted_queries, trusted.transpose()?),
+            parser: ParserCache::new(settings.documents.clone()),
+            upload_rules: upload_rules.iter().map(|rule| (rule.field, *rule)).collect(),
             settings,
         })
     }
 
-    /// Checks all that can be checked before anything runs. `files` are the paths of the files that come
-    /// with the request ("variables.file").
-    ///
-    /// # Errors
-    /// What is wrong: the document, or its variables.
-    pub fn prepare(
-        &self,
-        mut question: Question,
-        files: &HashSet<String>,
-    ) -> Result<Prepared, Vec<Fault>> {
-        let nowhere = |failure| vec![(failure, None)];
-        let tells_cost = question.wants_cost();
-        let found = self.documents.find(&mut question).map_err(nowhere)?;
-        let mut document = self.parser.parse(&found.text).map_err(|fault| vec![fault])?;
-        let mut variables = Value::from_json(question.variables.unwrap_or_default().into())
+    /// Checks a request: document, cost, literals and variables. `files` are the paths of its files
+    /// ("variables.file").
+    pub fn prepare(&self, mut request: GraphQLRequest, files: &HashSet<String>) -> PrepareResult {
+        let single = |error: UserError| vec![RequestError::from(error)];
+        let wants_cost = request.wants_cost();
+        let resolved = self.documents.resolve(&mut request).map_err(single)?;
+        let parsed = self.parser.parse(&resolved.text).map_err(|error| vec![error])?;
+        let mut variables = Value::from_json(request.variables.unwrap_or_default().into())
             .map(Variables::from_value)
             .unwrap_or_default();
-        let operation =
-            operation_of(&document, question.operation_name.as_deref()).map_err(nowhere)?;
-        let cost =
-            cost::of(&self.types, &self.settings.documents, &document, operation, &variables)
-                .map_err(nowhere)?;
-        let fields = top_fields(&document, &operation.selection_set.node);
-        if !self.settings.introspection
-            && fields.iter().any(|field| matches!(field.as_str(), "__schema" | "__type"))
-        {
-            let message = "The schema is not told here; its text is published as schema.graphql.";
-            return Err(nowhere(
-                Failure::new(ErrorCode::GraphqlValidationFailed, message)
-                    .because("INTROSPECTION_DISABLED"),
-            ));
-        }
-        let located = |faults: Vec<(Failure, Pos)>| {
-            faults.into_iter().map(|(failure, at)| (failure, Some(at))).collect::<Vec<_>>()
+        let mut document =
+            Document::select(parsed, request.operation_name.as_deref()).map_err(single)?;
+        let limits = &self.settings.documents;
+        let cost = operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;
+        let root = document.root_selection();
+        let root_fields = root.field_names();
+        self.check_introspection(&root_fields).map_err(single)?;
+        let usages = validate_document(&self.schema, &document)?;
+        let kind = document.operation().ty;
+        let subscription_field = match kind {
+            OperationType::Subscription => Some(single_root_field(&root).map_err(single)?),
+            OperationType::Query | OperationType::Mutation => None,
         };
-        let places =
-            coercion::check_document(&self.types, &document, operation).map_err(located)?;
-        let kind = operation.ty;
-        let field = (kind == OperationType::Subscription)
-            .then(|| subscriptions::field(&document, &operation.selection_set.node))
-            .transpose()
-            .map_err(nowhere)?;
-        coercion::check_variables(&self.types, operation, &places, &variables, files).map_err(
-            |failures| failures.into_iter().map(|failure| (failure, None)).collect::<Vec<_>>(),
-        )?;
-        omission::fill(operation, &mut variables);
-        if let Some(field) = field {
-            subscriptions::hoist(&mut document, question.operation_name.as_deref(), field);
-            subscriptions::shrink(&mut document, question.operation_name.as_deref());
+        validate_variables(&self.schema, document.operation(), &usages, &variables, files)
+            .map_err(|errors| errors.into_iter().map(RequestError::from).collect::<Vec<_>>())?;
+        apply_defaults(document.operation(), &mut variables);
+        if let Some(field) = subscription_field {
+            inline_root_field(&mut document, field);
+            shrink_to_fit(&mut document);
         }
-        omission::apply(&mut document, question.operation_name.as_deref(), &variables);
-        let mut request = Request::new("").variables(variables);
+        remove_omitted(&mut document, &variables);
+        let mut executable = Request::new("").variables(variables);
         if kind == OperationType::Subscription {
-            let name = question.operation_name.as_deref();
-            let asked = asked(&found.text, name, &request.variables);
-            request = request.data(asked);
+            let name = request.operation_name.as_deref();
+            let key = operation_key(&resolved.text, name, &executable.variables);
+            executable = executable.data(key);
         }
-        if let Some(name) = &question.operation_name {
-            request = request.operation_name(name);
+        if let Some(name) = &request.operation_name {
+            executable = executable.operation_name(name);
         }
-        request.set_parsed_query(document);
-        Ok(Prepared {
-            request,
+        executable.set_parsed_query(document.into_parsed());
+        Ok(PreparedOperation {
+            request: executable,
             kind,
-            name: question.operation_name,
-            fields,
-            tells_cost: tells_cost.then_some(cost),
-            register: found.register_as.map(|hash| (hash, found.text)),
-            slot: None,
+            name: request.operation_name,
+            root_fields,
+            include_cost: wants_cost.then_some(cost),
+            register: resolved.register_as.map(|hash| (hash, resolved.text)),
+            permit: None,
         })
     }
 
-    /// The strictest rule of an operation's fields that take files.
+    fn check_introspection(&self, root_fields: &[Name]) -> Result<(), UserError> {
+        let is_introspection = |name: &Name| matches!(name.as_str(), "__schema" | "__type");
+        if self.settings.introspection || !root_fields.iter().any(is_introspection) {
+            return Ok(());
+        }
+        let message = "The schema is not told here; its text is published as schema.graphql.";
+        Err(UserError::new(ErrorCode::GraphqlValidationFailed, message)
+            .with_reason("INTROSPECTION_DISABLED"))
+    }
+
+    /// The strictest of the upload rules of an operation's root fields.
     ///
     /// # Errors
-    /// BAD_REQUEST when one of them takes none.
-    pub fn upload_rule(&self, prepared: &Prepared) -> Result<UploadRule, Failure> {
+    /// BAD_REQUEST when one of them takes no files.
+    pub fn upload_rule(&self, prepared: &PreparedOperation) -> Result<UploadRule, UserError> {
         let mut strictest: Option<UploadRule> = None;
-        for field in &prepared.fields {
-            let rule = self.uploads.get(field.as_str()).ok_or_else(|| {
-                Failure::new(ErrorCode::BadRequest, format!("{field} takes no files."))
+        for field in &prepared.root_fields {
+            let rule = self.upload_rules.get(field.as_str()).ok_or_else(|| {
+                UserError::new(ErrorCode::BadRequest, format!("{field} takes no files."))
             })?;
             strictest = Some(strictest.map_or(*rule, |other| UploadRule {
                 field: rule.field,
                 needs_admin: rule.needs_admin || other.needs_admin,
-                most_bytes: rule.most_bytes.min(other.most_bytes),
+                max_bytes: rule.max_bytes.min(other.max_bytes),
             }));
         }
-        strictest.ok_or_else(|| Failure::new(ErrorCode::BadRequest, "There is no field."))
+        strictest.ok_or_else(|| UserError::new(ErrorCode::BadRequest, "There is no field."))
     }
 
-    /// The most bytes of a request with files.
-    pub fn upload_bytes(&self) -> u64 {
-        self.settings.upload_bytes
+    /// The most bytes that a request with files may have.
+    pub fn max_upload_bytes(&self) -> u64 {
+        self.settings.max_upload_bytes
     }
 
     /// Runs a query or a mutation.
-    pub async fn execute(&self, prepared: Prepared) -> Response {
-        let Prepared { request, tells_cost, register, slot: _slot, .. } = prepared;
+    pub async fn execute(&self, prepared: PreparedOperation) -> Response {
+        let PreparedOperation { request, include_cost, register, permit: _permit, .. } = prepared;
         let response = self.executor.execute(request).await;
-        self.heard(response, tells_cost, register)
+        self.finish(response, include_cost, register)
     }
 
-    /// Runs any operation, one answer after the other.
-    pub fn stream(self: Arc<Self>, prepared: Prepared) -> BoxStream<'static, Response> {
+    /// Runs an operation of any kind. Yields its responses.
+    pub fn stream(self: Arc<Self>, prepared: PreparedOperation) -> BoxStream<'static, Response> {
         use futures_util::StreamExt;
-        let Prepared { request, tells_cost, register, .. } = prepared;
-        let mut first = Some((tells_cost, register));
+        let PreparedOperation { request, include_cost, register, .. } = prepared;
+        let mut first = Some((include_cost, register));
         self.executor
             .stream(request)
             .map(move |response| match first.take() {
-                Some((tells_cost, register)) => self.heard(response, tells_cost, register),
+                Some((include_cost, register)) => self.finish(response, include_cost, register),
                 None => response,
             })
             .boxed()
     }
 
-    fn heard(
+    /// Registers the document if the operation ran, and adds the cost to the response.
+    fn finish(
         &self,
         mut response: Response,
-        tells_cost: Option<Cost>,
+        include_cost: Option<Cost>,
         register: Option<(Hash, Arc<str>)>,
     ) -> Response {
         if let Some((hash, text)) = register.filter(|_| was_executed(&response)) {
             self.documents.register(hash, text);
         }
-        if let Some(cost) = tells_cost {
-            let most = self.settings.documents.cost;
-            let cost = value!({ "requested": cost.fields, "most": most });
+        if let Some(cost) = include_cost {
+            let max = self.settings.documents.max_cost;
+            let cost = value!({ "requested": cost.fields, "most": max });
             response.extensions.insert("cost".into(), cost);
         }
         response
     }
 }
 
-/// What an operation asks for, in one value.
-fn asked(text: &str, name: Option<&str>, variables: &Variables) -> Asked {
-    Asked::new(vault::sha256(&serde_json::to_vec(&(text, name, variables)).expect("JSON")))
-}
-
-/// Whether an operation ran, as opposed to being refused by validation.
-pub fn was_executed(response: &Response) -> bool {
-    response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
-}
-
-fn operation_of<'d>(
-    document: &'d ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'d OperationDefinition, Failure> {
-    let mut operations = document.operations.iter();
-    let chosen = match name {
-        Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
-        None => operations.next().filter(|_| document.operations.iter().count() == 1),
-    };
-    chosen.map(|(_, operation)| &operation.node).ok_or_else(|| {
-        let message = "Name one of the document's operations with operationName.";
-        Failure::new(ErrorCode::OperationResolutionFailure, message)
-    })
-}
-
-/// The names of the fields at the top, through fragments, each once.
-fn top_fields(document: &ExecutableDocument, set: &SelectionSet) -> Vec<String> {
-    let (mut fields, mut seen) = (Vec::new(), HashSet::new());
-    let mut sets = vec![set];
-    while let Some(set) = sets.pop() {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => {
-                    let name = field.node.name.node.to_string();
-                    if !fields.contains(&name) {
-                        fields.push(name);
-                    }
-                }
-                Selection::InlineFragment(inline) => sets.push(&inline.node.selection_set.node),
-                Selection::FragmentSpread(spread) => {
-                    let name = &spread.node.fragment_name.node;
-                    if let Some(fragment) = document.fragments.get(name)
-                        && seen.insert(name)
-                    {
-                        sets.push(&fragment.node.selection_set.node);
-                    }
-                }
-            }
-        }
-    }
-    fields
+/// The key of a subscription: equal subscriptions share their responses.
+fn operation_key(text: &str, name: Option<&str>, variables: &Variables) -> OperationKey {
+    OperationKey::new(vault::sha256(&serde_json::to_vec(&(text, name, variables)).expect("JSON")))
 }

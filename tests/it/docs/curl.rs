@@ -1,4 +1,4 @@
-//! As much of curl, jq and a shell as the transcripts need.
+//! The subset of curl, jq and shell syntax that the transcripts use.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,27 +6,27 @@ use std::mem;
 use axum::http::request::Builder;
 use axum::http::{Request, header};
 
-use super::play::Outcome;
-use crate::support::form::{BOUNDARY, Form};
+use super::run_page::Outcome;
+use crate::support::form::{BOUNDARY, MultipartForm};
 use crate::support::pictures::picture;
 
-/// Where the transcripts say that the program listens.
+/// The address of the server in the transcripts.
 const ADDRESS: &str = "http://127.0.0.1:8000";
-/// What curl says of the parameters that it sends.
-const FORM: &str = "application/x-www-form-urlencoded";
+/// The content type of `curl -d`.
+const FORM_URLENCODED: &str = "application/x-www-form-urlencoded";
 
-/// A command of curl.
+/// A curl command.
 pub struct Curl {
     pub request: Builder,
     pub body: Vec<u8>,
-    /// It prints the status after the body.
+    /// Whether it prints the status after the body.
     pub with_status: bool,
-    /// What it prints goes through jq.
+    /// Whether jq formats its output.
     pub with_jq: bool,
 }
 
 impl Curl {
-    /// Reads a command, with the values of the shell's variables.
+    /// Parses a command and substitutes shell variables.
     pub fn parse(command: &str, variables: &BTreeMap<String, String>) -> Outcome<Self> {
         let mut command = command.replace("\\\n", " ");
         for (name, value) in variables {
@@ -34,7 +34,7 @@ impl Curl {
         }
         let request = Request::builder();
         let mut curl = Self { request, body: Vec::new(), with_status: false, with_jq: false };
-        let mut form: Option<Form> = None;
+        let mut form: Option<MultipartForm> = None;
         let mut words = words(&command).into_iter();
         while let Some(word) = words.next() {
             let mut next = || words.next().ok_or("the command ends too early");
@@ -54,8 +54,10 @@ impl Curl {
                 }
                 "-d" => {
                     if curl.body.is_empty() {
-                        curl.request =
-                            curl.request.method("POST").header(header::CONTENT_TYPE, FORM);
+                        curl.request = curl
+                            .request
+                            .method("POST")
+                            .header(header::CONTENT_TYPE, FORM_URLENCODED);
                     } else {
                         curl.body.push(b'&');
                     }
@@ -73,7 +75,7 @@ impl Curl {
                 "-w" => curl.with_status = next()? == r"\n%{http_code}\n",
                 "|" => curl.with_jq = next()? == "jq",
                 url => {
-                    let path = url.strip_prefix(ADDRESS).ok_or("this is not known of curl")?;
+                    let path = url.strip_prefix(ADDRESS).ok_or("unknown argument of curl")?;
                     curl.request = curl.request.uri(path);
                 }
             }
@@ -81,13 +83,13 @@ impl Curl {
         if let Some(form) = form {
             let kind = format!("multipart/form-data; boundary={BOUNDARY}");
             curl.request = curl.request.method("POST").header(header::CONTENT_TYPE, kind);
-            curl.body = form.finished();
+            curl.body = form.into_body();
         }
         Ok(curl)
     }
 }
 
-/// What is in the files that the transcripts send: pictures, as their names say, or else text.
+/// The content of a file that a transcript sends: a picture for .png, else HTML.
 fn content_of(file: &str) -> Vec<u8> {
     match file.strip_suffix(".png") {
         Some(_) => picture(200),
@@ -95,7 +97,7 @@ fn content_of(file: &str) -> Vec<u8> {
     }
 }
 
-/// The words of a command, as a shell sees them.
+/// Splits a command into words like a shell.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in command.chars().chain([' ']) {

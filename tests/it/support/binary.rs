@@ -1,4 +1,4 @@
-//! The binary itself, in a folder of its own, with an environment of its own.
+//! The binary as a process, with its own folder and environment.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,52 +6,53 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::form::{BOUNDARY, Form};
+use super::form::{BOUNDARY, MultipartForm};
 
-/// The binary, with nothing set.
+/// A command of the binary with these settings only.
 pub fn switchboard(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command.current_dir(folder).env_clear().envs(settings.iter().copied()).args(arguments);
     command
 }
 
-/// The binary, serving, until it is dropped: then it is killed.
-pub struct Serving {
+/// A serving process; killed when it is dropped.
+pub struct ServerProcess {
     pub child: Child,
     pub url: String,
-    pub said: Vec<String>,
+    /// The lines that it printed before it listened.
+    pub output: Vec<String>,
 }
 
-impl Serving {
-    /// Starts it on a port that is free.
+impl ServerProcess {
+    /// Starts the server on a free port.
     pub fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let settings = [settings, &[("LISTEN", "127.0.0.1:0")]].concat();
-        Self::of(switchboard(folder, &settings, &[]).stderr(Stdio::null()))
+        Self::spawn(switchboard(folder, &settings, &[]).stderr(Stdio::null()))
     }
 
-    /// Starts a command, and waits until it listens.
+    /// Spawns a command and waits until it listens.
     #[expect(clippy::zombie_processes, reason = "it is waited for when this is dropped")]
-    pub fn of(command: &mut Command) -> Self {
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
-            said.push(line.expect("text"));
+            output.push(line.expect("text"));
             if let Some(url) =
-                said.last().and_then(|line| line.strip_prefix("Switchboard listens on "))
+                output.last().and_then(|line| line.strip_prefix("Switchboard listens on "))
             {
-                return Self { url: url.to_owned(), child, said };
+                return Self { url: url.to_owned(), child, output };
             }
         }
-        panic!("it ended: {said:?}");
+        panic!("it ended: {output:?}");
     }
 
-    /// Sends an operation.
+    /// Sends a GraphQL operation.
     pub async fn send(&self, query: &str, variables: Value, token: Option<&str>) -> Value {
-        self.ask(query, variables, token).await.expect("an answer")
+        self.try_send(query, variables, token).await.expect("a response")
     }
 
-    /// The same. Fails when the process ends before it has answered.
-    pub async fn ask(
+    /// Sends a GraphQL operation. An error when the process ends before it responds.
+    pub async fn try_send(
         &self,
         query: &str,
         variables: Value,
@@ -66,30 +67,30 @@ impl Serving {
         request.send().await?.json().await
     }
 
-    /// Sends a form. Fails when the process ends before it has answered.
-    pub async fn send_form(&self, form: Form, token: &str) -> reqwest::Result<Value> {
+    /// Sends a multipart form. An error when the process ends before it responds.
+    pub async fn try_send_form(&self, form: MultipartForm, token: &str) -> reqwest::Result<Value> {
         let request = client()
             .post(format!("{}/graphql", self.url))
             .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
             .header("apollo-require-preflight", "true")
             .bearer_auth(token)
-            .body(form.finished());
+            .body(form.into_body());
         request.send().await?.json().await
     }
 
-    /// As SIGKILL ends it.
+    /// Kills the process (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
     }
 
-    /// Sends a signal ("-TERM").
+    /// Sends a signal, such as "-TERM".
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

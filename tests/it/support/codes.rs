@@ -1,4 +1,4 @@
-//! Codes in tests: people with phones, what was sent to them, and their answers.
+//! Codes in tests: accounts with phones, the SMS they get, and the mutations that take a code.
 
 use std::time::Duration;
 
@@ -7,53 +7,53 @@ use serde_json::{Value, json};
 use super::{Answer, Caller, TestApp, query};
 
 impl TestApp {
-    /// The code of the newest SMS to a number, when everything due was sent.
-    pub async fn code_to(&self, phone: &str) -> String {
-        self.run().await;
-        let printed = self.printed(phone).await;
+    /// Runs the due jobs and returns the code of the newest SMS to a number.
+    pub async fn latest_code(&self, phone: &str) -> String {
+        self.run_due_jobs().await;
+        let texts = self.sent_sms(phone).await;
         let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit());
-        let codes = printed.iter().filter_map(|text| {
+        let codes = texts.iter().filter_map(|text| {
             text.split(|c: char| !c.is_ascii_digit()).find(is_code).map(str::to_owned)
         });
-        codes.into_iter().next().unwrap_or_else(|| panic!("no code for {phone}: {printed:?}"))
+        codes.into_iter().next().unwrap_or_else(|| panic!("no code for {phone}: {texts:?}"))
     }
 
-    /// The SMS to a number that have no code, the newest first, when everything due was sent.
-    pub async fn notices_to(&self, phone: &str) -> Vec<String> {
-        self.run().await;
-        let printed = self.printed(phone).await.into_iter();
-        printed.filter(|text| !text.contains(" is your code")).collect()
+    /// Runs the due jobs and returns the SMS to a number without a code, newest first.
+    pub async fn notices_sent_to(&self, phone: &str) -> Vec<String> {
+        self.run_due_jobs().await;
+        let texts = self.sent_sms(phone).await.into_iter();
+        texts.filter(|text| !text.contains(" is your code")).collect()
     }
 
-    /// How many SMS went to a number.
-    pub async fn sms_to(&self, phone: &str) -> usize {
-        self.run().await;
-        self.printed(phone).await.len()
+    /// Runs the due jobs and counts the SMS to a number.
+    pub async fn sms_count(&self, phone: &str) -> usize {
+        self.run_due_jobs().await;
+        self.sent_sms(phone).await.len()
     }
 
-    /// Signs up by nickname and phone, which is not verified.
-    pub async fn with_phone(&self, nickname: &str, phone: &str) -> (Caller, Answer) {
+    /// Signs up by nickname and an unverified phone.
+    pub async fn signed_up_with_phone(&self, nickname: &str, phone: &str) -> (Caller, Answer) {
         let answer =
             self.anonymous().sign_up(json!({ "nickname": nickname, "phone": phone })).await;
-        (self.bearing(answer.text("/signup/accessToken")), answer)
+        (self.with_token(answer.text("/signup/accessToken")), answer)
     }
 
-    /// Signs up by nickname and phone, and answers the code.
-    pub async fn verified(&self, nickname: &str, phone: &str) -> Caller {
-        let (caller, answer) = self.with_phone(nickname, phone).await;
-        let code = self.code_to(phone).await;
-        let verification = given(answer.text("/signup/challenge/id"), &code);
+    /// Signs up by nickname and phone, and verifies the phone.
+    pub async fn with_verified_phone(&self, nickname: &str, phone: &str) -> Caller {
+        let (caller, answer) = self.signed_up_with_phone(nickname, phone).await;
+        let code = self.latest_code(phone).await;
+        let verification = verification(answer.text("/signup/challenge/id"), &code);
         let verified = caller.verify_phone(&verification).await;
         assert_eq!(verified.data("/verifyPhone/phoneVerified"), true);
         caller
     }
 
-    /// The same with two-factor login on, some time ago.
-    pub async fn two_factored(&self, nickname: &str, phone: &str) -> Caller {
-        let caller = self.verified(nickname, phone).await;
-        let verification = caller.proven("TWO_FACTOR", phone).await;
-        let on = caller.set_two_factor(true, &verification).await;
-        assert_eq!(on.data("/setTwoFactor/twoFactorEnabled"), true);
+    /// An account with a verified phone that enabled two-factor login two hours ago; logged in by code.
+    pub async fn with_two_factor(&self, nickname: &str, phone: &str) -> Caller {
+        let caller = self.with_verified_phone(nickname, phone).await;
+        let verification = caller.obtain_verification("TWO_FACTOR", phone).await;
+        let user = caller.set_two_factor(true, &verification).await;
+        assert_eq!(user.data("/setTwoFactor/twoFactorEnabled"), true);
         self.advance(Duration::from_hours(2)).await;
         self.logged_in_by_code(nickname, phone).await
     }
@@ -61,9 +61,9 @@ impl TestApp {
     /// Logs in by nickname and code.
     pub async fn logged_in_by_code(&self, nickname: &str, phone: &str) -> Caller {
         let challenge = self.anonymous().log_in(nickname, super::PASSWORD).await;
-        let input = given(challenge.text("/login/id"), &self.code_to(phone).await);
+        let input = verification(challenge.text("/login/id"), &self.latest_code(phone).await);
         let tokens = self.anonymous().verify_code(&input).await;
-        self.bearing(tokens.text("/verifyCode/accessToken"))
+        self.with_token(tokens.text("/verifyCode/accessToken"))
     }
 }
 
@@ -118,19 +118,19 @@ impl Caller {
         self.send(query!("reset_password"), json!({ "input": input })).await
     }
 
-    /// Asks for a code and reads it from the SMS.
-    pub async fn proven(&self, purpose: &str, phone: &str) -> Value {
+    /// Requests a code and reads it from the SMS.
+    pub async fn obtain_verification(&self, purpose: &str, phone: &str) -> Value {
         let challenge = self.request_code(purpose).await;
-        given(challenge.text("/requestCode/id"), &self.app.code_to(phone).await)
+        verification(challenge.text("/requestCode/id"), &self.app.latest_code(phone).await)
     }
 }
 
-/// A challenge's id and a code, as the schema takes them.
-pub fn given(id: &str, code: &str) -> Value {
+/// A `VerificationInput`.
+pub fn verification(id: &str, code: &str) -> Value {
     json!({ "challengeId": id, "code": code })
 }
 
-/// A code that is not this one.
-pub fn another(code: &str) -> String {
+/// A code that differs from this one.
+pub fn wrong_code(code: &str) -> String {
     format!("{:06}", (code.parse::<u32>().expect("digits") + 1) % 1_000_000)
 }

@@ -1,8 +1,7 @@
-//! Where a test's data is: SQLite in memory and PostgreSQL, a fresh database each; SQLite in a file
-//! where several connections or processes are the point.
+//! The databases of tests: SQLite and PostgreSQL, a fresh database for each test. SQLite is in memory, or in a
+//! file for tests with several connections or processes.
 //!
-//! PostgreSQL is the server of `TEST_DATABASE_URL`, else a throwaway one of our own when `initdb` and
-//! `postgres` are found. With `REQUIRE_POSTGRES` set, its absence is a failure.
+//! PostgreSQL is the server of `TEST_DATABASE_URL`, else a temporary one if `initdb` and `postgres` are found. With `REQUIRE_POSTGRES` set, its absence is a failure.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,15 +14,15 @@ use tempfile::TempDir;
 
 use super::TestApp;
 
-/// A database of one test.
-pub enum Place {
+/// The database of one test.
+pub enum TestDatabase {
     Memory,
     File(TempDir),
     Postgres { name: String },
 }
 
-impl Place {
-    /// As `DATABASE_URL` takes it.
+impl TestDatabase {
+    /// The value of `DATABASE_URL`.
     pub fn url(&self) -> String {
         match self {
             Self::Memory => "sqlite::memory:".into(),
@@ -32,15 +31,15 @@ impl Place {
         }
     }
 
-    /// SQLite in a file.
-    pub fn file() -> Self {
+    /// SQLite in a temporary file.
+    pub fn sqlite_file() -> Self {
         Self::File(tempfile::tempdir().expect("a folder"))
     }
 
     async fn postgres() -> Option<Self> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = server()?;
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("switchboard_test_{}_{number}", std::process::id());
         server.run(&format!("CREATE DATABASE {name}")).await;
         Some(Self::Postgres { name })
@@ -56,45 +55,45 @@ impl Place {
     }
 }
 
-/// Runs a test on each database there is, a fresh one each.
+/// Runs a test on SQLite in memory and, if it is installed, on PostgreSQL.
 pub async fn on_each_database(test: impl AsyncFn(TestApp)) {
-    on_each(Place::Memory, async |place| test(TestApp::new(place).await).await).await;
+    on_each(TestDatabase::Memory, async |database| test(TestApp::new(database).await).await).await;
 }
 
-/// The same for tests with several connections or instances: SQLite is a file.
-pub async fn on_each_shared_database(test: impl AsyncFn(&Place)) {
-    on_each(Place::file(), test).await;
+/// Runs a test on SQLite in a file and on PostgreSQL, for several connections or instances.
+pub async fn on_each_shared_database(test: impl AsyncFn(&TestDatabase)) {
+    on_each(TestDatabase::sqlite_file(), test).await;
 }
 
 #[expect(clippy::print_stdout, reason = "a failure shows where it was")]
-async fn on_each(sqlite: Place, test: impl AsyncFn(&Place)) {
+async fn on_each(sqlite: TestDatabase, test: impl AsyncFn(&TestDatabase)) {
     println!("on SQLite");
     test(&sqlite).await;
-    if let Some(place) = Place::postgres().await {
+    if let Some(database) = TestDatabase::postgres().await {
         println!("on PostgreSQL");
-        test(&place).await;
-        place.clean_up().await;
+        test(&database).await;
+        database.clean_up().await;
     }
 }
 
-/// A PostgreSQL server, of which we only use databases that we make.
+/// A PostgreSQL server. Tests use only databases that they created.
 struct Server {
-    /// Ends in the name of a database.
+    /// The URL of one of its databases.
     url: String,
-    /// The throwaway server ends when this closes, however this process ends.
-    _alive: Option<(Child, ChildStdin)>,
+    /// A temporary server stops when its standard input closes, however this process ends.
+    _process: Option<(Child, ChildStdin)>,
 }
 
 fn server() -> Option<&'static Server> {
     static SERVER: LazyLock<Option<Server>> = LazyLock::new(|| {
-        let server = Server::given().or_else(Server::throwaway);
-        let ran = match &server {
-            Some(Server { _alive: Some(_), .. }) => "SQLite and a throwaway PostgreSQL",
+        let server = Server::from_environment().or_else(Server::throwaway);
+        let databases = match &server {
+            Some(Server { _process: Some(_), .. }) => "SQLite and a throwaway PostgreSQL",
             Some(_) => "SQLite and the PostgreSQL of TEST_DATABASE_URL",
             None => "SQLite alone: no TEST_DATABASE_URL, and no initdb and postgres were found",
         };
-        // Past the capture of output, so that a good run says it too.
-        let _ = writeln!(std::io::stderr(), "databases of this run: {ran}");
+        // Not captured, so that successful runs show it too.
+        let _ = writeln!(std::io::stderr(), "databases of this run: {databases}");
         assert!(
             server.is_some() || std::env::var_os("REQUIRE_POSTGRES").is_none(),
             "PostgreSQL is required"
@@ -106,17 +105,17 @@ fn server() -> Option<&'static Server> {
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
-    fn given() -> Option<Self> {
+    fn from_environment() -> Option<Self> {
         let url = std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty())?;
-        Some(Self { url, _alive: None })
+        Some(Self { url, _process: None })
     }
 
     /// Starts a server that listens on a socket in a temporary folder.
     fn throwaway() -> Option<Self> {
-        let programs = programs()?;
+        let folder_of_binaries = postgres_bin_folder()?;
         let mut child = Command::new("sh")
             .args(["-c", include_str!("postgres.sh"), "sh"])
-            .arg(programs)
+            .arg(folder_of_binaries)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -125,10 +124,10 @@ impl Server {
         let mut folder = String::new();
         BufReader::new(child.stdout.take().expect("it is piped"))
             .read_line(&mut folder)
-            .expect("it says where");
+            .expect("its folder");
         assert!(!folder.is_empty(), "PostgreSQL was found but did not start");
         let url = format!("postgres://postgres@localhost/postgres?host={}", folder.trim());
-        Some(Self { url, _alive: Some((child, stdin)) })
+        Some(Self { url, _process: Some((child, stdin)) })
     }
 
     fn url(&self, database: &str) -> String {
@@ -146,7 +145,7 @@ impl Server {
 }
 
 /// The folder that has both `initdb` and `postgres`.
-fn programs() -> Option<PathBuf> {
+fn postgres_bin_folder() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH")?).collect::<Vec<_>>();
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = debian.map(|version| version.path().join("bin"));

@@ -1,5 +1,4 @@
-//! A gateway that takes every message, played by the test. It keeps connections open, answers after a
-//! moment, and logs what it was given.
+//! A fake SMS gateway for tests with processes: accepts every message after a short delay, and records it.
 
 use std::time::Duration;
 
@@ -11,72 +10,72 @@ use switchboard::platform::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Long enough that a sender can be killed before it has the answer.
-const ANSWERS_AFTER: Duration = Duration::from_millis(5);
+/// Long enough that a sender can be killed before it has the response.
+const RESPONSE_DELAY: Duration = Duration::from_millis(5);
 
-/// The gateway.
-pub struct Gateway {
+/// A gateway that accepts every message.
+pub struct FakeGateway {
     pub url: String,
-    desk: Desk,
+    state: GatewayState,
 }
 
 #[derive(Clone)]
-struct Desk {
-    log: watch::Sender<Vec<Given>>,
-    /// How many of the log are answered.
-    answered: watch::Sender<usize>,
+struct GatewayState {
+    received: watch::Sender<Vec<ReceivedSms>>,
+    /// How many requests get a response; later ones wait.
+    max_responses: watch::Sender<usize>,
 }
 
-/// A message that it was given.
+/// A message that the gateway received.
 #[derive(Clone, Debug)]
-pub struct Given {
-    /// The path that it came by.
+pub struct ReceivedSms {
+    /// The path of the request.
     pub path: String,
     /// Its `{id}`.
     pub id: String,
 }
 
-impl Gateway {
+impl FakeGateway {
     /// Listens on loopback.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let (log, answered) = (watch::Sender::default(), watch::Sender::new(usize::MAX));
-        let desk = Desk { log, answered };
-        let router = Router::new().fallback(take).with_state(desk.clone());
+        let (received, max_responses) = (watch::Sender::default(), watch::Sender::new(usize::MAX));
+        let state = GatewayState { received, max_responses };
+        let router = Router::new().fallback(receive).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, desk }
+        Self { url, state }
     }
 
-    /// Answers so many in all, and keeps the others waiting until this is raised.
-    pub fn answers_only(&self, count: usize) {
-        self.desk.answered.send_replace(count);
+    /// Responds to the first `count` requests; later ones wait until this is raised.
+    pub fn answer_at_most(&self, count: usize) {
+        self.state.max_responses.send_replace(count);
     }
 
-    /// What it was given so far, in order.
-    pub fn log(&self) -> Vec<Given> {
-        self.desk.log.borrow().clone()
+    /// The messages so far, in order.
+    pub fn received(&self) -> Vec<ReceivedSms> {
+        self.state.received.borrow().clone()
     }
 
-    /// Waits until it was given so many.
-    pub async fn has_got(&self, count: usize) {
-        let mut log = self.desk.log.subscribe();
-        log.wait_for(|log| log.len() >= count).await.expect("it goes on");
+    /// Waits until it has received `count` messages.
+    pub async fn wait_for(&self, count: usize) {
+        let mut received = self.state.received.subscribe();
+        received.wait_for(|received| received.len() >= count).await.expect("the gateway runs");
     }
 }
 
-async fn take(
-    State(Desk { log, answered }): State<Desk>,
+async fn receive(
+    State(GatewayState { received, max_responses }): State<GatewayState>,
     uri: Uri,
     Json(message): Json<Value>,
 ) -> Json<Value> {
     let id = message["id"].as_str().expect("an id").to_owned();
-    let mut place = 0;
-    log.send_modify(|log| {
-        place = log.len();
-        log.push(Given { path: uri.path().to_owned(), id: id.clone() });
+    let mut index = 0;
+    received.send_modify(|received| {
+        index = received.len();
+        received.push(ReceivedSms { path: uri.path().to_owned(), id: id.clone() });
     });
-    SystemClock.sleep_until(SystemClock.now() + ANSWERS_AFTER).await;
-    answered.subscribe().wait_for(|count| place < *count).await.expect("it goes on");
+    SystemClock.sleep_until(SystemClock.now() + RESPONSE_DELAY).await;
+    max_responses.subscribe().wait_for(|max| index < *max).await.expect("the gateway runs");
     Json(json!({ "id": format!("taken {id}") }))
 }

@@ -1,32 +1,32 @@
-//! PgBouncer before a test's database. With `REQUIRE_PGBOUNCER` set, its absence is a failure.
+//! PgBouncer, a connection pooler, before the database of a test. With `REQUIRE_PGBOUNCER` set, its absence is a failure.
 
 use std::process::{Child, Command, Stdio};
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 
-use super::Place;
+use super::TestDatabase;
 
-/// Fewer servers than clients, so that they are changed all the time.
-const SERVERS: u32 = 6;
+/// Smaller than the number of clients, so that clients share server connections.
+const POOL_SIZE: u32 = 6;
 
-/// Running, until it is dropped.
+/// The running process; killed when it is dropped.
 pub struct PgBouncer {
-    /// As `DATABASE_URL` takes it.
+    /// The value of `DATABASE_URL`.
     pub url: String,
     child: Child,
     _folder: TempDir,
 }
 
 impl PgBouncer {
-    /// Starts it in a mode ("session", "transaction"), where it is installed.
-    pub async fn start(place: &Place, mode: &str) -> Option<Self> {
+    /// Starts it in a pool mode ("session", "transaction"). `None` when it is not installed.
+    pub async fn start(database: &TestDatabase, mode: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/local/bin/pgbouncer", "/usr/bin/pgbouncer"];
         let Some(program) = program.iter().find(|path| std::path::Path::new(path).exists()) else {
             assert!(std::env::var_os("REQUIRE_PGBOUNCER").is_none(), "PgBouncer is required");
             return None;
         };
-        let options: PgConnectOptions = place.url().parse().expect("a URL");
+        let options: PgConnectOptions = database.url().parse().expect("a URL");
         let host = match options.get_socket() {
             Some(folder) => folder.display().to_string(),
             None => options.get_host().to_owned(),
@@ -40,12 +40,12 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host={host} port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-             pool_mode = {mode}\ndefault_pool_size = {SERVERS}\n",
+             pool_mode = {mode}\ndefault_pool_size = {POOL_SIZE}\n",
             users.display()
         );
         std::fs::write(&users, format!("\"{user}\" \"\"\n")).expect("written");
         std::fs::write(&settings, text).expect("written");
-        // It refuses to run as root.
+        // PgBouncer refuses to run as root.
         let script = r#"if [ "$(id -u)" = 0 ]; then
                 user=$(id -u postgres >/dev/null 2>&1 && echo postgres || echo nobody)
                 chown -R "$user" "$3"
@@ -61,8 +61,8 @@ impl PgBouncer {
             .stderr(Stdio::null())
             .spawn()
             .expect("sh starts");
-        let database = options.get_database().expect("a database");
-        let url = format!("postgres://{user}@127.0.0.1:{port}/{database}?sslmode=disable");
+        let name = options.get_database().expect("a database");
+        let url = format!("postgres://{user}@127.0.0.1:{port}/{name}?sslmode=disable");
         let mut started = Self { url, child, _folder: folder };
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(started.child.try_wait().expect("it is ours").is_none(), "it ended");

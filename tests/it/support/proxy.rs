@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that can be frozen: connections stay open and nothing goes through.
+//! A TCP proxy before PostgreSQL that can be frozen: connections stay open and no byte gets through.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-use super::Place;
+use super::TestDatabase;
 
-/// The way, as long as it lives.
-pub struct Proxy {
-    /// As `DATABASE_URL` takes it.
+/// A proxy on a loopback port.
+pub struct FreezableProxy {
+    /// The value of `DATABASE_URL`.
     pub url: String,
-    /// Where it listens.
+    /// Its port.
     pub port: u16,
     gate: Arc<Gate>,
 }
 
 struct Gate {
     is_open: watch::Sender<bool>,
-    /// Closes once the program has sent this to the server, which gets it.
+    /// The gate closes after these bytes were forwarded to the server.
     closes_after: parking_lot::Mutex<Option<&'static [u8]>>,
 }
 
-impl Proxy {
-    /// Listens on a free port of the loopback interface.
-    pub async fn to(place: &Place) -> Self {
-        let options: PgConnectOptions = place.url().parse().expect("a URL");
+impl FreezableProxy {
+    /// Starts a proxy before the database of a test.
+    pub async fn to(database: &TestDatabase) -> Self {
+        let options: PgConnectOptions = database.url().parse().expect("a URL");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let gate = Gate { is_open: watch::Sender::new(true), closes_after: None.into() };
@@ -39,17 +39,17 @@ impl Proxy {
         Self { url, port, gate }
     }
 
-    /// Lets nothing through.
+    /// Stops forwarding.
     pub fn freeze(&self) {
         self.gate.is_open.send_replace(false);
     }
 
-    /// Lets nothing through once the server got this.
+    /// Stops forwarding after these bytes were sent to the server.
     pub fn freeze_after(&self, sent: &'static [u8]) {
         *self.gate.closes_after.lock() = Some(sent);
     }
 
-    /// Lets everything through, what waited first.
+    /// Forwards again, first what waited.
     pub fn thaw(&self) {
         self.gate.is_open.send_replace(true);
     }
@@ -65,27 +65,27 @@ async fn accept(listener: TcpListener, options: PgConnectOptions, gate: Arc<Gate
                     let path = folder.join(format!(".s.PGSQL.{}", options.get_port()));
                     let server = UnixStream::connect(path).await.expect("the server");
                     let (from_server, to_server) = server.into_split();
-                    carry(&gate, (from_client, to_server), (from_server, to_client)).await;
+                    copy_both_ways(&gate, (from_client, to_server), (from_server, to_client)).await;
                 }
                 None => {
-                    let place = (options.get_host(), options.get_port());
-                    let server = TcpStream::connect(place).await.expect("the server");
+                    let address = (options.get_host(), options.get_port());
+                    let server = TcpStream::connect(address).await.expect("the server");
                     let (from_server, to_server) = server.into_split();
-                    carry(&gate, (from_client, to_server), (from_server, to_client)).await;
+                    copy_both_ways(&gate, (from_client, to_server), (from_server, to_client)).await;
                 }
             }
         });
     }
 }
 
-async fn carry(
+async fn copy_both_ways(
     gate: &Gate,
-    there: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-    back: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    to_server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    to_client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
 ) {
     tokio::select! {
-        () = forward(gate, there, true) => {}
-        () = forward(gate, back, false) => {}
+        () = forward(gate, to_server, true) => {}
+        () = forward(gate, to_client, false) => {}
     }
 }
 
@@ -103,7 +103,9 @@ async fn forward(
         }
         if is_to_server {
             let mut closes_after = gate.closes_after.lock();
-            if closes_after.is_some_and(|sent| piece.windows(sent.len()).any(|it| it == sent)) {
+            if closes_after
+                .is_some_and(|sent| piece.windows(sent.len()).any(|window| window == sent))
+            {
                 *closes_after = None;
                 gate.is_open.send_replace(false);
             }

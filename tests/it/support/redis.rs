@@ -1,6 +1,6 @@
-//! A Redis of the test's own, which it stops and starts, and instances that hear of each other by it.
+//! A Redis server of a test, which it can stop and start, and instances that are connected by it.
 //!
-//! It is a `redis-server` of the PATH. With `REQUIRE_REDIS` set, its absence is a failure.
+//! It is the `redis-server` on the PATH. With `REQUIRE_REDIS` set, its absence is a failure.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,15 +9,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use switchboard::platform::events::{Link, carry};
+use switchboard::platform::events::{RedisLink, run_redis_bridge};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::TestApp;
 
-/// Longer than any rest of an instance that Redis did not answer.
-const REST: Duration = Duration::from_secs(10);
+/// The longest delay before an instance reconnects to Redis.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(10);
 
-/// A server on a port of loopback, until it is dropped.
+/// A server on a loopback port; killed when it is dropped.
 pub struct Redis {
     port: u16,
     arguments: Vec<String>,
@@ -25,33 +25,33 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one, where there is one to start.
+    /// Starts a server. `None` when Redis is not installed.
     pub fn start() -> Option<Self> {
         Self::with(&[])
     }
 
-    /// With settings of its own.
+    /// Starts a server with settings.
     pub fn with(arguments: &[&str]) -> Option<Self> {
         let arguments = arguments.iter().copied().map(str::to_owned).collect();
-        let mut server = is_there().then_some(Self { port: 0, arguments, running: None })?;
+        let mut server = is_installed().then_some(Self { port: 0, arguments, running: None })?;
         // A port that was free a moment ago may be taken by now.
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").expect("a port");
             server.port = free.local_addr().expect("an address").port();
             drop(free);
-            if server.try_resume() {
+            if server.try_restart() {
                 return Some(server);
             }
         }
         panic!("redis-server was found but did not start");
     }
 
-    /// As `REDIS_URL` takes it.
+    /// The value of `REDIS_URL`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Ends without a word.
+    /// Kills the server.
     pub fn kill(&mut self) {
         if let Some((mut child, _)) = self.running.take() {
             child.kill().expect("it is killed");
@@ -59,18 +59,18 @@ impl Redis {
         }
     }
 
-    /// Starts again where it was.
-    pub fn resume(&mut self) {
-        assert!(self.try_resume(), "it starts again");
+    /// Starts the server again on the same port.
+    pub fn restart(&mut self) {
+        assert!(self.try_restart(), "it starts again");
     }
 
-    /// Keeps its connections, takes new ones, and answers nothing, until it is told to go on.
-    pub fn hang(&self) {
+    /// Stops the process: connections stay open, and no command gets a response.
+    pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Goes on.
-    pub fn go_on(&self) {
+    /// Continues the process.
+    pub fn unfreeze(&self) {
         self.signal("-CONT");
     }
 
@@ -80,7 +80,7 @@ impl Redis {
         assert!(sent.expect("kill runs").success());
     }
 
-    fn try_resume(&mut self) -> bool {
+    fn try_restart(&mut self) -> bool {
         let mut child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
@@ -88,12 +88,12 @@ impl Redis {
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let mut said = BufReader::new(child.stdout.take().expect("it is piped"));
-        let is_ready = said
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let is_ready = output
             .by_ref()
             .lines()
             .any(|line| line.is_ok_and(|line| line.contains("Ready to accept connections")));
-        self.running = Some((child, said));
+        self.running = Some((child, output));
         if !is_ready {
             self.kill();
         }
@@ -107,13 +107,13 @@ impl Drop for Redis {
     }
 }
 
-fn is_there() -> bool {
+fn is_installed() -> bool {
     static FOUND: LazyLock<bool> = LazyLock::new(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).any(|folder| folder.join("redis-server").exists());
-        let ran = if found { "a throwaway one" } else { "none: no redis-server was found" };
-        // Past the capture of output, so that a good run says it too.
-        let _ = writeln!(std::io::stderr(), "Redis of this run: {ran}");
+        let server = if found { "a throwaway one" } else { "none: no redis-server was found" };
+        // Not captured, so that successful runs show it too.
+        let _ = writeln!(std::io::stderr(), "Redis of this run: {server}");
         assert!(found || std::env::var_os("REQUIRE_REDIS").is_none(), "Redis is required");
         found
     });
@@ -121,35 +121,35 @@ fn is_there() -> bool {
 }
 
 impl TestApp {
-    /// Tells the others and hears of them, as `serve` does, until the guard is dropped.
-    pub fn carries(&self) -> DropGuard {
+    /// Exchanges events with other instances, as `serve` does, until the guard is dropped.
+    pub fn run_redis_bridge(&self) -> DropGuard {
         let ended = CancellationToken::new();
         let (app, until) = (self.app.clone(), ended.clone());
-        tokio::spawn(async move { carry(&app.platform, &until).await });
+        tokio::spawn(async move { run_redis_bridge(&app.platform, &until).await });
         ended.drop_guard()
     }
 
-    /// Does the jobs in the background too. They also look for themselves, when the clock moves.
-    pub fn works(&self) -> [DropGuard; 2] {
+    /// Also runs the background jobs. They poll when the clock moves.
+    pub fn run_background_jobs(&self) -> [DropGuard; 2] {
         let ended = CancellationToken::new();
-        tokio::spawn(ended.clone().run_until_cancelled_owned(self.app.clone().work()));
-        [ended.drop_guard(), self.carries()]
+        tokio::spawn(ended.clone().run_until_cancelled_owned(self.app.clone().run_jobs()));
+        [ended.drop_guard(), self.run_redis_bridge()]
     }
 
-    /// Waits until it is known how Redis is: it is there, or tried again later.
-    async fn settled(&self) -> Link {
-        let mut link = self.app.platform.events.link().expect("REDIS_URL is set");
-        *link.wait_for(|link| *link != Link::Trying).await.expect("it goes on")
+    /// Waits until it is known whether Redis can be reached.
+    async fn known_link(&self) -> RedisLink {
+        let mut link = self.app.platform.events.redis_link().expect("REDIS_URL is set");
+        *link.wait_for(|link| *link != RedisLink::Connecting).await.expect("the bridge runs")
     }
 
-    /// Waits until Redis is known to be out of reach.
-    pub async fn is_cut_off(&self) {
-        let mut link = self.app.platform.events.link().expect("REDIS_URL is set");
-        let is_lost = |link: &Link| matches!(link, Link::Resting(_));
-        link.wait_for(is_lost).await.expect("it goes on");
+    /// Waits until the connection to Redis is lost.
+    pub async fn wait_until_disconnected(&self) {
+        let mut link = self.app.platform.events.redis_link().expect("REDIS_URL is set");
+        let is_lost = |link: &RedisLink| matches!(link, RedisLink::BackingOff(_));
+        link.wait_for(is_lost).await.expect("the bridge runs");
     }
 
-    /// What `/health/ready` names.
+    /// The degraded parts that `/health/ready` lists.
     pub async fn degraded(&self) -> serde_json::Value {
         let (status, ready) = self.get("/health/ready").await;
         assert_eq!(status, 200, "{ready}");
@@ -157,28 +157,28 @@ impl TestApp {
     }
 }
 
-/// Waits until instances that share a clock are connected.
-pub async fn are_connected(apps: &[&TestApp]) {
+/// Waits until instances that share a clock are connected to Redis.
+pub async fn wait_until_connected(apps: &[&TestApp]) {
     loop {
-        let links = join_all(apps.iter().map(|app| app.settled())).await;
-        if links.iter().all(|link| *link == Link::Connected) {
+        let links = join_all(apps.iter().map(|app| app.known_link())).await;
+        if links.iter().all(|link| *link == RedisLink::Connected) {
             return;
         }
-        apps[0].clock.advance(REST);
+        apps[0].clock.advance(MAX_RECONNECT_DELAY);
         for (app, before) in apps.iter().zip(links) {
-            let mut link = app.app.platform.events.link().expect("REDIS_URL is set");
-            let is_over = |link: &Link| before == Link::Connected || *link != before;
-            link.wait_for(is_over).await.expect("it goes on");
+            let mut link = app.app.platform.events.redis_link().expect("REDIS_URL is set");
+            let is_over = |link: &RedisLink| before == RedisLink::Connected || *link != before;
+            link.wait_for(is_over).await.expect("the bridge runs");
         }
     }
 }
 
-/// The same, until each has heard all that the other had to tell before.
-pub async fn are_linked(one: &TestApp, other: &TestApp) {
-    are_connected(&[one, other]).await;
+/// Waits until both instances are connected and have received all events of the other.
+pub async fn wait_until_in_sync(one: &TestApp, other: &TestApp) {
+    wait_until_connected(&[one, other]).await;
     for (to, from) in [(one, other), (other, one)] {
-        let figures = to.app.platform.events.figures().expect("REDIS_URL is set");
-        let heard = || figures.heard.load(std::sync::atomic::Ordering::Relaxed);
+        let figures = to.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+        let heard = || figures.received.load(std::sync::atomic::Ordering::Relaxed);
         let before = heard();
         while heard() == before {
             from.app.platform.events.publish("are you there?");

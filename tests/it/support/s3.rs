@@ -1,5 +1,4 @@
-//! A bucket of S3, played by the test: it keeps files in memory, and takes no request that is not signed as
-//! AWS Signature Version 4 says.
+//! A fake S3 bucket: keeps files in memory, and rejects requests without a valid AWS Signature Version 4.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,15 +16,15 @@ use data_encoding::HEXLOWER;
 use switchboard::platform::vault::sha256;
 use tokio::net::TcpListener;
 
-/// The bucket.
+/// The bucket, listening on loopback.
 pub struct Bucket {
     url: String,
     own_host: String,
-    kept: Arc<Kept>,
+    stored: Arc<StoredFiles>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct StoredFiles {
     files: Mutex<BTreeMap<String, (HeaderMap, Bytes)>>,
     unsigned: Mutex<usize>,
     refuses_deletion: AtomicBool,
@@ -37,16 +36,16 @@ impl Bucket {
 
     /// Listens on loopback: by paths that begin with the bucket's name, and as the bucket's own host.
     pub async fn start(name: &str) -> Self {
-        let kept = Arc::<Kept>::default();
+        let stored = Arc::<StoredFiles>::default();
         let listen = async |prefix: String| {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}", listener.local_addr().expect("an address"));
-            let routes = Router::new().fallback(answer).with_state((kept.clone(), prefix));
+            let routes = Router::new().fallback(respond).with_state((stored.clone(), prefix));
             tokio::spawn(axum::serve(listener, routes).into_future());
             url
         };
         let (url, own_host) = (listen(format!("/{name}")).await, listen(String::new()).await);
-        Self { url, own_host, kept }
+        Self { url, own_host, stored }
     }
 
     pub fn url(&self) -> String {
@@ -57,44 +56,44 @@ impl Bucket {
         self.own_host.clone()
     }
 
-    /// What is in it.
+    /// The names of the stored files.
     pub fn names(&self) -> Vec<String> {
-        self.kept.files.lock().expect("not poisoned").keys().cloned().collect()
+        self.stored.files.lock().expect("not poisoned").keys().cloned().collect()
     }
 
-    /// What a file came with.
+    /// The headers with which a file was uploaded.
     pub fn headers(&self, name: &str) -> HeaderMap {
-        self.kept.files.lock().expect("not poisoned")[name].0.clone()
+        self.stored.files.lock().expect("not poisoned")[name].0.clone()
     }
 
-    /// Refuses to delete anything from now on, or does so no longer.
-    pub fn refuse_deletion(&self, refuses: bool) {
-        self.kept.refuses_deletion.store(refuses, Ordering::Relaxed);
+    /// Whether deletions are rejected from now on.
+    pub fn refuse_deletion(&self, is_refused: bool) {
+        self.stored.refuses_deletion.store(is_refused, Ordering::Relaxed);
     }
 
-    /// How many requests were refused.
-    pub fn unsigned(&self) -> usize {
-        *self.kept.unsigned.lock().expect("not poisoned")
+    /// How many requests had no valid signature.
+    pub fn unsigned_requests(&self) -> usize {
+        *self.stored.unsigned.lock().expect("not poisoned")
     }
 }
 
-async fn answer(
-    State((kept, prefix)): State<(Arc<Kept>, String)>,
+async fn respond(
+    State((stored, prefix)): State<(Arc<StoredFiles>, String)>,
     request: Request<Body>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
     if !is_signed(&parts, &body) {
-        *kept.unsigned.lock().expect("not poisoned") += 1;
+        *stored.unsigned.lock().expect("not poisoned") += 1;
         return (StatusCode::FORBIDDEN, "<Error><Code>SignatureDoesNotMatch</Code></Error>")
             .into_response();
     }
     let is_deletion = parts.method == Method::DELETE
         || parts.uri.query().is_some_and(|query| query.starts_with("delete"));
-    if is_deletion && kept.refuses_deletion.load(Ordering::Relaxed) {
+    if is_deletion && stored.refuses_deletion.load(Ordering::Relaxed) {
         return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
     }
-    let mut files = kept.files.lock().expect("not poisoned");
+    let mut files = stored.files.lock().expect("not poisoned");
     let Some(path) = parts.uri.path().strip_prefix(&*prefix) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -108,8 +107,9 @@ async fn answer(
         Method::GET if query.contains("list-type=2") => list(&files, query).into_response(),
         Method::GET => match files.get(&name) {
             Some((_, content)) => {
-                let told = [("etag", "\"1\""), ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")];
-                (told, content.clone()).into_response()
+                let headers =
+                    [("etag", "\"1\""), ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")];
+                (headers, content.clone()).into_response()
             }
             None => StatusCode::NOT_FOUND.into_response(),
         },
@@ -120,12 +120,12 @@ async fn answer(
         Method::POST if query.starts_with("delete") => {
             let body = String::from_utf8(body.to_vec()).expect("text");
             let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-            let mut told = "<DeleteResult>".to_owned();
+            let mut xml = "<DeleteResult>".to_owned();
             for key in keys {
                 files.remove(key);
-                let _ = write!(told, "<Deleted><Key>{key}</Key></Deleted>");
+                let _ = write!(xml, "<Deleted><Key>{key}</Key></Deleted>");
             }
-            (told + "</DeleteResult>").into_response()
+            (xml + "</DeleteResult>").into_response()
         }
         _ => StatusCode::NOT_IMPLEMENTED.into_response(),
     }
@@ -134,30 +134,32 @@ async fn answer(
 fn list(files: &BTreeMap<String, (HeaderMap, Bytes)>, query: &str) -> String {
     let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
     let prefix = prefix.unwrap_or_default().replace("%2F", "/");
-    let mut told = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
+    let mut xml = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
     for (name, (_, content)) in files.iter().filter(|(name, _)| name.starts_with(&prefix)) {
         let _ = write!(
-            told,
+            xml,
             "<Contents><Key>{name}</Key><Size>{}</Size><ETag>\"1\"</ETag>\
              <LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>",
             content.len()
         );
     }
-    told + "</ListBucketResult>"
+    xml + "</ListBucketResult>"
 }
 
-/// Whether the signature is ours over just this request, with this body.
+/// Whether the signature is valid for this request and body.
 fn is_signed(parts: &Parts, body: &[u8]) -> bool {
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let read = || {
         let signed = header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
-        let field = |name: &str| signed.split(',').find_map(|it| it.trim().strip_prefix(name));
+        let field = |name: &str| signed.split(',').find_map(|part| part.trim().strip_prefix(name));
         let scope = field("Credential=")?.strip_prefix(Bucket::KEY_ID)?.strip_prefix('/')?;
         let (names, signature) = (field("SignedHeaders=")?, field("Signature=")?);
         let body_hash = HEXLOWER.encode(&sha256(body));
         let (hash, date) = (header("x-amz-content-sha256")?, header("x-amz-date")?);
         let covers = ["host", "x-amz-date", "x-amz-content-sha256"];
-        if hash != body_hash || !covers.iter().all(|it| names.split(';').any(|name| name == *it)) {
+        if hash != body_hash
+            || !covers.iter().all(|header| names.split(';').any(|name| name == *header))
+        {
             return None;
         }
         let mut query: Vec<String> = parts

@@ -1,4 +1,4 @@
-//! A client of sockets that says whatever it likes, and hears everything in its order.
+//! A WebSocket client that sends arbitrary messages and receives everything in order.
 
 use std::time::Duration;
 
@@ -12,32 +12,32 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::TestApp;
-use super::wire::Serving;
+use super::raw_connection::TestServer;
 
-/// The subprotocol of today.
+/// The current subprotocol of GraphQL over WebSocket.
 pub const MODERN: &str = "graphql-transport-ws";
-/// The one that GraphQL Playground speaks.
+/// The subprotocol of subscriptions-transport-ws, which GraphQL Playground uses.
 pub const LEGACY: &str = "graphql-ws";
 
-/// Nothing that works takes so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Only a broken program takes longer.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An open socket.
 pub struct Socket(WebSocketStream<TcpStream>);
 
-/// What a socket hears.
+/// What a socket receives.
 #[derive(Debug, PartialEq)]
-pub enum Heard {
+pub enum SocketEvent {
     /// A message.
     Json(Value),
-    /// A ping of the socket's own, which this client answers as it reads on.
+    /// A WebSocket ping; the client responds while it reads on.
     Ping,
-    /// Why it was closed; nothing, when nobody said.
+    /// The close code and reason, if there were any.
     Closed(Option<(u16, String)>),
 }
 
-impl Serving {
-    /// Opens a socket with these headers, or tells the status of the refusal and its JSON.
+impl TestServer {
+    /// Opens a socket with these headers. An error is the status and JSON of the response.
     pub async fn try_socket(
         &self,
         headers: &[(&'static str, &str)],
@@ -58,95 +58,95 @@ impl Serving {
         }
     }
 
-    /// Opens a socket and says nothing yet.
+    /// Opens a socket and sends nothing yet.
     pub async fn socket(&self, protocol: &'static str) -> Socket {
         let opened = self.try_socket(&[("sec-websocket-protocol", protocol)]).await;
-        opened.unwrap_or_else(|refused| panic!("{refused:?}"))
+        opened.unwrap_or_else(|response| panic!("{response:?}"))
     }
 
-    /// Opens a socket for nobody, or for whoever has the token.
-    pub async fn let_in(&self, protocol: &'static str, token: Option<&str>) -> Socket {
-        let mut socket = self.asks_in(protocol, token).await;
-        assert_eq!(socket.hear().await, json!({ "type": "connection_ack" }));
+    /// Opens a socket and initialises it, with a token or without.
+    pub async fn initialized_socket(&self, protocol: &'static str, token: Option<&str>) -> Socket {
+        let mut socket = self.connecting_socket(protocol, token).await;
+        assert_eq!(socket.next_message().await, json!({ "type": "connection_ack" }));
         socket
     }
 
-    /// The same, and nothing was answered yet.
-    pub async fn asks_in(&self, protocol: &'static str, token: Option<&str>) -> Socket {
+    /// Opens a socket and sends `connection_init`; does not wait for the response.
+    pub async fn connecting_socket(&self, protocol: &'static str, token: Option<&str>) -> Socket {
         let mut socket = self.socket(protocol).await;
         let payload = match token {
             Some(token) => json!({ "Authorization": format!("Bearer {token}") }),
             None => json!({}),
         };
-        socket.say(json!({ "type": "connection_init", "payload": payload })).await;
+        socket.send(json!({ "type": "connection_init", "payload": payload })).await;
         socket
     }
 }
 
 impl Socket {
-    /// Says something, even to one that does not listen any more.
-    pub async fn say(&mut self, message: Value) {
-        self.say_text(&message.to_string()).await;
+    /// Sends a message; ignores that the socket may be closed.
+    pub async fn send(&mut self, message: Value) {
+        self.send_text(&message.to_string()).await;
     }
 
-    /// Says what need not be JSON.
-    pub async fn say_text(&mut self, text: &str) {
+    /// Sends text that need not be JSON.
+    pub async fn send_text(&mut self, text: &str) {
         self.write(Message::text(text)).await;
     }
 
-    /// Writes a frame of any kind.
+    /// Sends a frame of any kind.
     pub async fn write(&mut self, message: Message) {
         let _ = self.0.send(message).await;
     }
 
-    /// Writes bytes as they are, past all framing.
+    /// Writes bytes without framing.
     pub async fn write_raw(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).await.expect("written");
     }
 
-    /// Asks for an operation. Nobody answers that it began.
+    /// Subscribes to an operation. There is no acknowledgement.
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
-        self.say(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+        self.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
     }
 
-    /// Everything that comes, one after the other.
+    /// The next event.
     #[expect(clippy::disallowed_methods, reason = "a broken program fails a test, not hangs it")]
-    pub async fn anything(&mut self) -> Heard {
-        let next = tokio::time::timeout(PATIENCE, self.0.next()).await;
-        match next.expect("something comes") {
+    pub async fn next_event(&mut self) -> SocketEvent {
+        let next = tokio::time::timeout(TIMEOUT, self.0.next()).await;
+        match next.expect("an event in time") {
             Some(Ok(Message::Text(text))) => {
-                Heard::Json(serde_json::from_str(&text).expect("JSON"))
+                SocketEvent::Json(serde_json::from_str(&text).expect("JSON"))
             }
-            Some(Ok(Message::Ping(_))) => Heard::Ping,
+            Some(Ok(Message::Ping(_))) => SocketEvent::Ping,
             Some(Ok(Message::Close(frame))) => {
-                let said = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
-                // Answers it, as clients do.
+                let reason = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+                // Completes the closing handshake, as clients do.
                 while let Some(Ok(_)) = self.0.next().await {}
-                Heard::Closed(said)
+                SocketEvent::Closed(reason)
             }
-            Some(Ok(other)) => panic!("nobody says {other:?}"),
-            Some(Err(_)) | None => Heard::Closed(None),
+            Some(Ok(other)) => panic!("unexpected: {other:?}"),
+            Some(Err(_)) | None => SocketEvent::Closed(None),
         }
     }
 
     /// The next message.
     #[track_caller]
-    pub fn hear(&mut self) -> impl Future<Output = Value> {
+    pub fn next_message(&mut self) -> impl Future<Output = Value> {
         let caller = std::panic::Location::caller();
         async move {
             loop {
-                match self.anything().await {
-                    Heard::Json(message) => return message,
-                    Heard::Ping => {}
-                    Heard::Closed(why) => panic!("closed with {why:?}, at {caller}"),
+                match self.next_event().await {
+                    SocketEvent::Json(message) => return message,
+                    SocketEvent::Ping => {}
+                    SocketEvent::Closed(reason) => panic!("closed with {reason:?}, at {caller}"),
                 }
             }
         }
     }
 
-    /// The next message as it was written.
-    pub async fn hear_text(&mut self) -> String {
+    /// The next message as text.
+    pub async fn next_text(&mut self) -> String {
         match self.0.next().await {
             Some(Ok(Message::Text(text))) => text.to_string(),
             other => panic!("no message: {other:?}"),
@@ -155,22 +155,22 @@ impl Socket {
 
     /// The next message as its type, id and payload.
     #[track_caller]
-    pub fn hear_parts(&mut self) -> impl Future<Output = (String, String, Value)> {
-        let hearing = self.hear();
+    pub fn next_message_parts(&mut self) -> impl Future<Output = (String, String, Value)> {
+        let message = self.next_message();
         async move {
-            let mut message = hearing.await;
+            let mut message = message.await;
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             (text(&message["type"]), text(&message["id"]), message["payload"].take())
         }
     }
 
-    /// The data of the next message, which must be an answer to this operation.
+    /// The data of the next message, which must be a result of this operation.
     #[track_caller]
     pub fn data(&mut self, id: &str) -> impl Future<Output = Value> {
-        let hearing = self.hear();
+        let message = self.next_message();
         let id = id.to_owned();
         async move {
-            let mut message = hearing.await;
+            let mut message = message.await;
             assert_eq!(
                 (&message["type"], &message["id"]),
                 (&json!("next"), &json!(id)),
@@ -184,10 +184,10 @@ impl Socket {
     /// The code of the next message, which must be the error of this operation.
     #[track_caller]
     pub fn error(&mut self, id: &str) -> impl Future<Output = String> {
-        let hearing = self.hear();
+        let message = self.next_message();
         let id = id.to_owned();
         async move {
-            let message = hearing.await;
+            let message = message.await;
             assert_eq!(
                 (&message["type"], &message["id"]),
                 (&json!("error"), &json!(id)),
@@ -198,48 +198,48 @@ impl Socket {
         }
     }
 
-    /// Runs a query or a mutation, and gives its payload.
+    /// Runs a query or a mutation and returns its payload.
     pub async fn run(&mut self, query: &str, variables: Value) -> Value {
         self.subscribe("run", query, variables).await;
-        let (kind, id, payload) = self.hear_parts().await;
+        let (kind, id, payload) = self.next_message_parts().await;
         assert_eq!(id, "run");
         if kind == "error" {
             return json!({ "errors": payload });
         }
-        assert_eq!(self.hear().await, json!({ "type": "complete", "id": "run" }));
+        assert_eq!(self.next_message().await, json!({ "type": "complete", "id": "run" }));
         payload
     }
 
-    /// Sees that nothing comes before the answer to a ping.
+    /// Asserts that no message arrives before the response to a ping.
     #[track_caller]
-    pub fn is_quiet(&mut self) -> impl Future<Output = ()> {
+    pub fn assert_quiet(&mut self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            self.say(json!({ "type": "ping" })).await;
-            let heard = self.hear().await;
-            assert_eq!(heard, json!({ "type": "pong" }), "at {caller}");
+            self.send(json!({ "type": "ping" })).await;
+            let message = self.next_message().await;
+            assert_eq!(message, json!({ "type": "pong" }), "at {caller}");
         }
     }
 
-    /// Reads on until it is closed, and tells why.
-    pub async fn closed(&mut self) -> Option<(u16, String)> {
+    /// Reads on until the socket is closed, and returns the code and reason.
+    pub async fn close_reason(&mut self) -> Option<(u16, String)> {
         loop {
-            if let Heard::Closed(why) = self.anything().await {
-                return why;
+            if let SocketEvent::Closed(reason) = self.next_event().await {
+                return reason;
             }
         }
     }
 
-    /// The code that it is closed with.
+    /// Reads on until the socket is closed, and returns the code.
     pub async fn close_code(&mut self) -> Option<u16> {
-        self.closed().await.map(|(code, _)| code)
+        self.close_reason().await.map(|(code, _)| code)
     }
 }
 
 impl TestApp {
-    /// Waits until no socket is left, and nobody listens to a topic.
-    pub async fn everybody_is_gone(&self) {
-        while !self.app.tasks.is_empty() || self.app.platform.events.topics() > 0 {
+    /// Waits until no socket and no listener of a topic is left.
+    pub async fn wait_until_no_socket_is_open(&self) {
+        while !self.app.tasks.is_empty() || self.app.platform.events.topic_count() > 0 {
             tokio::task::yield_now().await;
         }
     }

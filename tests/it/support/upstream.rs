@@ -1,4 +1,4 @@
-//! Another service, played by the test: it answers as it is told, also badly.
+//! A fake HTTP service that replies as the test wants, also badly.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,36 +10,36 @@ use tokio::sync::{Notify, watch};
 
 /// What the service does with a request.
 pub enum Reply {
-    /// Answers JSON with a status.
+    /// Responds with a status and JSON.
     Json(u16, Value),
-    /// Answers these bytes, whatever they are.
+    /// Responds with these bytes, which need not be HTTP.
     Raw(String),
-    /// Answers these bytes one by one, and never comes to an end.
+    /// Sends these bytes one by one and never closes the connection.
     Drip(String),
-    /// Takes the request and says nothing.
+    /// Reads the request and never responds.
     Hang,
-    /// Takes the request and breaks the connection off.
+    /// Reads the request and resets the connection.
     Reset,
-    /// Answers when it is told to.
+    /// Responds with JSON once it is notified.
     Held(Arc<Notify>, Value),
 }
 
-/// The service.
+/// The service, listening on loopback.
 pub struct Upstream {
     pub url: String,
     requests: watch::Receiver<Vec<String>>,
     script: Arc<Mutex<Script>>,
 }
 
-/// What it does with requests: these one after the other, then what is decided by each.
+/// The replies to the next requests, and a function for later ones.
 struct Script {
     next: VecDeque<Reply>,
-    then: Box<dyn Fn(&str) -> Reply + Send>,
+    fallback: Box<dyn Fn(&str) -> Reply + Send>,
 }
 
 impl Script {
     fn reply(&mut self, request: &str) -> Reply {
-        self.next.pop_front().unwrap_or_else(|| (self.then)(request))
+        self.next.pop_front().unwrap_or_else(|| (self.fallback)(request))
     }
 }
 
@@ -48,28 +48,28 @@ impl Upstream {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let (seen, requests) = watch::channel(Vec::new());
-        let then = Box::new(|_: &str| Reply::Json(500, Value::Null));
-        let script = Script { next: VecDeque::new(), then };
+        let (received, requests) = watch::channel(Vec::new());
+        let fallback = Box::new(|_: &str| Reply::Json(500, Value::Null));
+        let script = Script { next: VecDeque::new(), fallback };
         let script = Arc::new(Mutex::new(script));
         let replies = script.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, seen.clone(), replies.clone()));
+                tokio::spawn(serve(stream, received.clone(), replies.clone()));
             }
         });
         Self { url, requests, script }
     }
 
-    /// What it does with the next requests, one after the other. Without a reply it answers 500.
-    pub fn will(&self, replies: impl IntoIterator<Item = Reply>) -> &Self {
+    /// Replies to the next requests in this order. Without a reply the response is 500.
+    pub fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) -> &Self {
         self.script.lock().expect("not poisoned").next.extend(replies);
         self
     }
 
-    /// What it does with every request after those.
-    pub fn decides(&self, by: impl Fn(&str) -> Reply + Send + 'static) {
-        self.script.lock().expect("not poisoned").then = Box::new(by);
+    /// Replies to all later requests by this function.
+    pub fn reply_by(&self, reply: impl Fn(&str) -> Reply + Send + 'static) {
+        self.script.lock().expect("not poisoned").fallback = Box::new(reply);
     }
 
     /// The requests so far, with their headers and bodies.
@@ -77,19 +77,19 @@ impl Upstream {
         self.requests.borrow().clone()
     }
 
-    /// Waits until it has got so many requests.
-    pub async fn has_got(&self, count: usize) {
+    /// Waits until it has received `count` requests.
+    pub async fn wait_for_requests(&self, count: usize) {
         self.requests
             .clone()
             .wait_for(|requests| requests.len() >= count)
             .await
-            .expect("it goes on");
+            .expect("the service runs");
     }
 }
 
 async fn serve(
     mut stream: TcpStream,
-    seen: watch::Sender<Vec<String>>,
+    received: watch::Sender<Vec<String>>,
     script: Arc<Mutex<Script>>,
 ) {
     let mut request = Vec::new();
@@ -108,16 +108,16 @@ async fn serve(
     request.append(&mut body);
     let request = String::from_utf8_lossy(&request).into_owned();
     let reply = script.lock().expect("not poisoned").reply(&request);
-    seen.send_modify(|requests| requests.push(request));
-    let answer = match reply {
+    received.send_modify(|requests| requests.push(request));
+    let response = match reply {
         Reply::Json(status, body) => json(status, &body),
-        Reply::Raw(answer) => answer,
-        Reply::Held(told, body) => {
-            told.notified().await;
+        Reply::Raw(response) => response,
+        Reply::Held(release, body) => {
+            release.notified().await;
             json(200, &body)
         }
-        Reply::Drip(answer) => {
-            for byte in answer.bytes() {
+        Reply::Drip(response) => {
+            for byte in response.bytes() {
                 if stream.write_all(&[byte]).await.is_err() {
                     return;
                 }
@@ -132,7 +132,7 @@ async fn serve(
             return;
         }
     };
-    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.write_all(response.as_bytes()).await;
 }
 
 fn json(status: u16, body: &Value) -> String {

@@ -1,8 +1,7 @@
-//! Status reports: a GET with everything in its query, signed by `MessageBird-Signature-JWT`.
+//! Delivery receipts of MessageBird (status reports): a GET request, signed by `MessageBird-Signature-JWT`.
 //!
-//! The token (a JWS by HMAC) holds hashes of the URL as it was called and of the body, and is good for a
-//! minute. All values are texts; the query has more of them than are documented, and a time with a bare
-//! plus, which nothing here needs.
+//! The token (a JWS with HMAC) contains hashes of the URL and of the body, and is valid for a minute. The query has
+//! more parameters than are documented; unknown ones are ignored.
 
 use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
@@ -11,14 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::super::{About, Call, News, NotBelieved, Receipt};
-use super::{reason, status};
-use crate::platform::clock::Instant;
-use crate::platform::vault::{same, sha256};
+use super::status::{failure_reason, parse_status};
+use crate::messages::gateway::{MessageRef, Receipt, ReceiptError, StatusUpdate, WebhookRequest};
+use crate::platform::clock::Timestamp;
+use crate::platform::vault::{constant_time_eq, sha256};
 
 const SIGNATURE: &str = "MessageBird-Signature-JWT";
 const ISSUER: &str = "MessageBird";
-/// How far MessageBird's clock may differ from ours, as its own libraries have it.
+/// Allowed clock difference, the same as in MessageBird's own libraries.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 #[derive(Deserialize)]
@@ -32,67 +31,74 @@ struct Claims {
     payload_hash: Option<String>,
 }
 
-/// Reads a report that the holder of the signing key signed. A report that is played again within its
-/// minute says nothing new.
-pub(super) fn read(key: Option<&SecretString>, call: &Call<'_>) -> Result<Receipt, NotBelieved> {
-    let key = key.ok_or(NotBelieved::Forged("there is no signing key to check it by"))?;
-    believe(key, call)?;
+/// Authenticates and parses a receipt. A replay within the minute of its validity changes nothing.
+pub(super) fn parse(
+    key: Option<&SecretString>,
+    request: &WebhookRequest<'_>,
+) -> Result<Receipt, ReceiptError> {
+    let key = key.ok_or(ReceiptError::Forged("there is no signing key to check it by"))?;
+    authenticate(key, request)?;
     let field = |name: &str| {
-        let mut pairs = form_urlencoded::parse(call.query.as_bytes());
+        let mut pairs = form_urlencoded::parse(request.query.as_bytes());
         let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
         Some(value.into_owned())
     };
     let id = field("id");
-    let about = match (field("reference"), &id) {
-        (Some(reference), _) => About::Ours(reference),
-        (None, Some(id)) => About::Theirs(id.clone()),
-        (None, None) => return Err(NotBelieved::Unreadable("it names no message")),
+    let message = match (field("reference"), &id) {
+        (Some(reference), _) => MessageRef::ClientReference(reference),
+        (None, Some(id)) => MessageRef::GatewayId(id.clone()),
+        (None, None) => return Err(ReceiptError::Unreadable("it names no message")),
     };
-    let theirs = field("status").ok_or(NotBelieved::Unreadable("it has no status"))?;
-    let news = status(&theirs).map(|status| {
+    let gateway_status = field("status").ok_or(ReceiptError::Unreadable("it has no status"))?;
+    let update = parse_status(&gateway_status).map(|status| {
         let code = field("statusErrorCode").and_then(|code| code.parse().ok());
-        let reason = reason(status, code, field("statusReason").as_deref());
-        News { status, reason, gateway_id: id }
+        let reason = failure_reason(status, code, field("statusReason").as_deref());
+        StatusUpdate { status, reason, gateway_id: id }
     });
-    Ok(Receipt { about, news })
+    Ok(Receipt { message, update })
 }
 
-fn believe(key: &SecretString, call: &Call<'_>) -> Result<(), NotBelieved> {
-    let token = call.headers.get(SIGNATURE).ok_or(NotBelieved::Forged("it has no signature"))?;
-    let claims = signed(key, token.as_bytes())?;
-    let hashed = |claim: &str, data: &[u8]| {
-        same(claim.as_bytes(), HEXLOWER.encode(&sha256(data)).as_bytes())
+fn authenticate(key: &SecretString, request: &WebhookRequest<'_>) -> Result<(), ReceiptError> {
+    let token =
+        request.headers.get(SIGNATURE).ok_or(ReceiptError::Forged("it has no signature"))?;
+    let claims = decode_claims(key, token.as_bytes())?;
+    let matches_hash = |claim: &str, data: &[u8]| {
+        constant_time_eq(claim.as_bytes(), HEXLOWER.encode(&sha256(data)).as_bytes())
     };
-    let is_time = |seconds| {
-        Instant::from_timestamp(seconds, 0)
-            .ok_or(NotBelieved::Forged("its signature is of no time"))
+    let timestamp = |seconds| {
+        Timestamp::from_timestamp(seconds, 0)
+            .ok_or(ReceiptError::Forged("its signature is of no time"))
     };
-    let (from, until) = (is_time(claims.nbf)?, is_time(claims.exp)?);
-    let wrong = match &claims.payload_hash {
+    let (from, until) = (timestamp(claims.nbf)?, timestamp(claims.exp)?);
+    let problem = match &claims.payload_hash {
         _ if claims.iss != ISSUER => "its signature is not by MessageBird",
         _ if claims.jti.is_empty() => "its signature has no id",
-        _ if from > call.now + LEEWAY => "its signature is of the future",
-        _ if until <= call.now - LEEWAY => "its signature is over",
-        _ if !hashed(&claims.url_hash, call.url.as_bytes()) => "it was signed for another URL",
-        None if !call.body.is_empty() => "its body is not signed",
-        Some(_) if call.body.is_empty() => "the body that was signed is missing",
-        Some(hash) if !hashed(hash, call.body) => "its body is not the one that was signed",
+        _ if from > request.now + LEEWAY => "its signature is of the future",
+        _ if until <= request.now - LEEWAY => "its signature is over",
+        _ if !matches_hash(&claims.url_hash, request.url.as_bytes()) => {
+            "it was signed for another URL"
+        }
+        None if !request.body.is_empty() => "its body is not signed",
+        Some(_) if request.body.is_empty() => "the body that was signed is missing",
+        Some(hash) if !matches_hash(hash, request.body) => {
+            "its body is not the one that was signed"
+        }
         _ => return Ok(()),
     };
-    Err(NotBelieved::Forged(wrong))
+    Err(ReceiptError::Forged(problem))
 }
 
-fn signed(key: &SecretString, token: &[u8]) -> Result<Claims, NotBelieved> {
+fn decode_claims(key: &SecretString, token: &[u8]) -> Result<Claims, ReceiptError> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-    // The library would read the system's clock: `believe` checks the time, and the rest.
+    // The library would use the system clock, so `authenticate` checks the time and the other claims.
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let key = DecodingKey::from_secret(key.expose_secret().as_bytes());
     match decode(token, &key, &validation) {
         Ok(token) => Ok(token.claims),
-        Err(_) => Err(NotBelieved::Forged("its signature is wrong")),
+        Err(_) => Err(ReceiptError::Forged("its signature is wrong")),
     }
 }
 
@@ -104,11 +110,11 @@ mod tests {
     use reqwest::header::HeaderMap;
     use serde_json::{Value, json};
 
-    use super::super::super::Reason;
     use super::*;
+    use crate::messages::gateway::FailureReason;
     use crate::messages::status::Status;
 
-    /// The vectors of MessageBird's own libraries (go-rest-api, signature_jwt/testdata/reference.json).
+    /// Test vectors of MessageBird's own libraries (go-rest-api, signature_jwt/testdata/reference.json).
     const KEY: &str = "36efdd1aace2e26cd490f0d951138253bef2f7c6d34d18981da781555cc4cebb";
     const NOW: i64 = 1_625_479_200;
     const PLAIN: &str = "https://example.com/";
@@ -125,7 +131,7 @@ mod tests {
         HEXLOWER.encode(&sha256(text.as_bytes()))
     }
 
-    /// Claims as MessageBird writes them.
+    /// Claims in MessageBird's JSON.
     fn claims(jti: &str, url: &str, body: &str) -> String {
         let payload = match body {
             "" => String::new(),
@@ -157,25 +163,31 @@ mod tests {
         headers
     }
 
-    fn call<'a>(url: &'a str, headers: &'a HeaderMap, body: &'a str, now: i64) -> Call<'a> {
+    fn request<'a>(
+        url: &'a str,
+        headers: &'a HeaderMap,
+        body: &'a str,
+        now: i64,
+    ) -> WebhookRequest<'a> {
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        let now = Instant::from_timestamp(now, 0).expect("a time");
-        Call { url: url.into(), query, headers, body: body.as_bytes(), now }
+        let now = Timestamp::from_timestamp(now, 0).expect("a time");
+        WebhookRequest { url: url.into(), query, headers, body: body.as_bytes(), now }
     }
 
-    fn check(url: &str, token: &str, body: &str, now: i64) -> Result<(), NotBelieved> {
-        believe(&KEY.into(), &call(url, &headers(token), body, now))
+    fn check_signature(url: &str, token: &str, body: &str, now: i64) -> Result<(), ReceiptError> {
+        authenticate(&KEY.into(), &request(url, &headers(token), body, now))
     }
 
-    fn report(url: &str) -> Result<Receipt, NotBelieved> {
+    fn parse_signed(url: &str) -> Result<Receipt, ReceiptError> {
         let headers = headers(&token("HS256", &claims(JTI, url, "")));
-        read(Some(&KEY.into()), &call(url, &headers, "", NOW))
+        parse(Some(&KEY.into()), &request(url, &headers, "", NOW))
     }
 
-    const WRONG: Result<(), NotBelieved> = Err(NotBelieved::Forged("its signature is wrong"));
+    const WRONG_SIGNATURE: Result<(), ReceiptError> =
+        Err(ReceiptError::Forged("its signature is wrong"));
 
     #[test]
-    fn the_published_signatures_are_believed() {
+    fn published_signatures_are_accepted() {
         assert_eq!(hash(PLAIN), "0f115db062b7c0dd030b16878c99dea5c354b49dc37b38eb8846179c7783e9d7");
         assert_eq!(hash(HELLO), "dffd6021bb2bd5b0af676290809ec3a53191dd81c7f70a4b28688a362182986f");
         let with_body = "93e55006-a0e8-4526-a190-fa5ff00ea116";
@@ -202,46 +214,46 @@ mod tests {
         ] {
             let token = token(alg, &claims(jti, url, body));
             assert!(token.ends_with(&format!(".{signature}")), "{token}");
-            assert_eq!(check(url, &token, body, NOW), Ok(()), "{alg} {url} {body}");
+            assert_eq!(check_signature(url, &token, body, NOW), Ok(()), "{alg} {url} {body}");
         }
     }
 
     #[test]
-    fn a_url_or_body_that_was_not_signed_is_forged() {
+    fn unsigned_urls_and_bodies_are_rejected() {
         let (plain, with_body) = (claims(JTI, PLAIN, ""), claims(JTI, PLAIN, HELLO));
         let query = claims(JTI, QUERY, "");
-        for (claims, url, body, why) in [
+        for (claims, url, body, problem) in [
             (&query, "https://example.com/path?foo=2&bar=1", "", "it was signed for another URL"),
             (&query, "http://example.com/path?bar=1&foo=2", "", "it was signed for another URL"),
             (&plain, PLAIN, HELLO, "its body is not signed"),
             (&with_body, PLAIN, "", "the body that was signed is missing"),
             (&with_body, PLAIN, "Hello!", "its body is not the one that was signed"),
         ] {
-            let checked = check(url, &token("HS256", claims), body, NOW);
-            assert_eq!(checked, Err(NotBelieved::Forged(why)), "{url} {body}");
+            let result = check_signature(url, &token("HS256", claims), body, NOW);
+            assert_eq!(result, Err(ReceiptError::Forged(problem)), "{url} {body}");
         }
     }
 
     #[test]
-    fn a_signature_is_good_for_its_minute() {
+    fn signatures_are_valid_for_a_minute() {
         let genuine = token("HS256", &claims(JTI, PLAIN, ""));
         for (now, expected) in [
-            (NOW - 6, Err(NotBelieved::Forged("its signature is of the future"))),
+            (NOW - 6, Err(ReceiptError::Forged("its signature is of the future"))),
             (NOW - 5, Ok(())),
             (NOW + 64, Ok(())),
-            (NOW + 65, Err(NotBelieved::Forged("its signature is over"))),
-            (NOW + 3600, Err(NotBelieved::Forged("its signature is over"))),
+            (NOW + 65, Err(ReceiptError::Forged("its signature is over"))),
+            (NOW + 3600, Err(ReceiptError::Forged("its signature is over"))),
         ] {
-            assert_eq!(check(PLAIN, &genuine, "", now), expected, "{now}");
+            assert_eq!(check_signature(PLAIN, &genuine, "", now), expected, "{now}");
         }
         let mut never: Value = serde_json::from_str(&claims(JTI, PLAIN, "")).expect("JSON");
         never["exp"] = json!(i64::MAX);
         let never = token("HS256", &never.to_string());
-        assert!(matches!(check(PLAIN, &never, "", NOW), Err(NotBelieved::Forged(_))));
+        assert!(matches!(check_signature(PLAIN, &never, "", NOW), Err(ReceiptError::Forged(_))));
     }
 
     #[test]
-    fn all_claims_are_needed() {
+    fn all_claims_are_required() {
         for (claim, value) in [
             ("iss", None),
             ("iss", Some("SomebodyElse")),
@@ -259,13 +271,13 @@ mod tests {
                     claims.as_object_mut().expect("an object").remove(claim).expect("the claim");
                 }
             }
-            let checked = check(PLAIN, &token("HS256", &claims.to_string()), "", NOW);
-            assert!(matches!(checked, Err(NotBelieved::Forged(_))), "{claim} {value:?}");
+            let result = check_signature(PLAIN, &token("HS256", &claims.to_string()), "", NOW);
+            assert!(matches!(result, Err(ReceiptError::Forged(_))), "{claim} {value:?}");
         }
     }
 
     #[test]
-    fn only_the_holder_of_the_key_can_sign() {
+    fn signatures_with_another_key_or_algorithm_are_rejected() {
         let claims = claims(JTI, PLAIN, "");
         let genuine = token("HS256", &claims);
         let (signed, _) = genuine.rsplit_once('.').expect("a token");
@@ -282,89 +294,104 @@ mod tests {
             String::new(),
             "a.b.c".into(),
         ] {
-            assert_eq!(check(PLAIN, &wrong, "", NOW), WRONG, "{wrong}");
+            assert_eq!(check_signature(PLAIN, &wrong, "", NOW), WRONG_SIGNATURE, "{wrong}");
         }
         let (signed, unsigned) = (headers(&genuine), HeaderMap::new());
-        let (signed, unsigned) = (call(PLAIN, &signed, "", NOW), call(PLAIN, &unsigned, "", NOW));
-        assert_eq!(believe(&"another key".into(), &signed), WRONG);
-        let missing = Err(NotBelieved::Forged("it has no signature"));
-        assert_eq!(believe(&KEY.into(), &unsigned), missing);
-        assert!(matches!(read(None, &signed), Err(NotBelieved::Forged(_))));
+        let (signed, unsigned) =
+            (request(PLAIN, &signed, "", NOW), request(PLAIN, &unsigned, "", NOW));
+        assert_eq!(authenticate(&"another key".into(), &signed), WRONG_SIGNATURE);
+        let missing = Err(ReceiptError::Forged("it has no signature"));
+        assert_eq!(authenticate(&KEY.into(), &unsigned), missing);
+        assert!(matches!(parse(None, &signed), Err(ReceiptError::Forged(_))));
     }
 
     #[test]
-    fn a_report_is_read_with_its_bare_plus_and_whatever_else_it_has() {
+    fn unknown_parameters_are_ignored() {
         let expected = Receipt {
-            about: About::Ours("msg_1".into()),
-            news: Some(News {
+            message: MessageRef::ClientReference("msg_1".into()),
+            update: Some(StatusUpdate {
                 status: Status::Delivered,
                 reason: None,
                 gateway_id: Some("efa6405d518d4c0c88cce11f7db775fb".into()),
             }),
         };
-        assert_eq!(report(REPORT), Ok(expected.clone()));
+        assert_eq!(parse_signed(REPORT), Ok(expected.clone()));
         let more = format!(
             "{REPORT}&statusErrorCode=&price%5Bamount%5D=0.075&mccmnc=62130&ported=0&=x&new"
         );
-        assert_eq!(report(&more), Ok(expected));
+        assert_eq!(parse_signed(&more), Ok(expected));
     }
 
     #[test]
-    fn statuses_tell_how_far_it_got() {
-        let news = |more: &str| {
+    fn statuses_are_mapped() {
+        let update = |more: &str| {
             let url = REPORT.replace("status=delivered", more);
-            report(&url).expect("genuine").news
+            parse_signed(&url).expect("genuine").update
         };
-        let known = |status, reason| {
+        let expected = |status, reason| {
             let gateway_id = Some("efa6405d518d4c0c88cce11f7db775fb".into());
-            Some(News { status, reason, gateway_id })
+            Some(StatusUpdate { status, reason, gateway_id })
         };
-        for theirs in ["scheduled", "sent", "buffered"] {
-            assert_eq!(news(&format!("status={theirs}")), known(Status::Sent, None), "{theirs}");
+        for gateway_status in ["scheduled", "sent", "buffered"] {
+            assert_eq!(
+                update(&format!("status={gateway_status}")),
+                expected(Status::Sent, None),
+                "{gateway_status}"
+            );
         }
-        assert_eq!(news("status=something_new"), None);
+        assert_eq!(update("status=something_new"), None);
         assert_eq!(
-            news("status=delivery_failed&statusErrorCode=5"),
-            known(Status::Undelivered, Some(Reason::coded(5, "MessageBird could not deliver it")))
+            update("status=delivery_failed&statusErrorCode=5"),
+            expected(
+                Status::Undelivered,
+                Some(FailureReason::with_code(5, "MessageBird could not deliver it"))
+            )
         );
         assert_eq!(
-            news("status=expired&statusReason=unknown+subscriber&statusErrorCode=1"),
-            known(Status::Undelivered, Some(Reason::coded(1, "unknown subscriber")))
+            update("status=expired&statusReason=unknown+subscriber&statusErrorCode=1"),
+            expected(Status::Undelivered, Some(FailureReason::with_code(1, "unknown subscriber")))
         );
         assert_eq!(
-            news("status=expired&statusReason=for+31612345678&statusErrorCode=x"),
-            known(Status::Undelivered, Some(Reason::new("MessageBird could not deliver it")))
+            update("status=expired&statusReason=for+31612345678&statusErrorCode=x"),
+            expected(
+                Status::Undelivered,
+                Some(FailureReason::new("MessageBird could not deliver it"))
+            )
         );
     }
 
     #[test]
-    fn a_message_is_named_by_our_reference_or_by_their_id() {
-        let about = |query| report(&format!("{PLAIN}?{query}")).map(|receipt| receipt.about);
-        let theirs = Ok(About::Theirs("id_1".into()));
-        assert_eq!(about("id=id_1&reference=msg_1&status=sent"), Ok(About::Ours("msg_1".into())));
-        assert_eq!(about("id=id_1&status=sent"), theirs);
-        assert_eq!(about("id=id_1&reference=&status=sent"), theirs);
-        assert!(matches!(about("status=sent"), Err(NotBelieved::Unreadable(_))));
-        assert!(matches!(about("id=id_1"), Err(NotBelieved::Unreadable(_))));
+    fn messages_are_referenced_by_our_id_or_by_messagebirds() {
+        let reference =
+            |query| parse_signed(&format!("{PLAIN}?{query}")).map(|receipt| receipt.message);
+        let gateway_id = Ok(MessageRef::GatewayId("id_1".into()));
+        assert_eq!(
+            reference("id=id_1&reference=msg_1&status=sent"),
+            Ok(MessageRef::ClientReference("msg_1".into()))
+        );
+        assert_eq!(reference("id=id_1&status=sent"), gateway_id);
+        assert_eq!(reference("id=id_1&reference=&status=sent"), gateway_id);
+        assert!(matches!(reference("status=sent"), Err(ReceiptError::Unreadable(_))));
+        assert!(matches!(reference("id=id_1"), Err(ReceiptError::Unreadable(_))));
     }
 
     proptest! {
         #[test]
-        fn nobody_without_the_key_is_believed(
+        fn receipts_without_the_key_are_rejected(
             url in "https://[a-z/?&=%0-9]{0,40}", body in "[ -~]{0,20}", token in "[ -~]{0,80}",
         ) {
             let headers = headers(&token);
-            let forged = read(Some(&KEY.into()), &call(&url, &headers, &body, NOW));
-            prop_assert!(matches!(forged, Err(NotBelieved::Forged(_))));
+            let forged = parse(Some(&KEY.into()), &request(&url, &headers, &body, NOW));
+            prop_assert!(matches!(forged, Err(ReceiptError::Forged(_))));
         }
 
         #[test]
-        fn one_changed_character_of_a_report_is_seen(place in 0..REPORT.len(), other in "[a-z0-9]") {
+        fn any_changed_character_is_detected(position in 0..REPORT.len(), other in "[a-z0-9]") {
             let mut url = REPORT.to_owned();
-            url.replace_range(place..=place, &other);
+            url.replace_range(position..=position, &other);
             prop_assume!(url != REPORT);
             let token = token("HS256", &claims(JTI, REPORT, ""));
-            prop_assert!(check(&url, &token, "", NOW).is_err());
+            prop_assert!(check_signature(&url, &token, "", NOW).is_err());
         }
     }
 }

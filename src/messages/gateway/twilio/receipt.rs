@@ -1,8 +1,8 @@
-//! Status callbacks, signed by `X-Twilio-Signature` (www.twilio.com/docs/usage/security).
+//! Delivery receipts of Twilio (status callbacks), signed by `X-Twilio-Signature`
+//! (www.twilio.com/docs/usage/security).
 //!
-//! The signature is base64 of HMAC-SHA1 under the account's token, over the URL and the form's fields in
-//! order. Twilio is not consistent about a port in that URL, so each way to write it is accepted, as in
-//! its own libraries.
+//! The signature is base64 of HMAC-SHA1, keyed by the account's token, over the URL and the sorted form fields.
+//! Twilio is inconsistent about the port in the signed URL, so all notations are accepted, as in its own libraries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,67 +13,80 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::super::{About, Call, NotBelieved, Receipt};
-use super::{news, status};
-use crate::platform::vault::{same, sha256};
+use super::message::{parse_status, status_update};
+use crate::messages::gateway::{MessageRef, Receipt, ReceiptError, WebhookRequest};
+use crate::platform::vault::{constant_time_eq, sha256};
 
 const SIGNATURE: &str = "X-Twilio-Signature";
-/// In the query of a call whose body is no form: the hash of that body.
+/// Query parameter with the hash of a body that is not a form.
 const BODY_HASH: &str = "bodySHA256";
 
-/// A form's fields. A field may be repeated; its values count once each, in order.
+/// Form fields. The values of a repeated field are signed once each, sorted.
 type Fields = BTreeMap<String, BTreeSet<String>>;
 
-/// Reads a receipt that the holder of the token signed.
-pub(super) fn read(token: &SecretString, call: &Call<'_>) -> Result<Receipt, NotBelieved> {
-    let fields = believed(token, call)?;
+/// Authenticates and parses a receipt.
+pub(super) fn parse(
+    token: &SecretString,
+    request: &WebhookRequest<'_>,
+) -> Result<Receipt, ReceiptError> {
+    let fields = authenticate(token, request)?;
     let field = |name| fields.get(name)?.first().filter(|value| !value.is_empty());
     let sid = field("MessageSid").or_else(|| field("SmsSid"));
-    let about = match (in_query(call.query, "id"), sid) {
-        (Some(id), _) => About::Ours(id),
-        (None, Some(sid)) => About::Theirs(sid.clone()),
-        (None, None) => return Err(NotBelieved::Unreadable("it names no message")),
+    let message = match (query_parameter(request.query, "id"), sid) {
+        (Some(id), _) => MessageRef::ClientReference(id),
+        (None, Some(sid)) => MessageRef::GatewayId(sid.clone()),
+        (None, None) => return Err(ReceiptError::Unreadable("it names no message")),
     };
-    let theirs = field("MessageStatus").or_else(|| field("SmsStatus"));
-    let theirs = theirs.ok_or(NotBelieved::Unreadable("it has no status"))?;
+    let gateway_status = field("MessageStatus").or_else(|| field("SmsStatus"));
+    let gateway_status = gateway_status.ok_or(ReceiptError::Unreadable("it has no status"))?;
     let code = field("ErrorCode").and_then(|code| code.parse().ok());
-    let news = status(theirs).map(|status| news(status, code, sid.cloned()));
-    Ok(Receipt { about, news })
+    let update =
+        parse_status(gateway_status).map(|status| status_update(status, code, sid.cloned()));
+    Ok(Receipt { message, update })
 }
 
-/// What a call says, once its signature is checked.
-fn believed(token: &SecretString, call: &Call<'_>) -> Result<Fields, NotBelieved> {
+/// Checks the signature of a request and returns its fields.
+fn authenticate(
+    token: &SecretString,
+    request: &WebhookRequest<'_>,
+) -> Result<Fields, ReceiptError> {
     let signature =
-        call.headers.get(SIGNATURE).ok_or(NotBelieved::Forged("it has no signature"))?;
-    let body_hash = in_query(call.query, BODY_HASH);
-    let signed = match &body_hash {
+        request.headers.get(SIGNATURE).ok_or(ReceiptError::Forged("it has no signature"))?;
+    let body_hash = query_parameter(request.query, BODY_HASH);
+    let signed_fields = match &body_hash {
         Some(_) => Fields::new(),
-        None => form(call.body),
+        None => parse_form(request.body),
     };
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.expose_secret().as_bytes());
-    let is_genuine = ways_to_write(&call.url).iter().any(|url| {
-        let expected = BASE64.encode(hmac::sign(&key, data(url, &signed).as_bytes()).as_ref());
-        same(expected.as_bytes(), signature.as_bytes())
+    let is_genuine = url_notations(&request.url).iter().any(|url| {
+        let expected =
+            BASE64.encode(hmac::sign(&key, signed_data(url, &signed_fields).as_bytes()).as_ref());
+        constant_time_eq(expected.as_bytes(), signature.as_bytes())
     });
     if !is_genuine {
-        return Err(NotBelieved::Forged("its signature is wrong"));
+        return Err(ReceiptError::Forged("its signature is wrong"));
     }
     match body_hash {
-        None => Ok(signed),
-        Some(hash) if same(hash.as_bytes(), HEXLOWER.encode(&sha256(call.body)).as_bytes()) => {
-            json(call.body).ok_or(NotBelieved::Unreadable("its body is no JSON object"))
+        None => Ok(signed_fields),
+        Some(hash)
+            if constant_time_eq(
+                hash.as_bytes(),
+                HEXLOWER.encode(&sha256(request.body)).as_bytes(),
+            ) =>
+        {
+            parse_json(request.body).ok_or(ReceiptError::Unreadable("its body is no JSON object"))
         }
-        Some(_) => Err(NotBelieved::Forged("its body is not the one that was signed")),
+        Some(_) => Err(ReceiptError::Forged("its body is not the one that was signed")),
     }
 }
 
-fn in_query(query: &str, name: &str) -> Option<String> {
+fn query_parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
     Some(value.into_owned())
 }
 
-fn form(body: &[u8]) -> Fields {
+fn parse_form(body: &[u8]) -> Fields {
     let mut fields = Fields::new();
     for (name, value) in form_urlencoded::parse(body) {
         fields.entry(name.into_owned()).or_default().insert(value.into_owned());
@@ -81,7 +94,7 @@ fn form(body: &[u8]) -> Fields {
     fields
 }
 
-fn json(body: &[u8]) -> Option<Fields> {
+fn parse_json(body: &[u8]) -> Option<Fields> {
     let Value::Object(object) = serde_json::from_slice(body).ok()? else { return None };
     let fields = object.into_iter().filter_map(|(name, value)| match value {
         Value::String(text) => Some((name, BTreeSet::from([text]))),
@@ -91,8 +104,8 @@ fn json(body: &[u8]) -> Option<Fields> {
     Some(fields.collect())
 }
 
-/// What is signed.
-fn data(url: &str, fields: &Fields) -> String {
+/// The data that is signed.
+fn signed_data(url: &str, fields: &Fields) -> String {
     let mut data = url.to_owned();
     for (name, values) in fields {
         for value in values {
@@ -103,26 +116,27 @@ fn data(url: &str, fields: &Fields) -> String {
     data
 }
 
-/// A URL without its port and with it (the scheme's own if it names none), and both with the query as
-/// the oldest of Twilio's libraries write it.
-fn ways_to_write(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
-    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+/// Notations of a URL: without the port and with it (the scheme's default if it has none), and both again with the
+/// query as Twilio's oldest libraries encode it.
+fn url_notations(url: &str) -> Vec<String> {
+    let Some((scheme, remainder)) = url.split_once("://") else { return Vec::new() };
+    let (authority, path) =
+        remainder.split_at(remainder.find(['/', '?', '#']).unwrap_or(remainder.len()));
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if is_port(port) => (host, port),
         _ => (authority, if scheme == "https" { "443" } else { "80" }),
     };
-    let written = [rest.to_owned(), with_legacy_query(rest)];
-    written
+    let paths = [path.to_owned(), with_legacy_query(path)];
+    paths
         .iter()
-        .flat_map(|rest| {
-            [format!("{scheme}://{host}{rest}"), format!("{scheme}://{host}:{port}{rest}")]
+        .flat_map(|path| {
+            [format!("{scheme}://{host}{path}"), format!("{scheme}://{host}:{port}{path}")]
         })
         .collect()
 }
 
-/// A path with its query decoded and encoded again, as JavaScript's `encodeURIComponent` does.
+/// Re-encodes the query of a path as JavaScript's `encodeURIComponent` does.
 fn with_legacy_query(path: &str) -> String {
     let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
     let encoded = |text: &str| {
@@ -145,12 +159,12 @@ mod tests {
     use proptest::prelude::*;
     use reqwest::header::HeaderMap;
 
-    use super::super::super::{News, Reason};
     use super::*;
+    use crate::messages::gateway::{FailureReason, StatusUpdate};
     use crate::messages::status::Status;
-    use crate::platform::clock::Instant;
+    use crate::platform::clock::Timestamp;
 
-    /// The vectors of Twilio's own libraries (twilio-node, spec/validation.spec.js).
+    /// Test vectors of Twilio's own libraries (twilio-node, spec/validation.spec.js).
     const TOKEN: &str = "12345";
     const URL: &str = "https://mycompany.com/myapp.php?foo=1&bar=2";
     const FORM: &str = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234\
@@ -164,27 +178,35 @@ mod tests {
         headers
     }
 
-    fn call<'a>(url: &'a str, headers: &'a HeaderMap, body: &'a str) -> Call<'a> {
+    fn request<'a>(url: &'a str, headers: &'a HeaderMap, body: &'a str) -> WebhookRequest<'a> {
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        Call { url: url.into(), query, headers, body: body.as_bytes(), now: Instant::UNIX_EPOCH }
+        WebhookRequest {
+            url: url.into(),
+            query,
+            headers,
+            body: body.as_bytes(),
+            now: Timestamp::UNIX_EPOCH,
+        }
     }
 
-    fn check(url: &str, signature: &str, body: &str) -> Result<Fields, NotBelieved> {
-        believed(&TOKEN.into(), &call(url, &headers(signature), body))
+    fn check(url: &str, signature: &str, body: &str) -> Result<Fields, ReceiptError> {
+        authenticate(&TOKEN.into(), &request(url, &headers(signature), body))
     }
 
-    const FORGED: NotBelieved = NotBelieved::Forged("its signature is wrong");
+    const FORGED: ReceiptError = ReceiptError::Forged("its signature is wrong");
 
-    /// A receipt as Twilio would sign it.
-    fn receipt(url: &str, body: &str) -> Result<Receipt, NotBelieved> {
+    /// Parses a receipt with a valid signature.
+    fn parse_signed(url: &str, body: &str) -> Result<Receipt, ReceiptError> {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
-        let signed = if url.contains(BODY_HASH) { Fields::new() } else { form(body.as_bytes()) };
-        let signature = BASE64.encode(hmac::sign(&key, data(url, &signed).as_bytes()).as_ref());
-        read(&TOKEN.into(), &call(url, &headers(&signature), body))
+        let signed =
+            if url.contains(BODY_HASH) { Fields::new() } else { parse_form(body.as_bytes()) };
+        let signature =
+            BASE64.encode(hmac::sign(&key, signed_data(url, &signed).as_bytes()).as_ref());
+        parse(&TOKEN.into(), &request(url, &headers(&signature), body))
     }
 
     #[test]
-    fn the_published_signatures_are_believed() {
+    fn published_signatures_are_accepted() {
         let http = URL.replace("https", "http");
         let at = |port: &str| URL.replace(".com", &format!(".com:{port}"));
         for (url, signature) in [
@@ -206,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_fields_are_signed_once_each_and_in_order() {
+    fn repeated_fields_are_signed_sorted_and_once() {
         let signature = "83O6e2vORAoJHUNzJjDWN1jz+BA=";
         let binding = |values: [&str; 2]| {
             let values = values.map(|value| format!("MessagingBinding.Address=%2B{value}xxxxxxx"));
@@ -219,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_form_is_signed_by_its_hash() {
+    fn non_form_bodies_are_signed_by_hash() {
         let url = format!("{URL}&bodySHA256={JSON_HASH}");
         let signature = "a9nBmqA0ju/hNViExpshrM61xv4=";
         let fields = check(&url, signature, JSON).expect("genuine");
@@ -231,14 +253,14 @@ mod tests {
         assert!(check(&empty, "Ldidvp12m26NI7eqEvxnEpkd9Hc=", "{}").is_ok());
 
         let tampered = JSON.replace("true", "false");
-        assert!(matches!(check(&url, signature, &tampered), Err(NotBelieved::Forged(_))));
-        assert!(matches!(check(&url, signature, FORM), Err(NotBelieved::Forged(_))));
+        assert!(matches!(check(&url, signature, &tampered), Err(ReceiptError::Forged(_))));
+        assert!(matches!(check(&url, signature, FORM), Err(ReceiptError::Forged(_))));
         assert_eq!(check(&url[..url.len() - 1], signature, JSON), Err(FORGED));
         assert_eq!(check(URL, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", JSON), Err(FORGED));
     }
 
     #[test]
-    fn what_is_not_twilios_is_forged() {
+    fn wrong_signatures_are_rejected() {
         let genuine = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
         for wrong in
             ["", "WRONG_SIGNATURE", "RSOYDt4T1cUTdK1PDd93/VVr8B8", "rSOYDt4T1cUTdK1PDd93/VVr8B8="]
@@ -255,17 +277,17 @@ mod tests {
         }
         let url = format!("{URL}&somethingUnexpected=true");
         assert_eq!(check(&url, genuine, FORM), Err(FORGED));
-        let other = believed(&"54321".into(), &call(URL, &headers(genuine), FORM));
+        let other = authenticate(&"54321".into(), &request(URL, &headers(genuine), FORM));
         assert_eq!(other, Err(FORGED));
-        let unsigned = believed(&TOKEN.into(), &call(URL, &HeaderMap::new(), FORM));
-        assert_eq!(unsigned, Err(NotBelieved::Forged("it has no signature")));
+        let unsigned = authenticate(&TOKEN.into(), &request(URL, &HeaderMap::new(), FORM));
+        assert_eq!(unsigned, Err(ReceiptError::Forged("it has no signature")));
     }
 
     #[test]
-    fn a_query_is_accepted_in_its_legacy_encoding() {
-        let ways = ways_to_write("https://a.example/x?id=it's+%C3%A9&flag");
+    fn legacy_query_encodings_are_accepted() {
+        let notations = url_notations("https://a.example/x?id=it's+%C3%A9&flag");
         assert_eq!(
-            ways,
+            notations,
             [
                 "https://a.example/x?id=it's+%C3%A9&flag",
                 "https://a.example:443/x?id=it's+%C3%A9&flag",
@@ -273,112 +295,135 @@ mod tests {
                 "https://a.example:443/x?id=it's%20%C3%A9&flag=",
             ]
         );
-        assert_eq!(ways_to_write("http://[::1]:8000")[..2], ["http://[::1]", "http://[::1]:8000"]);
-        assert_eq!(ways_to_write("http://[::1]/")[1], "http://[::1]:80/");
-        assert!(ways_to_write("nonsense").is_empty());
+        assert_eq!(url_notations("http://[::1]:8000")[..2], ["http://[::1]", "http://[::1]:8000"]);
+        assert_eq!(url_notations("http://[::1]/")[1], "http://[::1]:80/");
+        assert!(url_notations("nonsense").is_empty());
     }
 
-    const OURS: &str = "https://api.example.com/webhooks/twilio/status?id=msg_1";
+    const STATUS_URL: &str = "https://api.example.com/webhooks/twilio/status?id=msg_1";
 
-    fn reported(fields: &str) -> Option<News> {
+    fn update_from(fields: &str) -> Option<StatusUpdate> {
         let body = format!("SmsSid=SM1&MessageSid=SM1&AccountSid=AC1&To=%2B31612345678&{fields}");
-        let receipt = receipt(OURS, &body).expect("genuine");
-        assert_eq!(receipt.about, About::Ours("msg_1".into()));
-        receipt.news
+        let receipt = parse_signed(STATUS_URL, &body).expect("genuine");
+        assert_eq!(receipt.message, MessageRef::ClientReference("msg_1".into()));
+        receipt.update
     }
 
     #[test]
-    fn statuses_tell_how_far_it_got() {
-        for (theirs, status) in
+    fn statuses_are_mapped() {
+        for (gateway_status, status) in
             [("sent", Status::Sent), ("delivered", Status::Delivered), ("read", Status::Delivered)]
         {
-            let news = News { status, reason: None, gateway_id: Some("SM1".into()) };
-            assert_eq!(reported(&format!("MessageStatus={theirs}&ErrorCode=")), Some(news));
+            let update = StatusUpdate { status, reason: None, gateway_id: Some("SM1".into()) };
+            assert_eq!(
+                update_from(&format!("MessageStatus={gateway_status}&ErrorCode=")),
+                Some(update)
+            );
         }
-        for theirs in ["queued", "accepted", "sending", "scheduled", "something-new"] {
-            assert_eq!(reported(&format!("MessageStatus={theirs}")), None, "{theirs}");
+        for gateway_status in ["queued", "accepted", "sending", "scheduled", "something-new"] {
+            assert_eq!(
+                update_from(&format!("MessageStatus={gateway_status}")),
+                None,
+                "{gateway_status}"
+            );
         }
-        assert!(reported("SmsStatus=delivered").is_some());
+        assert!(update_from("SmsStatus=delivered").is_some());
     }
 
     #[test]
-    fn a_failure_says_why() {
+    fn failures_have_a_reason() {
         for (fields, status, reason) in [
             (
                 "MessageStatus=undelivered&ErrorCode=30003",
                 Status::Undelivered,
-                Reason::coded(30003, "the phone could not be reached"),
+                FailureReason::with_code(30003, "the phone could not be reached"),
             ),
             (
                 "MessageStatus=failed&ErrorCode=30007",
                 Status::Failed,
-                Reason::coded(30007, "the message was filtered as unwanted"),
+                FailureReason::with_code(30007, "the message was filtered as unwanted"),
             ),
             (
                 "MessageStatus=undelivered&ErrorCode=30999",
                 Status::Undelivered,
-                Reason::coded(30999, "Twilio could not deliver it"),
+                FailureReason::with_code(30999, "Twilio could not deliver it"),
             ),
             (
                 "MessageStatus=undelivered&ErrorCode=%2B31612345678x",
                 Status::Undelivered,
-                Reason::new("Twilio could not deliver it"),
+                FailureReason::new("Twilio could not deliver it"),
             ),
-            ("MessageStatus=failed", Status::Failed, Reason::new("Twilio could not deliver it")),
+            (
+                "MessageStatus=failed",
+                Status::Failed,
+                FailureReason::new("Twilio could not deliver it"),
+            ),
         ] {
-            let news = News { status, reason: Some(reason), gateway_id: Some("SM1".into()) };
-            assert_eq!(reported(fields), Some(news), "{fields}");
+            let update =
+                StatusUpdate { status, reason: Some(reason), gateway_id: Some("SM1".into()) };
+            assert_eq!(update_from(fields), Some(update), "{fields}");
         }
     }
 
     #[test]
-    fn a_message_is_named_by_our_id_or_by_theirs() {
+    fn messages_are_referenced_by_our_id_or_by_twilios() {
         let plain = "https://api.example.com/webhooks/twilio/status";
-        let about = |url: &str, body| receipt(url, body).map(|receipt| receipt.about);
-        let theirs = Ok(About::Theirs("SM1".into()));
-        assert_eq!(about(plain, "MessageSid=SM1&MessageStatus=sent"), theirs);
-        assert_eq!(about(plain, "SmsSid=SM1&MessageStatus=sent"), theirs);
-        assert_eq!(about(&format!("{plain}?id="), "MessageSid=SM1&MessageStatus=sent"), theirs);
-        assert_eq!(about(OURS, "MessageStatus=sent"), Ok(About::Ours("msg_1".into())));
-        assert!(matches!(about(plain, "MessageStatus=sent"), Err(NotBelieved::Unreadable(_))));
-        assert!(matches!(about(OURS, "MessageSid=SM1"), Err(NotBelieved::Unreadable(_))));
-        assert!(matches!(about(OURS, ""), Err(NotBelieved::Unreadable(_))));
+        let reference = |url: &str, body| parse_signed(url, body).map(|receipt| receipt.message);
+        let gateway_id = Ok(MessageRef::GatewayId("SM1".into()));
+        assert_eq!(reference(plain, "MessageSid=SM1&MessageStatus=sent"), gateway_id);
+        assert_eq!(reference(plain, "SmsSid=SM1&MessageStatus=sent"), gateway_id);
+        assert_eq!(
+            reference(&format!("{plain}?id="), "MessageSid=SM1&MessageStatus=sent"),
+            gateway_id
+        );
+        assert_eq!(
+            reference(STATUS_URL, "MessageStatus=sent"),
+            Ok(MessageRef::ClientReference("msg_1".into()))
+        );
+        assert!(matches!(reference(plain, "MessageStatus=sent"), Err(ReceiptError::Unreadable(_))));
+        assert!(matches!(
+            reference(STATUS_URL, "MessageSid=SM1"),
+            Err(ReceiptError::Unreadable(_))
+        ));
+        assert!(matches!(reference(STATUS_URL, ""), Err(ReceiptError::Unreadable(_))));
     }
 
     #[test]
-    fn a_receipt_may_be_json() {
+    fn receipts_can_be_json() {
         let body =
             r#"{"MessageSid":"SM1","MessageStatus":"undelivered","ErrorCode":30004,"More":[]}"#;
         let hash = HEXLOWER.encode(&sha256(body.as_bytes()));
-        let news = receipt(&format!("{OURS}&bodySHA256={hash}"), body).expect("genuine").news;
-        let reason = Some(Reason::coded(30004, "the message was blocked"));
-        let expected = News { status: Status::Undelivered, reason, gateway_id: Some("SM1".into()) };
-        assert_eq!(news, Some(expected));
+        let update =
+            parse_signed(&format!("{STATUS_URL}&bodySHA256={hash}"), body).expect("genuine").update;
+        let reason = Some(FailureReason::with_code(30004, "the message was blocked"));
+        let expected =
+            StatusUpdate { status: Status::Undelivered, reason, gateway_id: Some("SM1".into()) };
+        assert_eq!(update, Some(expected));
         let hash = HEXLOWER.encode(&sha256(b"[]"));
-        let unreadable = receipt(&format!("{OURS}&bodySHA256={hash}"), "[]");
-        assert!(matches!(unreadable, Err(NotBelieved::Unreadable(_))));
+        let unreadable = parse_signed(&format!("{STATUS_URL}&bodySHA256={hash}"), "[]");
+        assert!(matches!(unreadable, Err(ReceiptError::Unreadable(_))));
     }
 
     proptest! {
         #[test]
-        fn nobody_without_the_token_is_believed(
+        fn receipts_without_the_token_are_rejected(
             url in "https?://[a-z:/?&=%0-9]{0,40}", body in "[ -~]{0,60}", signature in "[ -~]{0,40}",
         ) {
             let headers = headers(&signature);
-            let forged = read(&TOKEN.into(), &call(&url, &headers, &body));
-            prop_assert!(matches!(forged, Err(NotBelieved::Forged(_))));
+            let forged = parse(&TOKEN.into(), &request(&url, &headers, &body));
+            prop_assert!(matches!(forged, Err(ReceiptError::Forged(_))));
         }
 
         #[test]
-        fn genuine_calls_are_believed_with_any_fields(
+        fn genuine_receipts_may_have_any_fields(
             fields in proptest::collection::vec((".{0,8}", ".{0,8}"), 0..6),
         ) {
             let body = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(&fields)
                 .append_pair("MessageStatus", "delivered")
                 .finish();
-            let expected = About::Ours("msg_1".into());
-            prop_assert_eq!(receipt(OURS, &body).expect("genuine").about, expected);
+            let expected = MessageRef::ClientReference("msg_1".into());
+            prop_assert_eq!(parse_signed(STATUS_URL, &body).expect("genuine").message, expected);
         }
     }
 }

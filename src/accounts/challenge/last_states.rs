@@ -1,0 +1,37 @@
+//! Last known states of watched challenges: finds those that changed without an event.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::messages::Status;
+use crate::platform::clock::Timestamp;
+
+/// The changing parts of a challenge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ChallengeState {
+    /// How many codes were sent.
+    pub send_count: i32,
+    /// When the code was used.
+    pub consumed_at: Option<Timestamp>,
+    /// The status of the SMS.
+    pub delivery: Option<Status>,
+}
+
+/// The states at the previous check.
+#[derive(Default)]
+pub struct LastStates(Mutex<HashMap<Uuid, ChallengeState>>);
+
+impl LastStates {
+    /// Forgets all states: no challenge is watched.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Stores the current states, and returns the given ids whose state differs from the previous one.
+    pub fn replace(&self, ids: Vec<Uuid>, current: HashMap<Uuid, ChallengeState>) -> Vec<Uuid> {
+        let previous = std::mem::replace(&mut *self.0.lock(), current.clone());
+        ids.into_iter().filter(|id| previous.get(id) != current.get(id)).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! Verifying a code: checks it and begins the transaction of what it permits.
+//!
+//! An attempt is counted before the code is compared, and a failed attempt is committed, so that fifty parallel
+//! guesses are fifty attempts. A right code is not counted, and is used up only if that transaction commits.
+
+use uuid::Uuid;
+
+use super::code::{EnteredCode, matches_code};
+use super::{Purpose, public_id};
+use crate::accounts::entity::challenges::{self, Model};
+use crate::accounts::{Accounts, account_lock};
+use crate::error::{Error, ErrorCode, Result, UserError};
+use crate::ids::{Id, SessionId, UserId};
+use crate::people::{self, Person};
+use crate::platform::Platform;
+use crate::platform::database::Work;
+use crate::platform::shared_rate_limit::SharedRateLimit;
+
+/// Who enters a code.
+#[derive(Clone, Copy, Debug)]
+pub enum Claimant {
+    /// A user who is signed in with this session.
+    SignedIn(UserId, SessionId),
+    /// Anyone who has the code.
+    Anonymous,
+}
+
+/// Checks a code and begins a transaction, in which the account is locked and the challenge is used up. Returns
+/// the transaction and the owner, whose phone is verified by the code.
+///
+/// # Errors
+/// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
+pub async fn verify_and_begin(
+    accounts: &Accounts,
+    platform: &Platform,
+    purpose: Purpose,
+    claimant: Claimant,
+    entered: &EnteredCode,
+) -> Result<(Work, Person)> {
+    let tx = platform.database.begin().await?;
+    let row = match public_id::decode(platform, &entered.challenge_id) {
+        Some(id) => challenges::by_id(&tx, id).await?,
+        None => None,
+    };
+    let row = row.filter(|row| is_claimable(row, purpose, claimant));
+    let user = match (claimant, &row) {
+        (Claimant::SignedIn(user, _), _) => Some(user),
+        (Claimant::Anonymous, Some(row)) => row.user_id,
+        // Ids are unguessable, so nothing needs to be counted.
+        (Claimant::Anonymous, None) => return Err(code_invalid(purpose)),
+    };
+    // Lock even when there is no account, so that timing does not reveal it.
+    let locked = account_lock::lock(&tx, user.unwrap_or_else(|| Uuid::nil().into())).await?;
+    let row = match row {
+        // Read again under the lock.
+        Some(row) => challenges::by_id(&tx, row.id).await?,
+        None => None,
+    };
+    let (now, is_open) = (platform.now(), |row: &Model| row.consumed_at.is_none());
+    if row.as_ref().is_some_and(|row| is_open(row) && row.expires_at <= now) {
+        let message = "The code's time is over. Ask for a new one.";
+        return Err(UserError::new(ErrorCode::CodeExpired, message)
+            .for_field(code_field(purpose))
+            .into());
+    }
+    let accepts = |row: &Model| is_open(row) && matches_code(platform, row, &entered.code);
+    let mut is_accepted = row.as_ref().is_some_and(accepts);
+    let attempt_limits = attempt_limits(accounts, row.as_ref(), user);
+    for attempt in &attempt_limits {
+        match attempt.limit.acquire(&tx, platform, &attempt.subject).await {
+            Err(error) if !attempt.is_reported && error.code() == ErrorCode::RateLimited => {
+                is_accepted = false;
+            }
+            acquired => acquired?,
+        }
+    }
+    let is_used_code = |row: &Model| !is_open(row) && matches_code(platform, row, &entered.code);
+    if row.as_ref().is_some_and(is_used_code) {
+        // Repeating a used code is not a guess: roll back, so that it is not counted.
+        return Err(code_invalid(purpose));
+    }
+    let (Some(row), Some(locked), true) = (row, locked, is_accepted) else {
+        tx.commit().await?;
+        return Err(code_invalid(purpose));
+    };
+    let mut person = locked.person;
+    challenges::consume(&tx, &row, now).await?;
+    for attempt in &attempt_limits {
+        attempt.limit.refund(&tx, platform, &attempt.subject).await?;
+    }
+    if row.message_id.is_some() {
+        people::prove_phone(&tx, &mut person, now).await?;
+    }
+    Ok((tx, person))
+}
+
+fn is_claimable(row: &Model, purpose: Purpose, claimant: Claimant) -> bool {
+    let is_owned = match claimant {
+        Claimant::SignedIn(user, session) => {
+            row.user_id == Some(user) && row.session_id == Some(session)
+        }
+        Claimant::Anonymous => row.session_id.is_none(),
+    };
+    row.purpose == purpose && is_owned
+}
+
+fn code_invalid(purpose: Purpose) -> Error {
+    let message = "The code is wrong, was used already, or belongs to something else.";
+    UserError::new(ErrorCode::CodeInvalid, message).for_field(code_field(purpose)).into()
+}
+
+/// The input field of the code.
+fn code_field(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Login => "code",
+        _ => "verification.code",
+    }
+}
+
+/// A rate limit that an attempt counts against.
+struct AttemptLimit<'a> {
+    limit: &'a SharedRateLimit,
+    subject: Vec<u8>,
+    /// Whether the client learns that the limit is reached; else the code counts as wrong.
+    is_reported: bool,
+}
+
+/// Attempts count per account, over all its codes. Those at reset codes count per identifier, so that a stranger
+/// cannot use up the owner's attempts.
+fn attempt_limits<'a>(
+    accounts: &'a Accounts,
+    row: Option<&Model>,
+    user: Option<UserId>,
+) -> Vec<AttemptLimit<'a>> {
+    let limits = &accounts.rate_limits;
+    let account = user.map(|user| user.uuid().into_bytes().to_vec());
+    let reported = |limit, subject| AttemptLimit { limit, subject, is_reported: true };
+    match row {
+        Some(Model { id, identifier_hash: Some(identifier), .. }) => vec![
+            reported(&limits.reset_attempts_per_identifier, identifier.clone()),
+            // Not reported: it would reveal that two identifiers name the same account.
+            AttemptLimit {
+                limit: &limits.reset_attempts_per_account,
+                subject: account.unwrap_or_else(|| id.as_bytes().to_vec()),
+                is_reported: false,
+            },
+        ],
+        // An operator's recovery code: its id is secret.
+        Some(Model { id, purpose: Purpose::ResetPassword, .. }) => {
+            vec![reported(&limits.reset_attempts_per_identifier, id.as_bytes().to_vec())]
+        }
+        _ => {
+            let limit = &limits.attempts_per_account;
+            account.into_iter().map(|account| reported(limit, account)).collect()
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Purge of orphaned files: of uploads whose process ended before the avatar row was written.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::discard::delete_files;
+use super::entity::avatars as entity;
+use super::picture_name::{FOLDER, PictureName};
+use crate::error::Result;
+use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
+use crate::platform::jobs::acquire_lease;
+
+const LEASE_NAME: &str = "avatars.purge_orphans";
+const INTERVAL: Duration = Duration::from_hours(24);
+/// No upload takes this long.
+const MAX_UPLOAD_DURATION: Duration = Duration::from_hours(1);
+/// How many files are checked per query.
+const BATCH_SIZE: usize = 1_000;
+
+/// Deletes orphaned files, when this instance gets the lease.
+pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
+    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
+        return Ok(None);
+    };
+    let now = platform.now();
+    let is_old = move |picture: &PictureName| {
+        picture.uploaded_at().is_some_and(|at| at + MAX_UPLOAD_DURATION <= now)
+    };
+    let old_picture = move |file: &str| {
+        PictureName::parse_file_name(file).map(|(picture, _)| picture).filter(is_old)
+    };
+    let listed = platform.files.list(FOLDER).try_filter_map(move |path| {
+        let picture = path.rsplit('/').next().and_then(old_picture);
+        async { Ok(picture) }
+    });
+    let mut listed = pin!(listed.try_chunks(BATCH_SIZE));
+    while let Some(pictures) = listed.next().await {
+        let pictures: HashSet<PictureName> =
+            pictures.map_err(|error| error.1)?.into_iter().collect();
+        let pictures: Vec<PictureName> = pictures.into_iter().collect();
+        let used = entity::find_used(platform.database.reads(), &pictures).await?;
+        for orphan in pictures.iter().filter(|picture| !used.contains(picture)) {
+            delete_files(&platform.files, orphan).await;
+        }
+    }
+    platform.files.delete_unfinished(FOLDER, move |file| old_picture(file).is_some()).await?;
+    let tx = platform.database.begin().await?;
+    lease.release(&tx, None, now + INTERVAL).await?;
+    tx.commit().await?;
+    Ok(None)
+}

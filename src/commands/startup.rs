@@ -1,0 +1,43 @@
+//! Startup steps that commands share: configuration and log, database, application.
+
+use std::io::IsTerminal;
+
+use super::cli_error::CliError;
+use crate::app::{self, App};
+use crate::config::Config;
+use crate::platform::Platform;
+
+/// Loads the configuration and starts the log.
+pub fn load_config() -> Result<Config, CliError> {
+    let config = Config::load().map_err(CliError)?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .map_err(|error| CliError(vec![format!("LOG: {error}")]))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // A closed log must not end the process.
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    if config.log_json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    // Panics go to the log too, with the id of their request.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    Ok(config)
+}
+
+/// Builds the platform and applies pending migrations.
+pub async fn prepare_platform() -> Result<(Config, Platform), CliError> {
+    let mut config = load_config()?;
+    let platform = app::build_platform(&mut config).map_err(CliError)?;
+    app::prepare_database(&platform).await?;
+    Ok((config, platform))
+}
+
+/// Builds the application, ready to serve.
+pub async fn start_app() -> Result<App, CliError> {
+    let (config, platform) = prepare_platform().await?;
+    Ok(App::new(config, platform).await?)
+}

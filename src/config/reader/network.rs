@@ -1,0 +1,77 @@
+//! Reads the settings of the network: addresses, proxies, origins, connections.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::values::SettingsReader;
+use crate::config::settings::CorsOrigins;
+
+impl SettingsReader {
+    pub(super) fn public_url(&mut self, is_production: bool, listen: SocketAddr) -> Url {
+        let local = match listen.ip() {
+            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", listen.port()),
+            _ => format!("http://{listen}"),
+        };
+        if is_production {
+            self.require("PUBLIC_URL", "production needs the address at which clients find it");
+        }
+        let url = self.url("PUBLIC_URL", &local);
+        if !matches!(url.scheme(), "http" | "https") {
+            self.problems.push("PUBLIC_URL: must start with http:// or https://".into());
+        }
+        // It is the issuer of tokens (RFC 8414, section 2), and paths are appended to it.
+        let is_bare = url.query().is_none() && url.fragment().is_none();
+        if !is_bare || !url.username().is_empty() || url.password().is_some() {
+            self.problems.push("PUBLIC_URL: must have no user, query or fragment".into());
+        }
+        url
+    }
+
+    pub(super) fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let entries = self.list("TRUSTED_PROXIES");
+        let networks = entries.iter().map(|text| match text.parse::<IpAddr>() {
+            Ok(address) => Some(IpNet::from(address)),
+            Err(_) => text.parse().ok(),
+        });
+        let networks: Option<Vec<IpNet>> = networks.collect();
+        networks.unwrap_or_else(|| {
+            self.problems.push(
+                "TRUSTED_PROXIES: must be addresses (10.0.0.1) or networks (10.0.0.0/8)".into(),
+            );
+            Vec::new()
+        })
+    }
+
+    pub(super) fn cors_origins(&mut self, is_production: bool) -> CorsOrigins {
+        let entries = self.list("CORS_ORIGINS");
+        match entries.as_slice() {
+            [] if !is_production => return CorsOrigins::Loopback,
+            [any] if any == "*" => return CorsOrigins::Any,
+            _ => {}
+        }
+        let origins = entries.iter().map(|text| {
+            let url =
+                Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let is_bare = is_bare && url.username().is_empty() && url.password().is_none();
+            is_bare.then(|| url.origin().ascii_serialization())
+        });
+        let origins: Option<Vec<String>> = origins.collect();
+        CorsOrigins::Listed(origins.unwrap_or_else(|| {
+            self.problems.push(
+                "CORS_ORIGINS: must be origins (https://game.example.com), or * alone".into(),
+            );
+            Vec::new()
+        }))
+    }
+
+    pub(super) fn max_connections(&mut self) -> usize {
+        let max = self.parse_or("MAX_CONNECTIONS", 20_000);
+        if !(1..=1_000_000).contains(&max) {
+            self.problems.push("MAX_CONNECTIONS: must be 1 to 1000000".into());
+        }
+        max
+    }
+}

@@ -1,0 +1,196 @@
+//! Tests of the configuration as a whole.
+
+use std::collections::BTreeSet;
+
+use super::files::FileStore;
+use super::load::parse_toml;
+use super::*;
+
+fn read(values: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    Config::from_values(
+        values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    )
+}
+
+#[test]
+fn default_is_development_on_sqlite() {
+    let config = read(&[]).expect("defaults are valid");
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!(config.public_url.as_str(), "http://127.0.0.1:8000/");
+    assert!(matches!(config.lookup, LookupSource::Offline));
+    assert_eq!(config.rate_limits.signups_per_address, 6000);
+    assert_eq!(config.rate_limits.failed_logins, 10);
+    assert_eq!(config.defaults_used.len(), 4);
+}
+
+#[test]
+fn production_reports_each_missing_setting() {
+    let problems =
+        read(&[("ENVIRONMENT", "production"), ("LOOKUP", "messagebird")]).expect_err("rejected");
+    for key in ["PUBLIC_URL", "SECRET_KEYS", "MESSAGEBIRD_ACCESS_KEY"] {
+        assert!(problems.iter().any(|problem| problem.starts_with(key)), "{key}: {problems:?}");
+    }
+}
+
+#[test]
+fn every_invalid_value_is_reported_and_none_is_repeated() {
+    let keys = [
+        "LISTEN",
+        "DATABASE_TLS",
+        "DATABASE_POOLER",
+        "REDIS_URL",
+        "ACCESS_TOKEN_SECONDS",
+        "TWO_FACTOR",
+        "LIMITS_SCALE",
+        "DEFAULT_REGION",
+        "PUBLIC_URL",
+    ];
+    let problems = read(&keys.map(|key| (key, "s3cret"))).expect_err("rejected");
+    assert_eq!(problems.len(), keys.len(), "{problems:?}");
+    assert!(
+        problems.iter().filter(|problem| problem.contains("s3cret")).count() == 0,
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn public_url_may_have_a_path_but_no_user_query_or_fragment() {
+    let base = |url| read(&[("PUBLIC_URL", url)]).map(|config| config.base_url().to_owned());
+    assert_eq!(base("https://api.example.com/").expect("valid"), "https://api.example.com");
+    assert_eq!(base("https://example.com/api/").expect("valid"), "https://example.com/api");
+    for invalid in [
+        "https://example.com/?a=b",
+        "https://example.com/?",
+        "https://example.com/#a",
+        "https://example.com/api?a",
+        "https://ann@example.com",
+        "https://ann:s3cret@example.com",
+        "ftp://example.com",
+    ] {
+        assert_eq!(base(invalid).expect_err(invalid).len(), 1);
+    }
+}
+
+#[test]
+fn origins_and_proxies_are_lists() {
+    let origins = |text| read(&[("CORS_ORIGINS", text)]).map(|config| config.cors_origins);
+    assert_eq!(
+        origins("https://Game.example.com:443/, http://localhost:3000").expect("valid"),
+        CorsOrigins::Listed(vec![
+            "https://game.example.com".into(),
+            "http://localhost:3000".into()
+        ])
+    );
+    assert_eq!(origins("*").expect("valid"), CorsOrigins::Any);
+    assert_eq!(origins("").expect("valid"), CorsOrigins::Loopback);
+    for invalid in ["game.example.com", "https://x.example/path", "*, https://x.example", "null"] {
+        assert_eq!(origins(invalid).expect_err(invalid).len(), 1);
+    }
+    let proxies = |text| read(&[("TRUSTED_PROXIES", text)]).map(|config| config.trusted_proxies);
+    assert_eq!(proxies("10.0.0.0/8, ::1").expect("valid").len(), 2);
+    for invalid in ["10.0.0.0/33", "proxy.example.com", "10.0.0.1:80"] {
+        assert_eq!(proxies(invalid).expect_err(invalid).len(), 1);
+    }
+}
+
+#[test]
+fn unknown_line_types_are_rejected() {
+    let refused =
+        |types| read(&[("REFUSED_LINE_TYPES", types)]).map(|config| config.refused_line_types);
+    assert_eq!(refused("premium_rate, PAGER").expect("valid"), ["PREMIUM_RATE", "PAGER"]);
+    assert_eq!(refused("none").expect("valid"), ["NONE"]);
+    assert_eq!(
+        refused("PREMIUM").expect_err("rejected"),
+        ["REFUSED_LINE_TYPES: there is no type PREMIUM"]
+    );
+}
+
+#[test]
+fn file_store_is_a_folder_or_a_bucket() {
+    let store = |location| read(&[("FILE_STORE", location)]).map(|config| config.files.store);
+    let default_store = read(&[("DATA_DIR", "/d")]).expect("valid").files.store;
+    assert!(matches!(default_store, FileStore::Folder(folder) if folder.ends_with("/d/files")));
+    assert!(
+        matches!(store("/f").expect("valid"), FileStore::Folder(folder) if folder.ends_with("/f"))
+    );
+    for (location, expected) in [("s3://b", ("b", "")), ("s3://b/p/q/", ("b", "p/q"))] {
+        let FileStore::S3 { bucket, prefix, .. } = store(location).expect("valid") else {
+            panic!("{location}")
+        };
+        assert_eq!((&*bucket, &*prefix), expected);
+    }
+    for invalid in ["s3://", "s3:///p", "https://b.example.com", "s3://key:secret@b"] {
+        assert_eq!(store(invalid).expect_err(invalid).len(), 1);
+    }
+    let secret = read(&[("FILE_STORE", "s3://b"), ("AWS_SECRET_ACCESS_KEY", "s3cret")]);
+    assert!(!format!("{:?}", secret.expect("valid")).contains("s3cret"), "secrets do not print");
+}
+
+#[test]
+fn log_filters_must_be_levels() {
+    let log = |filter| read(&[("LOG", filter)]).map(|config| config.log);
+    for valid in
+        ["info", "INFO", "off", "switchboard=debug", "switchboard::server=trace,sqlx=Off,warn"]
+    {
+        assert_eq!(log(valid).expect(valid), valid);
+    }
+    assert_eq!(log(" debug , sqlx=warn").expect("valid"), "debug,sqlx=warn");
+    assert_eq!(log("").expect("the default"), log(" ").expect("the default"));
+    for invalid in [
+        "verbose",
+        "info,foo=verbose",
+        "switchboard",
+        "info,verbose",
+        "warning",
+        "3",
+        "info;sqlx=warn",
+        "info sqlx=warn",
+        "switchboard=",
+        "=info",
+        "switchboard:info",
+        "info,",
+        ",",
+        "a=b=info",
+        "[request]=info",
+    ] {
+        let problems = log(invalid).expect_err(invalid);
+        assert_eq!(problems.len(), 1, "{invalid}");
+        assert!(
+            problems[0].starts_with("LOG: must be a level (off, error, warn, info"),
+            "{invalid}"
+        );
+    }
+}
+
+#[test]
+fn messagebird_key_selects_messagebird() {
+    let config = read(&[("MESSAGEBIRD_ACCESS_KEY", "live_x")]).expect("valid");
+    assert!(matches!(config.lookup, LookupSource::MessageBird { .. }));
+    assert!(!format!("{config:?}").contains("live_x"), "secrets do not print");
+}
+
+#[test]
+fn toml_settings_are_read_and_unknown_names_rejected() {
+    let values = parse_toml("listen = \"127.0.0.1:9000\"\nlimits_scale = 2").expect("valid");
+    let config = Config::from_values(values).expect("valid");
+    assert_eq!((config.listen_address.port(), config.rate_limits.lookups), (9000, 200));
+    assert_eq!(
+        parse_toml("lisen = 1").expect_err("rejected"),
+        ["switchboard.toml: there is no setting lisen"]
+    );
+}
+
+#[test]
+fn env_example_explains_exactly_the_existing_settings() {
+    let example = include_str!("../../.env.example");
+    let explained_names: BTreeSet<&str> = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
+        .map(|(key, _)| key)
+        .filter(|key| {
+            let is_name_byte = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+            !key.is_empty() && key.bytes().all(is_name_byte)
+        })
+        .collect();
+    assert_eq!(explained_names, SETTING_NAMES.iter().copied().collect());
+}

@@ -1,0 +1,91 @@
+//! Queueing of a message in the transaction of its cause: it is sent if that transaction commits, and only then.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::entity::{messages, transitions};
+use super::sealed_text::aad;
+use super::segments::sms_size;
+use super::{Kind, Messages, Status};
+use crate::error::Result;
+use crate::ids::MessageId;
+use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
+use crate::platform::database::Work;
+use crate::platform::phone::PhoneNumber;
+
+/// A message to send.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// The kind, which is also the lane.
+    pub kind: Kind,
+    /// The recipient.
+    pub to: PhoneNumber,
+    /// The text.
+    pub text: MessageText,
+    /// The campaign that it belongs to.
+    pub campaign: Option<String>,
+    /// When it is too late to send it. None: after the configured time.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The text of a message.
+#[derive(Debug)]
+pub enum MessageText {
+    /// Operators may read it.
+    Plain(String),
+    /// It has a code in it.
+    Secret {
+        /// With the code. Stored encrypted, and erased once it is sent.
+        text: SecretString,
+        /// With the code masked, for operators.
+        masked: String,
+    },
+}
+
+/// Queues a message. Call `notifier.notify()` after the commit, so that it is sent at once.
+pub async fn enqueue(
+    messages: &Messages,
+    platform: &Platform,
+    tx: &Work,
+    new: NewMessage,
+) -> Result<MessageId> {
+    let id: MessageId = platform.new_id();
+    let now = platform.now();
+    let (body, sealed_body, size) = match new.text {
+        MessageText::Plain(text) => {
+            let size = sms_size(&text);
+            (text, None, size)
+        }
+        MessageText::Secret { text, masked } => {
+            let text = text.expose_secret();
+            (masked, Some(platform.vault.seal(&aad(id), text.as_bytes())), sms_size(text))
+        }
+    };
+    let message = messages::Model {
+        id,
+        kind: new.kind,
+        phone: new.to,
+        body,
+        sealed_body,
+        encoding: size.encoding,
+        segments: size.segments,
+        campaign: new.campaign,
+        status: Status::Queued,
+        attempts: 0,
+        manual_retries: 0,
+        gateway: None,
+        gateway_id: None,
+        pinned_gateway: None,
+        error: None,
+        created_at: now,
+        queued_at: now,
+        due_at: Some(now),
+        expires_at: new.expires_at.unwrap_or(now + messages.settings.max_wait),
+        handed_over_at: None,
+        sent_at: None,
+        delivered_at: None,
+    };
+    messages::insert(tx, message).await?;
+    transitions::record(tx, platform, [(new.kind, None, Status::Queued)]).await?;
+    Ok(id)
+}

@@ -1,0 +1,76 @@
+//! Texts of messages: the encrypted ones with codes, and the deletion of texts after their retention.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, QuerySelect};
+
+use super::{BATCH_SIZE, Column, Entity, min_id_at};
+use crate::ids::MessageId;
+use crate::messages::status::Kind;
+use crate::platform::clock::Timestamp;
+use crate::platform::database::{Work, pad_to_pow2};
+
+/// All encrypted texts.
+pub async fn find_sealed_bodies(tx: &Work) -> Result<Vec<(MessageId, Vec<u8>)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::SealedBody])
+        .filter(Column::DueAt.is_not_null())
+        .filter(Column::Kind.eq(Kind::Code))
+        .filter(Column::SealedBody.is_not_null())
+        .into_tuple()
+        .all(tx)
+        .await
+}
+
+/// Replaces an encrypted text, unless it has changed meanwhile.
+pub async fn replace_sealed_body(
+    tx: &Work,
+    id: MessageId,
+    old: Vec<u8>,
+    new: Vec<u8>,
+) -> Result<bool, DbErr> {
+    let updated = Entity::update_many()
+        .col_expr(Column::SealedBody, Expr::value(new))
+        .filter(Column::Id.eq(id))
+        .filter(Column::SealedBody.eq(old))
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// Erases the encrypted text of a message that is not sent again.
+pub async fn erase_sealed_body(tx: &Work, id: MessageId) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
+        .filter(Column::Id.eq(id))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Clears the texts of a batch of messages that were created before a time, oldest first, starting after a message.
+/// Returns the last message of the batch.
+pub async fn clear_bodies(
+    tx: &Work,
+    after: Option<MessageId>,
+    before: Timestamp,
+) -> Result<Option<MessageId>, DbErr> {
+    let mut oldest = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.lt(min_id_at(before)))
+        .order_by_asc(Column::Id)
+        .limit(BATCH_SIZE);
+    if let Some(after) = after {
+        oldest = oldest.filter(Column::Id.gt(after));
+    }
+    let ids: Vec<MessageId> = oldest.into_tuple().all(tx).await?;
+    let Some(last) = ids.last().copied() else { return Ok(None) };
+    Entity::update_many()
+        .col_expr(Column::Body, Expr::value(""))
+        .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
+        .filter(Column::Id.is_in(pad_to_pow2(&ids)))
+        .exec(tx)
+        .await?;
+    Ok(Some(last))
+}

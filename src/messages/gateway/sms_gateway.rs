@@ -1,0 +1,45 @@
+//! Interface of an SMS gateway.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::outbound_sms::OutboundSms;
+use super::outcome::SendOutcome;
+use super::receipt::{Receipt, ReceiptError, WebhookRequest};
+use super::status_update::QueryResult;
+use crate::platform::outbound::{Limits, Outbound};
+
+/// Limits of a request to a gateway. A response has a few kilobytes.
+pub const REQUEST_LIMITS: Limits =
+    Limits { timeout: Duration::from_secs(15), max_bytes: 64 * 1024 };
+
+/// Provider that delivers messages to phones.
+#[async_trait]
+pub trait SmsGateway: Send + Sync {
+    /// "twilio", "messagebird", "http" or "console".
+    fn name(&self) -> &'static str;
+
+    /// Sends a message.
+    async fn send(&self, outbound: &Outbound, sms: &OutboundSms) -> SendOutcome;
+
+    /// Asks for the status of a message whose sending got no response.
+    async fn query_status(&self, _outbound: &Outbound, _sms: &OutboundSms) -> QueryResult {
+        QueryResult::Inconclusive
+    }
+
+    /// Whether [`query_status`](Self::query_status) is supported.
+    fn can_query_status(&self) -> bool {
+        false
+    }
+
+    /// Whether sending the same reference twice results in one SMS.
+    fn is_idempotent(&self) -> bool {
+        false
+    }
+
+    /// Authenticates and parses a receipt.
+    fn parse_receipt(&self, _request: &WebhookRequest<'_>) -> Result<Receipt, ReceiptError> {
+        Err(ReceiptError::Forged("this gateway sends no receipts"))
+    }
+}

@@ -1,0 +1,94 @@
+//! Monitoring of the queue: computes its figures, and publishes changes of them to watchers.
+
+use std::time::Duration;
+
+use super::entity::{gateways, messages, transitions};
+use super::queue_counts::{GatewayState, QueueCounts};
+use super::topics::queue_topic;
+use super::{Kind, Messages, Status};
+use crate::error::Result;
+use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
+use crate::platform::jobs::POLL_INTERVAL;
+
+/// The send rate is the average over this time.
+const RATE_WINDOW: Duration = Duration::from_mins(1);
+
+/// Computes the figures of the queue.
+pub async fn load_queue_counts(messages: &Messages, platform: &Platform) -> Result<QueueCounts> {
+    let (db, now) = (platform.database.reads(), platform.now());
+    let mut current = Vec::new();
+    let mut totals = Vec::new();
+    for transition in transitions::totals(db).await? {
+        add(&mut totals, transition.kind, transition.to_status, transition.count);
+        add(&mut current, transition.kind, transition.to_status, transition.count);
+        if let Some(from) = transition.from_status {
+            add(&mut current, transition.kind, from, -transition.count);
+        }
+    }
+    let mut oldest_queued = Vec::new();
+    for kind in Kind::LANES {
+        if let Some(queued_at) = messages::oldest_queued(db, kind).await? {
+            oldest_queued.push((kind, (now - queued_at).to_std().unwrap_or_default()));
+        }
+    }
+    let sent = transitions::count_sent_since(db, now - RATE_WINDOW).await?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let per_second = sent as f64 / RATE_WINDOW.as_secs_f64();
+    Ok(QueueCounts {
+        current,
+        totals,
+        oldest_queued,
+        per_second,
+        gateways: load_gateway_states(messages, platform).await?,
+        forged_receipts: messages.rejected_receipts.forged(),
+        unknown_receipts: messages.rejected_receipts.unknown(),
+    })
+}
+
+/// Loads the states of the configured gateways.
+pub async fn load_gateway_states(
+    messages: &Messages,
+    platform: &Platform,
+) -> Result<Vec<GatewayState>> {
+    let rows = gateways::find_all(platform.database.reads()).await?;
+    let state = |name| {
+        let row = rows.iter().find(|row| row.name == name).cloned();
+        let (open_until, misconfigured_since, last_error) = row
+            .map(|row| (row.open_until, row.misconfigured_since, row.last_error))
+            .unwrap_or_default();
+        GatewayState { name, open_until, misconfigured_since, last_error }
+    };
+    Ok(messages.gateways.iter().map(|gateway| state(gateway.name())).collect())
+}
+
+/// Notifies this instance's watchers of the queue if its figures have changed, at most once a second. Returns when to
+/// call it again, if that is too soon now.
+pub async fn publish_queue_changes(
+    messages: &Messages,
+    platform: &Platform,
+) -> Result<Option<Timestamp>> {
+    if !platform.events.has_listeners(&queue_topic()) {
+        return Ok(None);
+    }
+    let published_at = messages.last_published.lock().as_ref().map(|(uptime, _)| *uptime);
+    let wait =
+        published_at.and_then(|uptime| (uptime + POLL_INTERVAL).checked_sub(platform.uptime()));
+    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+        return Ok(Some(platform.now() + wait));
+    }
+    let counts = load_queue_counts(messages, platform).await?;
+    let mut last_published = messages.last_published.lock();
+    if last_published.as_ref().is_none_or(|(_, before)| *before != counts) {
+        *last_published = Some((platform.uptime(), counts));
+        platform.events.publish_local(&queue_topic());
+    }
+    Ok(None)
+}
+
+fn add(counts: &mut Vec<(Kind, Status, i64)>, kind: Kind, status: Status, count: i64) {
+    match counts.iter_mut().find(|(k, s, _)| (*k, *s) == (kind, status)) {
+        Some((.., sum)) => *sum += count,
+        None => counts.push((kind, status, count)),
+    }
+}

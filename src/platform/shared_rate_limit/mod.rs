@@ -1,0 +1,129 @@
+//! Rate limits that all instances share, counted in the database. A use is counted in the caller's transaction, so a
+//! rollback also undoes the count.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait;
+
+use super::Platform;
+use super::clock::{Timestamp, is_waiting};
+use super::jobs::acquire_lease;
+use super::rate_limiter::RateLimit;
+use super::vault::Purpose;
+use crate::error::{Error, Result};
+use crate::platform::database::{BATCH_TIMEOUT, Work};
+
+mod entity;
+
+const SUBJECT_HASH: Purpose = Purpose("rate limit subject");
+const PURGE_JOB: &str = "rate_limits.purge";
+const PURGE_INTERVAL: Duration = Duration::from_mins(10);
+
+/// A limit per subject, in a window that starts with the first use.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedRateLimit {
+    /// What is counted. Unique among all shared limits.
+    pub name: &'static str,
+    /// The limit.
+    pub limit: RateLimit,
+}
+
+impl SharedRateLimit {
+    /// Counts one use. Concurrent transactions that count for the same subject wait for each other.
+    ///
+    /// # Errors
+    /// RATE_LIMITED if the limit is reached.
+    pub async fn acquire(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
+        let max = i32::try_from(self.limit.max_attempts).unwrap_or(i32::MAX);
+        if max > 0 && self.count(tx, platform, subject, Some(max)).await? {
+            return Ok(());
+        }
+        Err(self.rate_limited(tx, platform, subject).await?)
+    }
+
+    /// Counts one use even if the limit is reached.
+    pub async fn force_acquire(
+        &self,
+        tx: &Work,
+        platform: &Platform,
+        subject: &[u8],
+    ) -> Result<()> {
+        self.count(tx, platform, subject, None).await?;
+        Ok(())
+    }
+
+    /// Undoes one use of this transaction.
+    pub async fn refund(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
+        Ok(entity::refund(tx, &self.key(platform, subject)).await?)
+    }
+
+    /// Checks that the limit is not reached, without counting a use.
+    ///
+    /// # Errors
+    /// RATE_LIMITED if the limit is reached.
+    pub async fn check(
+        &self,
+        db: &impl ConnectionTrait,
+        platform: &Platform,
+        subject: &[u8],
+    ) -> Result<()> {
+        let row = entity::by_key(db, &self.key(platform, subject)).await?;
+        let is_running = |ends_at| is_waiting(platform.now(), ends_at, self.limit.window);
+        let used = row.filter(|row| is_running(row.window_ends_at)).map_or(0, |row| row.used);
+        if i64::from(used) < i64::from(self.limit.max_attempts) {
+            return Ok(());
+        }
+        Err(self.rate_limited(db, platform, subject).await?)
+    }
+
+    async fn count(
+        &self,
+        tx: &Work,
+        platform: &Platform,
+        subject: &[u8],
+        max: Option<i32>,
+    ) -> Result<bool> {
+        let (key, now) = (self.key(platform, subject), platform.now());
+        Ok(entity::count(tx, &key, max, now, now + self.limit.window).await?)
+    }
+
+    async fn rate_limited(
+        &self,
+        db: &impl ConnectionTrait,
+        platform: &Platform,
+        subject: &[u8],
+    ) -> Result<Error> {
+        let now = platform.now();
+        let row = entity::by_key(db, &self.key(platform, subject)).await?;
+        let latest_end = now + self.limit.window;
+        let ends_at = row.map_or(latest_end, |row| row.window_ends_at.min(latest_end));
+        Ok(Error::rate_limited((ends_at - now).to_std().unwrap_or_default()))
+    }
+
+    /// The row's key. Hashed, so that the table does not reveal phone numbers, names or addresses.
+    fn key(&self, platform: &Platform, subject: &[u8]) -> String {
+        let data = [self.name.as_bytes(), b"\0", subject].concat();
+        let hash = platform.vault.keyed_hash(SUBJECT_HASH, &data);
+        format!("{}:{}", self.name, data_encoding::BASE32_DNSSEC.encode(&hash[..16]))
+    }
+}
+
+/// Deletes the rows whose window has ended.
+pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
+    let Some(lease) = acquire_lease(platform, PURGE_JOB, PURGE_INTERVAL).await? else {
+        return Ok(None);
+    };
+    let now = platform.now();
+    loop {
+        let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+        let deleted = entity::purge_expired(&tx, now).await?;
+        tx.commit().await?;
+        if deleted == 0 {
+            break;
+        }
+    }
+    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    lease.release(&tx, None, now + PURGE_INTERVAL).await?;
+    tx.commit().await?;
+    Ok(None)
+}

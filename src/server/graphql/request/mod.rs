@@ -1,0 +1,7 @@
+//! The request: its parameters, who sends it, which responses it accepts, and persisted documents.
+
+pub mod accept;
+pub mod concurrency_limiter;
+pub mod parameters;
+pub mod persisted_documents;
+pub mod requester;

@@ -1,0 +1,32 @@
+//! Requester: who sends a request, from where, and the request's id.
+
+use axum::http::request::Parts;
+
+use crate::accounts::Client;
+use crate::api::Caller;
+use crate::app::App;
+use crate::server::authentication::authenticate_request;
+use crate::server::client_address::client_info;
+use crate::server::request_id::RequestId;
+
+/// Who sends a request, and from where.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// The viewer, an anonymous caller, or why the token is rejected.
+    pub caller: Caller,
+    /// The network address and the user agent.
+    pub client: Client,
+    /// The id of the request, for the log and for errors.
+    pub request_id: RequestId,
+}
+
+impl Requester {
+    /// Authenticates the sender of a request.
+    pub async fn authenticate(app: &App, parts: &Parts) -> Self {
+        Self {
+            caller: authenticate_request(app, &parts.headers).await,
+            client: client_info(app, parts),
+            request_id: RequestId::from_extensions(&parts.extensions),
+        }
+    }
+}

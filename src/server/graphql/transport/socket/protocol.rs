@@ -1,0 +1,187 @@
+//! Messages of the two subprotocols: `graphql-transport-ws`, and `graphql-ws` of subscriptions-transport-ws, which
+//! GraphQL Playground uses.
+
+use async_graphql::ServerError;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::server::graphql::request::parameters::GraphQLRequest;
+
+const MAX_ID_LEN: usize = 256;
+
+/// A subprotocol of the WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `graphql-transport-ws`, as npm's graphql-ws 6 documents it.
+    TransportWs,
+    /// `graphql-ws`, as npm's subscriptions-transport-ws documents it.
+    Legacy,
+}
+
+/// A message of a client.
+#[derive(Debug)]
+pub enum ClientMessage {
+    /// Initialises the connection, with the payload that may contain a token.
+    Init(Map<String, Value>),
+    /// A ping, with its payload.
+    Ping(Option<Value>),
+    /// A pong.
+    Pong,
+    /// Starts an operation with this id.
+    Subscribe(String, Box<GraphQLRequest>),
+    /// Ends the operation with this id.
+    Complete(String),
+    /// Ends the connection.
+    Terminate,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Option<String>,
+    payload: Option<Value>,
+}
+
+impl Protocol {
+    /// The subprotocol with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "graphql-transport-ws" => Some(Self::TransportWs),
+            "graphql-ws" => Some(Self::Legacy),
+            _ => None,
+        }
+    }
+
+    /// Parses a message. The error is the reason for closing the socket.
+    pub fn parse(self, text: &str) -> Result<ClientMessage, String> {
+        let message: Message = serde_json::from_str(text)
+            .map_err(|_| "A message is a JSON object with type, and id as a string.".to_owned())?;
+        let id = |id: Option<String>| {
+            id.filter(|id| (1..=MAX_ID_LEN).contains(&id.len()))
+                .ok_or_else(|| format!("id must have 1 to {MAX_ID_LEN} bytes."))
+        };
+        match (self, message.kind.as_str()) {
+            (_, "connection_init") => match message.payload {
+                None | Some(Value::Null) => Ok(ClientMessage::Init(Map::new())),
+                Some(Value::Object(payload)) => Ok(ClientMessage::Init(payload)),
+                Some(_) => Err("The payload of connection_init must be an object.".into()),
+            },
+            (Self::TransportWs, "ping" | "pong")
+                if message.payload.as_ref().is_some_and(|payload| !is_object_or_null(payload)) =>
+            {
+                Err("The payload of a ping or a pong must be an object.".into())
+            }
+            (Self::TransportWs, "ping") => Ok(ClientMessage::Ping(message.payload)),
+            (Self::TransportWs, "pong") => Ok(ClientMessage::Pong),
+            (Self::TransportWs, "subscribe") | (Self::Legacy, "start") => {
+                let request = GraphQLRequest::from_json(message.payload.unwrap_or_default())?;
+                Ok(ClientMessage::Subscribe(id(message.id)?, Box::new(request)))
+            }
+            (Self::TransportWs, "complete") | (Self::Legacy, "stop") => {
+                Ok(ClientMessage::Complete(id(message.id)?))
+            }
+            (Self::Legacy, "connection_terminate") => Ok(ClientMessage::Terminate),
+            _ => Err("There is no message of that type.".into()),
+        }
+    }
+
+    /// Acknowledges the initialisation.
+    pub fn ack() -> String {
+        json!({ "type": "connection_ack" }).to_string()
+    }
+
+    /// Rejects the initialisation, if the subprotocol has a message for it.
+    pub fn connection_error(self, errors: &[ServerError]) -> Option<String> {
+        let message = json!({ "type": "connection_error", "payload": errors.first() });
+        (self == Self::Legacy).then(|| message.to_string())
+    }
+
+    /// Responds to a ping, with its payload.
+    pub fn pong(payload: Option<Value>) -> String {
+        match payload {
+            Some(payload) => json!({ "type": "pong", "payload": payload }).to_string(),
+            None => json!({ "type": "pong" }).to_string(),
+        }
+    }
+
+    /// A response of an operation, which is JSON already.
+    pub fn next(self, id: &str, json: &str) -> String {
+        let kind = match self {
+            Self::TransportWs => "next",
+            Self::Legacy => "data",
+        };
+        format!(r#"{{"id":{},"type":"{kind}","payload":{json}}}"#, Value::from(id))
+    }
+
+    /// The errors because of which an operation cannot run or continue.
+    pub fn error(self, id: &str, errors: &[ServerError]) -> String {
+        let payload = match self {
+            Self::TransportWs => json!(errors),
+            Self::Legacy => json!(errors.first()),
+        };
+        json!({ "id": id, "type": "error", "payload": payload }).to_string()
+    }
+
+    /// An operation is complete.
+    pub fn complete(id: &str) -> String {
+        json!({ "id": id, "type": "complete" }).to_string()
+    }
+}
+
+fn is_object_or_null(value: &Value) -> bool {
+    matches!(value, Value::Object(_) | Value::Null)
+}
+
+/// The value of `Authorization` in the payload of `connection_init`, at the top or inside `headers`.
+pub fn authorization(payload: &Map<String, Value>) -> Option<&str> {
+    fn member<'m>(map: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+        map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+    let inside = || member(member(payload, "headers")?.as_object()?, "authorization");
+    member(payload, "authorization").or_else(inside)?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorization_is_found_where_clients_put_it() {
+        for (payload, expected) in [
+            (json!({ "Authorization": "Bearer a" }), Some("Bearer a")),
+            (json!({ "authorization": "Bearer b" }), Some("Bearer b")),
+            (json!({ "headers": { "Authorization": "Bearer c" } }), Some("Bearer c")),
+            (json!({ "headers": "none" }), None),
+            (json!({ "Authorization": null }), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(
+                authorization(payload.as_object().expect("an object")),
+                expected,
+                "{payload}"
+            );
+        }
+    }
+
+    #[test]
+    fn invalid_messages_are_rejected() {
+        use Protocol::{Legacy, TransportWs};
+        for (protocol, text) in [
+            (TransportWs, "rubbish"),
+            (TransportWs, "[]"),
+            (TransportWs, r#"{"id":"1"}"#),
+            (TransportWs, r#"{"type":"start","id":"1","payload":{}}"#),
+            (TransportWs, r#"{"type":"subscribe","id":1,"payload":{}}"#),
+            (TransportWs, r#"{"type":"subscribe","payload":{}}"#),
+            (TransportWs, r#"{"type":"subscribe","id":"","payload":{}}"#),
+            (TransportWs, r#"{"type":"subscribe","id":"1"}"#),
+            (TransportWs, r#"{"type":"subscribe","id":"1","payload":{"query":5}}"#),
+            (TransportWs, r#"{"type":"connection_init","payload":[]}"#),
+            (TransportWs, r#"{"type":"ping","payload":1}"#),
+            (Legacy, r#"{"type":"ping"}"#),
+        ] {
+            assert!(protocol.parse(text).is_err(), "{text}");
+        }
+    }
+}

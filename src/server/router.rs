@@ -1,0 +1,47 @@
+//! The router: all HTTP routes and the middleware around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get};
+
+use super::graphql::{self, Endpoint, Engine};
+use super::origins::Origins;
+use super::{
+    avatars, console, dev, health, jsend, metrics, middleware, oauth, webhooks, well_known,
+};
+use crate::app::App;
+use crate::schema::{self, UPLOAD_RULES};
+
+/// Builds the GraphQL engine with the product's own schema. Fails if the manifest of trusted documents is invalid.
+pub fn build_engine(app: &App) -> Result<Engine, String> {
+    Engine::new(
+        app.add_schema_data(schema::builder()).finish(),
+        UPLOAD_RULES,
+        app.config.graphql.clone(),
+    )
+}
+
+/// Builds the router with this engine behind `/graphql`.
+pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
+    let endpoint = Arc::new(Endpoint::new(app.clone(), engine));
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
+        .merge(well_known::routes())
+        .merge(oauth::routes())
+        .merge(avatars::routes())
+        .merge(webhooks::routes())
+        .merge(dev::routes(&app.config))
+        .merge(console::routes(&app.config))
+        .with_state(app.clone())
+        .route("/graphql", any(graphql::handle).with_state(endpoint))
+        .fallback(jsend::not_found)
+        .method_not_allowed_fallback(jsend::method_not_allowed)
+        .layer(middleware::compression())
+        .layer(from_fn(middleware::catch_panic))
+        .layer(middleware::cors(Origins::new(&app.config)))
+        .layer(from_fn_with_state(app, middleware::log_request))
+}

@@ -1,0 +1,208 @@
+//! The program in a test: the real modules and router in process, on a database of its own, with a clock that
+//! the test moves and randomness that repeats.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use chrono::{TimeZone, Utc};
+use serde_json::{Value, json};
+use switchboard::app::{App, prepare_database};
+use switchboard::config::Config;
+use switchboard::platform::Platform;
+use switchboard::platform::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use switchboard::platform::database::Database;
+use switchboard::platform::entropy::SeededEntropy;
+use switchboard::platform::events::Events;
+use switchboard::platform::files::Files;
+use switchboard::platform::outbound::Outbound;
+use switchboard::platform::temp_files::TempFiles;
+use switchboard::platform::vault::Vault;
+use switchboard::server::graphql::Engine;
+use tower::ServiceExt;
+
+use super::{Caller, PASSWORD, TestDatabase};
+
+/// A key ring for tests.
+pub const KEY_RING: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A running program, and what a test controls of it. When the last clone is dropped, no background job may
+/// have failed unseen: a test that expects failures takes them by `take_job_failures`.
+#[derive(Clone)]
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub clock: ManualClock,
+    router: Router,
+    engine: fn(&App) -> Result<Engine, String>,
+    _job_check: Arc<JobCheck>,
+}
+
+/// Asserts on drop that no background job failed.
+struct JobCheck(Arc<App>);
+
+impl Drop for JobCheck {
+    fn drop(&mut self) {
+        let failures = self.0.take_job_failures();
+        // A second panic would abort the process and hide the first.
+        if !std::thread::panicking() {
+            assert_eq!(failures, 0, "background jobs failed unseen; the log says why");
+        }
+    }
+}
+
+/// The time at which the clock of every test starts.
+pub fn start_time() -> Timestamp {
+    Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).single().expect("a valid time")
+}
+
+impl TestApp {
+    /// With default settings.
+    pub async fn new(place: &TestDatabase) -> Self {
+        Self::with(place, &[]).await
+    }
+
+    /// With settings by their names in the environment.
+    pub async fn with(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let clock = ManualClock::at(start_time());
+        Self::at(place, settings, clock, 1, switchboard::server::build_engine).await
+    }
+
+    /// With the clock at the system's time, for tests that share a database with other processes.
+    pub async fn at_system_time(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let clock = ManualClock::at(SystemClock.now());
+        Self::at(place, settings, clock, 1, switchboard::server::build_engine).await
+    }
+
+    /// With the schema of `tests/live`, which has a field for everything that a transport can carry.
+    pub async fn live(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::at(place, settings, ManualClock::at(start_time()), 1, crate::live::engine).await
+    }
+
+    /// Another instance on the same database, with the same clock and other randomness.
+    pub async fn second_instance(&self, place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::at(place, settings, self.clock.clone(), 2, self.engine).await
+    }
+
+    /// Another instance on the same database, whose clock is behind.
+    pub async fn lagging_instance(&self, place: &TestDatabase, by: Duration) -> Self {
+        let clock = ManualClock::at(self.clock.now() - by);
+        Self::at(place, &[], clock, 2, self.engine).await
+    }
+
+    async fn at(
+        place: &TestDatabase,
+        settings: &[(&str, &str)],
+        clock: ManualClock,
+        seed: u64,
+        engine: fn(&App) -> Result<Engine, String>,
+    ) -> Self {
+        let url = place.url();
+        let mut values: BTreeMap<String, String> = [
+            ("DATABASE_URL", url.as_str()),
+            ("SECRET_KEYS", KEY_RING),
+            ("DATABASE_CONNECTIONS", "6"),
+            ("FILE_STORE", "memory:"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        values.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let config = Config::from_values(values).expect("a good configuration");
+        let platform = Platform {
+            database: Database::connect(&config.database).await.expect("a database"),
+            vault: Vault::parse(config.secret_keys.as_ref().expect("a ring")).expect("a good ring"),
+            outbound: Outbound::new(Arc::new(clock.clone())),
+            events: Events::new(config.redis_url.clone()),
+            files: Files::open(&config.files).expect("a store"),
+            temp_files: TempFiles::open(&[std::env::temp_dir()], 1).expect("a folder"),
+            entropy: Arc::new(SeededEntropy::new(seed)),
+            clock: Arc::new(clock.clone()),
+        };
+        prepare_database(&platform).await.expect("the tables");
+        let app = Arc::new(App::new(config, platform).await.expect("an app"));
+        let router =
+            switchboard::server::build_router(app.clone(), engine(&app).expect("an engine"));
+        Self { _job_check: Arc::new(JobCheck(app.clone())), app, clock, router, engine }
+    }
+
+    /// Moves the clock, and runs the jobs that are due by then.
+    pub async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.app.run_due_jobs().await.expect("no job fails");
+    }
+
+    /// How many runs of background jobs failed since this was last asked.
+    pub fn take_job_failures(&self) -> u64 {
+        self.app.take_job_failures()
+    }
+
+    /// A caller without a token.
+    pub fn anonymous(&self) -> Caller {
+        Caller::anonymous(self)
+    }
+
+    /// A caller with this token, valid or not.
+    pub fn with_token(&self, token: &str) -> Caller {
+        Caller { token: Some(token.to_owned()), ..self.anonymous() }
+    }
+
+    /// Signs up by nickname; the caller has the token.
+    pub async fn signed_in(&self, nickname: &str) -> Caller {
+        let answer = self.anonymous().sign_up(json!({ "nickname": nickname })).await;
+        self.with_token(answer.text("/signup/accessToken"))
+    }
+
+    /// Logs in by nickname and password.
+    pub async fn logged_in(&self, nickname: &str) -> Caller {
+        let answer = self.anonymous().log_in(nickname, PASSWORD).await;
+        self.with_token(answer.text("/login/accessToken"))
+    }
+
+    /// The router of this instance.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Sends a request unchanged.
+    pub async fn request(&self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1234))));
+        self.route(request).await
+    }
+
+    /// Sends a request that has its ConnectInfo.
+    pub async fn route(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        (parts.status, parts.headers, body.to_vec())
+    }
+
+    /// The status and JSON of a GET request.
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let (status, _, body) = self.request(request).await;
+        (status, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    /// Runs a statement directly on the database.
+    pub async fn sql(&self, statement: &str) -> Result<u64, sea_orm::DbErr> {
+        use sea_orm::ConnectionTrait;
+        let tx = self.app.platform.database.begin().await.expect("a transaction");
+        let done = tx.execute_unprepared(statement).await?;
+        tx.commit().await.expect("committed");
+        Ok(done.rows_affected())
+    }
+
+    /// The number that a statement selects.
+    pub async fn count(&self, statement: &str) -> i64 {
+        use sea_orm::{ConnectionTrait, Statement};
+        let db = self.app.platform.database.reads();
+        let statement = Statement::from_string(db.get_database_backend(), statement.to_owned());
+        let row = db.query_one_raw(statement).await.expect("a good statement").expect("a row");
+        row.try_get_by_index(0).expect("a number")
+    }
+}
