@@ -5,16 +5,16 @@ const server = process.env.SWITCHBOARD ?? 'http://127.0.0.1:8000';
 
 export default defineConfig({
   plugins: [react()],
-  // The page is at /, what it loads is below /console/.
+  // The page is at /, its assets are below /console/.
   base: '/console/',
   build: {
-    // Fonts and workers stay files of their own, so that the page's policy need not allow more for them.
+    // Fonts and workers stay separate files, so that the Content-Security-Policy need not allow inline ones.
     assetsInlineLimit: 0,
-    // An editor is large, and it is loaded from the same machine.
+    // The editor is large, but it is loaded from the same server.
     chunkSizeWarningLimit: 6000,
     license: { fileName: 'licenses.md' },
     modulePreload: { polyfill: false },
-    // Directives for a compiler that has run already.
+    // Directives ("use client") for a compiler that is not used here.
     rolldownOptions: {
       onwarn: (warning, warn) => warning.code === 'MODULE_LEVEL_DIRECTIVE' || warn(warning),
     },

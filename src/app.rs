@@ -59,7 +59,7 @@ pub fn build_platform(config: &mut Config) -> Result<Platform, Vec<String>> {
     if problems.is_empty() { Ok(platform) } else { Err(problems) }
 }
 
-/// Builds the platform with substitutes for the parts that cannot be built, and returns the problems of those.
+/// Builds the platform. Parts that cannot be built are replaced by substitutes, and their problems are returned.
 pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<String>) {
     let clock = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
@@ -109,7 +109,7 @@ fn load_key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretS
 /// Applies pending migrations and creates the first signing key. A lock makes other instances wait.
 pub async fn prepare_database(platform: &Platform) -> Result<()> {
     platform.database.ping().await?;
-    let mut lock = platform.database.migration_lock().await?;
+    let mut lock = platform.database.acquire_migration_lock().await?;
     let migrated = lock.migrate().await?;
     if migrated.applied > 0 {
         tracing::info!(changes = migrated.applied, "the database is up to date");
@@ -122,7 +122,7 @@ pub async fn prepare_database(platform: &Platform) -> Result<()> {
 }
 
 impl App {
-    /// Builds the modules on a platform whose database is prepared.
+    /// Builds the modules. The platform's database must be prepared.
     pub async fn new(config: Config, platform: Platform) -> Result<Self> {
         let platform = Arc::new(platform);
         let messages = Messages::new(&platform, &config)
@@ -153,7 +153,7 @@ impl App {
         schema: SchemaBuilder<Q, M, S>,
     ) -> SchemaBuilder<Q, M, S> {
         // Suggestions in validation errors would reveal the schema name by name.
-        let schema = match self.config.graphql.introspection {
+        let schema = match self.config.graphql.allows_introspection {
             true => schema,
             false => schema.disable_suggestions(),
         };
@@ -193,7 +193,7 @@ impl App {
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// How many runs of background jobs failed or panicked since this was last called.
+    /// Returns how many job runs failed or panicked since the last call.
     pub fn take_job_failures(&self) -> u64 {
         self.job_failures.swap(0, Ordering::Relaxed)
     }
@@ -201,9 +201,9 @@ impl App {
 
 /// A background job.
 struct Job {
-    /// What starts it before its next poll.
+    /// Starts the job before its next poll.
     trigger: for<'a> fn(&'a App) -> Trigger<'a>,
-    /// Runs it. Returns when it is due again, if it knows.
+    /// Runs the job once. Returns when it is due again, if that is known.
     run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Timestamp>>>,
 }
 
@@ -242,14 +242,22 @@ const JOBS: [Job; 17] = [
         trigger: |_| Trigger::Interval,
         run: |app| shared_rate_limit::purge_expired(&app.platform).boxed(),
     },
-    Job { trigger: |_| Trigger::Interval, run: |app| games::expire_due(&app.platform).boxed() },
-    Job { trigger: |_| Trigger::Interval, run: |app| games::purge_expired(&app.platform).boxed() },
     Job {
-        trigger: |app| Trigger::Notifier(&app.games.leaderboards.notifier),
-        run: |app| games::update_leaderboards(&app.games.leaderboards, &app.platform).boxed(),
+        trigger: |_| Trigger::Interval,
+        run: |app| games::expire_all_overdue(&app.platform).boxed(),
     },
     Job {
-        trigger: |app| Trigger::Notifier(&app.accounts.reset_notifier),
+        trigger: |_| Trigger::Interval,
+        run: |app| games::purge_expired_leaderboards(&app.platform).boxed(),
+    },
+    Job {
+        trigger: |app| Trigger::Notifier(&app.games.leaderboard_updater.notifier),
+        run: |app| {
+            games::update_leaderboards(&app.games.leaderboard_updater, &app.platform).boxed()
+        },
+    },
+    Job {
+        trigger: |app| Trigger::Notifier(&app.accounts.reset_code_notifier),
         run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
     },
     Job {
@@ -270,7 +278,7 @@ const JOBS: [Job; 17] = [
     },
     Job {
         trigger: |_| Trigger::Interval,
-        run: |app| accounts::notify_code_watchers(&app.accounts, &app.platform).boxed(),
+        run: |app| accounts::publish_challenge_changes(&app.accounts, &app.platform).boxed(),
     },
     Job {
         trigger: |_| Trigger::Interval,

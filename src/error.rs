@@ -279,7 +279,7 @@ pub trait CollectErrors {
     fn collect_errors(self) -> Result<Self::Values>;
 }
 
-macro_rules! collect_errors_of_tuples {
+macro_rules! impl_collect_errors {
     ($(($($value:ident $T:ident),+))*) => {$(
         impl<$($T),+> CollectErrors for ($(Result<$T, UserError>,)+) {
             type Values = ($($T,)+);
@@ -297,7 +297,7 @@ macro_rules! collect_errors_of_tuples {
     )*};
 }
 
-collect_errors_of_tuples! {
+impl_collect_errors! {
     (a A, b B)
     (a A, b B, c C)
     (a A, b B, c C, d D)

@@ -1,6 +1,6 @@
 //! Switchboard: the backend of a phone-first game or app behind one GraphQL schema.
 
-/// Accounts: sign-up, login, sessions, codes by SMS, the own profile, and deletion.
+/// Accounts: sign-up, login, sessions, codes by SMS, the user's own profile, and deletion.
 pub mod accounts;
 /// GraphQL building blocks for resolvers: viewer, results, errors, paging, scalars.
 pub mod api;
@@ -24,7 +24,7 @@ pub mod games;
 pub mod ids;
 /// The SMS queue: sending through gateways, receipts, retries, and retention.
 pub mod messages;
-/// Users as rows: finding, registering, and what others see of them.
+/// The users table: finding and registering users, and the profile that others see.
 pub mod people;
 /// The platform that features build on: database, clock, events, jobs, rate limits, files, outbound requests.
 pub mod platform;

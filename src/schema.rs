@@ -3,14 +3,14 @@
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
 use crate::accounts::graphql::{
-    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, DeleteMutation,
-    PasswordMutation, ProfileMutation, SessionMutation,
+    AuthenticationMutation, AuthenticationQuery, CodeMutation, CodeQuery, CodeSubscription,
+    DeleteAccountMutation, PasswordMutation, ProfileMutation, SessionMutation,
 };
 use crate::api::UploadRule;
 use crate::avatars::MAX_FILE_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
-use crate::contacts::graphql::{ContactMutation, Contacts};
+use crate::contacts::graphql::{ContactMutation, ContactPage};
 use crate::games::graphql::{
     GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
 };
@@ -20,7 +20,7 @@ use crate::people::graphql::PeopleQuery;
 /// Reading. A field that fails is null beside its error; the others answer all the same.
 #[derive(MergedObject, Default)]
 pub struct Query(
-    AccountQuery,
+    AuthenticationQuery,
     CodeQuery,
     PeopleQuery,
     GameQuery,
@@ -32,12 +32,12 @@ pub struct Query(
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
-    AccountMutation,
+    AuthenticationMutation,
     CodeMutation,
     SessionMutation,
     ProfileMutation,
     PasswordMutation,
-    DeleteMutation,
+    DeleteAccountMutation,
     ContactMutation,
     AvatarMutation,
     GameMutation,
@@ -61,7 +61,7 @@ pub const UPLOAD_RULES: &[UploadRule] =
 /// The schema without the data that resolvers need.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .override_output_type_description::<Contacts>("A page of contacts, by name.")
+        .override_output_type_description::<ContactPage>("A page of contacts, by name.")
         .override_output_type_description::<RoundPage>("A page of rounds, the newest first.")
         .override_output_type_description::<CoinEntryPage>(
             "A page of a wallet's entries, the newest first.",

@@ -45,13 +45,13 @@ INSERT INTO rounds (id, user_id, game, status, seed_hash, seed, client_seed, mov
 /// Command-line options.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many players the large board has.
+    /// How many players the large leaderboard has.
     #[arg(long, default_value_t = 1_000_000)]
     players: u64,
-    /// For how many seconds each query is asked.
+    /// Seconds per query.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// How many rounds are brought to the boards, and how often.
+    /// How many new rounds are counted in each of ten measurements.
     #[arg(long, default_value_t = 1_000)]
     played: i32,
 }
@@ -79,7 +79,7 @@ pub async fn run(binary: &Path, options: Options) -> Result<()> {
     for (name, fields) in QUERIES {
         for (game, key) in [("DICE", "ALL_TIME::DICE"), ("COIN_FLIP", "ALL_TIME::COIN_FLIP")] {
             let count = "SELECT count(*) FROM leaderboard_rows WHERE leaderboard_key = $1";
-            let places: i64 = database.query_one(count, &[&key]).await?.get(0);
+            let row_count: i64 = database.query_one(count, &[&key]).await?.get(0);
             let first = if name.ends_with("100") { 100 } else { 10 };
             let query = format!("{{ leaderboard(game: {game}, first: {first}) {{ {fields} }} }}");
             let requests: Result<Arc<[LoadRequest]>> = environment
@@ -92,18 +92,18 @@ pub async fn run(binary: &Path, options: Options) -> Result<()> {
                 .collect();
             let requests = requests?;
             // One at a time: measures the cost of a query without queueing.
-            let asking = |duration| at_full_speed(server.address, &requests, 1, duration);
-            asking(Duration::from_secs(1)).await?;
+            let run_queries = |duration| at_full_speed(server.address, &requests, 1, duration);
+            run_queries(Duration::from_secs(1)).await?;
             let before = (server.process.cpu_time()?, postgres.process.cpu_time()?);
-            let asked = asking(Duration::from_secs(options.seconds)).await?;
-            let each = |used: Duration| used.as_secs_f64() * 1e6 / asked.count();
+            let result = run_queries(Duration::from_secs(options.seconds)).await?;
+            let cpu_per_query = |cpu_time: Duration| cpu_time.as_secs_f64() * 1e6 / result.count();
             rows.push(row([
-                &places,
+                &row_count,
                 &name,
-                &format!("{:.2}", percentile(&asked.latencies, 0.5)),
-                &format!("{:.2}", percentile(&asked.latencies, 0.99)),
-                &format!("{:.0}", each(server.process.cpu_since(before.0)?)),
-                &format!("{:.0}", each(postgres.process.cpu_since(before.1)?)),
+                &format!("{:.2}", percentile(&result.latencies, 0.5)),
+                &format!("{:.2}", percentile(&result.latencies, 0.99)),
+                &format!("{:.0}", cpu_per_query(server.process.cpu_since(before.0)?)),
+                &format!("{:.0}", cpu_per_query(postgres.process.cpu_since(before.1)?)),
             ]));
         }
     }

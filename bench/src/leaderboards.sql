@@ -12,7 +12,7 @@ INSERT INTO leaderboard_rows (user_id, leaderboard_key, negated_points, reached_
   SELECT user_id, 'ALL_TIME::DICE', negated_points, reached_at, rounds
   FROM leaderboard_rows JOIN users ON id = user_id WHERE nickname NOT LIKE 'player%';
 
--- As the product cuts a leaderboard into buckets: the first one starts ahead of all rows.
+-- As Switchboard cuts a leaderboard into buckets: the first one starts ahead of all rows.
 WITH ranked AS (
   SELECT *, row_number() OVER (PARTITION BY leaderboard_key ORDER BY negated_points, reached_at, user_id) - 1 AS row_index
   FROM leaderboard_rows

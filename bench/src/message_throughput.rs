@@ -124,17 +124,17 @@ async fn measure_rate(
         result = gateway.wait_until(|received| received.times.len() == options.messages) => result?,
         () = sleep(Duration::from_secs(options.seconds)) => {}
     }
-    let used = (server.process.cpu_since(before.0)?, postgres.process.cpu_since(before.1)?);
+    let cpu_used = (server.process.cpu_since(before.0)?, postgres.process.cpu_since(before.1)?);
     let times = gateway.received().times.clone();
     let quarters =
         times.chunks(times.len().div_ceil(4)).map(|quarter| format!("{:.0}", rate(quarter)));
-    let cpu_time = |used: Duration| used.as_secs_f64() * 1e6 / to_f64(times.len());
+    let cpu_per_message = |cpu_time: Duration| cpu_time.as_secs_f64() * 1e6 / to_f64(times.len());
     Ok(vec![
         row([&"messages handed over", &times.len()]),
         row([&"a second", &format!("{:.0} (target: at least 3,000)", rate(&times))]),
         row([&"a second, by quarters", &quarters.collect::<Vec<_>>().join(", ")]),
-        row([&"server CPU a message", &format!("{:.0} µs", cpu_time(used.0))]),
-        row([&"PostgreSQL CPU a message", &format!("{:.0} µs", cpu_time(used.1))]),
+        row([&"server CPU a message", &format!("{:.0} µs", cpu_per_message(cpu_used.0))]),
+        row([&"PostgreSQL CPU a message", &format!("{:.0} µs", cpu_per_message(cpu_used.1))]),
     ])
 }
 

@@ -29,9 +29,9 @@ const LEADERBOARD: &str = "{
   leaderboard(game: COIN_FLIP) { entries { rank points profile { displayName } } me { rank } updatedAt }
 }";
 
-/// For 64 of the users. Half of the rounds are won.
-const SAME_STATEMENTS: &str = include_str!("round_throughput.sql");
-/// The product's default.
+/// The same statements, for 64 of the users. Half of the rounds are won.
+const SWITCHBOARD_STATEMENTS: &str = include_str!("round_throughput.sql");
+/// Switchboard's default.
 const DATABASE_CONNECTIONS: usize = 10;
 const LOGINS_PER_SECOND: u32 = 20;
 const LEADERBOARDS_PER_SECOND: u32 = 100;
@@ -57,33 +57,34 @@ pub async fn run(binary: &Path, options: Options) -> Result<()> {
     let users: Arc<[TestUser]> = environment.users.into();
     let duration = Duration::from_secs(options.seconds);
     let play = |duration| play_rounds(server.address, &users, options.connections, duration);
-    let each = |used: Duration, count: f64| used.as_secs_f64() * 1e6 / count;
+    let cpu_per_round = |cpu_time: Duration, count: f64| cpu_time.as_secs_f64() * 1e6 / count;
 
     pgbench(postgres, 0, options.seconds.div_ceil(2)).await?;
     play(duration.div_f64(2.0)).await?;
-    let (mut bare, mut rates, mut ratios, mut waits) = (vec![], vec![], vec![], vec![]);
-    let (mut bare_cpu, mut server_cpu, mut database_cpu) = (vec![], vec![], vec![]);
-    for turn in 1..=options.rounds {
+    let (mut baseline_rates, mut rates, mut ratios, mut latencies) =
+        (vec![], vec![], vec![], vec![]);
+    let (mut baseline_cpu, mut server_cpu, mut database_cpu) = (vec![], vec![], vec![]);
+    for round in 1..=options.rounds {
         let before = postgres.process.cpu_time()?;
-        let (same, done) = pgbench(postgres, turn, options.seconds).await?;
-        bare_cpu.push(each(postgres.process.cpu_since(before)?, done));
+        let (baseline_rate, completed) = pgbench(postgres, round, options.seconds).await?;
+        baseline_cpu.push(cpu_per_round(postgres.process.cpu_since(before)?, completed));
 
         let before = (server.process.cpu_time()?, postgres.process.cpu_time()?);
-        let played = play(duration).await?;
-        server_cpu.push(each(server.process.cpu_since(before.0)?, played.count()));
-        database_cpu.push(each(postgres.process.cpu_since(before.1)?, played.count()));
-        ratios.push(played.rate() / same);
-        rates.push(played.rate());
-        bare.push(same);
-        waits.extend(played.latencies);
+        let result = play(duration).await?;
+        server_cpu.push(cpu_per_round(server.process.cpu_since(before.0)?, result.count()));
+        database_cpu.push(cpu_per_round(postgres.process.cpu_since(before.1)?, result.count()));
+        ratios.push(result.rate() / baseline_rate);
+        rates.push(result.rate());
+        baseline_rates.push(baseline_rate);
+        latencies.extend(result.latencies);
     }
     table(&[
         row([&"rounds, started and played", &"a second", &"server CPU us", &"PostgreSQL CPU us"]),
         row([
             &"the same statements by pgbench",
-            &format!("{:.0}", median(bare)),
+            &format!("{:.0}", median(baseline_rates)),
             &"",
-            &format!("{:.0}", median(bare_cpu)),
+            &format!("{:.0}", median(baseline_cpu)),
         ]),
         row([
             &"product",
@@ -96,8 +97,8 @@ pub async fn run(binary: &Path, options: Options) -> Result<()> {
         "Product over pgbench: {:.2} (target: at least 0.6); a round's p50 and p99, {} at once: {:.1} and {:.1} ms\n",
         median(ratios),
         options.connections,
-        percentile(&waits, 0.5),
-        percentile(&waits, 0.99),
+        percentile(&latencies, 0.5),
+        percentile(&latencies, 0.99),
     );
 
     let logins = requests(&users, |user| {
@@ -124,9 +125,12 @@ pub async fn run(binary: &Path, options: Options) -> Result<()> {
 
 fn requests(
     users: &[TestUser],
-    of: impl Fn(&TestUser) -> Result<HttpRequest>,
+    build_request: impl Fn(&TestUser) -> Result<HttpRequest>,
 ) -> Result<Arc<[LoadRequest]>> {
-    users.iter().map(|user| Ok(LoadRequest { request: of(user)?, expected: None })).collect()
+    users
+        .iter()
+        .map(|user| Ok(LoadRequest { request: build_request(user)?, expected: None }))
+        .collect()
 }
 
 /// Starts and plays rounds on each connection, for one user after the other.
@@ -143,12 +147,12 @@ async fn play_rounds(
         tokio::spawn(async move {
             let mut latencies = Vec::new();
             for user in users.iter().cycle().skip(number * users.len() / connections) {
-                let from = now();
-                if from >= started_at + duration {
+                let started = now();
+                if started >= started_at + duration {
                     break;
                 }
                 play_round(&mut connection, user).await?;
-                latencies.push(now() - from);
+                latencies.push(now() - started);
             }
             Ok(latencies)
         })
@@ -161,32 +165,32 @@ async fn play_round(connection: &mut Connection, user: &TestUser) -> Result<()> 
     let started = connection.execute(START, &Value::Null, token).await?;
     let id = started.pointer("/startRound/id").context("a round")?;
     let input = json!({ "roundId": id, "move": { "coinFlip": "HEADS" }, "clientSeed": "bench" });
-    let played = connection.execute(PLAY, &json!({ "input": input }), token).await?;
-    ensure!(played.pointer("/playGame/status") == Some(&json!("PLAYED")), "{played}");
+    let result = connection.execute(PLAY, &json!({ "input": input }), token).await?;
+    ensure!(result.pointer("/playGame/status") == Some(&json!("PLAYED")), "{result}");
     Ok(())
 }
 
 /// Runs the statements with pgbench alone. Returns rounds per second, and in all.
-async fn pgbench(postgres: &Postgres, turn: usize, seconds: u64) -> Result<(f64, f64)> {
+async fn pgbench(postgres: &Postgres, round: usize, seconds: u64) -> Result<(f64, f64)> {
     let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(script.path(), SAME_STATEMENTS)?;
+    std::fs::write(script.path(), SWITCHBOARD_STATEMENTS)?;
     let mut command = Command::new(postgres.program("pgbench")?);
     command
         .args(["--no-vacuum", "--protocol", "prepared", "--jobs", "1"])
         .args(["--client", &DATABASE_CONNECTIONS.to_string(), "--time", &seconds.to_string()])
         // The start of the clients' counters, so that no round id repeats.
-        .args(["--define", &format!("turn={}", turn * 10_000_000)])
+        .args(["--define", &format!("counter={}", round * 10_000_000)])
         .arg("--file")
         .arg(script.path())
         .arg(postgres.url(DATABASE));
-    let done = tokio::task::spawn_blocking(move || command.output()).await??;
-    let output = String::from_utf8_lossy(&done.stdout);
+    let completed = tokio::task::spawn_blocking(move || command.output()).await??;
+    let output = String::from_utf8_lossy(&completed.stdout);
     let number = |name: &str| {
         let value = output.lines().find_map(|line| line.strip_prefix(name))?;
         value.split([' ', '/']).next()?.parse().ok()
     };
     let figures = number("tps = ").zip(number("number of transactions actually processed: "));
     figures
-        .filter(|_| done.status.success())
-        .with_context(|| format!("{output}{}", String::from_utf8_lossy(&done.stderr)))
+        .filter(|_| completed.status.success())
+        .with_context(|| format!("{output}{}", String::from_utf8_lossy(&completed.stderr)))
 }

@@ -1,7 +1,7 @@
--- The product's statements for starting and playing a round, with made-up values. :turn counts up.
+-- Switchboard's statements for starting and playing a round, with made-up values. :counter counts up.
 -- Played rounds are marked as counted, so that the leaderboards' job ignores them.
-\set turn :turn + 1
-\set round :turn * 100 + :client_id
+\set counter :counter + 1
+\set round :counter * 100 + :client_id
 \set person random(1, 64)
 \set slot random(1, 32767)
 \set won random(0, 1)

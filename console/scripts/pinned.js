@@ -1,8 +1,8 @@
-// The server's own pages name files of npm packages, by their address at a CDN that serves each package's
-// files as they are, and by their digest. This asks npm for the packages and holds the digests to them, so
-// that no pin is ever wrong; and it puts GraphQL Playground, which comes ready-made, into the bundle.
+// Verifies the pinned files of the server's pages. The pages load files of npm packages from a CDN by URL and digest:
+// this script downloads the packages from npm and compares the digests. It also copies GraphQL Playground, which is
+// published as a build, into the bundle.
 //
-// Not a dependency in package.json: npm would install the 400 packages that Playground was once built of.
+// Not a dependency in package.json: npm would install the 400 packages from which Playground was built.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ const bundled = join(root, 'public');
 const PIN =
   /(?:src|href)="https:\/\/cdn\.jsdelivr\.net\/npm\/(?<name>[^@"]+)@(?<version>[^/"]+)\/(?<file>[^"]+)"\s+integrity="(?<integrity>[^"]*)"/g;
 
-/** The folder with a package's files, asked of npm once. */
+/** The folder with a package's files, downloaded once. */
 function packageFolder(name, version) {
   const folder = join(unpacked, `${name}@${version}`);
   if (!existsSync(folder)) {

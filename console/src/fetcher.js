@@ -5,7 +5,7 @@ import { chosenFiles } from './files.jsx';
 
 const ACCEPT = 'application/graphql-response+json, application/json;q=0.9';
 
-/** What GraphiQL calls for each operation, with the headers of the tab that it is in. */
+/** The fetcher that GraphiQL calls for each operation, with the headers of its tab. */
 export function fetcher(request, { headers } = {}) {
   const operation = operationOf(request);
   if (operation?.operation === 'subscription') {
@@ -15,12 +15,12 @@ export function fetcher(request, { headers } = {}) {
   return send(files.length > 0 ? withFiles(request, files) : asJson(request), headers);
 }
 
-/** The operation that is asked for. GraphiQL has one too, which lags behind its editor. */
+/** The operation to run. GraphiQL passes one too, which lags behind its editor. */
 function operationOf({ query, operationName }) {
   try {
     return getOperationAST(parse(query), operationName);
   } catch {
-    // The server tells what is wrong with it.
+    // The server reports the syntax error.
     return null;
   }
 }
@@ -43,7 +43,7 @@ function asJson(request) {
   return { body: JSON.stringify(request), headers: { 'content-type': 'application/json' } };
 }
 
-/** By the multipart request specification: the operation, where the files go in it, the files. */
+/** A form of the multipart request specification: the operation, the map of the files, the files. */
 function withFiles(request, files) {
   const variables = { ...request.variables };
   const map = {};
@@ -60,13 +60,13 @@ function withFiles(request, files) {
   return { body, headers: { 'apollo-require-preflight': 'true' } };
 }
 
-/** A socket of its own for each subscription, since each tab may be somebody else. */
+/** A separate socket for each subscription, since each tab may have another user's token. */
 function subscribe(request, headers) {
   const url = new URL('/graphql', location.href);
   url.protocol = url.protocol.replace('http', 'ws');
-  // Somebody watches: a socket that was closed says so, and is not opened again behind their back.
+  // No reconnect: the user shall see that the socket was closed.
   const client = createClient({ url: url.href, connectionParams: headers, retryAttempts: 0 });
-  // Not client.iterate(): while GraphiQL waits for the next event, it could not end that.
+  // Not client.iterate(): GraphiQL could not cancel it while it waits for the next event.
   return {
     subscribe(observer) {
       const error = (failure) =>

@@ -1,7 +1,7 @@
 import { useGraphiQL } from '@graphiql/react';
 import { useState } from 'react';
 
-/** The files that were chosen, by the name of the variable that they are for. */
+/** The selected files, by the name of their variable. */
 const chosenFor = new Map();
 
 /** The operation's variables of type Upload: `$file: Upload!` takes one file, `$files: [Upload!]!` several. */
@@ -17,7 +17,7 @@ function uploads(operation) {
   });
 }
 
-/** What is to be sent with an operation; empty if it takes no files or none was chosen. */
+/** The files to send with an operation. Empty if it has no file variables or none was selected. */
 export function chosenFiles(operation) {
   return uploads(operation)
     .map((upload) => ({ ...upload, chosen: chosenFor.get(upload.variable) ?? [] }))

@@ -10,7 +10,7 @@ import { FILES_PLUGIN } from './files.jsx';
 
 const plugins = [HISTORY_PLUGIN, FILES_PLUGIN];
 
-// Tokens are among what the editors hold: it survives a reload, and ends with the browser's tab.
+// The editors' contents include tokens, so they are kept per browser tab: they survive a reload, but not the tab.
 const keptFor = (key) => (key === 'graphiql:theme' ? localStorage : sessionStorage);
 const storage = {
   getItem: (key) => keptFor(key).getItem(key),
@@ -22,9 +22,9 @@ const storage = {
   },
 };
 
-const answered = await fetch('/console/tabs.json');
-const tabs = await answered.json();
-// GraphiQL fills the first editor from its tab, but the editors below only from here.
+const response = await fetch('/console/tabs.json');
+const tabs = await response.json();
+// GraphiQL restores the operation from its tab, but the variables and headers only from these properties.
 const isNew = storage.getItem('graphiql:tabState') === null;
 
 createRoot(document.getElementById('console')).render(

@@ -37,8 +37,8 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Names of the migrations that were applied to a database, including those this binary does not know. Changes nothing.
-pub async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+/// Names of the migrations that were applied to a database, including unknown ones. Only reads.
+pub async fn applied_names(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let backend = db.get_database_backend();
     let has_table = match backend {
         DbBackend::Postgres => "SELECT 1 WHERE to_regclass('seaql_migrations') IS NOT NULL",
@@ -51,8 +51,8 @@ pub async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
-/// Makes each migration one transaction on SQLite too, where the migrator uses none by default: a process killed
-/// halfway would leave half of the migration behind, and no start could continue from there.
+/// Runs each migration in one transaction on SQLite too, where the migrator uses none by default: a process killed
+/// halfway would leave half of a migration behind, and no later start could complete it.
 const IN_TRANSACTION: Option<bool> = Some(true);
 
 /// The text type that sorts by bytes on both databases, for keys that are paged through in order.

@@ -1,5 +1,5 @@
 //! Tables of the platform: leases of background jobs, shared rate limits, announcements to all instances,
-//! the installation's id, and the row that probes whether writes work.
+//! the installation's id, and the row of the write probe.
 
 use sea_orm_migration::prelude::*;
 
@@ -25,7 +25,7 @@ enum Leases {
 enum RateLimits {
     Table,
     Key,
-    Used,
+    Attempts,
     WindowEndsAt,
 }
 
@@ -38,6 +38,7 @@ enum Announcements {
 }
 
 #[derive(DeriveIden)]
+#[expect(clippy::enum_variant_names, reason = "the variants are the names of the columns")]
 enum Installation {
     Table,
     Id,
@@ -85,7 +86,7 @@ async fn create_rate_limits(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             Table::create()
                 .table(RateLimits::Table)
                 .col(ColumnDef::new(RateLimits::Key).text().not_null().primary_key())
-                .col(ColumnDef::new(RateLimits::Used).integer().not_null())
+                .col(ColumnDef::new(RateLimits::Attempts).integer().not_null())
                 .col(ColumnDef::new(RateLimits::WindowEndsAt).timestamp_with_time_zone().not_null())
                 .to_owned(),
         )

@@ -1,4 +1,4 @@
-//! The users table, and the guard of its phone numbers.
+//! The users table, and a trigger that keeps phone numbers from changing.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -84,7 +84,7 @@ async fn create_users(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// A trigger that lets a phone number be set once. It can be cleared only for a deleted user.
+/// Creates a trigger: a phone number can be set once, and cleared only when the user is deleted.
 async fn create_phone_guard(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let statements: &[&str] = match manager.get_database_backend() {
         DbBackend::Postgres => &[

@@ -1,4 +1,4 @@
-//! Accounts: passwords, sessions and their revocations, signing keys, SMS codes, and the audit of operators' changes.
+//! Accounts: passwords, sessions and their revocations, signing keys, SMS codes, and the audit log of operators.
 
 use sea_orm_migration::prelude::*;
 
@@ -34,7 +34,7 @@ enum Sessions {
     ParentHash,
     ConfirmedIssue,
     Forks,
-    SecondFactor,
+    SecondFactorVerified,
     CreatedAt,
     LastUsedAt,
     EndedAt,
@@ -136,7 +136,12 @@ async fn create_sessions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(ColumnDef::new(Sessions::ParentHash).binary())
                 .col(ColumnDef::new(Sessions::ConfirmedIssue).integer())
                 .col(ColumnDef::new(Sessions::Forks).binary().not_null())
-                .col(ColumnDef::new(Sessions::SecondFactor).boolean().not_null().default(false))
+                .col(
+                    ColumnDef::new(Sessions::SecondFactorVerified)
+                        .boolean()
+                        .not_null()
+                        .default(false),
+                )
                 .col(ColumnDef::new(Sessions::CreatedAt).timestamp_with_time_zone().not_null())
                 .col(ColumnDef::new(Sessions::LastUsedAt).timestamp_with_time_zone().not_null())
                 .col(ColumnDef::new(Sessions::EndedAt).timestamp_with_time_zone())
@@ -208,7 +213,7 @@ async fn create_signing_keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn create_challenges(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let timestamp = |column| ColumnDef::new(column).timestamp_with_time_zone().take();
+    let timestamp_column = |column| ColumnDef::new(column).timestamp_with_time_zone().take();
     manager
         .create_table(
             Table::create()
@@ -223,10 +228,10 @@ async fn create_challenges(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(ColumnDef::new(Challenges::MessageId).uuid())
                 .col(ColumnDef::new(Challenges::SendCount).integer().not_null())
                 .col(ColumnDef::new(Challenges::SendPending).boolean().not_null())
-                .col(timestamp(Challenges::CreatedAt).not_null())
-                .col(timestamp(Challenges::ExpiresAt).not_null())
-                .col(timestamp(Challenges::ResendAt).not_null())
-                .col(timestamp(Challenges::ConsumedAt))
+                .col(timestamp_column(Challenges::CreatedAt).not_null())
+                .col(timestamp_column(Challenges::ExpiresAt).not_null())
+                .col(timestamp_column(Challenges::ResendAt).not_null())
+                .col(timestamp_column(Challenges::ConsumedAt))
                 .foreign_key(
                     ForeignKey::create()
                         .from(Challenges::Table, Challenges::UserId)

@@ -73,7 +73,7 @@ async fn create_wallets(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn create_coin_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // In the order in which the ledger is verified and a user's entries are listed.
+    // The primary key has the order in which the ledger is verified and a user's entries are listed.
     manager
         .create_table(
             Table::create()

@@ -35,7 +35,7 @@ enum Messages {
     QueuedAt,
     DueAt,
     ExpiresAt,
-    HandedOverAt,
+    AttemptedAt,
     SentAt,
     DeliveredAt,
 }
@@ -112,7 +112,7 @@ async fn create_messages(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(ColumnDef::new(Messages::QueuedAt).timestamp_with_time_zone().not_null())
                 .col(ColumnDef::new(Messages::DueAt).timestamp_with_time_zone())
                 .col(ColumnDef::new(Messages::ExpiresAt).timestamp_with_time_zone().not_null())
-                .col(ColumnDef::new(Messages::HandedOverAt).timestamp_with_time_zone())
+                .col(ColumnDef::new(Messages::AttemptedAt).timestamp_with_time_zone())
                 .col(ColumnDef::new(Messages::SentAt).timestamp_with_time_zone())
                 .col(ColumnDef::new(Messages::DeliveredAt).timestamp_with_time_zone())
                 .to_owned(),

@@ -50,7 +50,7 @@ struct JwtClaims {
     r#gen: [i32; 2],
 }
 
-/// A token whose signature was verified, and when it must be verified again.
+/// The claims of a token whose signature was verified, and when it must be verified again.
 #[derive(Clone, Copy)]
 struct VerifiedToken {
     claims: Claims,
@@ -74,7 +74,7 @@ impl AccessTokens {
         self.lifetime
     }
 
-    /// Issues a token of a session, to go with the refresh token of the same version.
+    /// Issues a token of a session. It has the version of the refresh token that is issued with it.
     pub fn issue(
         &self,
         platform: &Platform,
@@ -82,14 +82,15 @@ impl AccessTokens {
         session: &Session,
         token_version: TokenVersion,
     ) -> Result<String> {
-        let amr: &[&str] = if session.second_factor { &["pwd", "sms", "mfa"] } else { &["pwd"] };
+        let amr: &[&str] =
+            if session.second_factor_verified { &["pwd", "sms", "mfa"] } else { &["pwd"] };
         let now = platform.now();
         let claims = JwtClaims {
             iss: self.issuer.clone(),
             sub: session.user_id.to_string(),
             sid: session.id.to_string(),
             iat: now.timestamp(),
-            // Rounded up to whole seconds, so that the token is valid for as long as the client is told.
+            // Rounded up to whole seconds, so that the token is valid for the whole of `expires_in`.
             exp: (now + self.lifetime + TimeDelta::microseconds(999_999)).timestamp(),
             jti: data_encoding::BASE32_DNSSEC.encode(&platform.random::<16>()),
             amr: amr.iter().map(|&method| method.to_owned()).collect(),
@@ -142,27 +143,26 @@ impl AccessTokens {
     ) -> Result<VerifiedToken> {
         let header = decode_header(token).map_err(|_| not_accepted())?;
         let id = header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted)?;
-        let (now, mut set) = (platform.now(), keys.current());
-        if set.verifier(&id, now, self.lifetime).is_none() {
-            set = keys.reload_for_unknown_key(platform).await?;
+        let (now, mut key_set) = (platform.now(), keys.current());
+        if key_set.verifier(&id, now, self.lifetime).is_none() {
+            key_set = keys.reload_for_unknown_key(platform).await?;
         }
         let (key, key_expires_at) =
-            set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
+            key_set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         // `verify` checks the expiry: the library would use the system's clock and allow a minute of leeway.
         validation.validate_exp = false;
-        let decoded =
-            decode::<JwtClaims>(token, key, &validation).map_err(|_| not_accepted())?.claims;
-        let [generation, issue] = decoded.r#gen;
+        let jwt = decode::<JwtClaims>(token, key, &validation).map_err(|_| not_accepted())?.claims;
+        let [generation, issue] = jwt.r#gen;
         let claims = Claims {
-            user: ids::parse(&decoded.sub).ok_or_else(not_accepted)?,
-            session: ids::parse(&decoded.sid).ok_or_else(not_accepted)?,
+            user: ids::parse(&jwt.sub).ok_or_else(not_accepted)?,
+            session: ids::parse(&jwt.sid).ok_or_else(not_accepted)?,
             token_version: TokenVersion { generation, issue },
-            expires_at: Timestamp::from_timestamp(decoded.exp, 0).ok_or_else(not_accepted)?,
+            expires_at: Timestamp::from_timestamp(jwt.exp, 0).ok_or_else(not_accepted)?,
         };
-        // A token made with a stolen key may claim any expiry: cache it for no longer than one of ours could be
+        // A token forged with a stolen key may claim any expiry: cache it for no longer than one of ours could be
         // valid, and not beyond the expiry of its key.
         let latest = now + self.lifetime;
         let valid_until = key_expires_at.map_or(latest, |expires_at| latest.min(expires_at));
@@ -175,7 +175,7 @@ pub fn expired() -> Error {
     Error::unauthenticated("The access token is over. Refresh it.")
 }
 
-/// The error for a token that is not one of ours, as far as this instance knows.
+/// The error for a token that this instance does not recognize as ours.
 pub fn not_accepted() -> Error {
     Error::unauthenticated("The access token is not accepted.")
 }

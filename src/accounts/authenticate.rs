@@ -1,26 +1,27 @@
-//! Authenticating requests: checks an access token and that its session is live.
+//! Authentication of requests: checks an access token, and that its session is live.
 
 use super::Accounts;
 use super::access_token;
 use super::entity::sessions;
-use super::logout::end_if_live;
+use super::logout::end_session_if_live;
 use super::token_family::{AccessTokenStatus, TokenFamily};
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, TokenVersion, UserId};
 use crate::people::{self, Role};
 use crate::platform::Platform;
 
-/// From the cache, from the database, and once more after a concurrent request confirmed another token.
-const MAX_ATTEMPTS: usize = 3;
+/// How often the session is read: from the cache, from the database, and once more after a concurrent request confirmed
+/// another token.
+const MAX_READS: usize = 3;
 
-/// The requester, once token and session were checked.
+/// The requester, after token and session were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authenticated {
     /// The user.
     pub user: UserId,
     /// The session.
     pub session: SessionId,
-    /// Which of the session's tokens was sent.
+    /// The version of the token that was sent.
     pub token_version: TokenVersion,
     /// The user's current role.
     pub role: Role,
@@ -39,7 +40,7 @@ pub async fn authenticate(
     revalidate_session(accounts, platform, claims.user, claims.session, claims.token_version).await
 }
 
-/// The `reason` in the error for a session that has ended: a refresh does not help, the user must log in again.
+/// The `reason` of the error for an ended session: a refresh does not help, the user must log in again.
 pub const SESSION_ENDED: &str = "SESSION_ENDED";
 
 fn session_ended_error() -> Error {
@@ -47,9 +48,9 @@ fn session_ended_error() -> Error {
     UserError::new(ErrorCode::Unauthenticated, message).with_reason(SESSION_ENDED).into()
 }
 
-/// Checks that a session is live and that a token of this version belongs to it. Sockets call it for each
-/// operation, as they checked the token itself when they were opened. The first use of an issue of the newest
-/// generation confirms it; a copied token ends the session.
+/// Checks that a session is live and accepts tokens of this version. Sockets call it for each operation; they checked
+/// the token itself when they were opened. The first use of an issue of the newest generation confirms it. A copied
+/// token ends the session.
 ///
 /// # Errors
 /// UNAUTHENTICATED; ACCOUNT_DELETED.
@@ -61,27 +62,27 @@ pub async fn revalidate_session(
     token_version: TokenVersion,
 ) -> Result<Authenticated> {
     let now = platform.now();
-    let may_cache = accounts.revocations.is_current(platform);
+    let may_cache = accounts.revocation_poll.is_current(platform);
     let mut cached = accounts.session_cache.get(session, now).filter(|_| may_cache);
-    for _ in 0..MAX_ATTEMPTS {
-        let live = match cached.take() {
+    for _ in 0..MAX_READS {
+        let loaded = match cached.take() {
             Some(cached) => Some(cached),
             None => accounts.session_cache.load(platform, session, may_cache).await?,
         };
-        let Some(live) = live.filter(|live| live.user == user) else {
+        let Some(live) = loaded.filter(|loaded| loaded.user == user) else {
             people::get_own(platform.database.reads(), user).await?;
             return Err(session_ended_error());
         };
-        let is_accepted = match live.tokens.access_token_status(token_version) {
+        let is_accepted = match live.token_family.access_token_status(token_version) {
             AccessTokenStatus::Accepted => true,
             AccessTokenStatus::FirstUse => {
-                confirm(platform, session, token_version, &live.tokens).await
+                confirm_issue(platform, session, token_version, &live.token_family).await
             }
-            // The cached session is outdated.
+            // The session that was read is outdated.
             AccessTokenStatus::NewerGeneration => false,
             AccessTokenStatus::Outdated => return Err(access_token::expired()),
             AccessTokenStatus::Reuse => {
-                end_if_live(accounts, platform, user, session).await?;
+                end_session_if_live(accounts, platform, user, session).await?;
                 tracing::warn!(%session, "the access token of a copy was used: the session is revoked");
                 return Err(session_ended_error());
             }
@@ -93,17 +94,17 @@ pub async fn revalidate_session(
     Err(access_token::not_accepted())
 }
 
-/// Confirms an issue that is used first of its generation. False if another one was confirmed meanwhile, or there
-/// is a newer generation: then the session must be read again.
-async fn confirm(
+/// Confirms the issue of its generation that is used first. False if another one was confirmed meanwhile, or there is a
+/// newer generation: then the session must be read again.
+async fn confirm_issue(
     platform: &Platform,
     session: SessionId,
     token_version: TokenVersion,
-    tokens: &TokenFamily,
+    token_family: &TokenFamily,
 ) -> bool {
     match sessions::confirm_issue(platform.database.writes(), session, token_version).await {
         Ok(true) => {
-            tokens.confirm(token_version.issue);
+            token_family.confirm(token_version.issue);
             true
         }
         Ok(false) => false,

@@ -1,4 +1,4 @@
-//! Changing the password while signed in.
+//! Password change by a signed-in user.
 
 use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
@@ -41,11 +41,11 @@ pub async fn change_password(
     let (viewer, password) = ((user, session), (&current, "currentPassword"));
     let reauthenticated =
         reauthenticate(accounts, platform, viewer, Purpose::ChangePassword, password, code).await?;
-    let hash = accounts.passwords.hash(platform, &new).await?;
+    let hash = accounts.password_hasher.hash(platform, &new).await?;
 
     let (tx, person) = reauthenticated.begin(accounts, platform).await?;
     credentials::set_password(&tx, user, hash, platform.now()).await?;
-    challenges::consume_logins(&tx, user, platform.now()).await?;
+    challenges::consume_sign_in_codes(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
     revocations::record(&tx, platform, Revocation::Account(user)).await?;
     security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;

@@ -1,5 +1,5 @@
 //! Account deletion: erases the person's data of all modules in one transaction and ends all sessions. The `users`
-//! row stays as a tombstone that holds only its id.
+//! row stays as a tombstone without personal data.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 
-/// How long to wait for sockets to close and files to be removed before responding anyway.
+/// The response waits at most this long for sockets to close and files to be deleted.
 const CLOSE_TIMEOUT: Duration = MAX_STALENESS;
 
 /// `DeleteAccountInput` of the schema.
@@ -32,13 +32,13 @@ pub struct DeleteAccountInput {
     pub verification: Option<Verification>,
 }
 
-/// The record of a deletion.
+/// The result of a deletion.
 pub struct AccountDeletion {
     /// The deleted user.
     pub user: UserId,
     /// When the account was deleted.
     pub deleted_at: Timestamp,
-    /// Whether there was an avatar and its files are removed.
+    /// Whether there was an avatar whose files are deleted now.
     pub avatar_removed: bool,
     /// How many contacts were erased.
     pub contacts_removed: u64,
@@ -75,7 +75,7 @@ pub async fn delete_account(
     // An unverified number may belong to another person: erase only the codes that this account sent there.
     let (verified_phone, codes) = match &person.phone {
         Some(phone) if person.phone_verified_at.is_none() => {
-            (None, messages::code_ids_to(&tx, phone, person.created_at).await?)
+            (None, messages::find_code_message_ids(&tx, phone, person.created_at).await?)
         }
         phone => (phone.as_ref(), Vec::new()),
     };
@@ -90,24 +90,24 @@ pub async fn delete_account(
     let revocation = Revocation::Account(user);
     revocations::record(&tx, platform, revocation).await?;
     tx.commit().await?;
-    // A task of its own: a client that deletes over its own socket is disconnected before the response.
-    let deletion = avatar.delete_files(platform.database.clone(), platform.files.clone());
-    let files = tokio::spawn(deletion);
-    people::notify_profile_changed(platform, &person);
-    games::publish_all_leaderboards(platform);
+    // In its own task: a client that sends this over a socket is disconnected, which cancels the request.
+    let file_deletion = avatar.delete_files(platform.database.clone(), platform.files.clone());
+    let file_deletion = tokio::spawn(file_deletion);
+    people::publish_profile_change(platform, &person);
+    games::publish_leaderboard_changes(platform);
 
     let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
-    let open_sockets =
+    let count_sockets =
         || topics.iter().map(|topic| platform.events.listener_count(topic)).sum::<usize>();
-    let sockets_before = open_sockets();
+    let sockets_before = count_sockets();
     let closed_elsewhere = revocation_sync::closed_elsewhere(platform, user);
     revocation_sync::invalidate(accounts, platform, revocation).await?;
     let closed_here = join_all(topics.iter().map(|topic| platform.events.no_listeners(topic)));
     let mut avatar_removed = false;
-    let avatar_files = async { avatar_removed = files.await.unwrap_or_default() };
+    let avatar_deleted = async { avatar_removed = file_deletion.await.unwrap_or_default() };
     let timeout = platform.clock.sleep_until(platform.now() + CLOSE_TIMEOUT);
     tokio::select! {
-        _ = join3(closed_here, closed_elsewhere, avatar_files) => {}
+        _ = join3(closed_here, closed_elsewhere, avatar_deleted) => {}
         () = timeout => {}
     }
     Ok(AccountDeletion {
@@ -116,6 +116,6 @@ pub async fn delete_account(
         avatar_removed,
         contacts_removed,
         sessions_ended: sessions.len(),
-        sockets_closed: sockets_before.saturating_sub(open_sockets()),
+        sockets_closed: sockets_before.saturating_sub(count_sockets()),
     })
 }

@@ -1,11 +1,11 @@
 //! Forgotten passwords: sends a code to the phone of the account that an identifier names.
 //!
-//! Must not reveal whether there is such an account. So the request looks nothing up: it stores the identifier, and
-//! a job sends the code. Response, timing and limits are the same for every identifier.
+//! The request must not reveal whether there is such an account, so it does not look for one: it stores the identifier,
+//! and a job sends the code. Response, timing and limits are the same for every identifier.
 
 use uuid::Uuid;
 
-use super::challenge::{CODE_LIFETIME, Challenge, Purpose, ensure_resendable, queue_code};
+use super::challenge::{CODE_LIFETIME, ChallengeView, Purpose, ensure_resendable, queue_code};
 use super::challenge::{anonymous_view, next_resend_at, resend_wait, resent};
 use super::entity::challenges::{self, Model};
 use super::{Accounts, Client, account_lock};
@@ -20,10 +20,10 @@ use crate::platform::phone::PhoneNumber;
 use crate::platform::vault;
 
 const IDENTIFIER_PURPOSE: vault::Purpose = vault::Purpose("identifier of a forgotten password");
-/// How many pending codes one query reads.
+/// How many pending challenges one query reads.
 const BATCH_SIZE: u64 = 50;
 
-/// Requests a code for an identifier, or returns the challenge of one that was requested just now.
+/// Requests a code for an identifier. During the wait after the previous request, returns the challenge of that one.
 ///
 /// # Errors
 /// BAD_USER_INPUT for an invalid identifier; RATE_LIMITED.
@@ -32,26 +32,26 @@ pub async fn forgot_password(
     platform: &Platform,
     client: &Client,
     identifier: &str,
-) -> Result<Challenge> {
+) -> Result<ChallengeView> {
     let region = accounts.default_region.as_ref();
     let identifier =
         Identifier::parse_input(identifier, region).for_field("identifier")?.to_string();
     let hash = platform.vault.keyed_hash(IDENTIFIER_PURPOSE, identifier.as_bytes());
-    let open =
-        challenges::newest_open_by_identifier(platform.database.reads(), &hash, platform.now());
-    if let Some(open) = open.await?.filter(|open| resend_wait(open, platform.now()).is_some()) {
+    let db = platform.database.reads();
+    let open = challenges::find_newest_open_by_identifier(db, &hash, platform.now()).await?;
+    if let Some(open) = open.filter(|open| resend_wait(open, platform.now()).is_some()) {
         return Ok(anonymous_view(platform, &open));
     }
     let tx = platform.database.begin().await?;
     acquire_limits(accounts, platform, &tx, client, &hash).await?;
     let now = platform.now();
     // The rate limit's row lock has waited for parallel requests: read again.
-    let open = challenges::newest_open_by_identifier(&tx, &hash, now).await?;
+    let open = challenges::find_newest_open_by_identifier(&tx, &hash, now).await?;
     if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
         return Ok(anonymous_view(platform, open));
     }
     let (id, send_count) = (platform.new_id(), open.map_or(0, |open| open.send_count) + 1);
-    let row = Model {
+    let challenge = Model {
         id,
         user_id: None,
         session_id: None,
@@ -67,29 +67,29 @@ pub async fn forgot_password(
         resend_at: next_resend_at(now, send_count),
         consumed_at: None,
     };
-    let challenge = anonymous_view(platform, &row);
-    challenges::insert(&tx, row).await?;
+    let view = anonymous_view(platform, &challenge);
+    challenges::insert(&tx, challenge).await?;
     tx.commit().await?;
-    accounts.reset_notifier.notify();
-    Ok(challenge)
+    accounts.reset_code_notifier.notify();
+    Ok(view)
 }
 
 /// Requests another code for the same challenge.
 ///
 /// # Errors
 /// RATE_LIMITED; CODE_INVALID when the code was used, CODE_EXPIRED when it has expired.
-pub async fn resend(
+pub async fn resend_reset_code(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
-    row: &Model,
-) -> Result<Challenge> {
+    challenge: &Model,
+) -> Result<ChallengeView> {
     let not_found = || Error::not_found("challenge");
     let tx = platform.database.begin().await?;
-    if let Some(hash) = &row.identifier_hash {
+    if let Some(hash) = &challenge.identifier_hash {
         acquire_limits(accounts, platform, &tx, client, hash).await?;
     }
-    let expected = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
+    let expected = challenges::find(&tx, challenge.id).await?.ok_or_else(not_found)?;
     ensure_resendable(&expected, platform.now())?;
     // The previous code works until the job replaces it.
     let updated = Model { send_pending: true, ..resent(platform, &expected) };
@@ -97,41 +97,46 @@ pub async fn resend(
         return Err(not_found());
     }
     tx.commit().await?;
-    accounts.reset_notifier.notify();
+    accounts.reset_code_notifier.notify();
     Ok(anonymous_view(platform, &updated))
 }
 
-/// Limits that do not depend on whether there is an account.
+/// Acquires the limits that do not depend on whether there is an account.
 async fn acquire_limits(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
     client: &Client,
-    identifier: &[u8],
+    identifier_hash: &[u8],
 ) -> Result<()> {
-    accounts.rate_limits.resets_per_identifier.acquire(tx, platform, identifier).await?;
-    accounts.rate_limits.acquire_for_address(platform, tx, client.address).await
+    accounts.code_rate_limiter.resets_per_identifier.acquire(tx, platform, identifier_hash).await?;
+    accounts.code_rate_limiter.acquire_for_address(platform, tx, client.address).await
 }
 
-/// Sends the codes that were requested.
+/// Sends the requested codes.
 pub async fn send_reset_codes(
     accounts: &Accounts,
     platform: &Platform,
 ) -> Result<Option<Timestamp>> {
     loop {
-        let due = challenges::pending_sends(platform.database.reads(), BATCH_SIZE).await?;
-        if due.is_empty() {
+        let pending = challenges::find_pending_sends(platform.database.reads(), BATCH_SIZE).await?;
+        if pending.is_empty() {
             return Ok(None);
         }
-        for row in due {
-            match send_pending(accounts, platform, &row).await {
+        for challenge in pending {
+            match send_pending_code(accounts, platform, &challenge).await {
                 Ok(()) => {}
                 Err(error) if error.code().is_retryable() => return Err(error),
                 Err(error) => {
-                    // It would fail again and block the others.
+                    // Give up: another try would fail too and block the others.
                     error.log();
                     let tx = platform.database.begin().await?;
-                    challenges::update_if_unchanged(&tx, &row, &without_pending_send(&row)).await?;
+                    challenges::update_if_unchanged(
+                        &tx,
+                        &challenge,
+                        &without_pending_send(&challenge),
+                    )
+                    .await?;
                     tx.commit().await?;
                 }
             }
@@ -140,16 +145,20 @@ pub async fn send_reset_codes(
     }
 }
 
-/// The same challenge, with no code to send.
-fn without_pending_send(row: &Model) -> Model {
-    Model { send_pending: false, ..row.clone() }
+/// The challenge without a pending code.
+fn without_pending_send(challenge: &Model) -> Model {
+    Model { send_pending: false, ..challenge.clone() }
 }
 
-/// Sends a code to the phone of the account, if there is one. The phone may be unverified: this is how the owner of a
-/// number takes it back from an account that signed up with it.
-async fn send_pending(accounts: &Accounts, platform: &Platform, row: &Model) -> Result<()> {
-    let is_expired = row.expires_at <= platform.now();
-    let identifier = open_identifier(accounts, platform, row).filter(|_| !is_expired);
+/// Sends the code of a challenge, if there is an account with a phone. The phone may be unverified: the owner of a
+/// number can take over an account that signed up with it.
+async fn send_pending_code(
+    accounts: &Accounts,
+    platform: &Platform,
+    challenge: &Model,
+) -> Result<()> {
+    let is_expired = challenge.expires_at <= platform.now();
+    let identifier = decrypt_identifier(accounts, platform, challenge).filter(|_| !is_expired);
     let tx = platform.database.begin().await?;
     let person = match &identifier {
         Some(identifier) => people::find_by_identifier(&tx, identifier).await?,
@@ -159,10 +168,12 @@ async fn send_pending(accounts: &Accounts, platform: &Platform, row: &Model) -> 
     let user = person.map_or_else(|| Uuid::nil().into(), |person| person.id);
     let person = account_lock::lock(&tx, user).await?.map(|locked| locked.person);
     let updated = match person.and_then(|person| Some((person.id, person.phone?))) {
-        Some((user, phone)) => send_code_to(accounts, platform, &tx, row, user, &phone).await?,
-        None => without_pending_send(row),
+        Some((user, phone)) => {
+            send_code_to(accounts, platform, &tx, challenge, user, &phone).await?
+        }
+        None => without_pending_send(challenge),
     };
-    if challenges::update_if_unchanged(&tx, row, &updated).await? {
+    if challenges::update_if_unchanged(&tx, challenge, &updated).await? {
         tx.commit().await?;
     }
     Ok(())
@@ -173,53 +184,59 @@ async fn send_code_to(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    row: &Model,
+    challenge: &Model,
     user: UserId,
     phone: &PhoneNumber,
 ) -> Result<Model> {
-    let owned = Model { user_id: Some(user), ..without_pending_send(row) };
-    // Savepoint: when one limit is reached, the others must not be charged.
+    let assigned = Model { user_id: Some(user), ..without_pending_send(challenge) };
+    // Savepoint: when one limit is reached, the code must not count against the others.
     let savepoint = tx.savepoint().await?;
-    match accounts.rate_limits.acquire_for_reset(platform, &savepoint, phone, user).await {
+    match accounts.code_rate_limiter.acquire_for_reset(platform, &savepoint, phone, user).await {
         Ok(()) => savepoint.release().await?,
         Err(error) if error.code() == ErrorCode::RateLimited => {
             savepoint.rollback().await?;
             tracing::warn!(user = %user, "no code for a forgotten password: too many went out");
-            return Ok(owned);
+            return Ok(assigned);
         }
         Err(error) => return Err(error),
     }
-    if let Some(previous) = row.message_id {
+    if let Some(previous) = challenge.message_id {
         messages::cancel(platform, tx, previous).await?;
     }
     let purpose = Purpose::ResetPassword;
     let (code_hash, message_id) =
-        queue_code(accounts, platform, tx, row.id, phone, purpose).await?;
-    Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..owned })
+        queue_code(accounts, platform, tx, challenge.id, phone, purpose).await?;
+    Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..assigned })
 }
 
-/// The identifier, decrypted. `None` when its key was removed: then no code can be sent.
-fn open_identifier(accounts: &Accounts, platform: &Platform, row: &Model) -> Option<Identifier> {
-    let opened = platform.vault.open(&identifier_aad(row.id), row.sealed_identifier.as_ref()?);
+/// Decrypts the identifier. `None` when its key was removed: then no code can be sent.
+fn decrypt_identifier(
+    accounts: &Accounts,
+    platform: &Platform,
+    challenge: &Model,
+) -> Option<Identifier> {
+    let opened =
+        platform.vault.open(&identifier_aad(challenge.id), challenge.sealed_identifier.as_ref()?);
     let text = opened.inspect_err(Error::log).ok()?;
     Some(Identifier::classify(&String::from_utf8(text).ok()?, accounts.default_region.as_ref()))
 }
 
-/// Encrypts every identifier with the current key. Returns how many had an older one.
+/// Reseals the identifiers that were not sealed with the first key of the ring. Returns their number.
 pub async fn reseal_identifiers(tx: &Work, platform: &Platform) -> Result<usize> {
-    let mut resealed = 0;
-    for row in challenges::with_sealed_identifier(tx).await? {
-        let sealed = row.sealed_identifier.unwrap_or_default();
+    let mut count = 0;
+    for challenge in challenges::find_sealed_identifiers(tx).await? {
+        let sealed = challenge.sealed_identifier.unwrap_or_default();
         if !platform.vault.is_current(&sealed) {
-            let plain = platform.vault.open(&identifier_aad(row.id), &sealed)?;
-            let sealed = platform.vault.seal(&identifier_aad(row.id), &plain);
-            challenges::set_sealed_identifier(tx, row.id, sealed).await?;
-            resealed += 1;
+            let identifier = platform.vault.open(&identifier_aad(challenge.id), &sealed)?;
+            let resealed = platform.vault.seal(&identifier_aad(challenge.id), &identifier);
+            challenges::replace_sealed_identifier(tx, challenge.id, resealed).await?;
+            count += 1;
         }
     }
-    Ok(resealed)
+    Ok(count)
 }
 
+/// The additional authenticated data of a sealed identifier: it binds the ciphertext to its row.
 fn identifier_aad(id: Uuid) -> String {
     format!("challenges/{id}")
 }

@@ -39,29 +39,33 @@ pub async fn login(
         .collect_errors()?;
     let address = rate_limit_network(client.address);
     let address_attempt =
-        accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
-    let identifier_attempt =
-        accounts.failed_logins.reserve(platform.uptime(), (identifier.clone(), address)).await?;
+        accounts.failed_login_limiter_per_address.reserve(platform.uptime(), address).await?;
+    let identifier_attempt = accounts
+        .failed_login_limiter
+        .reserve(platform.uptime(), (identifier.clone(), address))
+        .await?;
 
     let db = platform.database.reads();
     let person = people::find_by_identifier(db, &identifier).await?;
-    let credential = credentials::by_user(db, person.map(|person| person.id)).await?;
+    let credential = credentials::find_by_user(db, person.map(|person| person.id)).await?;
     let hash = credential.as_ref().map(|credential| &credential.password_hash);
-    let outcome = accounts.passwords.verify(&password, hash).await?;
+    let outcome = accounts.password_hasher.verify(&password, hash).await?;
     let Some(credential) = credential.filter(|_| outcome != VerifyOutcome::Mismatch) else {
         address_attempt.commit();
         identifier_attempt.commit();
         return Err(invalid_credentials());
     };
     let new_hash = match outcome {
-        VerifyOutcome::MatchOutdated => Some(accounts.passwords.hash(platform, &password).await?),
+        VerifyOutcome::MatchOutdated => {
+            Some(accounts.password_hasher.hash(platform, &password).await?)
+        }
         VerifyOutcome::Match | VerifyOutcome::Mismatch => None,
     };
 
     let tx = platform.database.begin().await?;
     let locked = account_lock::lock(&tx, credential.user_id).await?;
-    let unchanged = locked.filter(|locked| locked.password_version == credential.version);
-    let LockedAccount { person, .. } = unchanged.ok_or_else(invalid_credentials)?;
+    let unchanged_account = locked.filter(|locked| locked.password_version == credential.version);
+    let LockedAccount { person, .. } = unchanged_account.ok_or_else(invalid_credentials)?;
     if let Some(new_hash) = new_hash {
         credentials::replace_hash(&tx, person.id, new_hash).await?;
     }

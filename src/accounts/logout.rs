@@ -1,4 +1,4 @@
-//! Ending sessions: the current one, another one of the user, or all.
+//! Logout: ends the current session, another one of the user, or all.
 
 use super::entity::sessions;
 use super::revocations::{self, Revocation};
@@ -50,7 +50,7 @@ pub async fn end_session(
 }
 
 /// Ends one of the user's sessions, unless it has ended already.
-pub async fn end_if_live(
+pub async fn end_session_if_live(
     accounts: &Accounts,
     platform: &Platform,
     user: UserId,

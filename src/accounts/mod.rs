@@ -42,7 +42,7 @@ mod update_profile;
 mod verify_code;
 
 pub use authenticate::{Authenticated, SESSION_ENDED, authenticate, revalidate_session};
-pub use challenge::{Challenge, Verification, notify_code_watchers};
+pub use challenge::{ChallengeView, Verification, publish_challenge_changes};
 pub use forgot_password::send_reset_codes;
 pub use login::{LoginInput, login};
 pub use logout::{end_session, logout};
@@ -51,7 +51,7 @@ pub use recover::{Recovery, recover};
 pub use refresh::refresh;
 pub use reseal::reseal;
 pub use revocation_sync::poll_revocations;
-pub use revocations::topic as revocation_topic;
+pub use revocations::revocation_topic;
 pub use revoke_token::revoke_token;
 pub use role::set_role;
 pub use session::{Client, IssuedTokens, SignInResult};

@@ -19,11 +19,11 @@ const MIN_PASSWORD_LEN: usize = 8;
 const MAX_PASSWORD_LEN: usize = 128;
 /// The most bytes of 128 characters before Unicode composition.
 const MAX_INPUT_BYTES: usize = 4 * MAX_PASSWORD_LEN * 4;
-/// How many requests may wait for a hash: about ten seconds on one core, at 10 ms per hash.
+/// How many requests may wait for a core: about ten seconds on one core, at 10 ms per hash.
 const MAX_QUEUED: usize = 1000;
 
-/// Compared with when there is no account, so that timing does not reveal it. No password matches: salt and output
-/// are all zeros.
+/// The hash for unknown accounts: comparing with it takes the same time. No password matches it, as salt and output are
+/// all zeros.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Common passwords, case-folded, one per line. NOTICE names the source.
@@ -35,7 +35,7 @@ static COMMON_PASSWORDS: LazyLock<HashSet<&str>> =
 pub struct Password(SecretString);
 
 impl Password {
-    /// A new password: 8 to 128 characters, not a common one.
+    /// Validates a new password: 8 to 128 characters, not a common one.
     ///
     /// # Errors
     /// BAD_USER_INPUT for its length, WEAK_PASSWORD for a common one.
@@ -54,7 +54,7 @@ impl Password {
         Ok(password)
     }
 
-    /// An existing password.
+    /// Validates a password that may be an existing one.
     ///
     /// # Errors
     /// BAD_USER_INPUT when it is empty or longer than 128 characters.
@@ -128,15 +128,15 @@ impl Hasher {
             (self.argon2.clone(), password.clone(), platform.random::<16>());
         let hash = self.run_blocking(move |memory| {
             let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-            derive(&argon2, &password, &salt, &mut output, memory)?;
-            let written = Phc {
+            derive_hash(&argon2, &password, &salt, &mut output, memory)?;
+            let phc = Phc {
                 algorithm: Algorithm::Argon2id.ident(),
                 version: Some(Version::V0x13.into()),
                 params: ParamsString::try_from(argon2.params())?,
                 salt: Some(Salt::new(&salt)?),
                 hash: Some(Output::new(&output)?),
             };
-            Ok::<_, argon2::password_hash::Error>(written.to_string())
+            Ok::<_, argon2::password_hash::Error>(phc.to_string())
         });
         let hash = hash.await?.map_err(|error| Error::internal(error.to_string()))?;
         Ok(PasswordHash(hash))
@@ -168,30 +168,31 @@ impl Hasher {
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T> {
-        let busy = |cause: tokio::sync::TryAcquireError| {
+        let too_busy = |cause: tokio::sync::TryAcquireError| {
             Error::with_cause(
                 ErrorCode::ServiceUnavailable,
                 "Too many are logging in. Try again.",
                 cause,
             )
         };
-        let _queued = self.queue.clone().try_acquire_owned().map_err(busy)?;
+        let _queue_permit = self.queue.clone().try_acquire_owned().map_err(too_busy)?;
         self.hash_count.fetch_add(1, Ordering::Relaxed);
-        let core = self.cores.clone().acquire_owned().await.map_err(Error::internal)?;
+        let core_permit = self.cores.clone().acquire_owned().await.map_err(Error::internal)?;
         let memory_pool = self.memory_pool.clone();
         // The task holds the permit: a cancelled request must not free a core that is still hashing.
         let task = tokio::task::spawn_blocking(move || {
             let mut memory = memory_pool.lock().pop().unwrap_or_default();
             let outcome = work(&mut memory);
             memory_pool.lock().push(memory);
-            drop(core);
+            drop(core_permit);
             outcome
         });
         task.await.map_err(Error::internal)
     }
 }
 
-fn derive(
+/// Computes the argon2 hash of a password in reused memory.
+fn derive_hash(
     argon2: &Argon2<'_>,
     password: &Password,
     salt: &[u8],
@@ -210,7 +211,7 @@ fn derive(
     )
 }
 
-/// Compares with the parameters of the stored hash. `None` when the hash has another format.
+/// Hashes the password with the parameters of the stored hash, and compares. `None` when the hash has another format.
 fn compare(
     current: &Argon2<'_>,
     password: &Password,
@@ -225,7 +226,7 @@ fn compare(
         ParamsString::try_from(current.params()).is_ok_and(|params| stored.params == params);
     let (salt, expected) = (stored.salt?, stored.hash?);
     let mut output = vec![0; expected.as_ref().len()];
-    derive(&params.into(), password, &salt, &mut output, memory).ok()?;
+    derive_hash(&params.into(), password, &salt, &mut output, memory).ok()?;
     Some(match (constant_time_eq(&output, expected.as_ref()), is_current) {
         (false, _) => VerifyOutcome::Mismatch,
         (true, true) => VerifyOutcome::Match,
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn short_long_and_common_passwords_are_refused() {
+    fn short_long_and_common_passwords_are_rejected() {
         assert!(Password::parse_new("correct horse").is_ok());
         assert!(Password::parse_new(&"ä".repeat(128)).is_ok());
         for invalid in ["", "1234567", &"x".repeat(129), &"x".repeat(1_000_000)] {
@@ -269,8 +270,8 @@ mod tests {
         let right = Password::parse("correct horse").expect("valid");
         let wrong = Password::parse("correct horsf").expect("valid");
         let hash = |argon2: Argon2<'_>| {
-            let made = argon2.hash_password_with_salt(b"correct horse", &[7; 16]).expect("hashes");
-            PasswordHash(made.to_string())
+            let phc = argon2.hash_password_with_salt(b"correct horse", &[7; 16]).expect("hashes");
+            PasswordHash(phc.to_string())
         };
         let current = hash(Argon2::default());
         let old = hash(Params::new(8, 1, 1, None).expect("valid").into());

@@ -1,7 +1,7 @@
 //! The account's phone number: added once, never changed, verified by a code.
 
 use super::challenge::{
-    Challenge, Claimant, CodeRecipient, Purpose, Verification, send_code, verify_and_begin,
+    ChallengeView, Claimant, CodeRecipient, Purpose, Verification, send_code, verify_and_begin,
 };
 use super::password::Password;
 use super::reauthentication;
@@ -23,7 +23,7 @@ pub async fn add_phone(
     (user, session): (UserId, SessionId),
     phone: &str,
     current_password: &str,
-) -> Result<Challenge> {
+) -> Result<ChallengeView> {
     let region = accounts.default_region.as_ref();
     let (phone, password) = (
         PhoneNumber::parse(phone, region)
@@ -68,7 +68,7 @@ pub async fn verify_phone(
     let (tx, person) =
         verify_and_begin(accounts, platform, Purpose::VerifyPhone, claimant, &code).await?;
     tx.commit().await?;
-    people::notify_profile_changed(platform, &person);
+    people::publish_profile_change(platform, &person);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Deletes revocations, sessions and codes whose retention is over.
+//! Purging of expired revocations, sessions and codes, after their retention.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_mins(10);
 pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
     let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else { return Ok(None) };
     let now = platform.now();
-    // One transaction per table: together they could deadlock with one that locks these rows in another order.
+    // One transaction per table: a common one could deadlock with others that lock these rows in another order.
     let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
     revocations::purge_expired(&tx, now).await?;
     tx.commit().await?;

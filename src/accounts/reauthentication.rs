@@ -14,7 +14,7 @@ use crate::platform::database::Work;
 /// Proof that the password was right when it was compared.
 pub struct PasswordMatch {
     user: UserId,
-    version: i32,
+    password_version: i32,
     field: &'static str,
 }
 
@@ -29,12 +29,12 @@ pub async fn verify_password(
     password: &Password,
     field: &'static str,
 ) -> Result<PasswordMatch> {
-    let attempt = accounts.wrong_passwords.reserve(platform.uptime(), user).await?;
-    let credential = credentials::by_user(platform.database.reads(), Some(user)).await?;
+    let attempt = accounts.wrong_password_limiter.reserve(platform.uptime(), user).await?;
+    let credential = credentials::find_by_user(platform.database.reads(), Some(user)).await?;
     let hash = credential.as_ref().map(|credential| &credential.password_hash);
-    let outcome = accounts.passwords.verify(password, hash).await?;
+    let outcome = accounts.password_hasher.verify(password, hash).await?;
     match credential.filter(|_| outcome != VerifyOutcome::Mismatch) {
-        Some(credential) => Ok(PasswordMatch { user, version: credential.version, field }),
+        Some(credential) => Ok(PasswordMatch { user, password_version: credential.version, field }),
         None => {
             attempt.commit();
             Err(wrong_password(field))
@@ -51,12 +51,12 @@ impl PasswordMatch {
         let Some(locked) = account_lock::lock(tx, self.user).await? else {
             return people::get_own(tx, self.user).await;
         };
-        let is_unchanged = locked.password_version == self.version;
+        let is_unchanged = locked.password_version == self.password_version;
         if is_unchanged { Ok(locked.person) } else { Err(wrong_password(self.field)) }
     }
 }
 
-/// A user who gave the right password, and a code (not yet checked) if the phone is verified.
+/// A user who entered the right password, and a code (not yet checked) if the phone is verified.
 pub struct Reauthenticated {
     password_match: PasswordMatch,
     purpose: Purpose,
@@ -92,7 +92,7 @@ pub async fn reauthenticate(
 
 impl Reauthenticated {
     /// Begins a transaction in which the account is locked, the password is unchanged, and the code is used up. Returns
-    /// it with the owner.
+    /// the transaction and the owner.
     ///
     /// # Errors
     /// CODE_INVALID, CODE_EXPIRED, RATE_LIMITED; INVALID_CREDENTIALS when the password has changed; ACCOUNT_DELETED;

@@ -17,7 +17,7 @@ use crate::platform::clock::Timestamp;
 /// How long the owner has to set a new password.
 const RECOVERY_LIFETIME: Duration = Duration::from_hours(24);
 
-/// A one-time code for `resetPassword`.
+/// A recovered account, and the one-time code for `resetPassword`.
 pub struct Recovery {
     /// The owner.
     pub person: Person,
@@ -51,12 +51,12 @@ pub async fn recover(
     }
     // Without a second factor, a thief of the password could sign in.
     credentials::set_password(&tx, person.id, password::unusable_hash(), now).await?;
-    challenges::consume_logins(&tx, person.id, now).await?;
+    challenges::consume_sign_in_codes(&tx, person.id, now).await?;
     sessions::end_all(&tx, person.id, None, now).await?;
     revocations::record(&tx, platform, Revocation::Account(person.id)).await?;
     let id = platform.new_id();
     let (challenge_id, code, code_hash) = recovery_code(platform, id);
-    let row = Model {
+    let challenge = Model {
         id,
         user_id: Some(person.id),
         session_id: None,
@@ -69,12 +69,12 @@ pub async fn recover(
         send_pending: false,
         created_at: now,
         expires_at: now + RECOVERY_LIFETIME,
-        // Never: the operator passes the code on.
+        // Never resent: the operator passes the code on.
         resend_at: now + RECOVERY_LIFETIME,
         consumed_at: None,
     };
-    let expires_at = row.expires_at;
-    challenges::insert(&tx, row).await?;
+    let expires_at = challenge.expires_at;
+    challenges::insert(&tx, challenge).await?;
     let action = audit::AuditAction::Recovered;
     audit::insert(
         &tx,

@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use super::entity::sessions::{self, Model};
-use super::logout::end_if_live;
+use super::logout::end_session_if_live;
 use super::refresh_token::RefreshToken;
 use super::session::{IssuedTokens, issue_tokens};
 use super::token_family::{self, RefreshDecision, decide_refresh};
@@ -12,18 +12,19 @@ use crate::people;
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
-/// Each conflict means that a concurrent request moved the tokens one step on. There are fewer steps than this.
+/// How often an exchange is tried. Each conflict means that a concurrent request has changed the session's tokens.
+/// After fewer changes than this, the token is no longer accepted.
 const MAX_ATTEMPTS: usize = 5;
 
 /// The outcome of exchanging a refresh token.
-enum Exchange {
+enum ExchangeOutcome {
     /// The next refresh token.
     Issued(RefreshToken),
     /// A concurrent request changed the session's tokens. Try again.
     Conflict,
     /// The token was used before, is a copy, or never belonged to the session.
     Reuse,
-    /// The token is valid, but its successor cannot be derived again: the key has left the ring.
+    /// The token is valid, but its successor cannot be derived again, as the key has left the ring.
     Underivable,
 }
 
@@ -39,23 +40,25 @@ pub async fn refresh(
     let token = RefreshToken::parse(token).ok_or_else(not_accepted)?;
     let tx = platform.database.begin().await?;
     for _ in 0..MAX_ATTEMPTS {
-        let session = sessions::live_by_id(&tx, token.session(), platform.now()).await?;
+        let session = sessions::find_live(&tx, token.session(), platform.now()).await?;
         let Some(session) = session else {
             return Err(no_session_error(&tx, platform, &token).await);
         };
         let person = people::find_by_id(&tx, session.user_id).await?.ok_or_else(not_accepted)?;
         match exchange(&tx, platform, &session, &token).await? {
-            Exchange::Issued(next) => {
+            ExchangeOutcome::Issued(next) => {
                 tx.commit().await?;
                 return issue_tokens(accounts, platform, person, &session, next);
             }
-            Exchange::Conflict => {}
-            Exchange::Underivable => return Err(not_accepted()),
-            // A made-up token must not end a session.
-            Exchange::Reuse if !is_ours(platform, &session, &token) => return Err(not_accepted()),
-            Exchange::Reuse => {
+            ExchangeOutcome::Conflict => {}
+            ExchangeOutcome::Underivable => return Err(not_accepted()),
+            // A forged token must not end a session.
+            ExchangeOutcome::Reuse if !is_ours(platform, &session, &token) => {
+                return Err(not_accepted());
+            }
+            ExchangeOutcome::Reuse => {
                 drop(tx);
-                end_if_live(accounts, platform, session.user_id, session.id).await?;
+                end_session_if_live(accounts, platform, session.user_id, session.id).await?;
                 tracing::warn!(session = %session.id, "an old refresh token was used again: the session is revoked");
                 return Err(not_accepted());
             }
@@ -69,8 +72,8 @@ pub async fn refresh(
     ))
 }
 
-/// Whether we made a refresh token. One of the newest generation is recognized by its hash, even if the key that
-/// made it has left the ring.
+/// Whether we issued a refresh token. One of the newest generation is recognized by its hash, even if its key has left
+/// the ring.
 pub fn is_ours(platform: &Platform, session: &Model, token: &RefreshToken) -> bool {
     session.has_hash(&token.hash()) || token.is_genuine(&platform.vault)
 }
@@ -80,7 +83,7 @@ async fn exchange(
     platform: &Platform,
     session: &Model,
     token: &RefreshToken,
-) -> Result<Exchange> {
+) -> Result<ExchangeOutcome> {
     match decide_refresh(session, token, platform.now()) {
         RefreshDecision::Rotate => {
             let next = token.successor(&platform.vault, 0);
@@ -88,25 +91,27 @@ async fn exchange(
             let forks = token_family::forks_after(session, token.version());
             let successor = (&next.hash(), forks);
             let now = platform.now();
-            let rotated = sessions::rotate(tx, session, (&hash, issue), successor, now).await?;
-            Ok(if rotated { Exchange::Issued(next) } else { Exchange::Conflict })
+            let is_rotated = sessions::rotate(tx, session, (&hash, issue), successor, now).await?;
+            Ok(if is_rotated { ExchangeOutcome::Issued(next) } else { ExchangeOutcome::Conflict })
         }
         RefreshDecision::Repeat(issue) => {
-            let hash = session.hash_of_issue(issue).unwrap_or_default();
-            match token.successor_with(&platform.vault, issue, hash) {
-                Some(next) if session.confirmed_issue.is_some() => Ok(Exchange::Issued(next)),
+            let hash = session.issue_hash(issue).unwrap_or_default();
+            match token.successor_with_hash(&platform.vault, issue, hash) {
+                Some(next) if session.confirmed_issue.is_some() => {
+                    Ok(ExchangeOutcome::Issued(next))
+                }
                 Some(next) => {
                     let hashes = session.refresh_hashes.clone();
-                    repeat_exchange(tx, platform, session, hashes, next).await
+                    store_successors(tx, platform, session, hashes, next).await
                 }
                 None if token_family::may_reissue(session) => {
                     reissue(tx, platform, session, token).await
                 }
-                None => Ok(Exchange::Underivable),
+                None => Ok(ExchangeOutcome::Underivable),
             }
         }
         RefreshDecision::Reissue => reissue(tx, platform, session, token).await,
-        RefreshDecision::Reuse => Ok(Exchange::Reuse),
+        RefreshDecision::Reuse => Ok(ExchangeOutcome::Reuse),
     }
 }
 
@@ -116,22 +121,22 @@ async fn reissue(
     platform: &Platform,
     session: &Model,
     parent: &RefreshToken,
-) -> Result<Exchange> {
+) -> Result<ExchangeOutcome> {
     let next = parent.successor(&platform.vault, session.issue_count());
     let hashes = [session.refresh_hashes.as_slice(), &next.hash()].concat();
-    repeat_exchange(tx, platform, session, hashes, next).await
+    store_successors(tx, platform, session, hashes, next).await
 }
 
-/// Stores the hashes of the parent's successors, and returns the one to send.
-async fn repeat_exchange(
+/// Stores the hashes of the parent's successors, and issues `next`, which is one of them.
+async fn store_successors(
     tx: &Work,
     platform: &Platform,
     session: &Model,
     hashes: Vec<u8>,
     next: RefreshToken,
-) -> Result<Exchange> {
-    let stored = sessions::set_issues(tx, session, hashes, platform.now()).await?;
-    Ok(if stored { Exchange::Issued(next) } else { Exchange::Conflict })
+) -> Result<ExchangeOutcome> {
+    let is_stored = sessions::set_issue_hashes(tx, session, hashes, platform.now()).await?;
+    Ok(if is_stored { ExchangeOutcome::Issued(next) } else { ExchangeOutcome::Conflict })
 }
 
 /// The error for a token that has no live session.

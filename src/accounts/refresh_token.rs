@@ -1,7 +1,7 @@
 //! Refresh tokens: opaque to the client, with a secret of 256 bits, used once.
 //!
-//! A token consists of its session, user and version, a secret, and a tag (a keyed hash) that proves that we made it:
-//! a used token is distinguished from a made-up one without storing every token. A successor's secret is derived from its
+//! A token consists of its session, user and version, a secret, and a tag (a keyed hash) that proves that we issued it:
+//! a used token can be told from a forged one without storing every token. A successor's secret is derived from its
 //! parent, so that a client that lost the response can get the same successor again.
 
 use data_encoding::BASE64URL_NOPAD;
@@ -19,7 +19,7 @@ const NUMBER_LEN: usize = 4;
 const SECRET_LEN: usize = 32;
 const TAG_LEN: usize = 16;
 
-// Where the parts begin.
+// The offsets of the parts.
 const USER_START: usize = ID_LEN;
 const GENERATION_START: usize = USER_START + ID_LEN;
 const ISSUE_START: usize = GENERATION_START + NUMBER_LEN;
@@ -51,7 +51,7 @@ impl RefreshToken {
         Some(Self(BASE64URL_NOPAD.decode(text.as_bytes()).ok()?.try_into().ok()?))
     }
 
-    /// Whether we made the token with a key that is still in the ring.
+    /// Whether we issued the token, with a key that is still in the ring.
     pub fn is_genuine(&self, vault: &Vault) -> bool {
         let (body, tag) = self.0.split_at(TAG_START);
         vault
@@ -69,7 +69,7 @@ impl RefreshToken {
         self.uuid_at(USER_START).into()
     }
 
-    /// Its version among the session's tokens, if it is genuine.
+    /// The token's version, if it is genuine.
     pub fn version(&self) -> TokenVersion {
         TokenVersion {
             generation: self.number_at(GENERATION_START),
@@ -87,12 +87,12 @@ impl RefreshToken {
         self.successors(vault, issue).next().expect("a ring has a first key")
     }
 
-    /// Derives the successor with this issue and hash, by whichever key of the ring it was made with.
-    pub fn successor_with(&self, vault: &Vault, issue: i32, hash: &[u8]) -> Option<Self> {
+    /// Derives the successor with this issue and hash, with the key of the ring that leads to this hash.
+    pub fn successor_with_hash(&self, vault: &Vault, issue: i32, hash: &[u8]) -> Option<Self> {
         self.successors(vault, issue).find(|successor| constant_time_eq(&successor.hash(), hash))
     }
 
-    /// The text that the client gets.
+    /// The text that is sent to the client.
     pub fn expose(&self) -> String {
         BASE64URL_NOPAD.encode(&self.0)
     }
@@ -102,11 +102,13 @@ impl RefreshToken {
         let generation = self.version().generation.saturating_add(1);
         let parent_and_issue = [self.0.as_slice(), &issue.to_be_bytes()].concat();
         let secrets: Vec<Hash> = vault.keyed_hashes(SUCCESSOR_PURPOSE, &parent_and_issue).collect();
-        secrets.into_iter().enumerate().map(move |(key, secret)| {
+        secrets.into_iter().enumerate().map(move |(key_index, secret)| {
             let version = TokenVersion { generation, issue };
             let body = body(self.session(), self.user(), version, &secret);
-            let tag =
-                vault.keyed_hashes(TAG_PURPOSE, &body).nth(key).expect("as many keys as before");
+            let tag = vault
+                .keyed_hashes(TAG_PURPOSE, &body)
+                .nth(key_index)
+                .expect("as many keys as before");
             Self::assemble(body, &tag)
         })
     }

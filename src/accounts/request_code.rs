@@ -1,14 +1,14 @@
-//! Requesting a code while signed in, for an action that requires one.
+//! Request of a code by a signed-in user, for an action that requires one.
 
 use super::account_lock::{self, LockedAccount};
-use super::challenge::{Challenge, CodeRecipient, Purpose, send_code};
+use super::challenge::{ChallengeView, CodeRecipient, Purpose, send_code};
 use super::second_factor::phone_required;
 use super::{Accounts, Client};
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
 
-/// Sends a code for the given purpose.
+/// Sends a code for a purpose.
 ///
 /// # Errors
 /// BAD_USER_INPUT for LOGIN and RESET_PASSWORD; CONFLICT when the phone is verified already; PHONE_REQUIRED;
@@ -19,7 +19,7 @@ pub async fn request_code(
     client: &Client,
     (user, session): (UserId, SessionId),
     purpose: Purpose,
-) -> Result<Challenge> {
+) -> Result<ChallengeView> {
     if let Purpose::Login | Purpose::ResetPassword = purpose {
         let message = "`login` and `forgotPassword` send these codes.";
         return Err(UserError::bad_input(message).for_field("purpose").into());

@@ -1,6 +1,6 @@
-//! Requesting another code for the same challenge.
+//! Resending a code of any purpose, by the public id of its challenge.
 
-use super::challenge::{self, Challenge, Purpose, find_visible};
+use super::challenge::{self, ChallengeView, Purpose, find_visible};
 use super::{Accounts, Client, forgot_password};
 use crate::error::Result;
 use crate::ids::UserId;
@@ -10,17 +10,19 @@ use crate::platform::Platform;
 ///
 /// # Errors
 /// NOT_FOUND; UNAUTHENTICATED for an owner's challenge without a viewer; RATE_LIMITED until `resend_at` and when a
-/// rate limit is reached; CODE_INVALID when the code was used, CODE_EXPIRED when it has expired.
+/// rate limit is reached; CODE_INVALID when the code was used; CODE_EXPIRED when it has expired.
 pub async fn resend_code(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
     viewer: Option<UserId>,
     id: &str,
-) -> Result<Challenge> {
-    let row = find_visible(platform, viewer, id).await?;
-    match row.purpose {
-        Purpose::ResetPassword => forgot_password::resend(accounts, platform, client, &row).await,
-        _ => challenge::resend(accounts, platform, client, &row).await,
+) -> Result<ChallengeView> {
+    let challenge = find_visible(platform, viewer, id).await?;
+    match challenge.purpose {
+        Purpose::ResetPassword => {
+            forgot_password::resend_reset_code(accounts, platform, client, &challenge).await
+        }
+        _ => challenge::resend_code(accounts, platform, client, &challenge).await,
     }
 }

@@ -20,7 +20,7 @@ pub struct ResetPasswordInput {
     pub new_password: String,
 }
 
-/// Sets the password, ends every session, and signs in. With a second factor, signing in takes one more code.
+/// Sets the password, ends every session, and signs in. With a second factor, signing in needs another code.
 ///
 /// # Errors
 /// BAD_USER_INPUT at `verification.code`; BAD_USER_INPUT and WEAK_PASSWORD at `newPassword`; CODE_INVALID,
@@ -39,8 +39,9 @@ pub async fn reset_password(
     // Hash before checking the code, so that timing does not reveal the outcome. A failed code counts like a wrong
     // password, because every request costs a hash.
     let address = rate_limit_network(client.address);
-    let attempt = accounts.failed_logins_per_address.reserve(platform.uptime(), address).await?;
-    let hash = accounts.passwords.hash(platform, &password).await?;
+    let attempt =
+        accounts.failed_login_limiter_per_address.reserve(platform.uptime(), address).await?;
+    let hash = accounts.password_hasher.hash(platform, &password).await?;
     let (purpose, claimant) = (Purpose::ResetPassword, Claimant::Anonymous);
     let (tx, person) = match verify_and_begin(accounts, platform, purpose, claimant, &code).await {
         Ok(verified) => verified,
@@ -52,7 +53,7 @@ pub async fn reset_password(
         }
     };
     credentials::set_password(&tx, person.id, hash, platform.now()).await?;
-    challenges::consume_logins(&tx, person.id, platform.now()).await?;
+    challenges::consume_sign_in_codes(&tx, person.id, platform.now()).await?;
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
     let revocation = Revocation::Account(person.id);
     revocations::record(&tx, platform, revocation).await?;
@@ -60,12 +61,13 @@ pub async fn reset_password(
     let owner = person.clone();
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
-            accounts.rate_limits.force_acquire(platform, &tx, phone, person.id).await?;
+            accounts.code_rate_limiter.force_acquire(platform, &tx, phone, person.id).await?;
             let recipient =
                 CodeRecipient { person: &person, session: None, address: client.address };
             let purpose = Purpose::Login;
             SignInResult::CodeRequired(
-                challenge::create(accounts, platform, &tx, &recipient, phone, purpose, 1).await?,
+                challenge::create_challenge(accounts, platform, &tx, &recipient, phone, purpose, 1)
+                    .await?,
             )
         }
         None => SignInResult::Tokens(
@@ -73,7 +75,7 @@ pub async fn reset_password(
         ),
     };
     tx.commit().await?;
-    people::notify_profile_changed(platform, &owner);
+    people::publish_profile_change(platform, &owner);
     accounts.messages.notifier.notify();
     revocation_sync::invalidate(accounts, platform, revocation).await?;
     Ok(result)

@@ -1,5 +1,5 @@
-//! Revocations of sessions, roles and signing keys. Each is a row, written in the transaction that revokes;
-//! every instance polls the rows, so that none trusts what it has cached for long.
+//! Revocations of sessions, roles and signing keys. Each is a row, written in the transaction that revokes. Every
+//! instance polls the rows, so that none trusts an outdated cache for long.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::platform::database::Work;
 /// not trust its caches.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 
-/// What is no longer valid.
+/// A revocation of one subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// One session.
@@ -32,7 +32,7 @@ pub enum Revocation {
 }
 
 impl Revocation {
-    /// None if a row of this kind lacks its subject.
+    /// Reads a row. None if it lacks the subject of its kind.
     pub fn from_row(row: &revocations::Model) -> Option<Self> {
         match row.kind {
             Kind::Session => row.subject_id.map(|id| Self::Session(id.into())),
@@ -43,8 +43,8 @@ impl Revocation {
     }
 }
 
-/// The revocations that this instance has read.
-pub struct Revocations(Mutex<PollState>);
+/// The progress of this instance in polling revocations.
+pub struct RevocationPoll(Mutex<PollState>);
 
 /// The result of the last poll.
 #[derive(Clone)]
@@ -53,12 +53,12 @@ pub struct PollState {
     pub watermark: Timestamp,
     /// The uptime at the poll.
     pub polled_at: Duration,
-    /// The rows that the poll found. Later polls read some of them again.
+    /// The ids of the rows that the poll read. The next poll reads some of them again.
     pub row_ids: HashSet<Uuid>,
 }
 
-impl Revocations {
-    /// For an instance that starts: its caches are empty, so it has missed nothing.
+impl RevocationPoll {
+    /// Starts from now: the caches of a new instance are empty, so it has missed nothing.
     pub fn new(platform: &Platform) -> Self {
         let (watermark, polled_at) = (platform.now(), platform.uptime());
         Self(Mutex::new(PollState { watermark, polled_at, row_ids: HashSet::new() }))
@@ -98,7 +98,7 @@ pub async fn record(tx: &Work, platform: &Platform, revocation: Revocation) -> R
     Ok(revocations::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)
 }
 
-/// The topic of all revocations: it tells an instance to poll.
-pub fn topic() -> String {
+/// The topic of all revocations: it wakes the poll of each instance.
+pub fn revocation_topic() -> String {
     "revocations".to_owned()
 }

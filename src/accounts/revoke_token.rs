@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use super::entity::sessions;
-use super::logout::end_if_live;
+use super::logout::end_session_if_live;
 use super::refresh::is_ours;
 use super::refresh_token::RefreshToken;
 use crate::error::{ErrorCode, Result};
@@ -17,7 +17,7 @@ pub async fn revoke_token(accounts: &Accounts, platform: &Platform, token: &str)
         None => session_of_access_token(accounts, platform, token).await?,
     };
     match session {
-        Some((user, id)) => end_if_live(accounts, platform, user, id).await,
+        Some((user, id)) => end_session_if_live(accounts, platform, user, id).await,
         None => Ok(()),
     }
 }
@@ -27,7 +27,7 @@ async fn session_of_refresh_token(
     token: &RefreshToken,
 ) -> Result<Option<(UserId, SessionId)>> {
     let db = platform.database.reads();
-    let Some(session) = sessions::live_by_id(db, token.session(), platform.now()).await? else {
+    let Some(session) = sessions::find_live(db, token.session(), platform.now()).await? else {
         return Ok(None);
     };
     Ok(is_ours(platform, &session, token).then_some((session.user_id, session.id)))

@@ -18,12 +18,12 @@ pub async fn set_role(platform: &Platform, identifier: &Identifier, role: Role) 
     people::set_role(&tx, person.id, role, platform.now()).await?;
     revocations::record(&tx, platform, Revocation::Role(person.id)).await?;
     let action = match role {
-        Role::Admin => AuditAction::MadeAdmin,
-        Role::Player => AuditAction::MadePlayer,
+        Role::Admin => AuditAction::AdminGranted,
+        Role::Player => AuditAction::AdminRevoked,
     };
     let (id, done_at) = (platform.new_id(), platform.now());
-    let row = audit::Model { id, user_id: person.id, action, done_at };
-    audit::insert(&tx, row).await?;
+    let entry = audit::Model { id, user_id: person.id, action, done_at };
+    audit::insert(&tx, entry).await?;
     tx.commit().await?;
     Ok(person)
 }

@@ -1,4 +1,4 @@
-//! Two-factor login: decides whether a login needs a code by SMS, and turns that on and off.
+//! Two-factor login: decides whether a login needs a code by SMS, and turns it on and off.
 
 use super::challenge::{Claimant, Purpose, Verification, verify_and_begin};
 use super::{Accounts, security_notice};
@@ -12,7 +12,8 @@ use crate::platform::phone::PhoneNumber;
 
 /// The phone that receives the code of a login. `None` when the login needs no code.
 pub fn second_factor_phone<'p>(accounts: &Accounts, person: &'p Person) -> Option<&'p PhoneNumber> {
-    let is_required = accounts.two_factor == TwoFactorPolicy::Required && !person.two_factor_waived;
+    let is_required =
+        accounts.two_factor_policy == TwoFactorPolicy::Required && !person.two_factor_waived;
     person.phone.as_ref().filter(|_| person.two_factor_enabled || is_required)
 }
 
@@ -33,7 +34,7 @@ pub async fn set_two_factor(
     if person.phone_verified_at.is_none() {
         return Err(phone_required());
     }
-    if !enabled && accounts.two_factor == TwoFactorPolicy::Required {
+    if !enabled && accounts.two_factor_policy == TwoFactorPolicy::Required {
         let message = "Two-factor login is required here.";
         return Err(UserError::new(ErrorCode::Conflict, message).for_field("enabled").into());
     }

@@ -21,7 +21,12 @@ pub async fn send(
     };
     // One limit per kind: many new-device notices must not suppress the others.
     let subject = format!("{} {template:?}", phone.key().as_str());
-    match accounts.rate_limits.notices_per_number.acquire(tx, platform, subject.as_bytes()).await {
+    match accounts
+        .code_rate_limiter
+        .notices_per_number
+        .acquire(tx, platform, subject.as_bytes())
+        .await
+    {
         Ok(()) => {}
         Err(error) if error.code() == ErrorCode::RateLimited => {
             tracing::warn!(user = %person.id, ?template, "too many notices to this number: not sent");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Accounts;
-use super::challenge::Challenge;
+use super::challenge::ChallengeView;
 use super::entity::sessions::{self, Model};
 use super::refresh_token::RefreshToken;
 use super::security_notice;
@@ -32,13 +32,13 @@ impl Client {
     }
 }
 
-/// The result of a sign-in whose credentials were right.
-#[expect(clippy::large_enum_variant, reason = "one is made for a request")]
+/// The result of a sign-in with the right credentials.
+#[expect(clippy::large_enum_variant, reason = "there is one per request")]
 pub enum SignInResult {
     /// The user is signed in.
     Tokens(IssuedTokens),
     /// A code is required first.
-    CodeRequired(Challenge),
+    CodeRequired(ChallengeView),
 }
 
 /// The tokens of a session, with its user.
@@ -53,8 +53,8 @@ pub struct IssuedTokens {
     pub expires_in: u64,
     /// The token for the next refresh.
     pub refresh_token: RefreshToken,
-    /// The code that was sent to verify the phone number, at a signup.
-    pub challenge: Option<Challenge>,
+    /// After a sign-up: the code that was sent to verify the phone number.
+    pub challenge: Option<ChallengeView>,
 }
 
 /// How a user authenticated to open a session.
@@ -81,7 +81,7 @@ pub async fn open(
     if sessions::is_new_device(tx, person.id, user_agent.as_deref()).await? {
         security_notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
     }
-    let row = Model {
+    let session = Model {
         id,
         user_id: person.id,
         user_agent,
@@ -89,19 +89,19 @@ pub async fn open(
         generation: 0,
         refresh_hashes: refresh_token.hash().to_vec(),
         parent_hash: None,
-        // There is no other issue to choose from.
+        // The first generation has a single issue.
         confirmed_issue: Some(0),
         forks: Vec::new(),
-        second_factor: method == AuthMethod::PasswordAndCode,
+        second_factor_verified: method == AuthMethod::PasswordAndCode,
         created_at: platform.now(),
         last_used_at: platform.now(),
         ended_at: None,
     };
-    let session = sessions::insert(tx, row).await?;
+    let session = sessions::insert(tx, session).await?;
     issue_tokens(accounts, platform, person, &session, refresh_token)
 }
 
-/// Issues an access token to go with a refresh token of the session.
+/// Issues an access token, and returns it with the refresh token of the session.
 pub fn issue_tokens(
     accounts: &Accounts,
     platform: &Platform,

@@ -24,8 +24,8 @@ pub struct CachedSession {
     pub user: UserId,
     /// The owner's role.
     pub role: Role,
-    /// The session's tokens.
-    pub tokens: TokenFamily,
+    /// Decides which tokens the session accepts.
+    pub token_family: TokenFamily,
     /// When the entry expires: at the session's expiry at the latest.
     pub valid_until: Timestamp,
 }
@@ -58,12 +58,12 @@ impl SessionCache {
         may_cache: bool,
     ) -> Result<Option<CachedSession>> {
         let invalidations = self.invalidations.load(Ordering::Acquire);
-        let loaded = load(platform, session, platform.now()).await?;
+        let loaded = load_session(platform, session, platform.now()).await?;
         if let Some(loaded) = &loaded
             && may_cache
         {
             self.entries.insert(session, loaded.clone());
-            // Something was revoked while the session was read: what was read may be outdated.
+            // Something was invalidated while the session was read, so it may be outdated.
             if invalidations != self.invalidations.load(Ordering::Acquire) {
                 self.entries.remove(&session);
             }
@@ -90,20 +90,20 @@ impl SessionCache {
     }
 }
 
-async fn load(
+async fn load_session(
     platform: &Platform,
     session: SessionId,
     now: Timestamp,
 ) -> Result<Option<CachedSession>> {
     let db = platform.database.reads();
-    let Some(session) = sessions::live_by_id(db, session, now).await? else { return Ok(None) };
+    let Some(session) = sessions::find_live(db, session, now).await? else { return Ok(None) };
     let person = people::find_by_id(db, session.user_id).await?;
-    let tokens = TokenFamily::from_session(&session);
+    let token_family = TokenFamily::from_session(&session);
     let valid_until = session.expires_at().min(now + TTL);
     Ok(person.map(|person| CachedSession {
         user: person.id,
         role: person.role,
-        tokens,
+        token_family,
         valid_until,
     }))
 }

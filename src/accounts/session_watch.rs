@@ -1,4 +1,4 @@
-//! Watching a session on behalf of an open socket or stream: waits until it ends, or until its user loses the
+//! Watching a session for an open socket or stream: waits until the session ends, or until its user loses the
 //! administrator role.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::platform::clock::Timestamp;
 /// The pause before a failed query is repeated.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why a session has ended.
+/// The reason why a session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
     /// The session was revoked or has expired.
@@ -73,7 +73,7 @@ async fn session_state(
     session: SessionId,
 ) -> Result<Result<Timestamp, SessionEnd>> {
     let db = platform.database.reads();
-    if let Some(session) = sessions::live_by_id(db, session, platform.now()).await? {
+    if let Some(session) = sessions::find_live(db, session, platform.now()).await? {
         return Ok(Ok(session.expires_at()));
     }
     Ok(Err(match people::find_by_id(db, user).await? {

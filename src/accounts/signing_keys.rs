@@ -21,21 +21,21 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
-/// A new key is published for this time before it signs, so that every instance publishes it by then.
+/// How long a new key is published before it signs, so that every instance knows it in time.
 const PUBLISH_LEAD: Duration = revocations::MAX_STALENESS;
 /// How long a retired key's row is kept: longer than the longest lifetime of access tokens that can be configured.
 const RETENTION: Duration = Duration::from_hours(24);
-/// Unknown key ids reload the keys at most this often: forged tokens must not cause a query each.
+/// The least time between two reloads for unknown key ids: forged tokens must not cause a query each.
 const MIN_RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The keys that this instance has loaded.
+/// The signing keys, as this instance has loaded them.
 pub struct SigningKeys {
-    set: RwLock<Arc<KeySet>>,
+    key_set: RwLock<Arc<KeySet>>,
     /// The uptime at the last reload because of an unknown key id.
     last_reload_for_unknown: Mutex<Option<Duration>>,
 }
 
-/// The keys of one load.
+/// The keys at the time of a load.
 pub struct KeySet {
     /// Oldest first.
     signers: Vec<Signer>,
@@ -63,7 +63,7 @@ impl KeySet {
         (&signer.id, &signer.key)
     }
 
-    /// The key with an id, and when it expires: the last token that it signed has expired by then.
+    /// The key with an id, and when it expires: when the last token that it signed has expired.
     pub fn verifier(
         &self,
         id: &str,
@@ -76,7 +76,7 @@ impl KeySet {
     }
 }
 
-/// Whether `now` is before a time. None is never reached.
+/// Whether `now` is before `end`. None means that there is no end.
 fn is_before(now: Timestamp, end: Option<Timestamp>) -> bool {
     end.is_none_or(|end| now < end)
 }
@@ -92,19 +92,19 @@ impl Verifier {
 impl SigningKeys {
     /// Loads the keys from the database.
     pub async fn load(platform: &Platform) -> Result<Self> {
-        let set = RwLock::new(Arc::new(load_keys(platform).await?));
-        Ok(Self { set, last_reload_for_unknown: Mutex::new(None) })
+        let key_set = RwLock::new(Arc::new(load_keys(platform).await?));
+        Ok(Self { key_set, last_reload_for_unknown: Mutex::new(None) })
     }
 
     /// The keys of the last load.
     pub fn current(&self) -> Arc<KeySet> {
-        self.set.read().clone()
+        self.key_set.read().clone()
     }
 
     /// Loads the keys again.
     pub async fn reload(&self, platform: &Platform) -> Result<Arc<KeySet>> {
         let loaded = Arc::new(load_keys(platform).await?);
-        *self.set.write() = loaded.clone();
+        *self.key_set.write() = loaded.clone();
         Ok(loaded)
     }
 
@@ -123,8 +123,8 @@ impl SigningKeys {
 
     /// The public keys as a JWK set.
     pub fn jwks(&self, now: Timestamp, lifetime: Duration) -> serde_json::Value {
-        let set = self.current();
-        let verifiers = set.verifiers.iter();
+        let key_set = self.current();
+        let verifiers = key_set.verifiers.iter();
         let mut keys: Vec<_> = verifiers
             .filter(|(_, verifier)| is_before(now, verifier.expires_at(lifetime)))
             .collect();
@@ -138,39 +138,41 @@ impl SigningKeys {
 }
 
 async fn load_keys(platform: &Platform) -> Result<KeySet> {
-    let rows = signing_keys::all(platform.database.reads()).await?;
-    if rows.iter().all(|row| row.retired_at.is_some()) {
+    let stored_keys = signing_keys::find_all(platform.database.reads()).await?;
+    if stored_keys.iter().all(|key| key.retired_at.is_some()) {
         return Err(Error::internal("there is no signing key: run `switchboard migrate`"));
     }
     let now = platform.now();
-    let signers = rows.iter().rev().filter(|row| is_before(now, row.retired_at)).map(|row| {
-        let private_key = platform.vault.open(&aad(&row.id), &row.sealed_private_key)?;
+    let unretired = stored_keys.iter().rev().filter(|stored| is_before(now, stored.retired_at));
+    let signers = unretired.map(|stored| {
+        let private_key = platform.vault.open(&aad(&stored.id), &stored.sealed_private_key)?;
         let key = EncodingKey::from_ed_der(&private_key);
-        Ok(Signer { id: row.id.clone(), key, retired_at: row.retired_at })
+        Ok(Signer { id: stored.id.clone(), key, retired_at: stored.retired_at })
     });
     let signers = signers.collect::<Result<_>>()?;
-    let verifiers = rows.into_iter().map(|row| {
-        let key = DecodingKey::from_ed_components(&BASE64URL_NOPAD.encode(&row.public_key));
+    let verifiers = stored_keys.into_iter().map(|stored| {
+        let key = DecodingKey::from_ed_components(&BASE64URL_NOPAD.encode(&stored.public_key));
         let key = key.map_err(Error::internal)?;
-        Ok((row.id, Verifier { key, public_key: row.public_key, retired_at: row.retired_at }))
+        let Model { id, public_key, retired_at, .. } = stored;
+        Ok((id, Verifier { key, public_key, retired_at }))
     });
     Ok(KeySet { signers, verifiers: verifiers.collect::<Result<_>>()? })
 }
 
-/// Creates the first key, if there is none. Call it while holding the migration lock.
+/// Creates a signing key, if there is none. Call it while holding the migration lock.
 pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
     let tx = platform.database.begin().await?;
-    if signing_keys::all(&tx).await?.iter().all(|row| row.retired_at.is_some()) {
+    if signing_keys::find_all(&tx).await?.iter().all(|key| key.retired_at.is_some()) {
         create_key(&tx, platform).await?;
     }
     tx.commit().await
 }
 
-/// Creates a new key, which signs once every instance publishes it; the earlier keys retire at that moment. Returns
-/// the new key's id.
+/// Creates a new key, which signs once every instance publishes it. At that moment the earlier keys retire. Returns the
+/// new key's id.
 pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
-    // Concurrent rotations would leave two keys that are not retired.
-    let lock = platform.database.migration_lock().await?;
+    // Without the lock, concurrent rotations would leave two keys that are not retired.
+    let lock = platform.database.acquire_migration_lock().await?;
     let tx = platform.database.begin().await?;
     signing_keys::retire_all(&tx, platform.now() + PUBLISH_LEAD).await?;
     signing_keys::purge_retired(&tx, platform.now() - RETENTION).await?;
@@ -183,32 +185,37 @@ pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
 
 /// Reseals the keys that were not sealed with the first key of the ring. Returns their number.
 pub async fn reseal(tx: &Work, platform: &Platform) -> Result<usize> {
-    let stale = signing_keys::all(tx).await?.into_iter();
-    let stale: Vec<Model> =
-        stale.filter(|row| !platform.vault.is_current(&row.sealed_private_key)).collect();
-    for row in &stale {
-        let aad = aad(&row.id);
-        let private_key = platform.vault.open(&aad, &row.sealed_private_key)?;
-        signing_keys::set_sealed(tx, &row.id, platform.vault.seal(&aad, &private_key)).await?;
+    let stored_keys = signing_keys::find_all(tx).await?.into_iter();
+    let outdated: Vec<Model> =
+        stored_keys.filter(|key| !platform.vault.is_current(&key.sealed_private_key)).collect();
+    for key in &outdated {
+        let aad = aad(&key.id);
+        let private_key = platform.vault.open(&aad, &key.sealed_private_key)?;
+        signing_keys::replace_sealed_private_key(
+            tx,
+            &key.id,
+            platform.vault.seal(&aad, &private_key),
+        )
+        .await?;
     }
-    Ok(stale.len())
+    Ok(outdated.len())
 }
 
 async fn create_key(tx: &Work, platform: &Platform) -> Result<String> {
-    let pair = Ed25519KeyPair::from_seed_unchecked(&platform.random::<32>())
-        .map_err(|e| Error::internal(e.to_string()))?;
-    let private_key = pair.to_pkcs8v1().map_err(|e| Error::internal(e.to_string()))?;
+    let key_pair = Ed25519KeyPair::from_seed_unchecked(&platform.random::<32>())
+        .map_err(|error| Error::internal(error.to_string()))?;
+    let private_key = key_pair.to_pkcs8v1().map_err(|error| Error::internal(error.to_string()))?;
     let jwk =
         Jwk::from_encoding_key(&EncodingKey::from_ed_der(private_key.as_ref()), Algorithm::EdDSA);
     let id = jwk.and_then(|jwk| jwk.thumbprint(ThumbprintHash::SHA256)).map_err(Error::internal)?;
-    let row = Model {
+    let key = Model {
         id: id.clone(),
-        public_key: pair.public_key().as_ref().to_vec(),
+        public_key: key_pair.public_key().as_ref().to_vec(),
         sealed_private_key: platform.vault.seal(&aad(&id), private_key.as_ref()),
         created_at: platform.now(),
         retired_at: None,
     };
-    signing_keys::insert(tx, row).await?;
+    signing_keys::insert(tx, key).await?;
     Ok(id)
 }
 

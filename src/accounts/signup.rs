@@ -1,4 +1,4 @@
-//! Sign-up: creates an account and signs in at once, without confirmation. A code verifies the phone number.
+//! Sign-up: creates an account and signs in at once, before the phone number is verified by a code.
 
 use super::Accounts;
 use super::challenge::{CodeRecipient, Purpose, send_code};
@@ -35,9 +35,9 @@ pub async fn signup(
     input: SignupInput,
 ) -> Result<SignInResult> {
     let (person, password) = parse_input(accounts, &input)?;
-    accounts.signups.acquire(platform.uptime(), &rate_limit_network(client.address))?;
+    accounts.signup_limiter.acquire(platform.uptime(), &rate_limit_network(client.address))?;
     person.ensure_available(platform.database.reads()).await?;
-    let password_hash = accounts.passwords.hash(platform, &password).await?;
+    let password_hash = accounts.password_hasher.hash(platform, &password).await?;
 
     let tx = platform.database.begin().await?;
     let person = people::register(&tx, platform, person).await?;
@@ -81,14 +81,14 @@ async fn open_first_session(
     let recipient = CodeRecipient { person, session, address: client.address };
     // Savepoint: a refused code must not count against the limits.
     let savepoint = tx.savepoint().await?;
-    let sent =
+    let send_result =
         send_code(accounts, platform, &savepoint, &recipient, &phone, Purpose::VerifyPhone).await;
-    let challenge = match sent {
+    let challenge = match send_result {
         Ok(challenge) => {
             savepoint.release().await?;
             Some(challenge)
         }
-        // The account works without a code, and `requestCode` sends one later.
+        // The account works without a code, and `requestCode` can send one later.
         Err(error) if error.code() == ErrorCode::RateLimited => {
             savepoint.rollback().await?;
             tracing::warn!(user = %person.id, "signed up without a code: too many went out");
@@ -104,7 +104,7 @@ fn parse_input(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, P
     let parse_phone =
         |text: &str| PhoneNumber::parse(text, region).and_then(PhoneNumber::into_sms_capable);
     let has_identifier = input.nickname.is_some() || input.email.is_some() || input.phone.is_some();
-    let identifier_given = match has_identifier {
+    let identifier_check = match has_identifier {
         true => Ok(()),
         false => Err(UserError::bad_input("Give a phone number, an e-mail address or a nickname.")),
     };
@@ -113,7 +113,7 @@ fn parse_input(accounts: &Accounts, input: &SignupInput) -> Result<(NewPerson, P
         check_optional(input.name.as_deref(), people::parse_person_name).for_field("name"),
         check_optional(input.email.as_deref(), Email::parse).for_field("email"),
         check_optional(input.phone.as_deref(), parse_phone).for_field("phone"),
-        identifier_given.for_field("phone"),
+        identifier_check.for_field("phone"),
         Password::parse_new(&input.password).for_field("password"),
     )
         .collect_errors()?;

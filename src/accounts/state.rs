@@ -8,7 +8,7 @@ use super::access_token::AccessTokens;
 use super::challenge::LastStates;
 use super::challenge::rate_limits::CodeRateLimiter;
 use super::password::Hasher;
-use super::revocations::Revocations;
+use super::revocations::RevocationPoll;
 use super::session_cache::SessionCache;
 use super::signing_keys::SigningKeys;
 use crate::config::{Config, TwoFactorPolicy};
@@ -27,20 +27,20 @@ const SIGNUPS_WINDOW: Duration = Duration::from_hours(1);
 /// Keys, caches and rate limiters of the accounts module.
 pub struct Accounts {
     pub(super) messages: Arc<Messages>,
-    pub(super) two_factor: TwoFactorPolicy,
-    pub(super) rate_limits: CodeRateLimiter,
+    pub(super) two_factor_policy: TwoFactorPolicy,
+    pub(super) code_rate_limiter: CodeRateLimiter,
     /// Notified when a code for a forgotten password is requested.
-    pub reset_notifier: Notifier,
+    pub reset_code_notifier: Notifier,
     pub(super) challenge_states: LastStates,
-    pub(super) passwords: Hasher,
+    pub(super) password_hasher: Hasher,
     pub(super) signing_keys: SigningKeys,
     pub(super) access_tokens: AccessTokens,
     pub(super) session_cache: SessionCache,
-    pub(super) revocations: Revocations,
-    pub(super) signups: RateLimiter<IpAddr>,
-    pub(super) failed_logins: RateLimiter<(Identifier, IpAddr)>,
-    pub(super) failed_logins_per_address: RateLimiter<IpAddr>,
-    pub(super) wrong_passwords: RateLimiter<UserId>,
+    pub(super) revocation_poll: RevocationPoll,
+    pub(super) signup_limiter: RateLimiter<IpAddr>,
+    pub(super) failed_login_limiter: RateLimiter<(Identifier, IpAddr)>,
+    pub(super) failed_login_limiter_per_address: RateLimiter<IpAddr>,
+    pub(super) wrong_password_limiter: RateLimiter<UserId>,
     pub(super) default_region: Option<Region>,
 }
 
@@ -55,22 +55,28 @@ impl Accounts {
         let limits = &config.rate_limits;
         Ok(Self {
             messages,
-            two_factor: config.two_factor,
-            rate_limits: CodeRateLimiter::new(&limits.codes),
-            reset_notifier: Notifier::default(),
+            two_factor_policy: config.two_factor,
+            code_rate_limiter: CodeRateLimiter::new(&limits.codes),
+            reset_code_notifier: Notifier::default(),
             challenge_states: LastStates::default(),
-            passwords: Hasher::default(),
+            password_hasher: Hasher::default(),
             signing_keys: SigningKeys::load(platform).await?,
             access_tokens: AccessTokens::new(config.base_url(), config.access_token_ttl),
             session_cache: SessionCache::default(),
-            revocations: Revocations::new(platform),
-            signups: RateLimiter::new(limit(limits.signups_per_address, SIGNUPS_WINDOW)),
-            failed_logins: RateLimiter::new(limit(limits.failed_logins, FAILED_LOGINS_WINDOW)),
-            failed_logins_per_address: RateLimiter::new(limit(
+            revocation_poll: RevocationPoll::new(platform),
+            signup_limiter: RateLimiter::new(limit(limits.signups_per_address, SIGNUPS_WINDOW)),
+            failed_login_limiter: RateLimiter::new(limit(
+                limits.failed_logins,
+                FAILED_LOGINS_WINDOW,
+            )),
+            failed_login_limiter_per_address: RateLimiter::new(limit(
                 limits.failed_logins_per_address,
                 FAILED_LOGINS_WINDOW,
             )),
-            wrong_passwords: RateLimiter::new(limit(limits.failed_logins, FAILED_LOGINS_WINDOW)),
+            wrong_password_limiter: RateLimiter::new(limit(
+                limits.failed_logins,
+                FAILED_LOGINS_WINDOW,
+            )),
             default_region: config.default_region.map(Region::from),
         })
     }
@@ -82,6 +88,6 @@ impl Accounts {
 
     /// How many passwords were hashed or compared since the start.
     pub fn passwords_hashed(&self) -> u64 {
-        self.passwords.hash_count()
+        self.password_hasher.hash_count()
     }
 }

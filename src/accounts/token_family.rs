@@ -2,9 +2,9 @@
 //! refresh because it lost the response from a thief who uses a copied token.
 //!
 //! - Generation: the number of refreshes that led to a token.
-//! - Issue: the number of a token among the successors of one parent. A client that lost the response gets another.
-//! - Confirmed issue: the one that was used first. From then on its parent and the other issues count as copies.
-//! - Fork: an earlier generation of several issues, with the confirmed one.
+//! - Issue: the number of a token among the successors of one parent. A client that lost the response gets another one.
+//! - Confirmed issue: the one that was used first. From then on the other issues and the parent count as copies.
+//! - Fork: an earlier generation with several issues, and which of them was confirmed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,16 +16,16 @@ use crate::ids::TokenVersion;
 use crate::platform::clock::Timestamp;
 use crate::platform::vault::constant_time_eq;
 
-/// Grace period for the parent token: within it, a repeated refresh gets the same successor, as browser tabs may
+/// Grace period for the parent token: within it, a repeated refresh gets the same successor, because browser tabs may
 /// refresh at the same time.
 const REUSE_GRACE: TimeDelta = TimeDelta::seconds(10);
-/// The most successors of one parent. After that the last one is repeated.
+/// The most issues of one parent. After that the last one is repeated.
 const MAX_ISSUES: i32 = 100;
-/// The most forks that are stored. Access tokens of a generation before the oldest of them are no longer accepted.
+/// The most forks that are stored. Access tokens of generations before the oldest of them are no longer accepted.
 const MAX_FORKS: usize = 64;
 const FORK_LEN: usize = 8;
 
-/// An earlier generation of several issues. One with a single issue needs no entry.
+/// An earlier generation with several issues, and the confirmed one. A generation with a single issue needs no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fork {
     generation: i32,
@@ -50,7 +50,7 @@ pub enum AccessTokenStatus {
     Accepted,
     /// It is of the newest generation, of which no issue is confirmed: this use may confirm it.
     FirstUse,
-    /// It is of a newer generation than the one that was read.
+    /// It is of a newer generation: the session must be read again.
     NewerGeneration,
     /// It is too old: the forks of its time are no longer stored.
     Outdated,
@@ -58,16 +58,16 @@ pub enum AccessTokenStatus {
     Reuse,
 }
 
-/// What a refresh token is exchanged for.
+/// The decision on how to exchange a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshDecision {
-    /// The first token of the next generation. This use confirms the refresh token.
+    /// For the first token of the next generation. This use confirms the refresh token.
     Rotate,
-    /// The issue that it was exchanged for before.
+    /// For the same issue as before.
     Repeat(i32),
-    /// Another issue of the newest generation, whose parent it is.
+    /// For another issue of the newest generation, of which it is the parent.
     Reissue,
-    /// Nothing: it was used before, or never belonged to the session.
+    /// Not at all: it was used before, is a copy, or never belonged to the session.
     Reuse,
 }
 
@@ -82,7 +82,7 @@ impl TokenFamily {
         Self { generation: session.generation, confirmed_issue, forks }
     }
 
-    /// Notes that this issue of the newest generation is confirmed.
+    /// Confirms an issue of the newest generation, for all clones.
     pub fn confirm(&self, issue: i32) {
         let _ = self.confirmed_issue.set(issue);
     }
@@ -117,11 +117,11 @@ impl Fork {
     }
 }
 
-/// What a refresh token of a session is exchanged for.
+/// Decides how to exchange a refresh token of a session.
 pub fn decide_refresh(session: &Model, token: &RefreshToken, now: Timestamp) -> RefreshDecision {
     let hash = token.hash();
     let TokenVersion { generation, issue } = token.version();
-    let stored_hash = session.hash_of_issue(issue).filter(|_| generation == session.generation);
+    let stored_hash = session.issue_hash(issue).filter(|_| generation == session.generation);
     if stored_hash.is_some_and(|stored| constant_time_eq(stored, &hash)) {
         return match session.confirmed_issue.is_none_or(|confirmed| confirmed == issue) {
             true => RefreshDecision::Rotate,
@@ -146,7 +146,7 @@ pub fn may_reissue(session: &Model) -> bool {
     session.confirmed_issue.is_none() && session.issue_count() < MAX_ISSUES
 }
 
-/// The forks of a session once this token of its newest generation is confirmed.
+/// The forks of a session after this token of its newest generation is confirmed.
 pub fn forks_after(session: &Model, token: TokenVersion) -> Vec<u8> {
     let mut forks = session.forks.clone();
     if session.issue_count() > 1 {
@@ -182,7 +182,7 @@ mod tests {
             parent_hash: None,
             confirmed_issue,
             forks,
-            second_factor: false,
+            second_factor_verified: false,
             created_at: DateTime::UNIX_EPOCH,
             last_used_at: DateTime::UNIX_EPOCH,
             ended_at: None,

@@ -63,17 +63,17 @@ pub async fn update_profile(
     };
     people::update(&tx, platform, user, changes).await?;
     tx.commit().await?;
-    people::notify_profile_changed(platform, &person);
+    people::publish_profile_change(platform, &person);
     Ok(())
 }
 
 fn parse_input(input: &UpdateProfileInput) -> Result<(PersonChanges, Option<EnteredCode>)> {
-    let clears = |field| input.clear.contains(&field);
-    let is_both = |field, value: &Option<String>| clears(field) && value.is_some();
-    let is_contradictory = is_both(ProfileField::Nickname, &input.nickname)
-        || is_both(ProfileField::Name, &input.name)
-        || is_both(ProfileField::Email, &input.email);
-    let clear_result = match is_contradictory {
+    let is_cleared = |field| input.clear.contains(&field);
+    let is_cleared_and_set = |field, value: &Option<String>| is_cleared(field) && value.is_some();
+    let is_contradictory = is_cleared_and_set(ProfileField::Nickname, &input.nickname)
+        || is_cleared_and_set(ProfileField::Name, &input.name)
+        || is_cleared_and_set(ProfileField::Email, &input.email);
+    let clear_check = match is_contradictory {
         true => Err(UserError::bad_input("A field is either cleared or set.")),
         false => Ok(()),
     };
@@ -82,14 +82,14 @@ fn parse_input(input: &UpdateProfileInput) -> Result<(PersonChanges, Option<Ente
         check_optional(input.nickname.as_deref(), Nickname::parse).for_field("nickname"),
         check_optional(input.name.as_deref(), people::parse_person_name).for_field("name"),
         check_optional(input.email.as_deref(), Email::parse).for_field("email"),
-        clear_result.for_field("clear"),
+        clear_check.for_field("clear"),
         check_optional(input.verification.as_ref(), parse_code),
     )
         .collect_errors()?;
     let changes = PersonChanges {
-        clear_nickname: clears(ProfileField::Nickname),
-        clear_name: clears(ProfileField::Name),
-        clear_email: clears(ProfileField::Email),
+        clear_nickname: is_cleared(ProfileField::Nickname),
+        clear_name: is_cleared(ProfileField::Name),
+        clear_email: is_cleared(ProfileField::Email),
         nickname,
         name,
         email,

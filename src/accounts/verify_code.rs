@@ -1,4 +1,4 @@
-//! Completing a login with its code.
+//! Completion of a login: verifies its code and opens the session.
 
 use super::Accounts;
 use super::challenge::{Claimant, Purpose, Verification, verify_and_begin};
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::people;
 use crate::platform::Platform;
 
-/// Opens a session after the password and the code are verified.
+/// Verifies the code of a login, whose password was right, and opens a session.
 ///
 /// # Errors
 /// BAD_USER_INPUT at `code`; CODE_INVALID, CODE_EXPIRED, RATE_LIMITED.
@@ -23,7 +23,7 @@ pub async fn verify_code(
     let method = AuthMethod::PasswordAndCode;
     let tokens = session::open(accounts, platform, &tx, person, client, method).await?;
     tx.commit().await?;
-    people::notify_profile_changed(platform, &tokens.person);
+    people::publish_profile_change(platform, &tokens.person);
     accounts.messages.notifier.notify();
     Ok(tokens)
 }

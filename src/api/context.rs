@@ -1,4 +1,4 @@
-//! What resolvers take from their context: the platform, the viewer and the client.
+//! `ContextExt`: how resolvers get the platform, the viewer and the client from their context.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub trait ContextExt<'a> {
     /// The platform.
     fn platform(&self) -> &'a Platform;
 
-    /// The platform, for what outlives the response.
+    /// The platform, for streams and tasks that outlive the resolver.
     fn shared_platform(&self) -> Arc<Platform>;
 
     /// The signed-in user.
@@ -32,10 +32,10 @@ pub trait ContextExt<'a> {
     /// The signed-in user, who is an administrator.
     ///
     /// # Errors
-    /// As [`Self::viewer`]; FORBIDDEN for everybody else.
+    /// As [`Self::viewer`]; FORBIDDEN for other users.
     fn admin(&self) -> Result<Viewer>;
 
-    /// The client of the caller, of the type that the transport attached.
+    /// The caller's client, of the type that the transport attached.
     fn client<C: Send + Sync + 'static>(&self) -> &'a C;
 }
 
@@ -70,7 +70,7 @@ impl<'a> ContextExt<'a> for Context<'a> {
     }
 }
 
-/// The only way to the caller: whatever is resolved from it belongs to that caller alone.
+/// The only access to the caller. Marks the response, so that it is not shared with other callers.
 fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {
     mark_viewer_dependent(ctx);
     &ctx.data_unchecked::<RequestCaller>().0

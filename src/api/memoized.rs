@@ -1,4 +1,4 @@
-//! Shared responses of subscriptions: what was resolved for one client is sent to all with the same operation.
+//! Shared responses of subscriptions: a state is resolved once and sent to all clients with the same operation.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, V
 use super::operation_key::OperationKey;
 use crate::platform::response_memo::ResponseMemo;
 
-/// A state that keeps the responses resolved from it.
+/// A state that stores the responses resolved from it.
 pub trait HasMemo {
-    /// The kept responses.
+    /// The stored responses.
     fn memo(&self) -> &ResponseMemo;
 }
 

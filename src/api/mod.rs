@@ -1,4 +1,4 @@
-//! How resolvers speak GraphQL: the viewer, results and errors, paging, scalars. It knows no feature.
+//! GraphQL building blocks of all resolvers: the viewer, results and errors, paging, scalars. Knows no feature.
 
 mod context;
 mod memoized;

@@ -21,17 +21,17 @@ impl OperationKey {
         self.hash
     }
 
-    /// Marks that the response was resolved from who sent the request.
+    /// Marks the current response as dependent on the viewer.
     pub(super) fn mark_viewer_dependent(&self) {
         self.is_viewer_dependent.store(true, Ordering::Relaxed);
     }
 
-    /// Begins another response.
+    /// Starts another response, which is not marked yet.
     pub(super) fn reset(&self) {
         self.is_viewer_dependent.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the response since [`Self::reset`] is for this viewer only.
+    /// Whether the response since [`Self::reset`] depends on the viewer.
     pub(super) fn is_viewer_dependent(&self) -> bool {
         self.is_viewer_dependent.load(Ordering::Relaxed)
     }

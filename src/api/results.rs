@@ -1,7 +1,7 @@
-//! How the result of a use case becomes a field's value and its errors.
+//! Results of resolvers: turns the result of a use case into a field's value and GraphQL errors.
 //!
 //! A nullable field returns [`NullableResult`], a non-null one `Result<T, ApiError>`: `Result<Option<T>>` would
-//! null the parent object. Every error leaves through here, where its cause is logged once.
+//! null the parent object. Every error passes through here, where its cause is logged once.
 
 use std::future::Future;
 use std::time::Duration;
@@ -94,7 +94,7 @@ pub fn stream_states<T>(
     states.map(|state| state.map_err(ApiError::from)).boxed()
 }
 
-/// The same for administrators only: ends with NOT_FOUND when the viewer stops being one.
+/// Like [`stream_states`], for administrators only: ends with NOT_FOUND when the viewer is no longer one.
 pub fn stream_states_for_admins<T, S>(
     ctx: &Context<'_>,
     states: S,

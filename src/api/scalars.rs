@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 
 use crate::platform::clock::Timestamp;
 
-/// A moment in the schema.
+/// The `DateTime` scalar.
 pub struct DateTime(pub Timestamp);
 
 /// A moment in UTC, as RFC 3339 writes it, with microseconds at most: "2026-11-21T08:30:00.000001Z".
@@ -30,7 +30,7 @@ impl From<Timestamp> for DateTime {
     }
 }
 
-/// A whole number in the schema.
+/// The `Long` scalar.
 #[derive(Clone, Copy)]
 pub struct Long(pub i64);
 
@@ -57,7 +57,7 @@ impl ScalarType for Long {
     }
 }
 
-/// Any value in the schema.
+/// The `JSON` scalar.
 pub struct Json(pub serde_json::Value);
 
 /// Any JSON value: null, a boolean, a number, a string, a list or an object.

@@ -1,6 +1,6 @@
-//! Rules of mutations that take files, so that a request can be rejected before its files are read.
+//! Rules of mutations that take files. They let the server reject a request before it reads the files.
 
-/// The rule of a mutation that takes files. `schema.rs` lists one for each.
+/// The rule of a mutation that takes files. `schema.rs` lists them all.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadRule {
     /// The name of the mutation's field.

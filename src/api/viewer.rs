@@ -1,4 +1,4 @@
-//! Who sent a request: the caller of the transports, and the viewer that resolvers see.
+//! The sender of a request: `Caller` in the transports, `Viewer` in resolvers.
 //!
 //! In the request's data both are wrapped in types that only `api` can name. A resolver can read them only through
 //! [`ContextExt`](super::ContextExt), which also marks the response as viewer-dependent.
@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, Shared};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, TokenVersion, UserId};
 
-/// The user who is signed in, and how.
+/// A signed-in user, and their session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
     /// The user.
@@ -23,7 +23,7 @@ pub struct Viewer {
     pub is_admin: bool,
 }
 
-/// Who sent a request, as the transports know it.
+/// The sender of a request, as authenticated by the transports.
 #[derive(Clone, Debug)]
 pub struct Caller(Identity);
 
@@ -35,17 +35,17 @@ enum Identity {
 }
 
 impl Caller {
-    /// Sent no token.
+    /// A caller without a token.
     pub fn anonymous() -> Self {
         Self(Identity::Anonymous)
     }
 
-    /// Sent a valid token.
+    /// A caller with a valid token.
     pub fn signed_in(viewer: Viewer) -> Self {
         Self(Identity::SignedIn(viewer))
     }
 
-    /// Sent a token that was not accepted. Public fields still resolve.
+    /// A caller whose token was not accepted. Public fields still resolve.
     pub fn rejected(error: Error) -> Self {
         Self(Identity::Rejected(error))
     }
@@ -58,7 +58,7 @@ impl Caller {
         self.optional_viewer()?.ok_or_else(|| Error::unauthenticated("Sign in first."))
     }
 
-    /// The same, or none when no token was sent.
+    /// The signed-in user, or none when no token was sent.
     pub(super) fn optional_viewer(&self) -> Result<Option<Viewer>> {
         match &self.0 {
             Identity::Anonymous => Ok(None),
@@ -76,12 +76,12 @@ impl Caller {
     }
 }
 
-/// A future that ends when the viewer stops being an administrator.
+/// A future that completes when the viewer is no longer an administrator.
 #[derive(Clone)]
 pub struct AdminRevoked(Shared<BoxFuture<'static, ()>>);
 
 impl AdminRevoked {
-    /// Ends when this future ends. It is polled only while an administrator's stream waits for it.
+    /// Completes with this future, which is polled only while an administrator's stream waits for it.
     pub fn new(revoked: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(revoked.boxed().shared())
     }
@@ -97,7 +97,7 @@ pub(super) struct RequestCaller(pub(super) Caller);
 /// The client of the caller (address and device), in the request's data.
 pub(super) struct RequestClient<C>(pub(super) C);
 
-/// Puts who sent a request, and from which client, into its data.
+/// Adds the caller and their client to the data of a request.
 pub fn attach_caller<C: Send + Sync + 'static>(
     request: Request,
     caller: Caller,

@@ -1,5 +1,5 @@
 //! Upload and removal of one's own avatar. New files are stored before the row that names them, and old files are
-//! deleted after it, so that a crash never leaves a row without its files.
+//! deleted after the row is replaced, so that a crash never leaves a row without its files.
 
 use std::fs::File;
 
@@ -23,13 +23,13 @@ const CONTENT_TYPE: &str = "image/webp";
 /// # Errors
 /// RATE_LIMITED; UPLOAD_TOO_LARGE and UNSUPPORTED_MEDIA at `file`; SERVICE_UNAVAILABLE when it cannot be stored;
 /// ACCOUNT_DELETED
-pub async fn upload(
+pub async fn upload_avatar(
     avatars: &Avatars,
     platform: &Platform,
     user: UserId,
     file: File,
 ) -> Result<(Person, Model)> {
-    avatars.upload_limit.acquire(platform.uptime(), &user)?;
+    avatars.upload_limiter.acquire(platform.uptime(), &user)?;
     let thumbnails = avatars.renderer.render(file).await?;
     let picture = PictureName::new(platform, &thumbnails[0]);
     if let Err(error) = store_files(platform, &picture, thumbnails).await {
@@ -48,7 +48,7 @@ pub async fn upload(
 ///
 /// # Errors
 /// SERVICE_UNAVAILABLE.
-pub async fn remove(platform: &Platform, user: UserId) -> Result<Person> {
+pub async fn remove_avatar(platform: &Platform, user: UserId) -> Result<Person> {
     Ok(set_picture(platform, user, None).await?.0)
 }
 
@@ -61,22 +61,22 @@ async fn set_picture(
     let tx = platform.database.begin().await?;
     let person = people::lock_own(&tx, user).await?;
     let current = entity::find(&tx, user).await?;
-    let version = current.as_ref().map_or(0, |row| row.version);
-    let old = current.and_then(|row| row.picture);
-    let row = Model { user_id: user, version: version + 1, picture, updated_at: platform.now() };
-    if old.is_none() && row.picture.is_none() {
-        return Ok((person, Model { version, ..row }));
+    let version = current.as_ref().map_or(0, |avatar| avatar.version);
+    let old = current.and_then(|avatar| avatar.picture);
+    let avatar = Model { user_id: user, version: version + 1, picture, updated_at: platform.now() };
+    if old.is_none() && avatar.picture.is_none() {
+        return Ok((person, Model { version, ..avatar }));
     }
-    let row = entity::upsert(&tx, row).await?;
+    let avatar = entity::upsert(&tx, avatar).await?;
     if let Some(old) = &old {
         discards::insert(&tx, user, old.clone(), platform.now()).await?;
     }
     tx.commit().await?;
-    people::notify_profile_changed(platform, &person);
+    people::publish_profile_change(platform, &person);
     if let Some(old) = old {
         delete_discarded(&platform.database, &platform.files, &old).await;
     }
-    Ok((person, row))
+    Ok((person, avatar))
 }
 
 async fn store_files(
@@ -84,9 +84,9 @@ async fn store_files(
     picture: &PictureName,
     thumbnails: Thumbnails,
 ) -> Result<()> {
-    let stored = SIDES.into_iter().zip(thumbnails).map(async |(side, thumbnail)| {
+    let writes = SIDES.into_iter().zip(thumbnails).map(async |(side, thumbnail)| {
         platform.files.put(&picture.path(side), CONTENT_TYPE, thumbnail).await
     });
-    // All are awaited, also after an error: a write that is still running would end after the deletion.
-    join_all(stored).await.into_iter().collect()
+    // Awaits all writes, even after an error: one that is still running would finish after the deletion of the files.
+    join_all(writes).await.into_iter().collect()
 }

@@ -1,5 +1,5 @@
-//! Deletion of the files of discarded pictures. The request that replaces a picture deletes them before it responds; a
-//! job retries what failed or was interrupted.
+//! Deletion of the files of discarded pictures. The request that replaces a picture deletes its files before it
+//! responds; a job retries deletions that failed or were interrupted.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::platform::jobs::acquire_lease;
 
 const LEASE_NAME: &str = "avatars.purge_discarded";
 const INTERVAL: Duration = Duration::from_mins(1);
-/// How long the request itself has to delete the files.
+/// How long the job leaves the deletion to the request.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 const BATCH_SIZE: u64 = 100;
 
@@ -47,7 +47,7 @@ pub async fn delete_files(files: &Files, picture: &PictureName) -> bool {
     are_gone
 }
 
-/// Deletes the files of pictures discarded a while ago, when this instance gets the lease.
+/// Deletes the files of a batch of discarded pictures, when this instance gets the lease.
 pub async fn purge_discarded(platform: &Platform) -> Result<Option<Timestamp>> {
     let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
         return Ok(None);

@@ -16,7 +16,7 @@ use crate::platform::files::Files;
 const MAX_CONCURRENT_DELETIONS: usize = 4;
 
 /// The pictures whose files are to be deleted after the commit.
-#[must_use = "the files are there until they are removed"]
+#[must_use = "the files exist until `delete_files` is called"]
 pub struct ErasedPictures(Vec<PictureName>);
 
 impl ErasedPictures {
@@ -33,14 +33,14 @@ impl ErasedPictures {
 }
 
 /// Deletes a user's avatar row. A concurrent upload fails, because the person no longer exists. Call
-/// [`people::notify_profile_changed`] after the commit.
+/// [`people::publish_profile_change`] after the commit.
 pub async fn erase(tx: &Work, user: UserId, now: Timestamp) -> Result<ErasedPictures> {
     // Waits for an upload that holds the lock.
     people::lock(tx, user).await?;
     let picture = avatars::find(tx, user).await?.and_then(|row| row.picture);
     avatars::delete(tx, user).await?;
     // Earlier pictures whose files could not be deleted yet.
-    let mut pictures = discards::find_owned(tx, user).await?;
+    let mut pictures = discards::find_by_user(tx, user).await?;
     if let Some(picture) = picture {
         discards::insert(tx, user, picture.clone(), now).await?;
         pictures.push(picture);

@@ -186,7 +186,7 @@ impl AvatarMutation {
             let viewer = ctx.viewer()?;
             let file: File = file.value(ctx).map_err(Error::internal)?.content;
             let (person, row) =
-                super::upload(avatars(ctx), ctx.platform(), viewer.user, file).await?;
+                super::upload_avatar(avatars(ctx), ctx.platform(), viewer.user, file).await?;
             Avatar::new(row, Some(person)).ok_or_else(|| Error::internal("it shows nothing"))
         })
         .await
@@ -196,7 +196,7 @@ impl AvatarMutation {
     async fn remove_avatar(&self, ctx: &Context<'_>) -> NullableResult<User> {
         respond(ctx, async {
             let viewer = ctx.viewer()?;
-            Ok(super::remove(ctx.platform(), viewer.user).await?.into())
+            Ok(super::remove_avatar(ctx.platform(), viewer.user).await?.into())
         })
         .await
     }

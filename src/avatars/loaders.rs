@@ -1,4 +1,4 @@
-//! Batched loads of avatars: one query for all of a response.
+//! DataLoader of avatars: one query for all avatars of a response.
 
 use std::collections::HashMap;
 use std::sync::Arc;

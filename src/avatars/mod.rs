@@ -1,4 +1,4 @@
-//! Avatars: pictures that users upload, shown to themselves and to those who may see their profile.
+//! Avatars: pictures that users upload, shown to themselves and to users who may see their profile.
 //!
 //! The row names the current picture. Its files are stored before the row is written and deleted after it is replaced;
 //! two jobs delete the files that a crash in between left behind.
@@ -18,11 +18,11 @@ mod thumbnails;
 mod watch;
 mod watch_contacts;
 
-pub use change::{remove, upload};
+pub use change::{remove_avatar, upload_avatar};
 pub use discard::purge_discarded;
 pub use entity::avatars::Model as Avatar;
 pub use erase::erase;
-pub use picture_file::{PictureFile, read_file};
+pub use picture_file::{PictureFile, read_picture_file};
 pub use picture_name::PictureName;
 pub use purge_orphans::purge_orphans;
 pub use state::Avatars;

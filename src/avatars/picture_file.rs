@@ -1,4 +1,4 @@
-//! Reads the files of pictures, for anybody with the URL.
+//! Reads of picture files, which everyone with the URL may see.
 
 use super::entity::discards;
 use super::picture_name::PictureName;
@@ -14,13 +14,13 @@ pub struct PictureFile {
     pub tag: String,
 }
 
-/// The file with this name, if it exists. The file of a discarded picture does not, even while it is in the store.
+/// Reads the file with this name. None: there is none, or its picture is discarded and the file not yet deleted.
 ///
 /// # Errors
 /// SERVICE_UNAVAILABLE
-pub async fn read_file(platform: &Platform, name: &str) -> Result<Option<PictureFile>> {
+pub async fn read_picture_file(platform: &Platform, name: &str) -> Result<Option<PictureFile>> {
     let Some((picture, side)) = PictureName::parse_file_name(name) else { return Ok(None) };
-    if discards::contains(platform.database.reads(), &picture).await? {
+    if discards::is_discarded(platform.database.reads(), &picture).await? {
         return Ok(None);
     }
     let content = platform.files.get(&picture.path(side)).await?;

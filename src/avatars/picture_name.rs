@@ -15,11 +15,11 @@ pub const FOLDER: &str = "avatars";
 const ID_LEN: usize = 16;
 const HASH_LEN: usize = 16;
 
-/// The name of a picture. Its files add the size.
+/// The name of a picture. The names of its files add the side length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, DeriveValueType)]
 pub struct PictureName(String);
 
-// SeaORM requires it of a primary key. A name is never a number.
+// SeaORM requires this trait for primary keys. A name is never a number.
 impl sea_orm::TryFromU64 for PictureName {
     fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
         Err(sea_orm::DbErr::ConvertFromU64("Picture"))
@@ -30,7 +30,7 @@ impl PictureName {
     /// A new name for a picture with this content.
     pub fn new(platform: &Platform, content: &[u8]) -> Self {
         let id: Uuid = platform.new_id();
-        // Salted with the id: nobody can find out by the hash who uses a picture that they have, too.
+        // Salted with the id: whether two users have the same picture must not show in its hash.
         let hash = sha256(&[id.as_bytes(), content].concat());
         Self(BASE32_DNSSEC.encode(&[id.as_bytes(), &hash[..HASH_LEN]].concat()))
     }

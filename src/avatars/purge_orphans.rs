@@ -1,4 +1,4 @@
-//! Purge of orphaned files: of uploads whose process ended before the avatar row was written.
+//! Purge of orphaned files: files of uploads whose process ended before the avatar row was written.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -42,12 +42,12 @@ pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
         let pictures: HashSet<PictureName> =
             pictures.map_err(|error| error.1)?.into_iter().collect();
         let pictures: Vec<PictureName> = pictures.into_iter().collect();
-        let used = entity::find_used(platform.database.reads(), &pictures).await?;
+        let used = entity::find_used_pictures(platform.database.reads(), &pictures).await?;
         for orphan in pictures.iter().filter(|picture| !used.contains(picture)) {
             delete_files(&platform.files, orphan).await;
         }
     }
-    platform.files.delete_unfinished(FOLDER, move |file| old_picture(file).is_some()).await?;
+    platform.files.delete_partial_files(FOLDER, move |file| old_picture(file).is_some()).await?;
     let tx = platform.database.begin().await?;
     lease.release(&tx, None, now + INTERVAL).await?;
     tx.commit().await?;

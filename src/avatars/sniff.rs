@@ -1,5 +1,5 @@
-//! Sniffing of image files without decoding them: the format, the number of frames or scans, and whether the file is
-//! complete and nothing else.
+//! Content sniffing of image files without decoding them: detects the format, counts frames or scans, and rejects files
+//! that are truncated or also something else.
 
 use image::ImageFormat;
 
@@ -18,7 +18,7 @@ pub enum UnsupportedImage {
     TooLarge,
 }
 
-/// Detects the format of a file by its content.
+/// Detects the format of a file by its content, and checks the file.
 pub fn sniff_format(file: &[u8]) -> Result<ImageFormat, UnsupportedImage> {
     let format = match file {
         _ if file.starts_with(PNG) => ImageFormat::Png,
@@ -27,24 +27,24 @@ pub fn sniff_format(file: &[u8]) -> Result<ImageFormat, UnsupportedImage> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => ImageFormat::WebP,
         _ => return Err(UnsupportedImage::Format),
     };
-    let (parts, max) = match format {
-        ImageFormat::Png => (png(file), MAX_FRAMES),
-        ImageFormat::Jpeg => (jpeg(file), MAX_SCANS),
-        ImageFormat::Gif => (gif(file), MAX_FRAMES),
-        _ => (webp(file), MAX_FRAMES),
+    let (count, max) = match format {
+        ImageFormat::Png => (count_png_frames(file), MAX_FRAMES),
+        ImageFormat::Jpeg => (count_jpeg_scans(file), MAX_SCANS),
+        ImageFormat::Gif => (count_gif_frames(file), MAX_FRAMES),
+        _ => (count_webp_frames(file), MAX_FRAMES),
     };
-    match parts {
+    match count {
         None => Err(UnsupportedImage::Format),
-        Some(parts) if parts > max => Err(UnsupportedImage::TooLarge),
+        Some(count) if count > max => Err(UnsupportedImage::TooLarge),
         Some(_) if is_polyglot(file) => Err(UnsupportedImage::Format),
         Some(_) => Ok(format),
     }
 }
 
 /// A tag's name followed by this many text characters is markup. Random bytes rarely are.
-const MIN_MARKUP_TEXT: usize = 4;
+const MIN_MARKUP_TEXT_LEN: usize = 4;
 
-/// Whether other programs would run or show the same bytes: as HTML, script, PDF or archive.
+/// Whether other programs would open the same bytes as HTML, script, PDF or archive.
 fn is_polyglot(file: &[u8]) -> bool {
     const MARKUP: [&[u8]; 7] =
         [b"<script", b"<html", b"<svg", b"<!doctype", b"<?php", b"<iframe", b"<body"];
@@ -52,7 +52,7 @@ fn is_polyglot(file: &[u8]) -> bool {
         rest.first().is_some_and(|byte| b" \t\r\n/>".contains(byte))
             && rest
                 .iter()
-                .take(MIN_MARKUP_TEXT)
+                .take(MIN_MARKUP_TEXT_LEN)
                 .all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
     };
     let is_markup = |rest: &[u8]| {
@@ -74,8 +74,8 @@ fn is_polyglot(file: &[u8]) -> bool {
 /// Whether the file ends like a ZIP: with an end-of-directory record and a comment of the stated length.
 fn is_archive(file: &[u8]) -> bool {
     const END_RECORD_LEN: usize = 22;
-    let from = file.len().saturating_sub(END_RECORD_LEN + usize::from(u16::MAX));
-    let tail = &file[from..];
+    let tail_start = file.len().saturating_sub(END_RECORD_LEN + usize::from(u16::MAX));
+    let tail = &file[tail_start..];
     tail.windows(END_RECORD_LEN).enumerate().any(|(at, end)| {
         let comment = usize::from(u16::from_le_bytes([end[20], end[21]]));
         end.starts_with(b"PK\x05\x06") && at + END_RECORD_LEN + comment <= tail.len()
@@ -85,82 +85,82 @@ fn is_archive(file: &[u8]) -> bool {
 /// Reads a file from an offset on.
 struct Reader<'f> {
     file: &'f [u8],
-    at: usize,
+    offset: usize,
 }
 
 impl<'f> Reader<'f> {
-    fn at(file: &'f [u8], at: usize) -> Self {
-        Self { file, at }
+    fn new(file: &'f [u8], offset: usize) -> Self {
+        Self { file, offset }
     }
 
     fn take(&mut self, bytes: usize) -> Option<&'f [u8]> {
-        let end = self.at.checked_add(bytes)?;
-        let taken = self.file.get(self.at..end)?;
-        self.at = end;
+        let end = self.offset.checked_add(bytes)?;
+        let taken = self.file.get(self.offset..end)?;
+        self.offset = end;
         Some(taken)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    fn take_byte(&mut self) -> Option<u8> {
         self.take(1).map(|taken| taken[0])
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
     /// Whether only padding is left.
-    fn is_at_end(&self) -> bool {
-        self.file[self.at..].iter().all(|byte| *byte == 0)
+    fn has_only_padding(&self) -> bool {
+        self.file[self.offset..].iter().all(|byte| *byte == 0)
     }
 }
 
 /// The number of frames of a PNG. None: the file is truncated (PNG specification, third edition).
-fn png(file: &[u8]) -> Option<usize> {
-    let (mut reader, mut frames) = (Reader::at(file, PNG.len()), 0);
+fn count_png_frames(file: &[u8]) -> Option<usize> {
+    let (mut reader, mut frames) = (Reader::new(file, PNG.len()), 0);
     loop {
-        match png_chunk(&mut reader)? {
+        match next_png_chunk(&mut reader)? {
             (b"fcTL", _) => frames += 1,
-            (b"IEND", _) => return reader.is_at_end().then_some(frames),
+            (b"IEND", _) => return reader.has_only_padding().then_some(frames),
             _ => {}
         }
     }
 }
 
 /// The next chunk of a PNG: its type, and all its bytes.
-fn png_chunk<'f>(reader: &mut Reader<'f>) -> Option<(&'f [u8], &'f [u8])> {
-    let from = reader.at;
-    let length = usize::try_from(u32::from_be_bytes(reader.array()?)).ok()?;
+fn next_png_chunk<'f>(reader: &mut Reader<'f>) -> Option<(&'f [u8], &'f [u8])> {
+    let start = reader.offset;
+    let length = usize::try_from(u32::from_be_bytes(reader.take_array()?)).ok()?;
     let kind = reader.take(4)?;
     reader.take(length.checked_add(4)?)?;
-    Some((kind, &reader.file[from..reader.at]))
+    Some((kind, &reader.file[start..reader.offset]))
 }
 
 /// A PNG reduced to its pixels and orientation. Compressed profiles and texts could unpack to any size.
 pub fn strip_png(file: &[u8]) -> Vec<u8> {
-    const KEPT_CHUNKS: [&[u8]; 6] = [b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"];
-    let mut reader = Reader::at(file, PNG.len());
-    let chunks = std::iter::from_fn(|| png_chunk(&mut reader));
-    let kept = chunks.filter(|(kind, _)| KEPT_CHUNKS.contains(kind)).map(|(_, chunk)| chunk);
+    const ALLOWED_CHUNKS: [&[u8]; 6] = [b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"];
+    let mut reader = Reader::new(file, PNG.len());
+    let chunks = std::iter::from_fn(|| next_png_chunk(&mut reader));
+    let kept = chunks.filter(|(kind, _)| ALLOWED_CHUNKS.contains(kind)).map(|(_, chunk)| chunk);
     std::iter::once(PNG).chain(kept).collect::<Vec<_>>().concat()
 }
 
 /// The number of scans of a JPEG. None: it has no end (ITU-T T.81, annex B). Data after the end is accepted: phones put
 /// videos and previews there.
-fn jpeg(file: &[u8]) -> Option<usize> {
-    let (mut reader, mut scans) = (Reader::at(file, 2), 0);
+fn count_jpeg_scans(file: &[u8]) -> Option<usize> {
+    let (mut reader, mut scans) = (Reader::new(file, 2), 0);
     loop {
         // Between segments is scan data, where 0xFF is followed by 0 or is a restart marker.
-        while reader.byte()? != 0xff {}
-        let mut marker = reader.byte()?;
+        while reader.take_byte()? != 0xff {}
+        let mut marker = reader.take_byte()?;
         while marker == 0xff {
-            marker = reader.byte()?;
+            marker = reader.take_byte()?;
         }
         match marker {
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             0xd9 => return (scans > 0).then_some(scans),
             _ => {
                 scans += usize::from(marker == 0xda);
-                let length = usize::from(u16::from_be_bytes(reader.array()?));
+                let length = usize::from(u16::from_be_bytes(reader.take_array()?));
                 reader.take(length.checked_sub(2)?)?;
             }
         }
@@ -168,42 +168,42 @@ fn jpeg(file: &[u8]) -> Option<usize> {
 }
 
 /// The number of frames of a GIF. None: the file is truncated (GIF89a).
-fn gif(file: &[u8]) -> Option<usize> {
+fn count_gif_frames(file: &[u8]) -> Option<usize> {
     fn color_table_len(flags: u8) -> usize {
         if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
     }
     fn skip_blocks(reader: &mut Reader<'_>) -> Option<()> {
         loop {
-            match reader.byte()? {
+            match reader.take_byte()? {
                 0 => return Some(()),
                 length => reader.take(usize::from(length))?,
             };
         }
     }
-    // Decoders allocate a whole frame, however small the screen is.
+    // Decoders allocate the whole frame, even if the screen is small.
     fn fits_screen(frame: [u8; 9], screen: [u8; 7]) -> bool {
         let number = |bytes: &[u8], at| u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
         let fits = |at| number(&frame, at) + number(&frame, at + 4) <= number(&screen, at);
         fits(0) && fits(2)
     }
-    let (mut reader, mut frames) = (Reader::at(file, 6), 0);
-    let screen: [u8; 7] = reader.array()?;
+    let (mut reader, mut frames) = (Reader::new(file, 6), 0);
+    let screen: [u8; 7] = reader.take_array()?;
     reader.take(color_table_len(screen[4]))?;
     loop {
-        match reader.byte()? {
-            0x3b => return (frames > 0 && reader.is_at_end()).then_some(frames),
+        match reader.take_byte()? {
+            0x3b => return (frames > 0 && reader.has_only_padding()).then_some(frames),
             0x21 => {
-                reader.byte()?;
+                reader.take_byte()?;
                 skip_blocks(&mut reader)?;
             }
             0x2c => {
                 frames += 1;
-                let frame: [u8; 9] = reader.array()?;
+                let frame: [u8; 9] = reader.take_array()?;
                 if !fits_screen(frame, screen) {
                     return None;
                 }
                 reader.take(color_table_len(frame[8]))?;
-                reader.byte()?;
+                reader.take_byte()?;
                 skip_blocks(&mut reader)?;
             }
             _ => return None,
@@ -212,20 +212,20 @@ fn gif(file: &[u8]) -> Option<usize> {
 }
 
 /// The number of frames of a WebP. None: the file is truncated (RFC 9649).
-fn webp(file: &[u8]) -> Option<usize> {
-    let mut header = Reader::at(file, 4);
-    let length = usize::try_from(u32::from_le_bytes(header.array()?)).ok()?;
+fn count_webp_frames(file: &[u8]) -> Option<usize> {
+    let mut header = Reader::new(file, 4);
+    let length = usize::try_from(u32::from_le_bytes(header.take_array()?)).ok()?;
     let end = length.checked_add(8).filter(|end| *end <= file.len())?;
-    let (mut reader, mut frames) = (Reader::at(&file[..end], 12), 0);
-    while reader.at < end {
-        let kind: [u8; 4] = reader.array()?;
-        let length = usize::try_from(u32::from_le_bytes(reader.array()?)).ok()?;
+    let (mut reader, mut frames) = (Reader::new(&file[..end], 12), 0);
+    while reader.offset < end {
+        let kind: [u8; 4] = reader.take_array()?;
+        let length = usize::try_from(u32::from_le_bytes(reader.take_array()?)).ok()?;
         reader.take(length)?;
         // Some encoders omit the padding after an odd length at the end of the file.
-        reader.take((length % 2).min(end - reader.at))?;
+        reader.take((length % 2).min(end - reader.offset))?;
         frames += usize::from(kind == *b"ANMF");
     }
-    Reader::at(file, end).is_at_end().then_some(frames)
+    Reader::new(file, end).has_only_padding().then_some(frames)
 }
 
 #[cfg(test)]
@@ -257,9 +257,13 @@ mod tests {
             let frame = [&[0x2c, 1, 0, 1, 0], &size[..], &[0, 2, 1, 0, 0, 0x3b]].concat();
             [&b"GIF89a\x08\x00\x08\x00\x00\x00\x00"[..], &frame].concat()
         };
-        assert_eq!(gif(&gif_with_frame(7, 7)), Some(1));
+        assert_eq!(count_gif_frames(&gif_with_frame(7, 7)), Some(1));
         for (width, height) in [(8, 7), (7, 8), (65_535, 600), (65_535, 65_535)] {
-            assert_eq!(gif(&gif_with_frame(width, height)), None, "{width} x {height}");
+            assert_eq!(
+                count_gif_frames(&gif_with_frame(width, height)),
+                None,
+                "{width} x {height}"
+            );
         }
     }
 }

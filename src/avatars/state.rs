@@ -1,4 +1,4 @@
-//! What avatars keep in memory for the life of the process: the thumbnail renderer, the upload limit, the files' URL.
+//! In-memory state of avatars: the thumbnail renderer, the upload limit, and the base URL of files.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::platform::rate_limiter::{RateLimit, RateLimiter};
 
 const UPLOAD_LIMIT_WINDOW: Duration = Duration::from_hours(1);
 
-/// The in-memory state of avatars.
+/// The in-memory state of avatars, one per process.
 #[derive(Debug)]
 pub struct Avatars {
     pub(super) renderer: ThumbnailRenderer,
-    pub(super) upload_limit: RateLimiter<UserId>,
+    pub(super) upload_limiter: RateLimiter<UserId>,
     /// The URL in front of file paths, without a trailing slash.
     files_url: String,
 }
@@ -28,7 +28,7 @@ impl Avatars {
             RateLimit { max_attempts: config.rate_limits.uploads, window: UPLOAD_LIMIT_WINDOW };
         Self {
             renderer: ThumbnailRenderer::default(),
-            upload_limit: RateLimiter::new(limit),
+            upload_limiter: RateLimiter::new(limit),
             files_url: files_url.trim_end_matches('/').to_owned(),
         }
     }

@@ -1,4 +1,5 @@
-//! Thumbnails of uploaded pictures: three upright WebP squares without metadata. No byte of the upload is passed on.
+//! Thumbnails of uploaded pictures: three upright WebP squares without metadata. No byte of the upload is copied into
+//! them.
 
 use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const MAX_WAITING: usize = 100;
 pub const SIDES: [u32; 3] = [512, 256, 64];
 /// The WebP quality, up to 100.
 const QUALITY: f32 = 82.0;
-/// A picture is first reduced to about this by fast averaging, then scaled with a good filter.
+/// A picture is first reduced to about this side length by fast averaging, then scaled with a better filter.
 const ROUGH_SIDE: u32 = 2 * SIDES[0];
 /// Memory for concurrent decoding, in MiB: what the largest picture needs.
 const MEMORY_BUDGET_MIB: usize = 460;
@@ -38,10 +39,13 @@ pub type Thumbnails = [Vec<u8>; SIDES.len()];
 /// large picture is decoded at a time, so that small ones wait for one large one at most.
 #[derive(Debug)]
 pub struct ThumbnailRenderer {
+    /// One permit per upload that waits or runs.
     queue: Arc<Semaphore>,
+    /// One permit, for large pictures.
     large: Arc<Semaphore>,
     /// One permit per MiB.
     memory: Arc<Semaphore>,
+    /// One permit per core.
     cores: Arc<Semaphore>,
 }
 
@@ -67,21 +71,21 @@ impl ThumbnailRenderer {
             let message = "Too many pictures are coming in. Try again.";
             Error::with_cause(ErrorCode::ServiceUnavailable, message, cause)
         };
-        let _waiting = self.queue.clone().try_acquire_owned().map_err(busy)?;
+        let _queue_permit = self.queue.clone().try_acquire_owned().map_err(busy)?;
         let core = acquire(&self.cores, 1).await?;
         // The permits move into the blocking task, which keeps them until it ends even if the caller is dropped.
         let measure = move || {
             let image = SourceImage::read(&file)?;
             drop(core);
-            Ok((file, image.mebibytes))
+            Ok((file, image.memory_mib))
         };
         // The file's content is not held while waiting, only its size.
-        let (file, mebibytes) = run_blocking(measure).await?;
-        let large = match mebibytes > LARGE_PICTURE_MIB {
+        let (file, memory_mib) = run_blocking(measure).await?;
+        let large = match memory_mib > LARGE_PICTURE_MIB {
             true => Some(acquire(&self.large, 1).await?),
             false => None,
         };
-        let memory = acquire(&self.memory, mebibytes).await?;
+        let memory = acquire(&self.memory, memory_mib).await?;
         let core = acquire(&self.cores, 1).await?;
         run_blocking(move || {
             let thumbnails = SourceImage::read(&file)?.render();
@@ -111,7 +115,8 @@ async fn run_blocking<T: Send + 'static>(
 struct SourceImage {
     file: Vec<u8>,
     format: ImageFormat,
-    mebibytes: u32,
+    /// The memory that decoding needs.
+    memory_mib: u32,
 }
 
 impl SourceImage {
@@ -128,7 +133,7 @@ impl SourceImage {
         }
         let format = sniff_format(&file)?;
         let file = if format == ImageFormat::Png { strip_png(&file) } else { file };
-        let mut image = Self { file, format, mebibytes: 0 };
+        let mut image = Self { file, format, memory_mib: 0 };
         let decoder = image.decoder()?;
         let (width, height) = decoder.dimensions();
         let bytes = decoder.total_bytes();
@@ -140,7 +145,7 @@ impl SourceImage {
             }
             _ => {}
         }
-        image.mebibytes = mebibytes(bytes * MEMORY_FACTOR);
+        image.memory_mib = to_mib(bytes * MEMORY_FACTOR);
         Ok(image)
     }
 
@@ -173,7 +178,7 @@ impl SourceImage {
         let (width, height) = (whole.width(), whole.height());
         let side = width.min(height);
         let rough = match side > ROUGH_SIDE {
-            true => whole.thumbnail_exact(scaled(width, side), scaled(height, side)),
+            true => whole.thumbnail_exact(scaled_length(width, side), scaled_length(height, side)),
             false => whole,
         };
         let (width, height) = (rough.width(), rough.height());
@@ -187,12 +192,12 @@ impl SourceImage {
 }
 
 /// Whole MiB for a number of bytes, at most the memory budget.
-fn mebibytes(bytes: u64) -> u32 {
+fn to_mib(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1 << 20).min(MEMORY_BUDGET_MIB as u64)).unwrap_or(u32::MAX)
 }
 
 /// The length of a side after scaling the shorter side to [`ROUGH_SIDE`].
-fn scaled(length: u32, shorter: u32) -> u32 {
+fn scaled_length(length: u32, shorter: u32) -> u32 {
     let scaled = u64::from(length) * u64::from(ROUGH_SIDE) / u64::from(shorter);
     u32::try_from(scaled).unwrap_or(u32::MAX).max(ROUGH_SIDE)
 }
@@ -373,8 +378,8 @@ mod tests {
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0xfd, 0xe8, 0xfd, 0xe8]);
         for (name, file) in [
             ("png", png(65_536, 8)),
-            ("a little too large", png(6_325, 8)),
-            ("deep pixels, as many as may be", png(5_000, 16)),
+            ("just above the limit", png(6_325, 8)),
+            ("few pixels of 16 bits", png(5_000, 16)),
             ("gif", gif),
             ("jpeg", jpeg),
         ] {
@@ -383,7 +388,7 @@ mod tests {
         assert_eq!(
             rejection(png(6_324, 8)),
             Some(UnsupportedImage::Format),
-            "it has none of these pixels"
+            "within the limit, but the file has fewer pixels than it announces"
         );
     }
 
@@ -443,19 +448,22 @@ mod tests {
             ("text", b"hello".to_vec()),
             ("svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec()),
             ("html", b"<!DOCTYPE html><script>alert(1)</script>".to_vec()),
-            ("a bitmap", encoded(&red_and_blue(8, 8), ImageFormat::Png)[8..].to_vec()),
-            ("html behind", [&png[..], b"<html><script>alert(1)</script>"].concat()),
-            ("html behind a photograph", [&jpeg[..], b"<HTML><SCRIPT>alert(1)</SCRIPT>"].concat()),
-            ("html within", [&jpeg[..2], b"\xff\xfe\x00\x0b<?php 1;>", &jpeg[2..]].concat()),
-            ("an archive behind", [&jpeg[..], zip].concat()),
-            ("another picture behind", [&png[..], &png].concat()),
+            (
+                "a PNG without its signature",
+                encoded(&red_and_blue(8, 8), ImageFormat::Png)[8..].to_vec(),
+            ),
+            ("appended html", [&png[..], b"<html><script>alert(1)</script>"].concat()),
+            ("html appended to a photo", [&jpeg[..], b"<HTML><SCRIPT>alert(1)</SCRIPT>"].concat()),
+            ("embedded html", [&jpeg[..2], b"\xff\xfe\x00\x0b<?php 1;>", &jpeg[2..]].concat()),
+            ("an appended archive", [&jpeg[..], zip].concat()),
+            ("an appended picture", [&png[..], &png].concat()),
             ("a script", script),
-            ("a document within", [&jpeg[..2], b"\xff\xfe\x00\x08%PDF-1", &jpeg[2..]].concat()),
+            ("an embedded document", [&jpeg[..2], b"\xff\xfe\x00\x08%PDF-1", &jpeg[2..]].concat()),
         ] {
             assert_eq!(rejection(file), Some(UnsupportedImage::Format), "{name}");
         }
-        let with_video = [&jpeg[..], b"\0\0\0\x18ftypmp42 and what a phone filmed"].concat();
-        assert_eq!(rejection(with_video), None, "phones do so");
+        let with_video = [&jpeg[..], b"\0\0\0\x18ftypmp42 and a video"].concat();
+        assert_eq!(rejection(with_video), None, "phones append videos");
         assert_eq!(rejection(vec![0; 20 << 20]), Some(UnsupportedImage::TooLarge));
     }
 }

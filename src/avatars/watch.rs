@@ -1,4 +1,4 @@
-//! Live view of one person's avatar, as long as the viewer may see it.
+//! Live view of one person's avatar while the viewer may see it.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct AvatarView {
     pub person: Person,
     /// The avatar. None: there never was one.
     pub avatar: Option<Model>,
-    /// The responses resolved from this.
+    /// The responses resolved from this view.
     pub memo: ResponseMemo,
 }
 
@@ -40,7 +40,7 @@ impl AvatarView {
     }
 }
 
-/// Streams an avatar as it is now, then each change: the viewer's own, or that of a visible person whose number is
+/// Streams the current avatar of a user, then each change. The user is the viewer, or a visible person whose number is
 /// among the viewer's contacts. Ends with NOT_FOUND when the viewer may no longer see it.
 pub fn watch_avatar(
     platform: Arc<Platform>,

@@ -1,4 +1,4 @@
-//! Live view of the avatars of all contacts of the viewer.
+//! Live view of the avatars of all of the viewer's contacts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::platform::response_memo::ResponseMemo;
 /// How many numbers are read per query.
 const BATCH_SIZE: usize = 1_000;
 
-/// The discoverable person who verified a number. None: there is none.
-type State = Option<Arc<AvatarView>>;
+/// The discoverable person with a verified number, and their avatar. None: no such person.
+type NumberState = Option<Arc<AvatarView>>;
 
-/// Streams the avatar of each contact with a visible profile, then each change. A contact that is added or becomes
-/// visible is sent like the first ones; nothing more is sent of one that is removed.
+/// Streams the avatar of each contact with a visible profile, then each change. The avatar of a contact that is added
+/// or becomes visible is sent then; that of a removed contact is no longer sent.
 pub fn watch_contact_avatars(
     platform: Arc<Platform>,
     viewer: UserId,
@@ -54,11 +54,11 @@ struct Watch {
     /// The next change of each number.
     changes: FuturesUnordered<BoxFuture<'static, Option<Change>>>,
     /// States that were read and not sent yet.
-    pending: VecDeque<(PhoneKey, State)>,
+    pending: VecDeque<(PhoneKey, NumberState)>,
 }
 
-/// A changed number with its new state, and the read to wait for the next change.
-type Change = (PhoneKey, SharedRead<State>, Result<State>);
+/// A number, the read that waits for its next change, and its new state.
+type Change = (PhoneKey, SharedRead<NumberState>, Result<NumberState>);
 
 /// A number that is watched until this is dropped.
 struct WatchedNumber {
@@ -90,32 +90,34 @@ impl Watch {
         }
     }
 
-    /// The state, if it is newer than what was last sent of this number.
-    fn unsent_change(&mut self, phone: &PhoneKey, state: State) -> State {
+    /// The state, if it is newer than the last one sent for this number.
+    fn unsent_change(&mut self, phone: &PhoneKey, state: NumberState) -> NumberState {
         let number = self.numbers.get_mut(phone)?;
-        let now = state.as_ref().map(|view| (view.person.id, view.version()));
-        let previous = std::mem::replace(&mut number.last_sent, now);
-        let is_older = |(user, version)| now.is_some_and(|now| now.0 == user && now.1 <= version);
-        state.filter(|_| !previous.is_some_and(is_older))
+        let current = state.as_ref().map(|view| (view.person.id, view.version()));
+        let previous = std::mem::replace(&mut number.last_sent, current);
+        let is_not_newer = |(sent_user, sent_version)| {
+            current.is_some_and(|(user, version)| user == sent_user && version <= sent_version)
+        };
+        state.filter(|_| !previous.is_some_and(is_not_newer))
     }
 
     /// Watches the current contacts' numbers, and reads the states of new ones.
     async fn watch_numbers(&mut self) -> Result<()> {
         let numbers =
             contacts::list_phone_keys(self.platform.database.reads(), self.viewer).await?;
-        let now: HashSet<&PhoneKey> = numbers.iter().collect();
-        self.numbers.retain(|phone, _| now.contains(phone));
-        let new = |phone: &PhoneKey| !self.numbers.contains_key(phone);
-        let new: Vec<PhoneKey> = numbers.into_iter().filter(new).collect();
+        let current: HashSet<&PhoneKey> = numbers.iter().collect();
+        self.numbers.retain(|phone, _| current.contains(phone));
+        let is_new = |phone: &PhoneKey| !self.numbers.contains_key(phone);
+        let new: Vec<PhoneKey> = numbers.into_iter().filter(is_new).collect();
         // Watched before they are read, so that no change is missed in between.
         for phone in &new {
             let watching = CancellationToken::new().drop_guard();
             self.numbers.insert(phone.clone(), WatchedNumber { watching, last_sent: None });
             let topic = people::phone_topic(&self.platform, phone);
-            let (platform, one) = (self.platform.clone(), phone.clone());
+            let (platform, number) = (self.platform.clone(), phone.clone());
             let read = self.platform.events.follow(topic, move || {
-                let (platform, one) = (platform.clone(), [one.clone()]);
-                async move { read_one(&platform, &one).await }
+                let (platform, number) = (platform.clone(), [number.clone()]);
+                async move { read_view(&platform, &number).await }
             });
             self.wait_for_change(phone.clone(), read);
         }
@@ -127,7 +129,7 @@ impl Watch {
     }
 
     /// Waits for the next change of a number, unless it is no longer watched.
-    fn wait_for_change(&mut self, phone: PhoneKey, mut read: SharedRead<State>) {
+    fn wait_for_change(&mut self, phone: PhoneKey, mut read: SharedRead<NumberState>) {
         let Some(number) = self.numbers.get(&phone) else { return };
         let watching = number.watching.token().clone();
         let change = async move {
@@ -139,7 +141,7 @@ impl Watch {
 }
 
 /// Reads the state of one number.
-async fn read_one(platform: &Platform, phone: &[PhoneKey; 1]) -> Result<State> {
+async fn read_view(platform: &Platform, phone: &[PhoneKey; 1]) -> Result<NumberState> {
     Ok(read_views(platform, phone).await?.into_values().next())
 }
 

@@ -1,4 +1,4 @@
-//! Use case: an operator adjusts a user's coins.
+//! Use case: adjustment of a user's coins by an operator.
 
 use uuid::Uuid;
 
@@ -14,11 +14,11 @@ use crate::platform::text;
 const MAX_NOTE_LEN: usize = 500;
 const MAX_REFERENCE_LEN: usize = 100;
 
-/// Gives or takes coins, with a note that explains it. Subscribers of the wallet are notified within a second. With
-/// the operator's own reference, a repeated adjustment is posted once.
+/// Adds or removes coins, with a note that explains it. Subscribers of the wallet are notified within a second. With a
+/// reference by the operator, a repeated adjustment is posted only once.
 ///
 /// # Errors
-/// BAD_USER_INPUT at `amount`, `note` and `reference`; NOT_FOUND when there is no such user; those of [`post`].
+/// BAD_USER_INPUT at `amount`, `note` and `reference`; NOT_FOUND if there is no such user; those of [`post`].
 pub async fn adjust(
     platform: &Platform,
     user: UserId,
@@ -26,7 +26,7 @@ pub async fn adjust(
     note: &str,
     reference: Option<&str>,
 ) -> Result<Entry> {
-    let non_zero = match amount {
+    let checked_amount = match amount {
         0 => Err(UserError::bad_input("No coins are no adjustment.")),
         _ => Ok(amount),
     };
@@ -35,7 +35,7 @@ pub async fn adjust(
         None => Ok(platform.new_id::<Uuid>().to_string()),
     };
     let (amount, note, reference) = (
-        non_zero.for_field("amount"),
+        checked_amount.for_field("amount"),
         text::parse_line(note, MAX_NOTE_LEN).for_field("note"),
         reference.for_field("reference"),
     )

@@ -144,13 +144,13 @@ pub struct LedgerCheck {
 }
 
 impl From<super::LedgerReport> for LedgerCheck {
-    fn from(ledger: super::LedgerReport) -> Self {
-        let long = |count: u64| Long(i64::try_from(count).unwrap_or(i64::MAX));
+    fn from(report: super::LedgerReport) -> Self {
+        let to_long = |count: u64| Long(i64::try_from(count).unwrap_or(i64::MAX));
         Self {
-            consistent: ledger.is_consistent(),
-            accounts: long(ledger.wallet_count),
-            entries: long(ledger.entry_count),
-            differences: ledger.differences,
+            consistent: report.is_consistent(),
+            accounts: to_long(report.wallet_count),
+            entries: to_long(report.entry_count),
+            differences: report.differences,
         }
     }
 }

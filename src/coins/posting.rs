@@ -14,19 +14,19 @@ pub struct Posting {
     pub user: UserId,
     /// Amount that is added, or removed if negative. Never 0.
     pub amount: i64,
-    /// Kind of posting.
+    /// Reason of the posting.
     pub reason: EntryReason,
-    /// Unique reference to what is paid, such as a round's id. A reference is posted once.
+    /// Unique reference to the cause, such as a round's id. A reference is posted at most once.
     pub reference: String,
     /// Explanation by an operator.
     pub note: Option<String>,
 }
 
-/// Posts a change in the caller's transaction. After its commit, call [`notify_wallet_changed`].
+/// Posts a change in the caller's transaction. After its commit, call [`publish_wallet_change`].
 ///
 /// # Errors
-/// CONFLICT at `amount` when the balance would be negative or above [`MAX_BALANCE`](super::MAX_BALANCE), and at
-/// `reference` when that was posted before. The transaction must be rolled back then.
+/// CONFLICT at `amount` if the balance would be negative or above [`MAX_BALANCE`](super::MAX_BALANCE), and at
+/// `reference` if it was posted before. Roll back the transaction then.
 pub async fn post(tx: &Work, platform: &Platform, posting: Posting) -> Result<Entry> {
     let Posting { user, amount, reason, reference, note } = posting;
     let now = platform.now();
@@ -35,7 +35,7 @@ pub async fn post(tx: &Work, platform: &Platform, posting: Posting) -> Result<En
     };
     let already_posted = || conflict("This was booked before.", "reference");
     let Some(wallet) = wallets::change_balance(tx, user, amount, now).await? else {
-        // A repeated debit may lack the coins that it took the first time.
+        // A repeated debit may fail because the first one took the coins: report the duplicate.
         let existing = coin_entries::find_by_references(tx, &[reference]).await?;
         return Err(match existing.is_empty() {
             true => conflict("The wallet has too few coins for it, or too many.", "amount"),
@@ -71,7 +71,7 @@ pub fn wallet_topic(user: UserId) -> String {
     format!("wallet:{user}")
 }
 
-/// Notifies the subscribers of a wallet. To be called after the commit of its change.
-pub fn notify_wallet_changed(platform: &Platform, user: UserId) {
+/// Publishes that a wallet changed. Call it after the commit.
+pub fn publish_wallet_change(platform: &Platform, user: UserId) {
     platform.events.publish(&wallet_topic(user));
 }

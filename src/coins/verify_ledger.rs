@@ -69,11 +69,11 @@ pub async fn verify_ledger(
     let mut report = LedgerReport::default();
     let mut after: Option<UserId> = None;
     loop {
-        let page = wallets::find_page(db, after, WALLET_BATCH_SIZE).await?;
-        let last_user = page.last().map(|wallet| wallet.user_id);
-        report.wallet_count += page.len() as u64;
+        let batch = wallets::find_page(db, after, WALLET_BATCH_SIZE).await?;
+        let last_user = batch.last().map(|wallet| wallet.user_id);
+        report.wallet_count += batch.len() as u64;
         let mut totals: HashMap<UserId, RunningTotal> =
-            page.into_iter().map(|wallet| (wallet.user_id, RunningTotal::new(wallet))).collect();
+            batch.into_iter().map(|wallet| (wallet.user_id, RunningTotal::new(wallet))).collect();
         // Start after all entries of the previous batch's last user.
         let mut position = after.map(|user| (user, i64::MAX));
         loop {
@@ -102,7 +102,7 @@ fn check_entry(
     totals: &mut HashMap<UserId, RunningTotal>,
     (user, number, amount, balance_after): coin_entries::LedgerRow,
 ) {
-    // A wallet that is not in the batch was created later or is missing: `check_wallet` distinguishes the two.
+    // A wallet that is not in the batch was created later or is missing: `check_wallet` distinguishes these cases.
     let total = totals.entry(user).or_insert_with(|| RunningTotal::new(wallets::empty(user)));
     if number > total.wallet.entry_count {
         total.newer_entry = Some(number);

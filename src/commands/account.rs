@@ -1,4 +1,4 @@
-//! `switchboard account recover`: lets a user without their phone set a new password.
+//! `switchboard account recover`: lets a user who lost their phone set a new password.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `switchboard check`: checks the configuration and tries each dependency.
+//! `switchboard check`: checks the configuration and each dependency.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub async fn run() -> Result<(), CliError> {
     let database = check_database(&platform).await;
     let has_database = database.is_ok();
     let mut results = vec![database];
-    // Checking substitutes would say nothing about the configuration.
+    // Substitutes stand in for dependencies with invalid settings. Checking them would tell nothing.
     if is_complete {
         results.push(check_temp_files(&config, &platform));
         results.push(check_files(&platform).await);
@@ -41,7 +41,7 @@ pub async fn run() -> Result<(), CliError> {
     results.extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
     results.extend(check_sms(&config, &platform).await);
     if has_database && is_complete {
-        results.push(check_tables(config, platform).await);
+        results.push(check_migrations_and_keys(config, platform).await);
     }
     for result in results {
         match result {
@@ -56,7 +56,7 @@ async fn check_database(platform: &Platform) -> CheckResult {
     platform.database.ping().await.map_err(|error| describe_cause(&error))?;
     let ready = platform.database.ensure_ready().await;
     ready.map_err(|error| format!("DATABASE_URL: {}", error.user_errors()[0].message))?;
-    Ok(format!("database: {} answers", platform.database.name()))
+    Ok(format!("database: {} answers", platform.database.product_name()))
 }
 
 /// Reserves a file of the maximum size of an upload.
@@ -122,7 +122,7 @@ async fn check_sms(config: &Config, platform: &Platform) -> Vec<CheckResult> {
             GatewayConfig::MessageBird(bird) => {
                 check_reachable(platform, role, "MessageBird", &bird.base_url).await
             }
-            // Placeholders come after the host only.
+            // Only the part after the host has placeholders.
             GatewayConfig::Http(http) => match Url::parse(&http.url) {
                 Ok(url) => check_reachable(platform, role, "your gateway", &url).await,
                 Err(_) => Err("SMS_HTTP_URL: must be a URL".into()),
@@ -132,7 +132,7 @@ async fn check_sms(config: &Config, platform: &Platform) -> Vec<CheckResult> {
     results
 }
 
-async fn check_tables(config: Config, platform: Platform) -> CheckResult {
+async fn check_migrations_and_keys(config: Config, platform: Platform) -> CheckResult {
     let pending = platform.database.pending_migrations().await;
     match pending.map_err(|error| describe_cause(&error))? {
         0 => {

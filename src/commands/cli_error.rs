@@ -1,4 +1,4 @@
-//! The error of a command: lines for the person who runs it.
+//! The error of a command, as text for the operator.
 
 use crate::error::Error;
 

@@ -1,4 +1,4 @@
-//! `switchboard coins adjust`: adds coins to a wallet or takes them.
+//! `switchboard coins adjust`: adds coins to a wallet or removes them.
 
 use clap::Subcommand;
 

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::platform::events;
 use crate::server::{self, graphql::Engine};
 
-/// The maximum time for jobs to end at shutdown. Longer than the timeout of an SMS gateway, and than the grace period
-/// of requests.
+/// The maximum time for jobs to end at shutdown. Longer than the timeout of SMS gateways and than the grace period of
+/// requests.
 const JOB_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(28);
 
 pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliError> {
@@ -35,7 +35,7 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliEr
     let bridge_stop = CancellationToken::new();
     let (platform, stop) = (app.platform.clone(), bridge_stop.clone());
     let bridge = tokio::spawn(async move { events::run_redis_bridge(&platform, &stop).await });
-    server::raise_file_limit(app.config.connection_limits.max);
+    server::raise_file_limit(app.config.connection_limits.max_connections);
     let begin_shutdown = async {
         shutdown_signal.await;
         tracing::info!("stopping: no new requests, the running ones are answered");
@@ -78,7 +78,7 @@ fn print_banner(config: &Config, address: SocketAddr) {
     let mut lines: Vec<String> =
         config.defaults_used.iter().map(|line| format!("  {line}")).collect();
     lines.push(format!("Switchboard listens on http://{local_address}"));
-    if config.graphiql {
+    if config.is_graphiql_enabled {
         let note = match server::console_is_built() {
             true => "",
             false => ", loaded from a CDN: the console was not built",
@@ -88,7 +88,7 @@ fn print_banner(config: &Config, address: SocketAddr) {
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
-/// Completes on Ctrl-C (SIGINT) or SIGTERM. From this call on, the signals no longer end the process by themselves.
+/// Completes on Ctrl-C (SIGINT) or SIGTERM. After this call, the signals no longer end the process by themselves.
 #[cfg(unix)]
 fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -10,7 +10,7 @@ use crate::platform::Platform;
 /// Loads the configuration and starts the log.
 pub fn load_config() -> Result<Config, CliError> {
     let config = Config::load().map_err(CliError)?;
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
         .map_err(|error| CliError(vec![format!("LOG: {error}")]))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -18,7 +18,7 @@ pub fn load_config() -> Result<Config, CliError> {
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    if config.log_json {
+    if config.is_log_json {
         log.json().init();
     } else {
         log.init();

@@ -11,7 +11,7 @@ pub struct DocumentLimits {
     pub max_tokens: usize,
     /// The maximum nesting depth of brackets of all kinds.
     pub max_nesting: usize,
-    /// The maximum number of selections. Those of a fragment count once per spread.
+    /// The maximum number of selections. The selections of a fragment count once per spread.
     pub max_selections: u64,
     /// The maximum cost: the estimated number of fields in the response, multiplied by page sizes (`first`).
     pub max_cost: u64,
@@ -38,13 +38,13 @@ pub struct StreamLimits {
 #[derive(Clone, Debug)]
 pub struct GraphqlConfig {
     /// Limits of documents.
-    pub documents: DocumentLimits,
+    pub document_limits: DocumentLimits,
     /// Limits of WebSockets and other streams.
-    pub streams: StreamLimits,
+    pub stream_limits: StreamLimits,
     /// Whether introspection is allowed.
-    pub introspection: bool,
+    pub allows_introspection: bool,
     /// Whether automatic persisted queries are allowed: a client sends a document once and then only its hash.
-    pub persisted_queries: bool,
+    pub allows_persisted_queries: bool,
     /// The manifest of trusted documents. With it, no other documents run.
     pub trusted_documents: Option<PathBuf>,
     /// The maximum size of a multipart request in bytes.

@@ -7,7 +7,7 @@ use super::setting_names::SETTING_NAMES;
 use super::settings::Config;
 
 impl Config {
-    /// Reads `switchboard.toml` in the working directory, if there is one, and then the environment, which wins.
+    /// Reads `switchboard.toml` in the working directory, if there is one, and the environment, which takes precedence.
     /// Fails with a list of all problems.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load() -> Result<Self, Vec<String>> {
@@ -28,7 +28,7 @@ impl Config {
     /// list of all problems.
     pub fn from_values(values: BTreeMap<String, String>) -> Result<Self, Vec<String>> {
         let mut reader = SettingsReader::new(values);
-        let config = reader.config();
+        let config = reader.read_config();
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration: the only reader of the environment.
 //!
-//! A setting comes from the environment, else from `switchboard.toml` (the same names in lower case), else it has
-//! the default that `.env.example` documents. All problems are reported at once.
+//! A setting comes from the environment, else from `switchboard.toml` (the same names in lower case), else from the
+//! defaults that `.env.example` documents. All problems are reported at once.
 
 pub mod database;
 pub mod files;

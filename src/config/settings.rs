@@ -15,7 +15,7 @@ use super::graphql::GraphqlConfig;
 use super::rate_limits::RateLimits;
 use super::sms::SmsConfig;
 
-/// The environment. Development has defaults for everything; production refuses to start without some settings.
+/// The environment. Development has defaults for all settings; production does not start without some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
     /// A developer's machine.
@@ -62,7 +62,7 @@ pub enum CorsOrigins {
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// The maximum number of connections.
-    pub max: usize,
+    pub max_connections: usize,
     /// The maximum time to receive a request's head.
     pub head_timeout: Duration,
     /// The maximum time between two requests of a connection.
@@ -89,7 +89,7 @@ pub struct Config {
     pub environment: Environment,
     /// The address to listen on.
     pub listen_address: SocketAddr,
-    /// The URL at which clients reach the API: the issuer of tokens, and the base of links.
+    /// The URL at which clients reach the API: the issuer of tokens, and the base of all other URLs.
     pub public_url: Url,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -115,22 +115,22 @@ pub struct Config {
     pub refused_line_types: Vec<String>,
     /// The sending of SMS.
     pub sms: SmsConfig,
-    /// The lifetime of an access token.
+    /// The lifetime of access tokens.
     pub access_token_ttl: Duration,
     /// Who needs a code by SMS to log in.
     pub two_factor: TwoFactorPolicy,
     /// The token that `/metrics` requires. Without it, `/metrics` is public in development and closed in production.
     pub metrics_token: Option<SecretString>,
     /// Whether GraphiQL is served at `/`.
-    pub graphiql: bool,
+    pub is_graphiql_enabled: bool,
     /// The GraphQL settings.
     pub graphql: GraphqlConfig,
     /// The rate limits.
     pub rate_limits: RateLimits,
     /// The log filter, in the syntax of tracing's `EnvFilter`.
-    pub log: String,
+    pub log_filter: String,
     /// Whether log lines are JSON objects.
-    pub log_json: bool,
+    pub is_log_json: bool,
     /// The defaults used for important unset settings, as sentences for the operator.
     pub defaults_used: Vec<String>,
 }

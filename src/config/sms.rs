@@ -53,7 +53,7 @@ pub struct TwilioConfig {
     pub sender: TwilioSender,
     /// The URL of the API.
     pub base_url: Url,
-    /// The URL for receipts. `None` if the API could not reach it.
+    /// The URL for receipts. `None` if the gateway could not reach it.
     pub receipt_url: Option<Url>,
 }
 
@@ -77,7 +77,7 @@ pub struct MessageBirdConfig {
     pub originator: String,
     /// The URL of the API.
     pub base_url: Url,
-    /// The URL for receipts. `None` if the API could not reach it, or could not sign them.
+    /// The URL for receipts. `None` if the gateway could not reach it, or the receipts could not be verified.
     pub receipt_url: Option<Url>,
 }
 
@@ -94,8 +94,8 @@ pub struct HttpGatewayConfig {
     pub body: String,
     /// The path of the gateway's own message id in the response ("data.0.id"), if it has one.
     pub id_path: Option<String>,
-    /// Whether the gateway sends repeated requests with the same `{id}` once.
-    pub idempotent: bool,
+    /// Whether the gateway sends a message once even if the request is repeated with the same `{id}`.
+    pub is_idempotent: bool,
     /// The format of receipts. `None` if the gateway sends none.
     pub receipts: Option<HttpReceiptConfig>,
 }

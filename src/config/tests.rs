@@ -128,7 +128,7 @@ fn file_store_is_a_folder_or_a_bucket() {
 
 #[test]
 fn log_filters_must_be_levels() {
-    let log = |filter| read(&[("LOG", filter)]).map(|config| config.log);
+    let log = |filter| read(&[("LOG", filter)]).map(|config| config.log_filter);
     for valid in
         ["info", "INFO", "off", "switchboard=debug", "switchboard::server=trace,sqlx=Off,warn"]
     {

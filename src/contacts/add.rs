@@ -1,4 +1,4 @@
-//! Use case: add a contact. Its number is looked up first.
+//! Use case: add a contact. Its number is looked up before it is saved.
 
 use super::entity::{self, Model};
 use super::{CachedLookup, contacts_topic};
@@ -17,11 +17,11 @@ pub struct NewContact {
     pub country_code: Option<String>,
 }
 
-/// Adds a contact if its number exists and may be called.
+/// Adds a contact if its number exists and its type of line is accepted.
 ///
 /// # Errors
-/// BAD_USER_INPUT and INVALID_PHONE_NUMBER with their fields; CONFLICT on `phone` when the owner has the number already;
-/// LOOKUP_UNAVAILABLE when the number cannot be checked; RATE_LIMITED.
+/// BAD_USER_INPUT and INVALID_PHONE_NUMBER with their fields; CONFLICT on `phone` if the owner already has the number;
+/// LOOKUP_UNAVAILABLE if the number cannot be checked; RATE_LIMITED.
 pub async fn add(
     platform: &Platform,
     lookup: &CachedLookup,

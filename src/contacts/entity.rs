@@ -1,4 +1,4 @@
-//! The contacts table. Finders of contacts are restricted to their owner.
+//! The contacts table. Queries of contacts are restricted to their owner.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ pub struct Model {
     pub id: ContactId,
     pub owner_id: UserId,
     pub name: String,
-    /// Form of the name for sorting and searching.
+    /// Normalized name for sorting and searching.
     pub sort_key: String,
     pub phone: PhoneNumber,
     /// Key for comparing the phone number.
@@ -35,9 +35,9 @@ impl ActiveModelBehavior for ActiveModel {}
 /// Position of a contact in its owner's list: sort key, name, id.
 pub type SortPosition = (String, String, Uuid);
 
-/// Search criteria; a contact that matches one of them is found.
+/// Search criteria. A contact matches if it meets one of them.
 #[derive(Clone, Debug)]
-pub struct Search {
+pub struct ContactSearch {
     /// Part of the sort key.
     pub name: String,
     /// Part of the number, as digits. `None` if the search has too few.
@@ -46,7 +46,7 @@ pub struct Search {
     pub phone: Option<PhoneKey>,
 }
 
-fn owned_by(owner: UserId, search: Option<&Search>) -> Select<Entity> {
+fn owned_by(owner: UserId, search: Option<&ContactSearch>) -> Select<Entity> {
     let contacts = Entity::find().filter(Column::OwnerId.eq(owner));
     let Some(search) = search else { return contacts };
     let digits = search.digits.as_deref().map(|digits| Column::Phone.like(like_pattern(digits)));
@@ -67,7 +67,7 @@ fn like_pattern(substring: &str) -> LikeExpr {
 pub async fn find_page(
     db: &impl ConnectionTrait,
     owner: UserId,
-    search: Option<&Search>,
+    search: Option<&ContactSearch>,
     after: Option<SortPosition>,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
@@ -82,7 +82,7 @@ pub async fn find_page(
 pub async fn count(
     db: &impl ConnectionTrait,
     owner: UserId,
-    search: Option<&Search>,
+    search: Option<&ContactSearch>,
 ) -> Result<i64, DbErr> {
     let count = owned_by(owner, search)
         .select_only()
@@ -164,7 +164,7 @@ pub async fn delete_all(tx: &Work, owner: UserId) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::OwnerId.eq(owner)).exec(tx).await?.rows_affected)
 }
 
-/// Returns which of the numbers are used by any contact.
+/// Returns the numbers that any user's contact has.
 pub async fn find_phones_in_use(
     tx: &Work,
     phones: &[PhoneNumber],

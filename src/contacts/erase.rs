@@ -10,8 +10,8 @@ use crate::platform::phone::PhoneNumber;
 /// Numbers per statement.
 const BATCH_SIZE: usize = 500;
 
-/// Deletes all contacts of a user. Deletes also the stored lookups of their numbers, and of the user's own number,
-/// that no other contact uses. Returns the number of deleted contacts.
+/// Deletes all contacts of a user, and the stored lookups of their numbers and of the user's own number, except numbers
+/// that are in other users' contacts. Returns the number of deleted contacts.
 pub async fn erase(tx: &Work, owner: UserId, own_phone: Option<&PhoneNumber>) -> Result<u64> {
     let mut phones = entity::list_phones(tx, owner).await?;
     let count = entity::delete_all(tx, owner).await?;

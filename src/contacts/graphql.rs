@@ -5,9 +5,8 @@ use std::sync::Arc;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use uuid::Uuid;
 
-use super::entity::{self, Model, Search};
+use super::entity::{self, ContactSearch, Model, SortPosition};
 use super::loaders::LookupByPhone;
 use super::lookup::entity::Model as Lookup;
 use super::{CachedLookup, NewContact};
@@ -24,7 +23,7 @@ const MIN_SEARCH_DIGITS: usize = 3;
 const MAX_SEARCH_LEN: usize = 100;
 
 /// A page of contacts.
-pub type Contacts = Connection<Cursor<(String, String, Uuid)>, Contact, ContactCount>;
+pub type ContactPage = Connection<Cursor<SortPosition>, Contact, ContactCount>;
 
 /// GraphQL object of a contact.
 pub struct Contact(Model);
@@ -159,7 +158,7 @@ pub enum PhoneNumberType {
 /// Additional field of a page of contacts: the total count.
 pub struct ContactCount {
     owner: UserId,
-    search: Option<Search>,
+    search: Option<ContactSearch>,
 }
 
 #[Object]
@@ -176,22 +175,22 @@ impl ContactCount {
     }
 }
 
-/// A page of a user's contacts, for `User.contacts`.
+/// Loads a page of a user's contacts, for `User.contacts`.
 ///
 /// # Errors
 /// BAD_USER_INPUT on `first`, `after` and `search`.
-pub async fn contacts_page(
+pub async fn load_contact_page(
     ctx: &Context<'_>,
     owner: UserId,
     first: Option<i32>,
     after: Option<String>,
     search: Option<String>,
-) -> Result<Contacts> {
-    let page = Page::<(String, String, Uuid)>::parse(first, after.as_deref())?;
+) -> Result<ContactPage> {
+    let page = Page::<SortPosition>::parse(first, after.as_deref())?;
     let parse_search = |text: &str| text::parse_line(&text::clean_input(text), MAX_SEARCH_LEN);
     let search = check_optional(search.as_deref(), parse_search).for_field("search")?;
     let region = ctx.data_unchecked::<Arc<CachedLookup>>().default_region();
-    let search = search.map(|text| Search {
+    let search = search.map(|text| ContactSearch {
         name: text::sort_key(&text),
         digits: search_digits(&text),
         phone: phone::PhoneNumber::parse(&text, region)
@@ -270,13 +269,13 @@ impl ContactMutation {
     ) -> NullableResult<Contact> {
         respond(ctx, async {
             let viewer = ctx.viewer()?;
-            let lookups = ctx.data_unchecked::<Arc<CachedLookup>>();
+            let lookup = ctx.data_unchecked::<Arc<CachedLookup>>();
             let new = NewContact {
                 name: input.name,
                 phone: input.phone,
                 country_code: input.country_code,
             };
-            Ok(Contact(super::add(ctx.platform(), lookups, viewer.user, new).await?))
+            Ok(Contact(super::add(ctx.platform(), lookup, viewer.user, new).await?))
         })
         .await
     }

@@ -8,7 +8,7 @@ use super::moves::Move;
 use crate::error::{ForField, UserError};
 
 const FACES: u32 = 100;
-/// A move may win by at most this many rolls: more would be no game.
+/// The most rolls with which a move may win. With more, losing would be too rare.
 const MAX_WINNING_ROLLS: u32 = 95;
 
 /// A roll of 1 to 100: outcome 0 is the roll 1.

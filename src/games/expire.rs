@@ -1,4 +1,4 @@
-//! Expiry of rounds that were not played in time. They are kept, and their seeds are revealed.
+//! Expiry of rounds that were not played in time. Expired rounds are kept, with their seeds revealed.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const BATCH_SIZE: u64 = 500;
 
 /// Expires all overdue rounds, when this instance gets the lease.
-pub async fn expire_due(platform: &Platform) -> Result<Option<Timestamp>> {
+pub async fn expire_all_overdue(platform: &Platform) -> Result<Option<Timestamp>> {
     let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
         return Ok(None);
     };
-    while expire_rounds(platform, None).await? == BATCH_SIZE {}
+    while expire_overdue(platform, None).await? == BATCH_SIZE {}
     let tx = platform.database.begin().await?;
     lease.release(&tx, None, platform.now() + INTERVAL).await?;
     tx.commit().await?;
     Ok(None)
 }
 
-/// Expires overdue rounds, of one user or of everybody, up to the batch size. Returns how many.
-pub async fn expire_rounds(platform: &Platform, user: Option<UserId>) -> Result<u64> {
+/// Expires a batch of overdue rounds, of one user or of all. Returns how many.
+pub async fn expire_overdue(platform: &Platform, user: Option<UserId>) -> Result<u64> {
     let db = platform.database.reads();
     let overdue = rounds::find_overdue(db, user, platform.now(), BATCH_SIZE).await?;
     if overdue.is_empty() {
         return Ok(0);
     }
-    // One statement each: a transaction over several rounds could deadlock with an account's deletion.
+    // One statement per round: a transaction over several rounds could deadlock with an account's deletion.
     let db = platform.database.writes();
     for round in &overdue {
         rounds::set_expired(db, round.id, revealed_seed(platform, round)).await?;

@@ -1,4 +1,4 @@
-//! Which leaderboards there are: per game and over all games, each per day, week, month and for all time.
+//! The scopes of leaderboards: one game or all games, per day, week, month or for all time.
 
 use chrono::{Datelike, Days, NaiveDate};
 use sea_orm::ActiveEnum;
@@ -54,7 +54,7 @@ impl Period {
     }
 }
 
-/// What a leaderboard counts, whatever the date: "today's dice rounds".
+/// The scope of a leaderboard without a date, such as "today's dice rounds".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderboardScope {
     /// The period whose rounds count.
@@ -65,7 +65,7 @@ pub struct LeaderboardScope {
 
 impl LeaderboardScope {
     /// The scopes that count rounds of a game.
-    pub fn counting(game: GameKind) -> impl Iterator<Item = Self> {
+    pub fn all_for_game(game: GameKind) -> impl Iterator<Item = Self> {
         let games = [Some(game), None];
         Period::ALL.into_iter().flat_map(move |period| games.map(|game| Self { period, game }))
     }
@@ -127,7 +127,7 @@ mod tests {
     fn a_round_counts_on_eight_leaderboards() {
         assert_eq!(LeaderboardScope::all().count(), 4 * (GAMES.len() + 1));
         let names: Vec<String> =
-            LeaderboardScope::counting(GameKind::Dice).map(LeaderboardScope::name).collect();
+            LeaderboardScope::all_for_game(GameKind::Dice).map(LeaderboardScope::name).collect();
         let [of_game, of_all] = [names[0].as_str(), names[7].as_str()];
         assert_eq!((names.len(), of_game, of_all), (8, "DAY:DICE", "ALL_TIME:"));
     }

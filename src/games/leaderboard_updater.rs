@@ -22,7 +22,7 @@ use crate::platform::clock::{Timestamp, is_ahead};
 use crate::platform::database::{BATCH_TIMEOUT, Work};
 use crate::platform::jobs::Notifier;
 
-/// Leaderboards change at most twice a second; the rounds played meanwhile are counted together.
+/// Leaderboards change at most twice a second. Rounds played in between are counted together.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How many ranks are read at once for watchers, so that they leave connections for others.
@@ -35,11 +35,12 @@ pub struct LeaderboardUpdater {
     pub notifier: Notifier,
     batch_size: u64,
     max_bucket_size: u32,
-    /// When the leaderboards last changed, as far as this instance knows.
+    /// When the leaderboards last changed, as far as this instance knows. Stored as `counted_up_to`, which is only
+    /// written when rounds were counted.
     changed_at: Mutex<Option<Timestamp>>,
     /// Time up to which all answered plays are counted, as far as this instance knows.
     counted_up_to: Mutex<Option<Timestamp>>,
-    /// When this instance last looked whether a period is over.
+    /// When this instance last checked whether a period has ended.
     rollover_checked_at: Mutex<Option<Timestamp>>,
     pub(super) rank_permits: Semaphore,
 }
@@ -87,8 +88,8 @@ impl LeaderboardUpdater {
         *counted_up_to = (*counted_up_to).filter(|stored| !is_ahead(at, *stored)).max(Some(at));
     }
 
-    /// Records when the leaderboards changed. If another instance changed them, notifies the watchers of this
-    /// instance, in case that instance's events do not arrive.
+    /// Records when the leaderboards changed. If another instance changed them, publishes the change on this instance,
+    /// in case that instance's events do not arrive.
     fn observe_change(&self, platform: &Platform, changed_at: Timestamp) {
         let previous = self.changed_at.lock().replace(changed_at);
         if previous.is_some_and(|previous| previous != changed_at) {
@@ -97,8 +98,8 @@ impl LeaderboardUpdater {
         }
     }
 
-    /// Notifies the watchers of leaderboards whose day, week or month is over, so that they read the next one.
-    fn notify_rollover(&self, platform: &Platform, now: Timestamp) {
+    /// Publishes the leaderboards whose day, week or month has ended, so that their watchers read the next one.
+    fn publish_rollover(&self, platform: &Platform, now: Timestamp) {
         let Some(previous) = self.rollover_checked_at.lock().replace(now) else { return };
         if previous.date_naive() != now.date_naive() {
             let rolled_over =
@@ -114,7 +115,7 @@ pub async fn update_leaderboards(
     platform: &Platform,
 ) -> Result<Option<Timestamp>> {
     let now = platform.now();
-    updater.notify_rollover(platform, now);
+    updater.publish_rollover(platform, now);
     if let Some(next) = updater.next_update_at(now) {
         return Ok(Some(next));
     }
@@ -135,7 +136,7 @@ pub async fn update_leaderboards(
     let now = platform.now();
     let claimed = rounds::claim_uncounted(&tx, updater.batch_size).await?;
     let has_more = claimed.len() as u64 == updater.batch_size;
-    let counted = without_deleted_players(&tx, claimed).await?;
+    let counted = drop_rounds_of_deleted_players(&tx, claimed).await?;
     let changed = count_rounds(&tx, &counted, updater.max_bucket_size).await?;
     if !has_more {
         leaderboard_state::set_counted_up_to(&tx, now).await?;
@@ -152,12 +153,15 @@ pub async fn update_leaderboards(
     Ok(Some(now + MIN_UPDATE_INTERVAL))
 }
 
-/// Drops the rounds of deleted players: a round that was started and played during [`erase`] escaped it.
+/// Drops the rounds of deleted players: [`erase`] misses rounds that are started and played while it runs.
 ///
 /// [`erase`]: super::erase()
-async fn without_deleted_players(tx: &Work, rounds: Vec<PlayedRound>) -> Result<Vec<PlayedRound>> {
+async fn drop_rounds_of_deleted_players(
+    tx: &Work,
+    rounds: Vec<PlayedRound>,
+) -> Result<Vec<PlayedRound>> {
     let players: BTreeSet<UserId> = rounds.iter().map(|round| round.user_id).collect();
-    let existing = people::existing_ids(tx, &Vec::from_iter(players)).await?;
+    let existing = people::find_existing_ids(tx, &Vec::from_iter(players)).await?;
     Ok(rounds.into_iter().filter(|round| existing.contains(&round.user_id)).collect())
 }
 
@@ -190,7 +194,7 @@ impl Score {
     }
 
     /// The stored row with this score added. The order in which rounds are counted makes no difference.
-    fn added_to(
+    fn into_row(
         mut self,
         stored: Option<&LeaderboardRow>,
         leaderboard_key: &str,
@@ -222,7 +226,7 @@ async fn count_rounds(
 ) -> Result<Vec<LeaderboardScope>> {
     let mut scores: HashMap<(LeaderboardScope, String), BTreeMap<UserId, Score>> = HashMap::new();
     for round in rounds {
-        for scope in LeaderboardScope::counting(round.game) {
+        for scope in LeaderboardScope::all_for_game(round.game) {
             let by_user = scores.entry((scope, scope.key_at(round.played_at))).or_default();
             let score = Score::of_round(round);
             by_user.entry(round.user_id).and_modify(|sum| sum.add(&score)).or_insert(score);
@@ -233,13 +237,13 @@ async fn count_rounds(
     let changed_scopes = scores.keys().map(|(scope, _)| *scope).collect();
     for ((_, key), scores) in scores {
         let users: Vec<UserId> = scores.keys().copied().collect();
-        let stored = leaderboard_rows::find_of_users(tx, &key, &users).await?;
+        let stored = leaderboard_rows::find_by_users(tx, &key, &users).await?;
         let stored: HashMap<UserId, &LeaderboardRow> =
             stored.iter().map(|row| (row.user_id, row)).collect();
         let changes = changes.entry(key.clone()).or_default();
         for (user, score) in scores {
             let stored = stored.get(&user).copied();
-            let row = score.added_to(stored, &key, user);
+            let row = score.into_row(stored, &key, user);
             changes.removed.extend(stored.map(LeaderboardRow::position));
             changes.added.push(row.position());
             rows.push(row);

@@ -1,7 +1,7 @@
 //! Games: rounds whose outcome is fixed before the player moves and can be verified afterwards.
 //!
 //! A round is started, played once, and then never changes. Rewards go to `coins` in the same transaction.
-//! A job updates the leaderboards, so that a play never waits for other players.
+//! A job updates the leaderboards, so that no play waits for another.
 
 mod coin_flip;
 mod dice;
@@ -10,38 +10,38 @@ mod erase;
 mod expire;
 mod game;
 pub mod graphql;
-mod leaderboard;
 mod leaderboard_scope;
 mod leaderboard_updater;
 mod lucky_number;
 mod moves;
 mod play;
 mod provably_fair;
-mod purge;
+mod purge_leaderboards;
 mod rank_buckets;
-mod read;
+mod read_leaderboard;
+mod read_rounds;
 mod registry;
 mod sealed_seed;
 mod start;
 mod state;
 mod verify;
-mod watch;
+mod watch_leaderboard;
 
 pub use entity::leaderboard_rows::{Model as LeaderboardRow, RankedRow};
 pub use entity::rounds::{GameKind, Model as Round, Status};
-pub use erase::{erase, publish_all_leaderboards};
-pub use expire::expire_due;
+pub use erase::{erase, publish_leaderboard_changes};
+pub use expire::expire_all_overdue;
 pub use game::Game;
-pub use leaderboard::{LeaderboardTop, MAX_ENTRIES, RankView, read_rank, read_top};
 pub use leaderboard_scope::{LeaderboardScope, Period};
 pub use leaderboard_updater::{LeaderboardUpdater, update_leaderboards};
 pub use moves::{CoinSide, Move};
 pub use play::{Play, play_round};
-pub use purge::purge_expired;
-pub use read::{find_round, list_rounds};
+pub use purge_leaderboards::purge_expired_leaderboards;
+pub use read_leaderboard::{LeaderboardTop, MAX_TOP_ROWS, RankView, read_rank, read_top};
+pub use read_rounds::{find_round, list_rounds};
 pub use registry::{GAMES, game_for};
 pub use sealed_seed::reseal_seeds;
 pub use start::start_round;
 pub use state::Games;
-pub use verify::{Verification, verify};
-pub use watch::{LeaderboardView, watch_leaderboard};
+pub use verify::{Verification, verify_round};
+pub use watch_leaderboard::{LeaderboardView, watch_leaderboard};

@@ -1,4 +1,4 @@
-//! A player's move, one kind per game.
+//! Moves of players, one kind per game.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Move {
-    /// The side that will show.
+    /// The predicted side.
     CoinFlip(CoinSide),
-    /// Whether the roll will be over or under a number.
+    /// The prediction that the roll is over or under a number.
     Dice {
         /// The number.
         target: i32,
-        /// True: over it. False: under it.
+        /// True: over the number. False: under it.
         over: bool,
     },
-    /// The number that will be drawn.
+    /// The predicted number.
     LuckyNumber(i32),
 }
 

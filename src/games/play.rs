@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 
 const MAX_CLIENT_SEED_LEN: usize = 64;
-/// The coins for a round that is won.
+/// The coins for a won round.
 const REWARD: i64 = 1;
 
 /// A request to play a round.
@@ -38,7 +38,7 @@ pub async fn play_round(
     user: UserId,
     play: Play,
 ) -> Result<Round> {
-    games.play_limit.acquire(platform.uptime(), &user)?;
+    games.play_limiter.acquire(platform.uptime(), &user)?;
     let not_found = || Error::not_found("round");
     let id = play.round.ok_or_else(not_found)?;
     let db = platform.database.reads();
@@ -52,7 +52,7 @@ pub async fn play_round(
         Round { r#move: Some(player_move), client_seed: Some(client_seed), ..round.clone() };
     let now = platform.now();
     if round.status != Status::Open || round.expires_at <= now {
-        return closed_round(round, &requested);
+        return resolve_closed_round(round, &requested);
     }
 
     let seed = open_seed(platform, &round)?;
@@ -73,19 +73,19 @@ pub async fn play_round(
         played_at: Some(now),
         ..requested
     };
-    if !save_played(platform, played.clone(), now).await? {
+    if !save_played_round(platform, played.clone(), now).await? {
         let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
-        return closed_round(round, &played);
+        return resolve_closed_round(round, &played);
     }
-    games.leaderboards.notifier.notify();
+    games.leaderboard_updater.notifier.notify();
     if won {
-        coins::notify_wallet_changed(platform, user);
+        coins::publish_wallet_change(platform, user);
     }
     Ok(played)
 }
 
-/// Saves a played round and posts its reward. False: it was played before or has expired.
-async fn save_played(platform: &Platform, played: Round, now: Timestamp) -> Result<bool> {
+/// Saves a played round and posts its reward. False: it was already played or has expired.
+async fn save_played_round(platform: &Platform, played: Round, now: Timestamp) -> Result<bool> {
     if played.won != Some(true) {
         return Ok(rounds::set_played(platform.database.writes(), played, now).await?);
     }
@@ -107,7 +107,7 @@ async fn save_played(platform: &Platform, played: Round, now: Timestamp) -> Resu
 }
 
 /// The result for a round that is no longer open: the round itself if the request repeats the play.
-fn closed_round(round: Round, requested: &Round) -> Result<Round> {
+fn resolve_closed_round(round: Round, requested: &Round) -> Result<Round> {
     if round.status != Status::Played {
         return Err(Error::new(ErrorCode::RoundExpired, "The time to play this round is over."));
     }

@@ -2,15 +2,15 @@
 
 use aws_lc_rs::hmac;
 
-/// The server's seed: random, fixed when the round starts, revealed when the round is over.
+/// The server's seed: random, fixed when the round starts, revealed when the round ends.
 pub type Seed = [u8; 32];
 
 /// A drawn outcome, and how it was drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
-    /// The counter of the first text whose digest has a usable number, from 0.
+    /// The counter, from 0, of the first message whose digest has a usable number.
     pub counter: u64,
-    /// The HMAC-SHA256 of that text.
+    /// The HMAC-SHA256 of that message.
     pub digest: Vec<u8>,
     /// The digest's first usable number.
     pub number: u32,
@@ -24,14 +24,14 @@ pub struct Draw {
 /// eight big-endian 32-bit numbers that is below the largest multiple of `outcomes`, modulo `outcomes`.
 pub fn draw(seed: &Seed, client_seed: &str, round: &str, outcomes: u32) -> Draw {
     let key = hmac::Key::new(hmac::HMAC_SHA256, seed);
-    let below = largest_multiple(outcomes);
+    let limit = largest_multiple(outcomes);
     let mut counter = 0_u64;
     loop {
         let message = format!("{client_seed}:{round}:{counter}");
         let digest = hmac::sign(&key, message.as_bytes());
         let (numbers, _) = digest.as_ref().as_chunks();
         let numbers = numbers.iter().map(|bytes| u32::from_be_bytes(*bytes));
-        if let Some(number) = numbers.into_iter().find(|number| u64::from(*number) < below) {
+        if let Some(number) = numbers.into_iter().find(|number| u64::from(*number) < limit) {
             let digest = digest.as_ref().to_vec();
             return Draw { counter, digest, number, outcome: number % outcomes };
         }

@@ -1,6 +1,6 @@
 //! Rank buckets: counts of leaderboard rows per range of positions, so that a rank needs no count of all rows ahead.
 //!
-//! A rank is the sum of the buckets ahead, plus the row's place within its own bucket. No bucket has more than a
+//! A rank is the sum of the buckets ahead, plus the row's rank within its own bucket. No bucket has more than a
 //! fixed number of rows.
 
 use sea_orm::prelude::Uuid;
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
-/// Positions of a leaderboard that rows left, and positions that they took.
+/// Positions of a leaderboard that rows left, and positions to which they moved.
 #[derive(Debug, Default)]
 pub struct PositionChanges {
-    /// Positions that no row has any more.
+    /// Former positions of rows.
     pub removed: Vec<Position>,
-    /// Positions that a row has now.
+    /// New positions of rows.
     pub added: Vec<Position>,
 }
 
@@ -37,8 +37,8 @@ fn first_bucket_start() -> Position {
     }
 }
 
-/// Applies position changes, whose rows must already be written, to the buckets. Deletes buckets that were merged
-/// away, and returns those to write.
+/// Applies position changes to the buckets. The rows must already be written. Deletes buckets that were merged into
+/// others, and returns those to write.
 pub async fn update_buckets(
     tx: &Work,
     leaderboard_key: &str,
@@ -77,7 +77,7 @@ fn merge_small(buckets: &mut Buckets, max_merged_size: i64) {
     let mut previous: Option<Position> = None;
     for (start, row_count) in buckets.clone() {
         if let Some(first) = previous
-            && let Some(sum) = buckets.get(&first).map(|sum| sum + row_count)
+            && let Some(sum) = buckets.get(&first).map(|first_count| first_count + row_count)
             && sum <= max_merged_size
         {
             buckets.insert(first, sum);

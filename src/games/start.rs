@@ -1,9 +1,9 @@
-//! Starts a round: draws its seed and publishes the seed's hash.
+//! Starts a round: generates its seed and shows the player the seed's hash.
 
 use std::time::Duration;
 
 use super::entity::rounds::{self, GameKind, Model as Round, Status};
-use super::expire::expire_rounds;
+use super::expire::expire_overdue;
 use super::provably_fair::Seed;
 use super::sealed_seed::seal_seed;
 use super::state::Games;
@@ -34,17 +34,17 @@ pub async fn start_round(
     }
     for is_last_try in [false, true] {
         if is_last_try {
-            expire_rounds(platform, Some(user)).await?;
+            expire_overdue(platform, Some(user)).await?;
         }
-        let used = rounds::find_used_slots(platform.database.reads(), user).await?;
+        let occupied = rounds::find_used_slots(platform.database.reads(), user).await?;
         let from_random = (random_slot..=slots).chain(1..random_slot);
-        for slot in from_random.filter(|slot| !used.contains(slot)) {
+        for slot in from_random.filter(|slot| !occupied.contains(slot)) {
             if let Some(round) = start_in_slot(platform, user, game, slot).await? {
                 return Ok(round);
             }
         }
     }
-    Err(too_many_open(platform, user).await?)
+    Err(too_many_open_rounds(platform, user).await?)
 }
 
 /// Starts a round in a slot. None: the slot is used.
@@ -59,7 +59,7 @@ async fn start_in_slot(
     Ok(is_inserted.then_some(round))
 }
 
-async fn too_many_open(platform: &Platform, user: UserId) -> Result<Error> {
+async fn too_many_open_rounds(platform: &Platform, user: UserId) -> Result<Error> {
     let next_expiry = rounds::find_next_expiry(platform.database.reads(), user).await?;
     let wait = next_expiry.and_then(|at| (at - platform.now()).to_std().ok()).unwrap_or_default();
     let error = UserError::new(

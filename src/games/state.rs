@@ -1,4 +1,4 @@
-//! What games keep in memory for the life of the process: limits, and the state of the leaderboards.
+//! In-memory state of games: limits, and the leaderboard updater.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::platform::rate_limiter::{RateLimit, RateLimiter};
 
 const PLAY_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 
-/// The in-memory state of games.
+/// The in-memory state of games, one per process.
 #[derive(Debug)]
 pub struct Games {
     /// Keeps the leaderboards up to date.
-    pub leaderboards: LeaderboardUpdater,
-    pub(super) play_limit: RateLimiter<UserId>,
+    pub leaderboard_updater: LeaderboardUpdater,
+    pub(super) play_limiter: RateLimiter<UserId>,
     pub(super) max_open_rounds: i16,
 }
 
@@ -24,8 +24,8 @@ impl Games {
         let play_limit =
             RateLimit { max_attempts: config.rate_limits.plays, window: PLAY_LIMIT_WINDOW };
         Self {
-            leaderboards: LeaderboardUpdater::default(),
-            play_limit: RateLimiter::new(play_limit),
+            leaderboard_updater: LeaderboardUpdater::default(),
+            play_limiter: RateLimiter::new(play_limit),
             max_open_rounds: i16::try_from(config.rate_limits.open_rounds).unwrap_or(i16::MAX),
         }
     }

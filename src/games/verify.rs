@@ -1,4 +1,5 @@
-//! Verification of a round: recomputes its outcome from the seeds and explains each step. Open to anybody with its id.
+//! Verification of a round: recomputes its outcome from the seeds and explains each step. Everyone with the round's id
+//! may verify it.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use data_encoding::HEXLOWER;
 use super::entity::rounds::{self, Model as Round, Status};
 use super::moves::Move;
 use super::provably_fair::{Draw, Seed, draw, largest_multiple};
-use super::read::expire_if_due;
+use super::read_rounds::expire_if_overdue;
 use super::registry::game_for;
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::RoundId;
@@ -31,12 +32,12 @@ pub struct Verification {
 ///
 /// # Errors
 /// NOT_FOUND; CONFLICT at `id` while the round is open, because its seed is secret, and when the seed is lost.
-pub async fn verify(platform: &Platform, id: Option<RoundId>) -> Result<Verification> {
+pub async fn verify_round(platform: &Platform, id: Option<RoundId>) -> Result<Verification> {
     let not_found = || Error::not_found("round");
     let id = id.ok_or_else(not_found)?;
     let db = platform.database.reads();
     let mut round = rounds::find_any(db, id).await?;
-    if expire_if_due(platform, round.as_slice()).await? {
+    if expire_if_overdue(platform, round.as_slice()).await? {
         round = rounds::find_any(db, id).await?;
     }
     let round = round.ok_or_else(not_found)?;
@@ -87,16 +88,16 @@ fn verify_with_seed(round: &Round, seed: &Seed) -> Verification {
     let n = game.outcomes();
     let drawn = draw(seed, client_seed, &round.id.to_string(), n);
     let displayed = game.display_outcome(drawn.outcome);
-    let (won, winning) =
+    let (won, winning_count) =
         (winning.contains(&drawn.outcome), u32::try_from(winning.len()).unwrap_or(0));
-    let points = if won { game.points(winning) } else { 0 };
+    let points = if won { game.points(winning_count) } else { 0 };
     steps.extend(explain_draw(&drawn, &format!("{client_seed}:{}", round.id), n));
     steps.extend([
         format!("5. {} modulo {n} is {}, which is the outcome {displayed}.", drawn.number, drawn.outcome),
         format!(
-            "6. The move {} wins by {winning} of {n} outcomes, for {n} · 10 / {winning} = {} points, rounded down.",
+            "6. The move {} wins by {winning_count} of {n} outcomes, for {n} · 10 / {winning_count} = {} points, rounded down.",
             round.r#move.as_deref().unwrap_or_default(),
-            game.points(winning.max(1)),
+            game.points(winning_count.max(1)),
         ),
         format!("7. So the round was {}, for {points} points.", if won { "won" } else { "lost" }),
     ]);
@@ -121,19 +122,20 @@ fn explain_draw(drawn: &Draw, text: &str, outcomes: u32) -> [String; 2] {
         _ => " Of the texts with a lower number at their end none could be taken.",
     };
     let (text, digest) = (to_ascii_json(&format!("{text}:{counter}")), HEXLOWER.encode(digest));
-    let below = largest_multiple(outcomes);
+    let limit = largest_multiple(outcomes);
     [
         format!(
             "3. HMAC-SHA256 with these 32 bytes as the key, of the text {text}, is {digest}: eight numbers of 32 bits, \
              big-endian.{skipped}"
         ),
         format!(
-            "4. The first of them below {below}, the largest multiple of {outcomes} up to 2^32, is {number}."
+            "4. The first of them below {limit}, the largest multiple of {outcomes} up to 2^32, is {number}."
         ),
     ]
 }
 
-/// JSON of a text with everything outside ASCII escaped: look-alike seeds differ, and no character reverses the line.
+/// JSON of a text with everything outside ASCII escaped: look-alike seeds stay distinguishable, and no character
+/// changes the writing direction.
 fn to_ascii_json(text: &str) -> String {
     let mut json = String::new();
     for c in serde_json::Value::from(text).to_string().chars() {

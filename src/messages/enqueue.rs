@@ -1,9 +1,9 @@
-//! Queueing of a message in the transaction of its cause: it is sent if that transaction commits, and only then.
+//! Enqueueing of a message in the transaction of its cause, so that it is sent only if that transaction commits.
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::entity::{messages, transitions};
-use super::sealed_text::aad;
+use super::sealed_body::aad;
 use super::segments::sms_size;
 use super::{Kind, Messages, Status};
 use crate::error::Result;
@@ -24,20 +24,20 @@ pub struct NewMessage {
     pub text: MessageText,
     /// The campaign that it belongs to.
     pub campaign: Option<String>,
-    /// When it is too late to send it. None: after the configured time.
+    /// When it is too late to send it. None: after SMS_WAIT_DAYS.
     pub expires_at: Option<Timestamp>,
 }
 
 /// The text of a message.
 #[derive(Debug)]
 pub enum MessageText {
-    /// Operators may read it.
+    /// Without a secret: operators may read it.
     Plain(String),
-    /// It has a code in it.
+    /// With a code, which operators must not see.
     Secret {
-        /// With the code. Stored encrypted, and erased once it is sent.
+        /// The text with the code. Stored encrypted, and cleared when it is sent.
         text: SecretString,
-        /// With the code masked, for operators.
+        /// The text with the code masked, for operators.
         masked: String,
     },
 }
@@ -81,7 +81,7 @@ pub async fn enqueue(
         queued_at: now,
         due_at: Some(now),
         expires_at: new.expires_at.unwrap_or(now + messages.settings.max_wait),
-        handed_over_at: None,
+        attempted_at: None,
         sent_at: None,
         delivered_at: None,
     };

@@ -17,7 +17,7 @@ pub async fn erase(
     ids: &[MessageId],
 ) -> Result<()> {
     for status in [Status::Queued, Status::Sending, Status::Unknown] {
-        let kinds = messages::cancel_all(tx, phone, ids, status).await?;
+        let kinds = messages::cancel_many(tx, phone, ids, status).await?;
         let to_cancelled = kinds.into_iter().map(|kind| (kind, Some(status), Status::Cancelled));
         transitions::record(tx, platform, to_cancelled).await?;
     }

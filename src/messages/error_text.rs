@@ -1,4 +1,4 @@
-//! The text of a gateway's error, as operators read it.
+//! Description of a gateway's error for operators.
 
 use super::gateway::FailureReason;
 

@@ -1,9 +1,9 @@
-//! Monitoring of the queue: computes its figures, and publishes changes of them to watchers.
+//! Monitoring of the queue: computes its statistics, and notifies watchers when they change.
 
 use std::time::Duration;
 
 use super::entity::{gateways, messages, transitions};
-use super::queue_counts::{GatewayState, QueueCounts};
+use super::queue_stats::{GatewayState, QueueStats};
 use super::topics::queue_topic;
 use super::{Kind, Messages, Status};
 use crate::error::Result;
@@ -14,35 +14,35 @@ use crate::platform::jobs::POLL_INTERVAL;
 /// The send rate is the average over this time.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
-/// Computes the figures of the queue.
-pub async fn load_queue_counts(messages: &Messages, platform: &Platform) -> Result<QueueCounts> {
+/// Computes the statistics of the queue.
+pub async fn load_queue_stats(messages: &Messages, platform: &Platform) -> Result<QueueStats> {
     let (db, now) = (platform.database.reads(), platform.now());
-    let mut current = Vec::new();
-    let mut totals = Vec::new();
+    let mut current_counts = Vec::new();
+    let mut total_counts = Vec::new();
     for transition in transitions::totals(db).await? {
-        add(&mut totals, transition.kind, transition.to_status, transition.count);
-        add(&mut current, transition.kind, transition.to_status, transition.count);
+        add_count(&mut total_counts, transition.kind, transition.to_status, transition.count);
+        add_count(&mut current_counts, transition.kind, transition.to_status, transition.count);
         if let Some(from) = transition.from_status {
-            add(&mut current, transition.kind, from, -transition.count);
+            add_count(&mut current_counts, transition.kind, from, -transition.count);
         }
     }
-    let mut oldest_queued = Vec::new();
+    let mut oldest_queued_ages = Vec::new();
     for kind in Kind::LANES {
-        if let Some(queued_at) = messages::oldest_queued(db, kind).await? {
-            oldest_queued.push((kind, (now - queued_at).to_std().unwrap_or_default()));
+        if let Some(queued_at) = messages::oldest_queued_at(db, kind).await? {
+            oldest_queued_ages.push((kind, (now - queued_at).to_std().unwrap_or_default()));
         }
     }
     let sent = transitions::count_sent_since(db, now - RATE_WINDOW).await?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let per_second = sent as f64 / RATE_WINDOW.as_secs_f64();
-    Ok(QueueCounts {
-        current,
-        totals,
-        oldest_queued,
-        per_second,
+    let sent_per_second = sent as f64 / RATE_WINDOW.as_secs_f64();
+    Ok(QueueStats {
+        current_counts,
+        total_counts,
+        oldest_queued_ages,
+        sent_per_second,
         gateways: load_gateway_states(messages, platform).await?,
-        forged_receipts: messages.rejected_receipts.forged(),
-        unknown_receipts: messages.rejected_receipts.unknown(),
+        forged_receipts: messages.receipt_counters.forged(),
+        unknown_receipts: messages.receipt_counters.unknown(),
     })
 }
 
@@ -62,8 +62,8 @@ pub async fn load_gateway_states(
     Ok(messages.gateways.iter().map(|gateway| state(gateway.name())).collect())
 }
 
-/// Notifies this instance's watchers of the queue if its figures have changed, at most once a second. Returns when to
-/// call it again, if that is too soon now.
+/// Notifies this instance's watchers of the queue if its statistics have changed, at most once a second. Returns when
+/// to call it again, if the last notification was less than a second ago.
 pub async fn publish_queue_changes(
     messages: &Messages,
     platform: &Platform,
@@ -77,17 +77,17 @@ pub async fn publish_queue_changes(
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         return Ok(Some(platform.now() + wait));
     }
-    let counts = load_queue_counts(messages, platform).await?;
+    let stats = load_queue_stats(messages, platform).await?;
     let mut last_published = messages.last_published.lock();
-    if last_published.as_ref().is_none_or(|(_, before)| *before != counts) {
-        *last_published = Some((platform.uptime(), counts));
+    if last_published.as_ref().is_none_or(|(_, before)| *before != stats) {
+        *last_published = Some((platform.uptime(), stats));
         platform.events.publish_local(&queue_topic());
     }
     Ok(None)
 }
 
-fn add(counts: &mut Vec<(Kind, Status, i64)>, kind: Kind, status: Status, count: i64) {
-    match counts.iter_mut().find(|(k, s, _)| (*k, *s) == (kind, status)) {
+fn add_count(counts: &mut Vec<(Kind, Status, i64)>, kind: Kind, status: Status, count: i64) {
+    match counts.iter_mut().find(|entry| (entry.0, entry.1) == (kind, status)) {
         Some((.., sum)) => *sum += count,
         None => counts.push((kind, status, count)),
     }

@@ -2,17 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
+use super::apply_status::apply_status;
+use super::client_reference::{client_reference, parse_client_reference};
 use super::entity::{messages, unmatched_receipts};
 use super::error_text::error_text;
 use super::gateway::{
     MessageRef, Receipt, ReceiptError, StatusUpdate, WebhookRequest, is_valid_gateway_id,
 };
-use super::handover::outbound_sms::client_reference;
-use super::status_update::apply_status;
 use super::topics::{message_topic, publish_transitions};
 use super::{Kind, Message, Messages, Status};
 use crate::error::{Error, Result};
-use crate::ids::{self, MessageId};
 use crate::platform::Platform;
 
 /// Why a receipt is rejected.
@@ -43,8 +42,8 @@ pub async fn receive_receipt(
     };
     let receipt = parsed.map_err(|error| match error {
         ReceiptError::Forged(why) => {
-            let count = messages.rejected_receipts.forged.fetch_add(1, Ordering::Relaxed) + 1;
-            // Anybody can send them, so only the 1st, 2nd, 4th, 8th, ... is logged.
+            let count = messages.receipt_counters.forged.fetch_add(1, Ordering::Relaxed) + 1;
+            // Anybody can send them: log only the 1st, 2nd, 4th, 8th, ..., so that the log is not flooded.
             if count.is_power_of_two() {
                 tracing::warn!(gateway = gateway_name, why, count, "a forged receipt");
             }
@@ -56,16 +55,17 @@ pub async fn receive_receipt(
         }
     })?;
     let is_known =
-        record(platform, gateway_name, receipt).await.map_err(ReceiptRejection::Failed)?;
+        record_receipt(platform, gateway_name, receipt).await.map_err(ReceiptRejection::Failed)?;
     if !is_known {
-        messages.rejected_receipts.unknown.fetch_add(1, Ordering::Relaxed);
+        messages.receipt_counters.unknown.fetch_add(1, Ordering::Relaxed);
         tracing::info!(gateway = gateway_name, "a receipt for a message that is not known");
     }
     Ok(())
 }
 
-/// Records a receipt. Returns whether its message is known.
-async fn record(platform: &Platform, gateway: &str, receipt: Receipt) -> Result<bool> {
+/// Applies a receipt to its message, or stores it until the message has the gateway's id. Returns whether the message
+/// is known.
+async fn record_receipt(platform: &Platform, gateway: &str, receipt: Receipt) -> Result<bool> {
     let message = find_message(platform, gateway, &receipt.message).await?;
     let Some(update) = receipt.update else { return Ok(message.is_some()) };
     match (message, receipt.message) {
@@ -109,7 +109,7 @@ async fn find_message(
     Ok(match reference {
         MessageRef::ClientReference(text) => match parse_client_reference(text) {
             Some(id) => messages::find(db, id).await?,
-            // A gateway's own id may have the form of ours.
+            // A gateway's own id may look like a client reference.
             None if is_valid_gateway_id(text) => {
                 messages::find_by_gateway_id(db, gateway, text).await?
             }
@@ -122,7 +122,8 @@ async fn find_message(
     })
 }
 
-/// Whether a receipt is about the message's current gateway and manual retry. DELIVERED always counts.
+/// Whether a receipt is about the message's current gateway and manual retry. DELIVERED is accepted for earlier ones,
+/// too.
 fn is_current(
     message: &Message,
     gateway: &str,
@@ -135,9 +136,4 @@ fn is_current(
     };
     let is_current_gateway = message.gateway.as_deref() == Some(gateway);
     (is_current_reference && is_current_gateway) || update.status == Status::Delivered
-}
-
-/// The message id in a client reference, which is followed by the number of the manual retry.
-fn parse_client_reference(reference: &str) -> Option<MessageId> {
-    ids::parse(reference.split_once('-').map_or(reference, |(id, _)| id))
 }

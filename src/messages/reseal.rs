@@ -1,15 +1,15 @@
-//! Re-encryption of sealed texts after `SECRET_KEYS` got a new first key.
+//! Re-encryption of sealed bodies after `SECRET_KEYS` got a new first key.
 
 use super::entity::messages;
-use super::sealed_text::aad;
+use super::sealed_body::aad;
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::database::BATCH_TIMEOUT;
 
-/// Re-encrypts all sealed texts with the first key. Returns how many.
+/// Re-encrypts the sealed bodies that are not encrypted with the first key. Returns how many.
 ///
 /// # Errors
-/// If a text cannot be decrypted with any of the keys.
+/// If a body cannot be decrypted with any of the keys.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
     let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
     let mut resealed = 0;

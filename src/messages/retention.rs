@@ -1,5 +1,5 @@
-//! Retention: texts are cleared after `SMS_BODIES_DAYS` (rows with their numbers stay), counts of transitions are
-//! compacted, unmatched receipts are deleted.
+//! Retention: clears texts after `SMS_BODIES_DAYS` (the rows and their numbers stay), compacts the counts of
+//! transitions, and purges expired unmatched receipts.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::platform::jobs::acquire_lease;
 const LEASE_KEY: &str = "messages.retention";
 const INTERVAL: Duration = Duration::from_secs(10);
 const COMPACTION_BATCH_SIZE: u64 = 2_000;
-/// A little longer than the window of the send rate, which needs the single transitions.
+/// A little longer than the window of the send rate, which is computed from single transitions.
 const COMPACT_AFTER: Duration = Duration::from_secs(70);
 
-/// Applies the retention to one batch, if it is due and no other instance does. Returns when the next is due.
+/// Applies the retention to one batch, if it is due and no other instance is at it. Returns when the next is due.
 pub async fn apply_retention(
     messages: &Messages,
     platform: &Platform,

@@ -11,10 +11,10 @@ use crate::platform::Platform;
 /// The statuses that are retried if the filter names none.
 const DEFAULT_STATUSES: [Status; 2] = [Status::Failed, Status::Undelivered];
 
-/// Queues one message again.
+/// Queues one failed message again.
 ///
 /// # Errors
-/// NOT_FOUND; CONFLICT if it did not fail, is a code, or has no text any more.
+/// NOT_FOUND; CONFLICT if it did not fail, is a code, or its text is cleared before it would expire.
 pub async fn retry(
     messages: &Messages,
     platform: &Platform,
@@ -84,7 +84,7 @@ pub async fn retry_all(
         let Some((last_id, _)) = batch.last() else { return Ok(count) };
         let tx = platform.database.begin().await?;
         for status in &filter.statuses {
-            let with_status = batch.iter().filter(|(_, of_message)| of_message == status);
+            let with_status = batch.iter().filter(|(_, current_status)| current_status == status);
             let ids: Vec<MessageId> = with_status.map(|(id, _)| *id).collect();
             if !ids.is_empty() {
                 let kinds = messages::retry_many(&tx, &ids, *status, now, now + max_wait).await?;

@@ -118,7 +118,7 @@ mod tests {
             ("€".repeat(76 * 2 + 1), size(Gsm7, 3)),
             ("a".repeat(152) + "€" + &"a".repeat(151), size(Gsm7, 2)),
             ("a".repeat(152) + "€" + &"a".repeat(152), size(Gsm7, 3)),
-            // Not in the alphabet, although similar characters are.
+            // Not in the alphabet, though similar characters are.
             ("ç".into(), size(Ucs2, 1)),
             ("`".into(), size(Ucs2, 1)),
             ("\t".into(), size(Ucs2, 1)),

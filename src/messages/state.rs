@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::dispatch::lane_start::LaneStartCache;
 use super::gateway::console::{ConsoleGateway, PrintedSms};
 use super::gateway::{self, SmsGateway};
-use super::handover::lane_start::LaneStartCache;
-use super::queue_counts::QueueCounts;
-use super::rejected_receipts::RejectedReceipts;
+use super::queue_stats::QueueStats;
+use super::receipt_counters::ReceiptCounters;
 use super::templates::Templates;
 use crate::config::Config;
 use crate::config::sms::SmsConfig;
@@ -30,16 +30,16 @@ pub struct Messages {
     /// The main gateway, then its fallback.
     pub(super) gateways: Vec<Arc<dyn SmsGateway>>,
     pub(super) console: Option<Arc<ConsoleGateway>>,
-    pub(super) rejected_receipts: RejectedReceipts,
-    /// The figures that watchers were last notified of, and the clock's uptime at that time.
-    pub(super) last_published: Mutex<Option<(Duration, QueueCounts)>>,
-    /// Whether cool-downs from before this start were ended.
+    pub(super) receipt_counters: ReceiptCounters,
+    /// The statistics that watchers were last notified of, and the clock's uptime at that time.
+    pub(super) last_published: Mutex<Option<(Duration, QueueStats)>>,
+    /// Whether the cool-downs from before the start of this instance were ended.
     pub(super) cooldowns_ended: AtomicBool,
     pub(super) default_region: Option<Region>,
-    /// The hand-over time of the newest message that each gateway has processed.
+    /// By gateway: when the newest attempt began that it accepted or refused.
     pub(super) last_success_at: Mutex<BTreeMap<&'static str, Timestamp>>,
     pub(super) lane_starts: LaneStartCache,
-    /// When this instance started, computed from the uptime: it jumps back when the clock is set back.
+    /// The start of this instance as last computed: time minus uptime. It is earlier when the clock was set back.
     pub(super) started_at: Mutex<Option<Timestamp>>,
 }
 
@@ -62,7 +62,7 @@ impl Messages {
             settings: settings.clone(),
             gateways,
             console: uses_console.then_some(console),
-            rejected_receipts: RejectedReceipts::default(),
+            receipt_counters: ReceiptCounters::default(),
             last_published: Mutex::new(None),
             cooldowns_ended: AtomicBool::new(false),
             default_region: config.default_region.map(Region::from),

@@ -12,7 +12,7 @@ pub enum Kind {
     /// A notice about the security of an account.
     #[sea_orm(num_value = 1)]
     Notice,
-    /// A bonus was paid.
+    /// News about a bonus.
     #[sea_orm(num_value = 2)]
     Bonus,
 }
@@ -42,26 +42,26 @@ impl Kind {
 pub enum Status {
     /// Waits for its first or next attempt.
     Queued,
-    /// Is being handed over to a gateway.
+    /// Is being sent to a gateway.
     Sending,
-    /// Was handed over, but it is not known whether the gateway took it.
+    /// Was sent, but it is not known whether the gateway accepted it.
     Unknown,
-    /// The gateway took it.
+    /// Was accepted by the gateway.
     Sent,
     /// Was cancelled before it was sent.
     Cancelled,
-    /// Was too old before it was sent.
+    /// Expired before it was sent.
     Expired,
     /// Was refused by the gateway, or all attempts failed.
     Failed,
-    /// The gateway could not deliver it to the phone.
+    /// Was accepted by the gateway, but not delivered to the phone.
     Undelivered,
     /// Was delivered to the phone.
     Delivered,
 }
 
 impl Status {
-    /// All statuses in their order: an update moves a message only to a later one.
+    /// All statuses in order. An update moves a message only forward.
     pub const PRECEDENCE: [Self; 9] = [
         Self::Queued,
         Self::Sending,
@@ -74,18 +74,18 @@ impl Status {
         Self::Delivered,
     ];
 
-    /// The statuses that an update to this status may change. As there is one order of all statuses, updates may come
-    /// in any order and repeatedly.
+    /// The statuses that an update to this status may replace. As all statuses have one order, updates may arrive in
+    /// any order and repeatedly.
     pub fn predecessors(self) -> impl Iterator<Item = Self> {
         Self::PRECEDENCE.into_iter().take_while(move |status| *status != self)
     }
 
-    /// Whether an operator may have it sent again.
+    /// Whether an operator may retry the message.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Failed | Self::Undelivered | Self::Unknown)
     }
 
-    /// Whether sending has ended.
+    /// Whether no attempt follows, unless an operator retries the message.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending | Self::Unknown)
     }

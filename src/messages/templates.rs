@@ -8,12 +8,12 @@ use super::text_template::TextTemplate;
 use crate::error::UserError;
 use crate::platform::text;
 
-/// In characters. Only texts about bonuses come close.
+/// In characters. The texts about bonuses are the longest.
 pub const MAX_TEXT_LEN: usize = 480;
-/// Replaces the code where operators see the text.
+/// Replaces the code in texts that operators can read.
 const MASKED_CODE: &str = "••••••";
 
-/// The texts that there are.
+/// A kind of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[cfg_attr(test, derive(sea_orm::EnumIter))]
 #[serde(rename_all = "snake_case")]
@@ -38,11 +38,11 @@ pub enum Template {
     TwoFactorOn,
     /// Two-factor login was turned off.
     TwoFactorOff,
-    /// Somebody logged in on a device that was not seen before.
+    /// There was a login on a new device.
     NewDevice,
-    /// Coins that were paid at once.
+    /// A campaign's coins were added to the account.
     BonusPaid,
-    /// Coins that wait until the number is confirmed.
+    /// A campaign's coins are paid once the number is confirmed.
     BonusWaiting,
 }
 
@@ -82,14 +82,14 @@ impl Templates {
     /// # Errors
     /// A sentence about SMS_LANGUAGE if there are no texts in this language.
     pub fn new(language: &str, service: &str) -> Result<Self, String> {
-        let mut languages = languages();
-        let available = languages.keys().cloned().collect::<Vec<_>>().join(", ");
-        let texts = languages.remove(language);
+        let mut parse_languages = languages();
+        let available = parse_languages.keys().cloned().collect::<Vec<_>>().join(", ");
+        let texts = parse_languages.remove(language);
         let texts = texts.ok_or_else(|| format!("SMS_LANGUAGE: must be one of {available}"))?;
         Ok(Self { service: service.to_owned(), texts })
     }
 
-    /// The text with a code that is valid for so many minutes.
+    /// The text with a code, which is valid for `minutes`.
     pub fn render_code(&self, template: Template, code: &str, minutes: u64) -> String {
         self.render(template, |placeholder| match placeholder {
             Placeholder::Code => Some(code.to_owned()),
@@ -146,7 +146,7 @@ fn languages() -> BTreeMap<String, BTreeMap<Template, TextTemplate<Placeholder>>
 /// # Errors
 /// BAD_USER_INPUT; name the field with `for_field`.
 pub fn parse_campaign_text(text: &str) -> Result<String, UserError> {
-    text::parse_lines(text, MAX_TEXT_LEN)
+    text::parse_multiline(text, MAX_TEXT_LEN)
 }
 
 #[cfg(test)]
@@ -183,11 +183,11 @@ mod tests {
         )
     }
 
-    fn codes() -> impl Iterator<Item = Template> {
+    fn code_templates() -> impl Iterator<Item = Template> {
         Template::iter().filter(|template| !is_bonus(*template) && !is_notice(*template))
     }
 
-    fn all() -> impl Iterator<Item = (Templates, &'static str)> {
+    fn all_languages() -> impl Iterator<Item = (Templates, &'static str)> {
         LANGUAGES.into_iter().map(|(language, warning)| {
             (Templates::new(language, SERVICE).expect("a language"), warning)
         })
@@ -234,8 +234,8 @@ mod tests {
     #[test]
     fn codes_fit_in_one_sms_and_end_with_the_warning() {
         assert_eq!(SERVICE.chars().count(), 30);
-        for (templates, warning) in all() {
-            for template in codes() {
+        for (templates, warning) in all_languages() {
+            for template in code_templates() {
                 let text = templates.render_code(template, "123456", 99);
                 assert!(text.ends_with(warning), "{text}");
                 assert!(text.starts_with(SERVICE), "{text}");
@@ -250,18 +250,18 @@ mod tests {
 
     #[test]
     fn texts_differ_by_purpose() {
-        for (templates, _) in all() {
+        for (templates, _) in all_languages() {
             let mut texts: Vec<_> =
-                codes().map(|t| templates.render_code(t, "123456", 5)).collect();
+                code_templates().map(|t| templates.render_code(t, "123456", 5)).collect();
             texts.sort_unstable();
             texts.dedup();
-            assert_eq!(texts.len(), codes().count());
+            assert_eq!(texts.len(), code_templates().count());
         }
     }
 
     #[test]
     fn notices_fit_in_one_sms_and_have_no_numbers() {
-        for (templates, _) in all() {
+        for (templates, _) in all_languages() {
             for template in Template::iter().filter(|template| is_notice(*template)) {
                 let text = templates.render_notice(template);
                 assert!(text.starts_with(SERVICE) && numbers(&text).is_empty(), "{text}");
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_longest_bonus_text_is_short_enough() {
-        for (templates, _) in all() {
+        for (templates, _) in all_languages() {
             for template in Template::iter().filter(|template| is_bonus(*template)) {
                 let text =
                     templates.render_bonus(template, i64::MAX, &"m".repeat(MAX_CAMPAIGN_LEN));
@@ -311,8 +311,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_code_is_the_only_six_digit_number(code in "[0-9]{6}", minutes in 1_u64..=1440) {
-            for (templates, _) in all() {
-                for template in codes() {
+            for (templates, _) in all_languages() {
+                for template in code_templates() {
                     let text = templates.render_code(template, &code, minutes);
                     let six_digits: Vec<_> = numbers(&text).into_iter().filter(|run| run.len() == 6).collect();
                     prop_assert_eq!(six_digits, [&code]);

@@ -1,5 +1,4 @@
-//! Text templates with placeholders (`{code}`). Placeholders are replaced in one pass, so that braces in a value stay as
-//! they are.
+//! Text templates with placeholders (`{code}`). Placeholders are replaced in one pass, so that braces in a value stay.
 
 /// A parsed template. `P` is the type of its placeholders.
 #[derive(Debug)]

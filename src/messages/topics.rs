@@ -3,13 +3,13 @@
 use crate::ids::MessageId;
 use crate::platform::Platform;
 
-/// The topic of one message. Published when it was handed over and when its receipt arrived; for other changes,
-/// listeners have to poll.
+/// The topic of one message with a code. Published when an attempt has ended and when a receipt has arrived; for other
+/// changes, listeners have to poll.
 pub fn message_topic(id: MessageId) -> String {
     format!("message:{id}")
 }
 
-/// The topic of the queue's figures. Each instance computes them and publishes changes to its own watchers only.
+/// The topic of the queue's statistics. Each instance computes them and publishes it locally only.
 pub fn queue_topic() -> String {
     "messages".to_owned()
 }
@@ -19,7 +19,7 @@ pub fn transitions_topic() -> String {
     "message-transitions".to_owned()
 }
 
-/// Announces committed transitions to all instances.
+/// Publishes on all instances that transitions were committed.
 pub fn publish_transitions(platform: &Platform) {
     platform.events.publish(&transitions_topic());
 }

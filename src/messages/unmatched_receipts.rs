@@ -1,14 +1,14 @@
-//! Unmatched receipts: they arrived before the gateway's id of their message was recorded, and are applied once it is.
+//! Applies receipts that arrived before their message had the gateway's id.
 
+use super::apply_status::apply_status;
 use super::entity::{messages, unmatched_receipts};
 use super::gateway::{FailureReason, StatusUpdate};
-use super::status_update::apply_status;
 use crate::error::Result;
 use crate::platform::Platform;
 
 const BATCH_SIZE: u64 = 100;
 
-/// Applies the receipts whose message has the gateway's id by now.
+/// Applies the receipts whose message has the gateway's id now.
 pub async fn apply_unmatched_receipts(platform: &Platform) -> Result<()> {
     let db = platform.database.reads();
     for receipt in unmatched_receipts::find_newest(db, BATCH_SIZE).await? {

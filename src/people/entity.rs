@@ -33,7 +33,8 @@ pub struct Model {
     pub phone_verified_at: Option<Timestamp>,
     pub discoverable: bool,
     pub two_factor_enabled: bool,
-    /// The phone is lost: no code is required, even if two-factor login is. Ends when a code is verified again.
+    /// The phone is lost: logins need no code, even where two-factor login is required. Ends when a code is verified
+    /// again.
     pub two_factor_waived: bool,
     pub role: Role,
     pub created_at: Timestamp,
@@ -68,16 +69,16 @@ impl Model {
     }
 }
 
-fn existing() -> Select<Entity> {
+fn existing_people() -> Select<Entity> {
     Entity::find().filter(Column::DeletedAt.is_null())
 }
 
-/// The person with this id.
+/// Finds a person by id.
 pub async fn find_by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
-    existing().filter(Column::Id.eq(id)).one(db).await
+    existing_people().filter(Column::Id.eq(id)).one(db).await
 }
 
-/// The person with this id.
+/// Finds a person by id.
 ///
 /// # Errors
 /// NOT_FOUND
@@ -85,7 +86,7 @@ pub async fn get(db: &impl ConnectionTrait, id: UserId) -> crate::error::Result<
     find_by_id(db, id).await?.ok_or_else(|| Error::not_found("user"))
 }
 
-/// The signed-in person.
+/// Finds the signed-in person.
 ///
 /// # Errors
 /// ACCOUNT_DELETED
@@ -93,8 +94,8 @@ pub async fn get_own(db: &impl ConnectionTrait, id: UserId) -> crate::error::Res
     find_by_id(db, id).await?.ok_or_else(account_deleted)
 }
 
-/// The signed-in person, with the row locked until the transaction ends. An account deletion waits for the lock, and
-/// then also erases what this transaction wrote.
+/// Finds the signed-in person, and locks the row until the transaction ends. An account deletion waits for the lock,
+/// and then also erases the data that this transaction wrote.
 ///
 /// # Errors
 /// ACCOUNT_DELETED
@@ -106,29 +107,31 @@ fn account_deleted() -> Error {
     Error::new(ErrorCode::AccountDeleted, "The account has been deleted.")
 }
 
-/// The person with this id, with the row locked until the transaction ends.
+/// Finds a person by id, and locks the row until the transaction ends.
 pub async fn lock(tx: &Work, id: UserId) -> Result<Option<Model>, DbErr> {
-    // No effect on SQLite, which has one writer. NO KEY UPDATE lets others insert rows with a foreign key to this
-    // one: such a transaction may hold a lock that this one waits for.
-    existing().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
+    // No effect on SQLite, which has one writer. NO KEY UPDATE, unlike UPDATE, lets other transactions insert rows with
+    // a foreign key to this one: they may hold a lock that this transaction waits for.
+    existing_people().filter(Column::Id.eq(id)).lock(LockType::NoKeyUpdate).one(tx).await
 }
 
-/// The people with these ids.
+/// Finds the people with these ids.
 pub async fn find_by_ids(db: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
-    existing().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
+    existing_people().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
-/// Which of these ids belong to a person who is not deleted.
-pub async fn existing_ids(
+/// Finds those of the ids that belong to a person who is not deleted.
+pub async fn find_existing_ids(
     db: &impl ConnectionTrait,
     ids: &[UserId],
 ) -> Result<HashSet<UserId>, DbErr> {
-    let ids =
-        existing().filter(Column::Id.is_in(pad_to_pow2(ids))).select_only().column(Column::Id);
-    Ok(ids.into_tuple().all(db).await?.into_iter().collect())
+    let query = existing_people()
+        .filter(Column::Id.is_in(pad_to_pow2(ids)))
+        .select_only()
+        .column(Column::Id);
+    Ok(query.into_tuple().all(db).await?.into_iter().collect())
 }
 
-/// The person with this identifier.
+/// Finds a person by identifier.
 pub async fn find_by_identifier(
     db: &impl ConnectionTrait,
     identifier: &Identifier,
@@ -138,15 +141,15 @@ pub async fn find_by_identifier(
         Identifier::Email(key) => Column::EmailKey.eq(key),
         Identifier::Phone(key) => Column::PhoneKey.eq(key.clone()),
     };
-    existing().filter(condition).one(db).await
+    existing_people().filter(condition).one(db).await
 }
 
-/// The discoverable people who verified one of these phone numbers.
+/// Finds the discoverable people who verified one of these phone numbers.
 pub async fn find_discoverable(
     db: &impl ConnectionTrait,
     phones: &[PhoneKey],
 ) -> Result<Vec<Model>, DbErr> {
-    existing()
+    existing_people()
         .filter(Column::PhoneKey.is_in(pad_to_pow2(phones)))
         .filter(Column::PhoneVerifiedAt.is_not_null())
         .filter(Column::Discoverable.eq(true))
@@ -154,8 +157,8 @@ pub async fn find_discoverable(
         .await
 }
 
-/// The keys of other people who have one of these identifiers. `except` is not among them.
-pub(super) async fn find_taken(
+/// Finds the people who have one of these identifiers, except one person. Returns their identifier keys.
+pub(super) async fn find_taken_keys(
     db: &impl ConnectionTrait,
     nickname: Option<&str>,
     email: Option<&str>,
@@ -179,7 +182,7 @@ pub(super) async fn find_taken(
 /// Sets a person's role. Returns whether the person exists.
 pub async fn set_role(tx: &Work, id: UserId, role: Role, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel { role: Set(role), ..Default::default() };
-    update_where(tx, existing_one(id), change, now).await
+    update_where(tx, is_existing(id), change, now).await
 }
 
 /// Turns two-factor login on or off. Returns whether the person exists.
@@ -190,11 +193,15 @@ pub async fn set_two_factor(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel { two_factor_enabled: Set(enabled), ..Default::default() };
-    update_where(tx, existing_one(id), change, now).await
+    update_where(tx, is_existing(id), change, now).await
 }
 
-/// Stores that a person has proved to hold their phone: it is verified, and not lost.
-pub async fn prove_phone(tx: &Work, person: &mut Model, now: Timestamp) -> Result<(), DbErr> {
+/// Marks a person's phone as verified, and no longer as lost.
+pub async fn mark_phone_verified(
+    tx: &Work,
+    person: &mut Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     if person.phone_verified_at.is_none() || person.two_factor_waived {
         person.phone_verified_at = person.phone_verified_at.or(Some(now));
         person.two_factor_waived = false;
@@ -203,22 +210,22 @@ pub async fn prove_phone(tx: &Work, person: &mut Model, now: Timestamp) -> Resul
             two_factor_waived: Set(false),
             ..Default::default()
         };
-        update_where(tx, existing_one(person.id), change, now).await?;
+        update_where(tx, is_existing(person.id), change, now).await?;
     }
     Ok(())
 }
 
-/// Turns off two-factor login for a person whose phone is lost, even if it is required.
+/// Turns off two-factor login for a person whose phone is lost, even where it is required.
 pub async fn waive_two_factor(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel {
         two_factor_enabled: Set(false),
         two_factor_waived: Set(true),
         ..Default::default()
     };
-    update_where(tx, existing_one(id), change, now).await
+    update_where(tx, is_existing(id), change, now).await
 }
 
-/// Sets the phone of a person who has none. Returns whether that was so.
+/// Sets the phone of a person who has none. False if the person has one.
 pub(super) async fn set_phone(
     tx: &Work,
     id: UserId,
@@ -230,10 +237,10 @@ pub(super) async fn set_phone(
         phone_key: Set(Some(phone.key())),
         ..Default::default()
     };
-    update_where(tx, existing_one(id).add(Column::Phone.is_null()), change, now).await
+    update_where(tx, is_existing(id).add(Column::Phone.is_null()), change, now).await
 }
 
-/// Writes the fields that a person may change.
+/// Writes the fields of the profile that a person may change.
 pub(super) async fn set_profile(tx: &Work, person: Model, now: Timestamp) -> Result<(), DbErr> {
     let change = ActiveModel {
         nickname: Set(person.nickname),
@@ -244,11 +251,11 @@ pub(super) async fn set_profile(tx: &Work, person: Model, now: Timestamp) -> Res
         discoverable: Set(person.discoverable),
         ..Default::default()
     };
-    update_where(tx, existing_one(person.id), change, now).await?;
+    update_where(tx, is_existing(person.id), change, now).await?;
     Ok(())
 }
 
-/// Erases a person's data. The row itself stays, without any of it.
+/// Erases a person's data and marks the row as deleted. Returns whether the person existed.
 pub async fn erase(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel {
         nickname: Set(None),
@@ -266,10 +273,11 @@ pub async fn erase(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr>
         deleted_at: Set(Some(now)),
         ..Default::default()
     };
-    update_where(tx, existing_one(id), change, now).await
+    update_where(tx, is_existing(id), change, now).await
 }
 
-fn existing_one(id: UserId) -> Condition {
+/// Whether the row has this id and is not deleted.
+fn is_existing(id: UserId) -> Condition {
     Condition::all().add(Column::Id.eq(id)).add(Column::DeletedAt.is_null())
 }
 
@@ -285,6 +293,6 @@ async fn update_where(
 }
 
 /// Inserts a person.
-pub(super) async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
-    row.into_active_model().reset_all().insert(tx).await
+pub(super) async fn insert(tx: &Work, person: Model) -> Result<Model, DbErr> {
+    person.into_active_model().reset_all().insert(tx).await
 }

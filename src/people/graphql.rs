@@ -46,9 +46,9 @@ impl From<&Model> for Profile {
 impl Profile {
     /// A profile, loaded once per response however many fields show it.
     pub async fn load_shared(ctx: &Context<'_>, id: UserId) -> NullableResult<Self> {
-        let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
+        let loader = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
         respond(ctx, async {
-            let person = people.load_one(id).await?;
+            let person = loader.load_one(id).await?;
             person.as_ref().map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
         .await
@@ -86,9 +86,9 @@ impl User {
 
     /// The viewer's account, loaded once per response however many fields show it.
     pub async fn load_shared(ctx: &Context<'_>, id: UserId) -> NullableResult<Self> {
-        let people = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
+        let loader = ctx.data_unchecked::<DataLoader<PersonById, HashMapCache>>();
         respond(ctx, async {
-            let person = people.load_one(id).await?;
+            let person = loader.load_one(id).await?;
             person.map(Self::from).ok_or_else(|| Error::not_found("user"))
         })
         .await

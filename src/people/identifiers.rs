@@ -7,6 +7,8 @@ use crate::error::UserError;
 use crate::platform::phone::{PhoneKey, PhoneNumber, Region};
 use crate::platform::text;
 
+const MIN_NICKNAME_LEN: usize = 3;
+const MAX_NICKNAME_LEN: usize = 32;
 const MAX_EMAIL_LEN: usize = 254;
 const MAX_NAME_LEN: usize = 100;
 
@@ -25,8 +27,8 @@ impl Nickname {
     /// # Errors
     /// BAD_USER_INPUT, also for look-alike letters of several alphabets (UTS 39, "highly restrictive").
     pub fn parse(text: &str) -> Result<Self, UserError> {
-        let display = text::strip_invisible(&text::parse_line(text, 32)?);
-        if display.chars().count() < 3 {
+        let display = text::strip_invisible(&text::parse_line(text, MAX_NICKNAME_LEN)?);
+        if display.chars().count() < MIN_NICKNAME_LEN {
             return Err(UserError::bad_input("A nickname has at least 3 characters."));
         }
         // The folded form is validated, so that another spelling of a taken nickname is taken too.
@@ -74,9 +76,9 @@ impl Email {
     /// BAD_USER_INPUT
     pub fn parse(text: &str) -> Result<Self, UserError> {
         let display = text::parse_line(&text::strip_invisible(text), MAX_EMAIL_LEN)?;
-        let strict =
+        let strict_options =
             Options::default().with_required_tld().without_display_text().without_domain_literal();
-        match EmailAddress::parse_with_options(&display, strict) {
+        match EmailAddress::parse_with_options(&display, strict_options) {
             Ok(_) if !display.contains(char::is_whitespace) => {
                 Ok(Self { key: text::casefold(&display), display })
             }
@@ -85,7 +87,7 @@ impl Email {
     }
 }
 
-/// Validates the name of a person or contact: 1 to 100 characters, without control characters. Composes it.
+/// Validates and composes the name of a person or contact: 1 to 100 characters, without control characters.
 ///
 /// # Errors
 /// BAD_USER_INPUT
@@ -93,7 +95,7 @@ pub fn parse_person_name(text: &str) -> Result<String, UserError> {
     text::parse_line(text, MAX_NAME_LEN)
 }
 
-/// What a person logs in with, folded as it is stored.
+/// An identifier that a person logs in with, folded as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identifier {
     /// A folded nickname.
@@ -118,15 +120,15 @@ impl Identifier {
     /// Validates and classifies user input.
     ///
     /// # Errors
-    /// BAD_USER_INPUT when nobody can have such an identifier.
+    /// BAD_USER_INPUT for a text that cannot be an identifier.
     pub fn parse_input(text: &str, default_region: Option<&Region>) -> Result<Self, UserError> {
         // No identifier is longer than an e-mail address.
         let line = text::parse_line(&text::clean_input(text), MAX_EMAIL_LEN)?;
         Ok(Self::classify(&line, default_region))
     }
 
-    /// Classifies a text: with an @ it is an e-mail address; else a phone number if it parses as one, with or
-    /// without a plus added; else a nickname.
+    /// Classifies a text: an e-mail address if it contains an @; else a phone number if it parses as one, also after a
+    /// plus is added; else a nickname.
     pub fn classify(text: &str, default_region: Option<&Region>) -> Self {
         let text = text::clean_input(text);
         let text = text.trim();

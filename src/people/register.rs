@@ -1,4 +1,4 @@
-//! Registration of a person. The database keeps identifiers unique.
+//! Registration of a new person. The database keeps identifiers unique.
 
 use sea_orm::DbErr;
 
@@ -12,7 +12,7 @@ use crate::platform::phone::PhoneNumber;
 
 /// The data of a new person. At least one of nickname, e-mail and phone is set.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names explain them")]
 pub struct NewPerson {
     pub nickname: Option<Nickname>,
     pub name: Option<String>,
@@ -21,7 +21,7 @@ pub struct NewPerson {
 }
 
 impl NewPerson {
-    /// Checks that nobody has one of the identifiers. Only [`register`] decides: one may be taken in between.
+    /// Checks that no identifier is taken. An early check: one may be taken before [`register`].
     ///
     /// # Errors
     /// IDENTIFIER_TAKEN at each taken field.
@@ -31,7 +31,7 @@ impl NewPerson {
     }
 }
 
-/// Checks that nobody, except the person with an id, has one of these identifiers.
+/// Checks that none of these identifiers is taken, except by one person.
 pub(super) async fn ensure_available(
     db: &impl sea_orm::ConnectionTrait,
     nickname: Option<&Nickname>,
@@ -45,16 +45,16 @@ pub(super) async fn ensure_available(
     if nickname.is_none() && email.is_none() && phone.is_none() {
         return Ok(());
     }
-    let rows = entity::find_taken(db, nickname, email, phone.as_ref(), except).await?;
+    let taken_keys = entity::find_taken_keys(db, nickname, email, phone.as_ref(), except).await?;
     let mut errors = Vec::new();
-    if nickname.is_some() && rows.iter().any(|(key, ..)| key.as_deref() == nickname) {
-        errors.push(taken_error("nickname"));
+    if nickname.is_some() && taken_keys.iter().any(|(key, ..)| key.as_deref() == nickname) {
+        errors.push(identifier_taken("nickname"));
     }
-    if email.is_some() && rows.iter().any(|(_, key, _)| key.as_deref() == email) {
-        errors.push(taken_error("email"));
+    if email.is_some() && taken_keys.iter().any(|(_, key, _)| key.as_deref() == email) {
+        errors.push(identifier_taken("email"));
     }
-    if phone.is_some() && rows.iter().any(|(.., key)| *key == phone) {
-        errors.push(taken_error("phone"));
+    if phone.is_some() && taken_keys.iter().any(|(.., key)| *key == phone) {
+        errors.push(identifier_taken("phone"));
     }
     Error::ensure_none(errors)
 }
@@ -63,20 +63,20 @@ pub(super) async fn ensure_available(
 ///
 /// # Errors
 /// IDENTIFIER_TAKEN at the field.
-pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Result<Model> {
+pub async fn register(tx: &Work, platform: &Platform, new_person: NewPerson) -> Result<Model> {
     let now = platform.now();
     let (nickname, nickname_key) =
-        person.nickname.map(|nickname| (nickname.display, nickname.key)).unzip();
-    let (email, email_key) = person.email.map(|email| (email.display, email.key)).unzip();
-    let row = Model {
+        new_person.nickname.map(|nickname| (nickname.display, nickname.key)).unzip();
+    let (email, email_key) = new_person.email.map(|email| (email.display, email.key)).unzip();
+    let person = Model {
         id: platform.new_id(),
         nickname,
         nickname_key,
-        name: person.name,
+        name: new_person.name,
         email,
         email_key,
-        phone_key: person.phone.as_ref().map(PhoneNumber::key),
-        phone: person.phone,
+        phone_key: new_person.phone.as_ref().map(PhoneNumber::key),
+        phone: new_person.phone,
         phone_verified_at: None,
         discoverable: true,
         two_factor_enabled: false,
@@ -86,19 +86,19 @@ pub async fn register(tx: &Work, platform: &Platform, person: NewPerson) -> Resu
         updated_at: now,
         deleted_at: None,
     };
-    entity::insert(tx, row).await.map_err(map_taken)
+    entity::insert(tx, person).await.map_err(map_unique_violation)
 }
 
 /// Maps a unique violation to IDENTIFIER_TAKEN at its field.
-pub(super) fn map_taken(error: DbErr) -> Error {
+pub(super) fn map_unique_violation(error: DbErr) -> Error {
     let columns = [("nickname", "nickname_key"), ("email", "email_key"), ("phone", "phone_key")];
     match columns.iter().find(|(_, column)| is_unique_violation(&error, "users", &[column])) {
-        Some((field, _)) => taken_error(field).into(),
+        Some((field, _)) => identifier_taken(field).into(),
         None => error.into(),
     }
 }
 
-fn taken_error(field: &'static str) -> UserError {
+fn identifier_taken(field: &'static str) -> UserError {
     let message = match field {
         "nickname" => "This nickname is taken.",
         "email" => "There is an account with this e-mail address.",

@@ -1,8 +1,9 @@
-//! Updates of a person. A phone, once set, never changes; the database enforces that too.
+//! Updates of a person: the profile, and a first phone number. A phone number never changes; the database enforces it
+//! too.
 
 use super::entity;
 use super::identifiers::{Email, Nickname};
-use super::register::{ensure_available, map_taken};
+use super::register::{ensure_available, map_unique_violation};
 use crate::error::{ErrorCode, Result, UserError};
 use crate::ids::UserId;
 use crate::platform::Platform;
@@ -11,7 +12,7 @@ use crate::platform::phone::PhoneNumber;
 
 /// Changes to a person. A field that is neither cleared nor set keeps its value.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names explain them")]
 pub struct PersonChanges {
     pub clear_nickname: bool,
     pub clear_name: bool,
@@ -22,7 +23,7 @@ pub struct PersonChanges {
     pub discoverable: Option<bool>,
 }
 
-/// Applies changes. The account must be locked.
+/// Applies changes to a person. The account must be locked.
 ///
 /// # Errors
 /// CONFLICT at `clear` when no identifier would be left; IDENTIFIER_TAKEN at the field.
@@ -56,10 +57,10 @@ pub async fn update(
         let message = "Nothing would be left to log in by.";
         return Err(UserError::new(ErrorCode::Conflict, message).for_field("clear").into());
     }
-    entity::set_profile(tx, person, platform.now()).await.map_err(map_taken)
+    entity::set_profile(tx, person, platform.now()).await.map_err(map_unique_violation)
 }
 
-/// Sets the phone of a person who has none. Returns whether that was so.
+/// Sets the phone of a person who has none. False if the person has one.
 ///
 /// # Errors
 /// IDENTIFIER_TAKEN
@@ -69,5 +70,5 @@ pub async fn set_phone(
     id: UserId,
     phone: &PhoneNumber,
 ) -> Result<bool> {
-    entity::set_phone(tx, id, phone, platform.now()).await.map_err(map_taken)
+    entity::set_phone(tx, id, phone, platform.now()).await.map_err(map_unique_violation)
 }

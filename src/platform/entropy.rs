@@ -41,10 +41,10 @@ impl SeededEntropy {
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(digest::SHA256_OUTPUT_LEN) {
-            let number = self.blocks.fetch_add(1, Ordering::Relaxed);
+            let block_number = self.blocks.fetch_add(1, Ordering::Relaxed);
             let block = digest::digest(
                 &digest::SHA256,
-                &[self.seed.to_be_bytes(), number.to_be_bytes()].concat(),
+                &[self.seed.to_be_bytes(), block_number.to_be_bytes()].concat(),
             );
             chunk.copy_from_slice(&block.as_ref()[..chunk.len()]);
         }

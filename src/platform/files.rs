@@ -140,12 +140,12 @@ impl Files {
         files.map_ok(|file| file.location.to_string()).map_err(unavailable).boxed()
     }
 
-    /// Deletes partially written files in a folder, which a killed process left behind, if `is_old` accepts their name.
+    /// Deletes partially written files that a killed process left in a folder, if `is_old` accepts their final name.
     /// S3 has no partial files.
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if a file cannot be deleted.
-    pub async fn delete_unfinished(
+    pub async fn delete_partial_files(
         &self,
         folder: &str,
         is_old: impl Fn(&str) -> bool + Send + 'static,
@@ -153,7 +153,7 @@ impl Files {
         let Some(folder) = self.folder.as_ref().map(|root| root.join(folder)) else {
             return Ok(());
         };
-        let removed = tokio::task::spawn_blocking(move || {
+        let deleted = tokio::task::spawn_blocking(move || {
             let entries = match std::fs::read_dir(folder) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
                 entries => entries?,
@@ -169,7 +169,7 @@ impl Files {
             }
             Ok(())
         });
-        removed.await.map_err(Error::internal)?.map_err(|error: std::io::Error| unavailable(error))
+        deleted.await.map_err(Error::internal)?.map_err(|error: std::io::Error| unavailable(error))
     }
 }
 
@@ -232,16 +232,16 @@ mod tests {
     async fn old_partial_files_are_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = files(FileStore::Folder(folder.path().to_owned()));
-        files.delete_unfinished("a", |_| true).await.expect("the folder does not exist yet");
+        files.delete_partial_files("a", |_| true).await.expect("the folder does not exist yet");
         files.put("a/old", "text/plain", b"whole".into()).await.expect("stored");
         for name in ["old#1", "new#1"] {
             std::fs::write(folder.path().join("a").join(name), "half").expect("written");
         }
-        files.delete_unfinished("a", |name| name == "old").await.expect("removed");
-        let left = std::fs::read_dir(folder.path().join("a")).expect("a folder");
-        let mut left: Vec<_> = left.flatten().map(|entry| entry.file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["new#1", "old"]);
+        files.delete_partial_files("a", |name| name == "old").await.expect("removed");
+        let remaining = std::fs::read_dir(folder.path().join("a")).expect("a folder");
+        let mut remaining: Vec<_> = remaining.flatten().map(|entry| entry.file_name()).collect();
+        remaining.sort();
+        assert_eq!(remaining, ["new#1", "old"]);
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ pub enum OutboundError {
     NotConnected(#[source] reqwest::Error),
     /// The connection was lost. The service may have received the request.
     #[error("broken off: {0}")]
-    BrokenOff(#[source] reqwest::Error),
+    ConnectionLost(#[source] reqwest::Error),
     /// No response in time.
     #[error("no answer in time")]
     Timeout,
@@ -106,7 +106,7 @@ impl Outbound {
 async fn receive(request: RequestBuilder, max_bytes: usize) -> Result<Response, OutboundError> {
     let to_error = |error: reqwest::Error| match error.is_connect() {
         true => OutboundError::NotConnected(error.without_url()),
-        false => OutboundError::BrokenOff(error.without_url()),
+        false => OutboundError::ConnectionLost(error.without_url()),
     };
     let mut response = request.send().await.map_err(to_error)?;
     let mut body = Vec::new();

@@ -118,8 +118,8 @@ impl Window {
 
 /// A reserved attempt. Dropped without a commit, it does not count.
 #[must_use = "dropping it releases the reservation"]
-pub struct Reservation<'t, K: Hash + Eq + Clone> {
-    limiter: &'t RateLimiter<K>,
+pub struct Reservation<'l, K: Hash + Eq + Clone> {
+    limiter: &'l RateLimiter<K>,
     key: K,
     is_committed: bool,
 }

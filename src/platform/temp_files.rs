@@ -13,7 +13,7 @@ pub struct TempFiles {
 }
 
 impl TempFiles {
-    /// Chooses the first folder with space for a file of this many bytes, else the first that accepts any file. Creates
+    /// Chooses the first folder with space for a file of `bytes` bytes, else the first that accepts any file. Creates
     /// missing folders.
     ///
     /// # Errors

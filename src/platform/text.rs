@@ -88,7 +88,7 @@ pub fn parse_line(text: &str, max_len: usize) -> Result<String, UserError> {
 ///
 /// # Errors
 /// BAD_USER_INPUT, without a field.
-pub fn parse_lines(text: &str, max_len: usize) -> Result<String, UserError> {
+pub fn parse_multiline(text: &str, max_len: usize) -> Result<String, UserError> {
     validate(&text.replace("\r\n", "\n"), max_len, |c| c != '\n' && is_forbidden_in_line(c))
 }
 
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn text_may_have_several_lines() {
-        assert_eq!(parse_lines(" Zoe\u{308}\r\n\nb\n", 100).expect("good"), "Zo\u{eb}\n\nb");
+        assert_eq!(parse_multiline(" Zoe\u{308}\r\n\nb\n", 100).expect("good"), "Zo\u{eb}\n\nb");
         for bad in ["", "\n \n", "a\rb", "a\r\r\nb", "a\tb", "a\u{2028}b", &"x\n".repeat(51)] {
-            assert!(parse_lines(bad, 100).is_err(), "{bad:?}");
+            assert!(parse_multiline(bad, 100).is_err(), "{bad:?}");
         }
     }
 
@@ -278,9 +278,9 @@ mod tests {
         }
 
         #[test]
-        fn parsed_lines_parse_unchanged(text in "(\\PC|\r?\n){0,40}") {
-            if let Ok(once) = parse_lines(&text, 100) {
-                prop_assert_eq!(parse_lines(&once, 100).expect("still good"), once);
+        fn parsed_multiline_text_parses_unchanged(text in "(\\PC|\r?\n){0,40}") {
+            if let Ok(once) = parse_multiline(&text, 100) {
+                prop_assert_eq!(parse_multiline(&once, 100).expect("still good"), once);
             }
         }
     }

@@ -17,7 +17,7 @@ pub const HASH_LEN: usize = digest::SHA256_OUTPUT_LEN;
 /// A SHA-256 sized hash.
 pub type Hash = [u8; HASH_LEN];
 
-const FORMAT: u8 = 1;
+const FORMAT_VERSION: u8 = 1;
 
 /// Domain separation: keyed hashes and derived keys of different purposes are unrelated.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,8 @@ impl Vault {
             .seal
             .seal_in_place_append_tag(Aad::from(aad.as_bytes()), &mut sealed)
             .expect("a short text can be sealed");
-        let mut out = vec![FORMAT, u8::try_from(key.id.len()).expect("ids have at most 32 bytes")];
+        let mut out =
+            vec![FORMAT_VERSION, u8::try_from(key.id.len()).expect("ids have at most 32 bytes")];
         out.extend_from_slice(key.id.as_bytes());
         out.extend_from_slice(nonce.as_ref());
         out.append(&mut sealed);
@@ -107,7 +108,7 @@ impl Vault {
     /// value was altered or moved.
     pub fn open(&self, aad: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
         let unreadable = |why| Error::internal(format!("cannot open {aad}: {why}"));
-        let (id, payload) = split(sealed).ok_or_else(|| unreadable("not a sealed value"))?;
+        let (id, payload) = split_sealed(sealed).ok_or_else(|| unreadable("not a sealed value"))?;
         let key = self
             .keys
             .iter()
@@ -128,7 +129,7 @@ impl Vault {
 
     /// Whether a value is encrypted with the first key.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
-        split(sealed).is_some_and(|(id, _)| id == self.keys[0].id.as_bytes())
+        split_sealed(sealed).is_some_and(|(id, _)| id == self.keys[0].id.as_bytes())
     }
 
     /// The keyed hash of `data` with the first key.
@@ -144,9 +145,9 @@ impl Vault {
 }
 
 /// Splits a sealed value into the id of its key and the encrypted payload.
-fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_sealed(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[format, length], rest) = sealed.split_first_chunk()?;
-    (format == FORMAT).then_some(())?;
+    (format == FORMAT_VERSION).then_some(())?;
     rest.split_at_checked(length.into())
 }
 
@@ -159,7 +160,7 @@ fn compute_keyed_hash(key: &Key, purpose: Purpose, data: &[u8]) -> Hash {
     hmac::sign(&derived, data).as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes")
 }
 
-/// The SHA-256 of `data`: sufficient for random input, such as tokens.
+/// The SHA-256 of `data`, for random input such as tokens, which needs no key.
 pub fn sha256(data: &[u8]) -> Hash {
     digest::digest(&digest::SHA256, data).as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }

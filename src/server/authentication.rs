@@ -16,7 +16,7 @@ pub async fn authenticate_request(app: &App, headers: &HeaderMap) -> Caller {
 
 /// Authenticates by the value of an `Authorization` header.
 pub async fn authenticate_header(app: &App, value: Option<&str>) -> Caller {
-    // Some clients send an empty header while nobody is signed in.
+    // Some clients send an empty header when no user is signed in.
     let Some(value) = value.filter(|value| !value.trim().is_empty()) else {
         return Caller::anonymous();
     };

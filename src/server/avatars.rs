@@ -1,4 +1,4 @@
-//! `/avatars/…`: serves avatar files. A name always stands for the same content, so clients may cache it forever.
+//! `/avatars/…`: serves avatar files. A file never changes, so clients may cache it forever.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use axum::routing::get;
 
 use super::jsend;
 use crate::app::App;
-use crate::avatars::{PictureFile, read_file};
+use crate::avatars::{PictureFile, read_picture_file};
 
 const PATH_PREFIX: &str = "/avatars/";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -29,7 +29,7 @@ async fn serve_file(
 ) -> Response {
     // Not decoded: names contain no encoded characters.
     let name = uri.path().strip_prefix(PATH_PREFIX).unwrap_or_default();
-    let file = match read_file(&app.platform, name).await {
+    let file = match read_picture_file(&app.platform, name).await {
         Ok(Some(file)) => file,
         Ok(None) => return jsend::not_found(uri).await,
         Err(error) => {
@@ -62,16 +62,16 @@ async fn serve_file(
 
 /// The whole file, a range of it, or "not modified" (RFC 9110, sections 13 and 14).
 fn file_response(file: &PictureFile, etag: &str, method: &Method, headers: &HeaderMap) -> Response {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header_text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let matches = |tags: &str| {
         tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
     };
-    if text(header::IF_NONE_MATCH).is_some_and(matches) {
+    if header_text(header::IF_NONE_MATCH).is_some_and(matches) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
     let len = file.content.len();
-    let range = text(header::RANGE).filter(|_| method == Method::GET);
-    let range = range.filter(|_| text(header::IF_RANGE).is_none_or(|tag| tag == etag));
+    let range = header_text(header::RANGE).filter(|_| method == Method::GET);
+    let range = range.filter(|_| header_text(header::IF_RANGE).is_none_or(|tag| tag == etag));
     let range = range.map_or(ByteRange::Whole, |range| ByteRange::parse(range, len));
     let (status, range) = match range {
         ByteRange::Whole => (StatusCode::OK, 0..len),

@@ -13,7 +13,7 @@ use super::jsend;
 use crate::app::App;
 use crate::error::{ErrorCode, UserError};
 
-/// When a client may retry after a shutdown began: another instance has taken over by then.
+/// The delay before a client may retry after a shutdown began: by that time another instance has taken over.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a body was not read completely.

@@ -1,4 +1,4 @@
-//! The client of a request: its IP address, also behind trusted proxies, and its user agent.
+//! The client of a request: its IP address, as reported by trusted proxies, and its user agent.
 //!
 //! Only `X-Forwarded-For` is read, as every proxy writes it. `Forwarded` (RFC 7239) is ignored: with two headers,
 //! a client could forge the one that the proxy does not overwrite.
@@ -29,7 +29,7 @@ fn client_address(parts: &Parts, trusted: &[IpNet]) -> IpAddr {
     resolve_forwarded(peer, &parts.headers, trusted)
 }
 
-/// Reads the list from its end, because each proxy appends its peer, and stops at the first address that is no
+/// Reads the list from its end, because each proxy appends its peer, and stops at the first address that is not a
 /// trusted proxy: the entries before it could be forged.
 fn resolve_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));

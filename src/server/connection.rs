@@ -1,4 +1,4 @@
-//! Serves one HTTP connection, and closes it when the client is too slow or at shutdown.
+//! Serves one HTTP connection, and closes it at shutdown or when the client is too slow.
 //!
 //! hyper's own timeout for request heads does not run during protocol detection, and also runs between requests. So
 //! `ConnectionWatch` tracks the connection from its first byte, on the platform's clock.
@@ -59,7 +59,7 @@ pub async fn serve_connection(
             response.await.map(|response| response.map(|body| GuardedBody { body, _guard: guard }))
         }
     });
-    let builder = builder(ClockTimer::new(clock.clone()));
+    let builder = connection_builder(ClockTimer::new(clock.clone()));
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut stopping = pin!(app.stopping.cancelled());
     let limits = &app.config.connection_limits;
@@ -80,7 +80,7 @@ pub async fn serve_connection(
                 return Poll::Ready(());
             }
             let deadline = watch.deadline(&timeouts);
-            // A later deadline moves the alarm only after it has fired, so that usual requests need no new timer.
+            // A later deadline does not move the alarm before it has fired, so that most requests need no new timer.
             if let Some(deadline) = deadline.filter(|deadline| *deadline < alarm_at) {
                 alarm_at = deadline;
                 alarm = alarm_in(deadline.saturating_sub(clock.uptime()));
@@ -103,7 +103,7 @@ pub async fn serve_connection(
     run.await;
 }
 
-fn builder(timer: ClockTimer) -> auto::Builder<TokioExecutor> {
+fn connection_builder(timer: ClockTimer) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // `ConnectionWatch` limits the time of heads.
     builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);

@@ -1,4 +1,4 @@
-//! Tracks what a connection is doing, and until when its client must read or send something.
+//! Tracks the activity of a connection, and the deadline by which its client must send or read something.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::platform::clock::Clock;
 
-/// The maximum time that a client may not read while response bytes are waiting.
+/// The maximum time that response bytes may wait for the client to read.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The maximum time for a closing connection to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,11 +40,11 @@ pub struct ConnectionWatch {
 
 struct State {
     phase: Phase,
-    /// In HTTP/2, bytes between requests need not be the start of a head.
+    /// Whether this is HTTP/2, where bytes between requests need not be the start of a head.
     is_http2: bool,
     /// Since when the client has not read waiting bytes.
     blocked_since: Option<Duration>,
-    /// The connection ends after the running requests.
+    /// Whether the connection ends after the running requests.
     is_closing: bool,
 }
 

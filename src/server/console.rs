@@ -1,7 +1,7 @@
 //! The developer console: GraphiQL, and in development GraphQL Playground.
 //!
 //! The pages use the bundle that npm builds in `console/`. Release builds embed it; debug builds read it from disk, so
-//! that a new bundle needs no new build. Without a bundle, the pages load the same files from a CDN, each pinned by its
+//! that a new bundle needs no rebuild. Without a bundle, the pages load the same files from a CDN, each pinned by its
 //! digest.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ mod tabs;
 #[allow_missing = true]
 struct Bundle;
 
-/// The bundle's page. The names of the files that it loads contain a hash or version.
+/// The page of the bundle. The files that it loads have a hash or version in their names.
 const INDEX_PAGE: &str = "index.html";
 /// The path of the bundle's files.
 const BUNDLE_PATH: &str = "/console/";
@@ -39,7 +39,7 @@ pub fn is_built() -> bool {
 /// The routes that the configuration enables.
 pub fn routes(config: &Config) -> Router<Arc<App>> {
     let mut router = Router::new();
-    if config.graphiql {
+    if config.is_graphiql_enabled {
         router = router
             .route("/", get(graphiql))
             .route("/console/tabs.json", get(tabs::tabs))

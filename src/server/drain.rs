@@ -1,5 +1,5 @@
-//! Drains what is unread of a rejected body, within limits. Clients that are still sending do not read the
-//! response yet, and closing the connection with unread bytes would lose it.
+//! Drains the unread part of a rejected body, within limits. A client that is still sending does not read the response
+//! yet, and closing the connection with unread bytes would lose the response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl DrainableBody {
 
     /// Whether the client is sending bytes that the handler has not read. With `Expect: 100-continue` the client
     /// sends none before the handler reads.
-    pub fn has_unread(&self, expects_continue: bool) -> bool {
+    pub fn has_unread_bytes(&self, expects_continue: bool) -> bool {
         let state = self.0.lock();
         !state.has_ended && (state.was_polled || !expects_continue)
     }

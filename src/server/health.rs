@@ -23,9 +23,9 @@ pub async fn live() -> Response {
     jsend::success(Value::Null)
 }
 
-/// Readiness: the database accepts reads and writes. Other dependencies that fail are listed as `degraded`.
+/// Readiness: the database accepts reads and writes. Other failing dependencies are listed as `degraded`.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let database = app.platform.database.name();
+    let database = app.platform.database.product_name();
     match app.platform.database.ensure_ready().await {
         Ok(()) => {
             let sms = timeout(SMS_CHECK_TIMEOUT, is_sms_degraded(&app))

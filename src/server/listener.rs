@@ -29,12 +29,12 @@ const RESERVED_FILES: u64 = 256;
 /// At the maximum number of connections, new ones wait in the system's queue and are served as soon as another closes.
 /// Rejected clients would reconnect at once.
 pub async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
-    let permits = Arc::new(Semaphore::new(app.config.connection_limits.max));
+    let permits = Arc::new(Semaphore::new(app.config.connection_limits.max_connections));
     let router = TowerToHyperService::new(router);
     let mut connections = JoinSet::new();
     let accept_all = async {
         while let Ok(permit) = permits.clone().acquire_owned().await {
-            let (stream, peer) = accept(&listener, &*app.platform.clock).await;
+            let (stream, peer) = accept_connection(&listener, &*app.platform.clock).await;
             // Removes finished tasks, so that the set does not grow.
             while connections.try_join_next().is_some() {}
             connections.spawn(serve_connection(stream, peer, router.clone(), app.clone(), permit));
@@ -68,7 +68,7 @@ pub fn raise_file_limit(connections: usize) {
     }
 }
 
-async fn accept(listener: &TcpListener, clock: &dyn Clock) -> (TcpStream, SocketAddr) {
+async fn accept_connection(listener: &TcpListener, clock: &dyn Clock) -> (TcpStream, SocketAddr) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
         match listener.accept().await {

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use super::jsend;
 use crate::app::App;
 use crate::config::Config;
-use crate::messages::{self, Kind, QueueCounts, Status};
+use crate::messages::{self, Kind, QueueStats, Status};
 use crate::platform::events::RedisMetrics;
 use crate::platform::vault::{constant_time_eq, sha256};
 
@@ -50,9 +50,9 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     if !is_authorized(&app.config, &headers) {
         return jsend::fail(StatusCode::UNAUTHORIZED, "Send METRICS_TOKEN as a Bearer token.");
     }
-    match messages::load_queue_counts(&app.messages, &app.platform).await {
-        Ok(counts) => {
-            let text = encode_metrics(&counts, app.platform.events.redis_metrics());
+    match messages::load_queue_stats(&app.messages, &app.platform).await {
+        Ok(stats) => {
+            let text = encode_metrics(&stats, app.platform.events.redis_metrics());
             ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
         }
         Err(error) => {
@@ -72,15 +72,15 @@ fn is_authorized(config: &Config, headers: &HeaderMap) -> bool {
     constant_time_eq(&sha256(sent.as_bytes()), &sha256(token.expose_secret().as_bytes()))
 }
 
-fn encode_metrics(counts: &QueueCounts, events: Option<&RedisMetrics>) -> String {
+fn encode_metrics(stats: &QueueStats, events: Option<&RedisMetrics>) -> String {
     let mut registry = Registry::with_prefix("switchboard");
     let current = Family::<MessageLabels, Gauge>::default();
-    for (kind, status, count) in &counts.current {
+    for (kind, status, count) in &stats.current_counts {
         current.get_or_create(&message_labels(*kind, *status)).set(*count);
     }
     registry.register("messages", "Number of messages by lane and status", current);
     let transitions = Family::<MessageLabels, Counter>::default();
-    for (kind, status, count) in &counts.totals {
+    for (kind, status, count) in &stats.total_counts {
         transitions.get_or_create(&message_labels(*kind, *status)).inc_by(count.unsigned_abs());
     }
     registry.register(
@@ -91,7 +91,7 @@ fn encode_metrics(counts: &QueueCounts, events: Option<&RedisMetrics>) -> String
 
     let oldest_age = Family::<LaneLabel, Gauge>::default();
     for kind in Kind::LANES {
-        let oldest = counts.oldest_queued.iter().find(|(lane, _)| *lane == kind);
+        let oldest = stats.oldest_queued_ages.iter().find(|(lane, _)| *lane == kind);
         let seconds = oldest.map_or(0, |(_, age)| age.as_secs().cast_signed());
         oldest_age.get_or_create(&LaneLabel { lane: lane_label(kind) }).set(seconds);
     }
@@ -101,7 +101,7 @@ fn encode_metrics(counts: &QueueCounts, events: Option<&RedisMetrics>) -> String
         oldest_age,
     );
     let rate = Gauge::<f64, AtomicU64>::default();
-    rate.set(counts.per_second);
+    rate.set(stats.sent_per_second);
     registry.register(
         "messages_sent_per_second",
         "Messages handed to gateways per second, averaged over the last minute",
@@ -109,14 +109,14 @@ fn encode_metrics(counts: &QueueCounts, events: Option<&RedisMetrics>) -> String
     );
 
     let up = Family::<GatewayLabel, Gauge>::default();
-    for gateway in &counts.gateways {
+    for gateway in &stats.gateways {
         let gauge = up.get_or_create(&GatewayLabel { gateway: gateway.name });
         gauge.set(i64::from(gateway.last_error.is_none()));
     }
     registry.register("sms_gateway_up", "Whether an SMS gateway works (1) or fails (0)", up);
     let rejected = Family::<ReasonLabel, Counter>::default();
     for (reason, count) in
-        [("bad_signature", counts.forged_receipts), ("unknown_message", counts.unknown_receipts)]
+        [("bad_signature", stats.forged_receipts), ("unknown_message", stats.unknown_receipts)]
     {
         rejected.get_or_create(&ReasonLabel { reason }).inc_by(count);
     }

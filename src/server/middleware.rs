@@ -48,7 +48,7 @@ pub async fn log_request(
     let mut response = next.run(request).instrument(span.clone()).await;
     // Draining would wait once more for a body that has already timed out.
     let has_timed_out = response.status() == StatusCode::REQUEST_TIMEOUT;
-    if !has_timed_out && body.has_unread(expects_continue) {
+    if !has_timed_out && body.has_unread_bytes(expects_continue) {
         response = body.drain_after(app.clone(), response);
     }
 
@@ -109,7 +109,7 @@ pub fn compression() -> CompressionLayer<TextAboveMinSize> {
         .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES).and(is_text))
 }
 
-/// Whether the content is text. Images are compressed already, and compression would delay events.
+/// Whether the content is compressible text. Images are already compressed, and compression would delay events.
 fn is_text(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorCode};
 
 /// Valid requests have a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
-/// When to retry after a temporary error. Within the grace period in which the old refresh token may be reused.
+/// The delay before a retry after a temporary error. Shorter than the grace period for the old refresh token.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub fn routes() -> Router<Arc<App>> {
@@ -82,7 +82,7 @@ async fn token(
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OAuthError> {
     let form = Form::read(&app, request).await?;
-    // The hint is not needed to recognise a token. Its value is ignored, but it must not be repeated.
+    // The hint is ignored, as tokens are recognised without it. It still must not be repeated.
     form.get("token_type_hint")?;
     accounts::revoke_token(&app.accounts, &app.platform, form.required("token")?).await?;
     Ok(StatusCode::OK)

@@ -1,4 +1,4 @@
-//! Request ids (`X-Request-Id`): name a request in responses and in the log.
+//! Request ids (`X-Request-Id`): identify a request in its response and in the log.
 
 use std::sync::Arc;
 

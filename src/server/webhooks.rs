@@ -1,6 +1,7 @@
 //! Webhooks: delivery receipts from SMS gateways, authenticated by each gateway's own signature.
 //!
-//! The status is 200 for every accepted receipt, even without an effect. For any other status gateways send it again.
+//! The status is 200 for every accepted receipt, even without an effect. After any other status gateways send the
+//! receipt again.
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ async fn receive_receipt(
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
-    // The URL as gateways know it, which a proxy may have rewritten. Signatures cover it.
+    // The URL that the gateway signed: the public one, which a proxy may have rewritten.
     let base_url = app.config.base_url();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let webhook = WebhookRequest {

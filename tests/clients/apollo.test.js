@@ -1,4 +1,4 @@
-// Apollo Client 4 over HTTP, set up as docs/src/frontend.md says.
+// Apollo Client 4 over HTTP, set up as in docs/src/frontend.md.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -27,17 +27,17 @@ const ME = gql`
   }
 `;
 
-/** A client of the documentation's kind, for somebody who has just signed up. */
+/** A client set up as documented, for a user who has just signed up. */
 async function signedIn(nickname, change = (tokens) => tokens) {
   const tokens = await signUp(server, nickname);
   const session = new Session(server.url, { tokens: change(tokens) });
   return { client: createClient(session), session, tokens };
 }
 
-/** A client that does nothing but HTTP. */
+/** A client with an HTTP link only. */
 const plain = (link) => new ApolloClient({ link, cache: new InMemoryCache() });
 
-test("queries and mutations", async () => {
+test("queries and mutations return data", async () => {
   const { client } = await signedIn("ann");
   assert.equal((await client.query({ query: ME })).data.me.nickname, "ann");
   const mutation = gql`
@@ -52,7 +52,7 @@ test("queries and mutations", async () => {
   assert.equal(answer.data.addTo.value, 3);
 });
 
-test("a document that does not fit the schema is an error with its code", async () => {
+test("an invalid document gets an error with a code", async () => {
   const client = plain(new HttpLink({ uri: server.url }));
   const query = gql`
     {
@@ -64,7 +64,7 @@ test("a document that does not fit the schema is an error with its code", async 
   assert.equal(code(error), "GRAPHQL_VALIDATION_FAILED");
 });
 
-test("a bad variable is an error with its field", async () => {
+test("an invalid variable gets an error with its field", async () => {
   const client = plain(new HttpLink({ uri: server.url }));
   const query = gql`
     query Number($value: Int!) {
@@ -77,7 +77,7 @@ test("a bad variable is an error with its field", async () => {
   assert.deepEqual({ code, field }, { code: "BAD_USER_INPUT", field: "value" });
 });
 
-test("a field that fails leaves the others their data", async () => {
+test("a failed field does not affect the data of others", async () => {
   const { client } = await signedIn("bob");
   const query = gql`
     {
@@ -101,7 +101,7 @@ test("a field that fails leaves the others their data", async () => {
   assert.equal(code(error), "NOT_FOUND");
 });
 
-test("a token that is over is replaced once, and everything that failed is sent again", async () => {
+test("an expired token is refreshed once, and all failed operations are retried", async () => {
   const { client, session, tokens } = await signedIn("cid", (tokens) => ({ ...tokens, accessToken: "over" }));
   const pairs = [];
   session.changed = (tokens) => pairs.push(tokens);
@@ -112,7 +112,7 @@ test("a token that is over is replaced once, and everything that failed is sent 
   assert.notEqual(pairs[0].refreshToken, tokens.refreshToken);
 });
 
-test("what left with the old token and fails after the purchase does not buy again", async () => {
+test("an operation sent with the old token that fails after the refresh does not refresh again", async () => {
   const { session } = await signedIn("eve");
   const old = session.headers.authorization;
   const pairs = [];
@@ -123,17 +123,17 @@ test("what left with the old token and fails after the purchase does not buy aga
   assert.notEqual(session.headers.authorization, old);
 });
 
-test("when the refresh token is no good either, the session is over and the error stays", async () => {
+test("with an invalid refresh token the session ends and the error is returned", async () => {
   const bad = { accessToken: "over", refreshToken: "wrong" };
   const { client, session } = await signedIn("dan", () => bad);
   const error = await client.query({ query: ME }).catch((error) => error);
   assert.equal(code(error), "UNAUTHENTICATED");
   assert.equal(session.tokens, null);
-  // Nobody is signed in any more, and that is no error.
+  // The client is signed out now, which is not an error.
   assert.equal((await client.query({ query: ME })).data.me, null);
 });
 
-test("subscriptions by multipart tell each event at once", async () => {
+test("multipart subscriptions deliver each event immediately", async () => {
   const client = plain(new HttpLink({ uri: server.url }));
   const query = gql`
     subscription {
@@ -147,7 +147,7 @@ test("subscriptions by multipart tell each event at once", async () => {
   const subscription = client.subscribe({ query }).subscribe(inbox);
   const value = async () => (await inbox.value()).data.counterChanged.value;
   assert.equal(await value(), 0);
-  // Each addition waits for the event before it: an event that came late would never come.
+  // Each addition waits for the previous event, so a delayed event would block the test.
   for (const expected of [1, 2, 3]) {
     await addTo(server, "multipart");
     assert.equal(await value(), expected);
@@ -155,7 +155,7 @@ test("subscriptions by multipart tell each event at once", async () => {
   subscription.unsubscribe();
 });
 
-test("subscriptions by multipart complete, and fail", async () => {
+test("multipart subscriptions complete, and report errors", async () => {
   const client = plain(new HttpLink({ uri: server.url }));
   const counted = new Inbox();
   client.subscribe({ query: gql`subscription { countTo(last: 3) }` }).subscribe(counted);
@@ -173,7 +173,7 @@ test("subscriptions by multipart complete, and fail", async () => {
   assert.equal(code((await refused.value()).error), "GRAPHQL_VALIDATION_FAILED");
 });
 
-test("a query is persisted at the first miss, and asked for by its hash from then on", async () => {
+test("a query is registered at the first miss, and sent by its hash afterwards", async () => {
   const requests = [];
   const uri = server.url;
   const watched = async (input, init) => {
@@ -231,7 +231,7 @@ test("files are uploaded", async () => {
   assert.deepEqual(kept, expected);
 });
 
-test("an upload with a token that is over is sent again with a new one", async () => {
+test("an upload with an expired token is retried with a new one", async () => {
   const { client, session } = await signedIn("fay", (tokens) => ({ ...tokens, accessToken: "over" }));
   const mutation = gql`
     mutation Keep($file: Upload!) {
@@ -240,14 +240,14 @@ test("an upload with a token that is over is sent again with a new one", async (
       }
     }
   `;
-  // The refusal must arrive while the client still sends.
+  // The error response must arrive while the client is still sending.
   const file = new Blob(["x".repeat(1_000_000)]);
   const { data } = await client.mutate({ mutation, variables: { file } });
   assert.equal(data.keepFile.bytes, file.size);
   assert.notEqual(session.tokens.accessToken, "over");
 });
 
-test("uploads for administrators are refused to players", async () => {
+test("uploads for administrators are rejected for players", async () => {
   const { client } = await signedIn("gus");
   const mutation = gql`
     mutation Import($file: Upload!) {

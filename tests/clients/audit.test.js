@@ -1,4 +1,4 @@
-// The audits of GraphQL over HTTP by the package graphql-http.
+// The GraphQL over HTTP audits of the package graphql-http.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server?.stop());
 
-test("every audit is ok, recommendations and options too", async (t) => {
+test("all audits pass, including optional ones", async (t) => {
   const results = await auditServer({ url: server.url });
   const counts = { ok: 0, notice: 0, warn: 0, error: 0 };
   for (const { status } of results) counts[status] += 1;

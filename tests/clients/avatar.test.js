@@ -1,4 +1,4 @@
-// Avatars by Apollo Client, as docs/src/frontend.md has them: what screens show without asking again.
+// Avatars with Apollo Client, as in docs/src/frontend.md: screens are updated without another query.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -50,23 +50,23 @@ after(async () => {
   await server?.stop();
 });
 
-/** A client of somebody's. It has a cache of its own. */
+/** A user's client with its own cache. */
 function clientOf(tokens) {
   const client = createClient(new Session(server.url, { tokens }));
   clients.push(client);
   return client;
 }
 
-/** A screen that shows a query. It reads the server once: what it shows later is from the cache. */
+/** A screen that shows the result of a query. It queries the server once; later updates come from the cache. */
 function screen(client, query) {
-  const told = new Inbox();
+  const results = new Inbox();
   const options = { query, fetchPolicy: "cache-first", nextFetchPolicy: "cache-only" };
-  client.watchQuery(options).subscribe(told);
+  client.watchQuery(options).subscribe(results);
   return {
-    /** What it shows in the end: between two answers it may show that it loads. */
+    /** What it shows after loading. */
     async shows(version, avatarOf) {
       for (;;) {
-        const { data } = await told.value();
+        const { data } = await results.value();
         const avatar = data && avatarOf(data);
         if (data && (avatar?.version ?? null) === version) return avatar;
       }
@@ -80,7 +80,7 @@ const own = ({ me }) => {
 };
 const contacts = ({ me }) => me.contacts.edges[0].node.profile.avatar;
 
-test("an upload shows at once, and so does a removal", async () => {
+test("uploads and removals are shown immediately", async () => {
   const client = clientOf(ann);
   const { shows } = screen(client, ME);
   await shows(null, own);
@@ -92,13 +92,13 @@ test("an upload shows at once, and so does a removal", async () => {
   await shows(null, own);
 });
 
-test("what is no picture is an error at the field", async () => {
+test("a file that is not a picture gets an error with its field", async () => {
   const page = new File(["<!DOCTYPE html>"], "me.png", { type: "image/png" });
   const error = await uploadAvatar(clientOf(ann), page).catch((error) => error);
   assert.deepEqual(Object.keys(explain(error).fields), ["file"]);
 });
 
-test("one's other devices and the contacts' screens follow by themselves", async () => {
+test("the user's other devices and the contacts' screens are updated by events", async () => {
   const phone = clientOf(bob);
   const tablet = clientOf(bob);
   const annas = clientOf(ann);

@@ -1,4 +1,4 @@
-// The close codes of graphql-transport-ws and its handshake, with a bare socket.
+// The close codes of graphql-transport-ws and its handshake, with a plain WebSocket.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -19,9 +19,9 @@ let server;
 before(async () => (server = await Server.start({ STREAMS_PER_USER: "2", CORS_ORIGINS: ALLOWED, PUBLIC_URL: OWN })));
 after(() => server?.stop());
 
-/** A socket that sends what it is told and keeps what it hears. */
+/** A WebSocket that can send any message, and records the received ones. */
 class Bare {
-  #heard = [];
+  #received = [];
   #waiting = [];
 
   constructor(protocols = PROTOCOL, options) {
@@ -34,15 +34,15 @@ class Bare {
       const message = JSON.parse(text);
       const waiting = this.#waiting.shift();
       if (waiting) waiting(message);
-      else this.#heard.push(message);
+      else this.#received.push(message);
     });
   }
 
-  /** A socket that is acknowledged. */
+  /** An initialized socket. */
   static async acknowledged(payload) {
     const bare = new Bare();
     await bare.send({ type: "connection_init", payload });
-    assert.deepEqual(await bare.hear(), { type: "connection_ack" });
+    assert.deepEqual(await bare.nextMessage(), { type: "connection_ack" });
     return bare;
   }
 
@@ -52,12 +52,12 @@ class Bare {
     return this;
   }
 
-  hear() {
-    if (this.#heard.length) return Promise.resolve(this.#heard.shift());
-    return within(new Promise((heard) => this.#waiting.push(heard)), "a message");
+  nextMessage() {
+    if (this.#received.length) return Promise.resolve(this.#received.shift());
+    return within(new Promise((resolve) => this.#waiting.push(resolve)), "a message");
   }
 
-  /** Waits for the close, whose reason must fit into its frame. */
+  /** Waits for the close. Its reason must fit into the close frame. */
   async closes(expected) {
     const { code, reason } = await within(this.closed, `a close with ${expected}`);
     assert.equal(code, expected, String(reason));
@@ -93,72 +93,72 @@ for (const [what, message] of Object.entries(BAD)) {
   });
 }
 
-test("4400: a connection_init whose payload is no object", async () => {
+test("4400: a connection_init whose payload is not an object", async () => {
   const bare = await new Bare().send({ type: "connection_init", payload: "token" });
   await bare.closes(4400);
 });
 
-test("4401: a subscribe before the acknowledgement", async () => {
+test("4401: subscribe before connection_ack", async () => {
   const bare = await new Bare().send(subscribe("1", "{ __typename }"));
   await bare.closes(4401);
 });
 
-test("4403: a bad token", async () => {
+test("4403: an invalid token", async () => {
   for (const payload of [{ Authorization: "Bearer wrong" }, { headers: { authorization: "Bearer " } }]) {
     const bare = await new Bare().send({ type: "connection_init", payload });
     await bare.closes(4403);
   }
 });
 
-test("4408: no connection_init in time", async () => {
+test("4408: connection_init timeout", async () => {
   await new Bare().closes(4408);
 });
 
-test("4409: an id that is in use", async () => {
+test("4409: the id of a running operation", async () => {
   const bare = await Bare.acknowledged();
   await bare.send(subscribe("same", LISTEN));
-  assert.equal((await bare.hear()).type, "next");
+  assert.equal((await bare.nextMessage()).type, "next");
   await bare.send(subscribe("same", LISTEN));
   assert.match(await bare.closes(4409), /same/);
 });
 
-test("4409: the reason fits into its frame, however long the id is", async () => {
+test("4409: the reason fits into the close frame even with a long id", async () => {
   const id = "é".repeat(128);
   const bare = await Bare.acknowledged();
   await bare.send(subscribe(id, LISTEN));
-  assert.equal((await bare.hear()).id, id);
+  assert.equal((await bare.nextMessage()).id, id);
   await bare.send(subscribe(id, LISTEN));
   await bare.closes(4409);
 });
 
-test("an id is free again after its operation", async () => {
+test("an id can be reused after its operation has ended", async () => {
   const bare = await Bare.acknowledged();
   for (const expected of [1, 2]) {
     await bare.send(subscribe("again", `{ number(value: ${expected}) }`));
-    assert.equal((await bare.hear()).payload.data.number, expected);
-    assert.deepEqual(await bare.hear(), { id: "again", type: "complete" });
+    assert.equal((await bare.nextMessage()).payload.data.number, expected);
+    assert.deepEqual(await bare.nextMessage(), { id: "again", type: "complete" });
   }
-  // An operation that was refused ends with its error.
+  // A rejected operation ends with its error.
   for (const _ of [1, 2]) {
     await bare.send(subscribe("again", "{ nothing }"));
-    const { type, payload } = await bare.hear();
+    const { type, payload } = await bare.nextMessage();
     assert.equal(type, "error");
     assert.equal(code({ errors: payload }), "GRAPHQL_VALIDATION_FAILED");
   }
-  // So does one that the client completed, and an id that nobody has may be completed.
+  // An operation completed by the client ends too. Completing an unknown id is allowed.
   await bare.send(subscribe("again", LISTEN));
-  assert.equal((await bare.hear()).type, "next");
+  assert.equal((await bare.nextMessage()).type, "next");
   await bare.send({ id: "again", type: "complete" });
   await bare.send({ id: "never", type: "complete" });
   await bare.send(subscribe("again", "{ number(value: 3) }"));
-  assert.equal((await bare.hear()).payload.data.number, 3);
+  assert.equal((await bare.nextMessage()).payload.data.number, 3);
   bare.socket.close();
 });
 
-test("a subscribe without a query is an error: a persisted query would have none", async () => {
+test("subscribe without a query gets an error", async () => {
   const bare = await Bare.acknowledged();
   await bare.send({ type: "subscribe", id: "1", payload: {} });
-  const { type, payload } = await bare.hear();
+  const { type, payload } = await bare.nextMessage();
   assert.deepEqual([type, code({ errors: payload })], ["error", "BAD_REQUEST"]);
   bare.socket.close();
 });
@@ -169,33 +169,33 @@ test("4429: a second connection_init", async () => {
   await bare.closes(4429);
 });
 
-test("1013: more sockets than one user may have", async () => {
+test("1013: too many sockets of one user", async () => {
   const { accessToken } = await signUp(server, "ann");
   const payload = { Authorization: `Bearer ${accessToken}` };
   const first = [await Bare.acknowledged(payload), await Bare.acknowledged(payload)];
   const third = await new Bare().send({ type: "connection_init", payload });
   await third.closes(1013);
-  // Who leaves makes room.
+  // A closed socket frees capacity.
   first[0].socket.close();
   await first[0].closed;
   const fourth = await Bare.acknowledged(payload);
   for (const bare of [first[1], fourth]) bare.socket.close();
 });
 
-test("a ping is answered with its payload, before the acknowledgement too", async () => {
+test("a ping gets a pong with its payload, also before connection_ack", async () => {
   const bare = new Bare();
   for (const message of [{ type: "ping" }, { type: "ping", payload: { n: 1 } }]) {
     await bare.send(message);
-    const { type, payload } = await bare.hear();
+    const { type, payload } = await bare.nextMessage();
     assert.deepEqual({ type, payload }, { type: "pong", payload: message.payload });
   }
   await bare.send({ type: "pong" });
   await bare.send({ type: "connection_init" });
-  assert.equal((await bare.hear()).type, "connection_ack");
+  assert.equal((await bare.nextMessage()).type, "connection_ack");
   bare.socket.close();
 });
 
-test("the newer protocol is chosen where both are offered", async () => {
+test("the newer protocol is selected if both are offered", async () => {
   for (const [offered, chosen] of [
     [["graphql-transport-ws", "graphql-ws"], "graphql-transport-ws"],
     [["graphql-ws", "graphql-transport-ws"], "graphql-transport-ws"],
@@ -209,7 +209,7 @@ test("the newer protocol is chosen where both are offered", async () => {
   }
 });
 
-/** How a handshake ends: with a status, or with a close code. */
+/** The result of a handshake: an HTTP status or a close code. */
 async function handshake(protocols, options) {
   const bare = new Bare(protocols, options);
   bare.socket.on("error", () => {});
@@ -219,24 +219,24 @@ async function handshake(protocols, options) {
   return outcome;
 }
 
-test("a protocol that nobody speaks is refused", async () => {
+test("an unknown protocol is rejected", async () => {
   assert.equal(await handshake(["unknown"]), 400);
   assert.equal(await handshake([]), 400);
 });
 
-test("pages of other origins get no socket", async () => {
+test("handshakes from other origins are rejected", async () => {
   assert.equal(await handshake(PROTOCOL, { origin: FOREIGN }), 403);
   assert.equal(await handshake(PROTOCOL, { origin: ALLOWED }), "open");
   assert.equal(await handshake(PROTOCOL, { origin: OWN }), "open");
 });
 
-test("a document that costs too much is refused on the socket as over HTTP", async () => {
+test("a too complex document is rejected on the socket as over HTTP", async () => {
   const deep = `{ ${"items(first: 100) { ".repeat(9)} id ${"}".repeat(9)} }`;
   const { answer } = await ask(server, deep);
   assert.equal(code(answer), "QUERY_TOO_COMPLEX");
   const bare = await Bare.acknowledged();
   await bare.send(subscribe("1", deep));
-  const { type, payload } = await bare.hear();
+  const { type, payload } = await bare.nextMessage();
   assert.deepEqual([type, code({ errors: payload })], ["error", "QUERY_TOO_COMPLEX"]);
   bare.socket.close();
 });

@@ -1,6 +1,6 @@
-// The console in a real browser: signs up, logs in, adds a contact, each good and failing, flips a coin, then
-// sees an event arrive. What the page shows must be what the server answered. Keeps pictures of it in
-// docs/evidence, or in the folder EVIDENCE.
+// The console in a real browser: signs up, logs in and adds a contact, each with a success and an error, flips a
+// coin, and receives an event. The page must show the server's responses. Saves screenshots in docs/evidence, or in
+// the folder EVIDENCE.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ import { Server } from "./support/server.js";
 
 const PICTURES = process.env.EVIDENCE ?? fileURLToPath(new URL("../../docs/evidence", import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-// Without a network: nothing but the server is asked for anything.
+// Without a network: requests to anything but the server fail.
 const ARGUMENTS = [
   ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
   ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
@@ -31,7 +31,7 @@ before(async () => {
     args: ARGUMENTS,
     viewport: { width: 1280, height: 800 },
     permissions: ["clipboard-read", "clipboard-write"],
-    // Pictures that differ only where the page does.
+    // So that screenshots differ only if the page does.
     extraHTTPHeaders: { "x-request-id": "evidence" },
   });
 });
@@ -55,7 +55,7 @@ class Console {
     return opened;
   }
 
-  /** Goes to the tab of an operation. */
+  /** Selects the tab of an operation. */
   async tab(name) {
     await this.page.locator(".graphiql-tab-button", { hasText: new RegExp(`^${name}$`) }).click();
     await this.page.locator(".graphiql-tab-active", { hasText: name }).waitFor();
@@ -67,7 +67,7 @@ class Console {
     await this.page.locator(".graphiql-tab-active", { hasText: "untitled" }).waitFor();
   }
 
-  /** Writes the operation. The tab has its name as soon as GraphiQL has read it. */
+  /** Enters the operation. The tab gets its name once GraphiQL has parsed it. */
   async operation(text) {
     await this.#write(".graphiql-query-editor", text);
     const [, name] = /^\w+ (\w+)/.exec(text);
@@ -80,23 +80,23 @@ class Console {
 
   async headers(values) {
     await this.#tool("Headers", values);
-    // The variables are what a picture shall show.
+    // The screenshot shall show the variables.
     await this.page.getByRole("button", { name: "Variables", exact: true }).click();
   }
 
-  /** Runs what stands in the editors, and answers what the server answered when the page shows it. */
+  /** Runs the operation in the editors. Returns the server's response once the page shows it. */
   async run(operationName) {
-    const isIt = (request) =>
+    const isOperation = (request) =>
       request.method() === "POST" && request.postDataJSON()?.operationName === operationName;
-    const answered = this.page.waitForResponse((response) => isIt(response.request()));
+    const responded = this.page.waitForResponse((response) => isOperation(response.request()));
     await this.page.locator(".graphiql-execute-button").click();
-    const response = await answered;
+    const response = await responded;
     const answer = await response.json();
     await this.shows(answer);
     return { request: response.request().postDataJSON(), answer };
   }
 
-  /** Waits until the page shows this answer, whole. */
+  /** Waits until the page shows this whole response. */
   shows(answer) {
     return this.#holds(".result-window", JSON.stringify(answer));
   }
@@ -112,7 +112,7 @@ class Console {
     await this.#write(`.graphiql-editor-tool .graphiql-editor:not(.hidden)`, JSON.stringify(values, null, 2));
   }
 
-  /** Waits until an editor holds this text. How lines are broken and indented does not matter. */
+  /** Waits until an editor contains this text, ignoring white space. */
   async #holds(editor, text) {
     const holds = ([editor, text]) => {
       const top = (line) => parseFloat(line.style.top);
@@ -126,14 +126,14 @@ class Console {
   async #write(editor, text) {
     await this.page.locator(`${editor} .view-lines`).click();
     await this.page.keyboard.press("Control+A");
-    // Pasted, not typed: the editor indents and closes brackets for those who type.
+    // Pasted, because the editor indents and closes brackets while typing.
     await this.page.evaluate((text) => navigator.clipboard.writeText(text), text);
     await this.page.keyboard.press("Control+V");
     await this.#holds(editor, text);
   }
 }
 
-// The answers are without tokens: pictures of them are published.
+// The operations do not select tokens, because the screenshots are published.
 const SIGNUP = `mutation Signup($input: SignupInput!) {
   signup(input: $input) {
     ... on AuthTokens {
@@ -227,7 +227,7 @@ test("addContact", async () => {
 
 test("a coin flip, from its start to its proof", async () => {
   const page = await Console.open();
-  // An editor holds the lines that are seen, and a play's variables are nine.
+  // An editor only has the visible lines in the page, and the variables of a play have nine lines.
   await page.page.setViewportSize({ width: 1280, height: 1000 });
   await page.tab("Signup");
   await page.variables({ input: { nickname: "cid", password: PASSWORD } });
@@ -257,7 +257,7 @@ test("a coin flip, from its start to its proof", async () => {
   assert.deepEqual(page.problems, []);
 });
 
-test("a subscription's events, for somebody who has just signed up", async () => {
+test("a subscription's events, for a user who has just signed up", async () => {
   const counter = (value) => ({ data: { counterChanged: { id: "a", value } } });
   const listening = await Console.open();
   await listening.tab("Signup");

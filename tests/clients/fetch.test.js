@@ -1,4 +1,4 @@
-// GraphQL over HTTP as a browser's own `fetch` sees it, and who is kept out.
+// GraphQL over HTTP with `fetch` as in a browser, and protection against foreign pages.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -18,12 +18,12 @@ const post = (body, headers) => fetch(server.url, { method: "POST", headers, bod
 const get = (parameters, headers) => fetch(`${server.url}?${new URLSearchParams(parameters)}`, { headers });
 const ADD = 'mutation { addTo(counter: "csrf") { value } }';
 
-/** Nothing that was refused may have run. */
+/** Asserts that a rejected operation did not run. */
 async function nothingRan() {
   assert.equal(await addTo(server, "csrf", 0), 0);
 }
 
-test("what a foreign page's form can send does not run", async () => {
+test("requests that a foreign page's form can send do not run", async () => {
   const body = JSON.stringify({ query: ADD });
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""]) {
     const response = await post(body, { "content-type": type });
@@ -34,7 +34,7 @@ test("what a foreign page's form can send does not run", async () => {
   await nothingRan();
 });
 
-test("a form with files needs a header that a foreign page cannot send, and a token", async () => {
+test("a multipart upload needs a token and a header that a foreign page cannot send", async () => {
   const { accessToken } = await signUp(server, "ann");
   const authorization = `Bearer ${accessToken}`;
   const upload = (headers) => {
@@ -61,7 +61,7 @@ test("a form with files needs a header that a foreign page cannot send, and a to
   }
 });
 
-test("an allowed origin's preflight is answered, a foreign one's is not", async () => {
+test("a preflight succeeds for an allowed origin only", async () => {
   const preflight = (origin) =>
     fetch(server.url, {
       method: "OPTIONS",
@@ -84,23 +84,23 @@ test("an allowed origin's preflight is answered, a foreign one's is not", async 
   assert.equal(foreign.headers.get("access-control-allow-origin"), null);
 });
 
-test("an allowed origin may read answers, a foreign one may not", async () => {
+test("only allowed origins may read responses", async () => {
   const query = JSON.stringify({ query: "{ authenticated }" });
   const of = async (origin) => (await post(query, { ...JSON_TYPE, origin })).headers;
   assert.equal((await of(ALLOWED)).get("access-control-allow-origin"), ALLOWED);
   assert.match((await of(ALLOWED)).get("access-control-expose-headers"), /x-request-id/i);
   assert.equal((await of(FOREIGN)).get("access-control-allow-origin"), null);
-  // A cache must not give one origin's answer to another.
+  // A cache must not serve the response for one origin to another.
   assert.match((await of(FOREIGN)).get("vary"), /origin/i);
 });
 
-test("fields are answered in the order of the document", async () => {
+test("fields are returned in the order of the document", async () => {
   const query = "{ z: number(value: 1) a: items(first: 1) { items(first: 1) { id } id } m: authenticated }";
   const text = await (await post(JSON.stringify({ query }), JSON_TYPE)).text();
   assert.match(text, /^\{"data":\{"z":1,"a":\[\{"items":\[\{"id":\d+\}\],"id":\d+\}\],"m":false\}\}$/);
 });
 
-test("GET runs queries, chooses the operation, and takes variables", async () => {
+test("GET runs queries with an operation name and variables", async () => {
   const query = "query One($n: Int!) { number(value: $n) } query Two { authenticated }";
   const one = await get({ query, operationName: "One", variables: '{"n":3}' });
   assert.deepEqual(await one.json(), { data: { number: 3 } });
@@ -110,7 +110,7 @@ test("GET runs queries, chooses the operation, and takes variables", async () =>
   assert.equal(code(await neither.json()), "OPERATION_RESOLUTION_FAILURE");
 });
 
-test("GET runs no mutation, and other methods run nothing", async () => {
+test("GET does not run mutations, and other methods are rejected", async () => {
   const response = await get({ query: ADD });
   assert.equal(response.status, 405);
   assert.equal(response.headers.get("allow"), "POST");
@@ -124,21 +124,21 @@ test("GET runs no mutation, and other methods run nothing", async () => {
   await nothingRan();
 });
 
-test("a body that is too large is refused", async () => {
+test("a too large body is rejected", async () => {
   const query = `{ authenticated } # ${"x".repeat(2 << 20)}`;
   const response = await post(JSON.stringify({ query }), JSON_TYPE);
   assert.equal(response.status, 413);
   assert.equal(code(await response.json()), "BAD_REQUEST");
 });
 
-test("an answer that the client does not accept is not given", async () => {
+test("an unsupported Accept header is rejected", async () => {
   const body = JSON.stringify({ query: ADD });
   const response = await post(body, { ...JSON_TYPE, accept: "text/html" });
   assert.equal(response.status, 406);
   await nothingRan();
 });
 
-test("errors of the request: the status is for the new media type, data is for none", async () => {
+test("request errors have no data, and a 4xx status for the new media type only", async () => {
   const answers = {
     "{": "GRAPHQL_PARSE_FAILED",
     "{ nothing }": "GRAPHQL_VALIDATION_FAILED",
@@ -160,21 +160,21 @@ test("errors of the request: the status is for the new media type, data is for n
   await nothingRan();
 });
 
-test("batches are not taken", async () => {
+test("batches are rejected", async () => {
   const response = await post(JSON.stringify([{ query: ADD }, { query: ADD }]), JSON_TYPE);
   assert.equal(response.status, 400);
   assert.equal(code(await response.json()), "BAD_REQUEST");
   await nothingRan();
 });
 
-test("the cost is told to whoever asks for it", async () => {
+test("the cost is returned on request", async () => {
   const { answer } = await ask(server, "{ items(first: 5) { id } }", { extensions: { cost: true } });
   const { requested, most } = answer.extensions.cost;
   assert.ok(requested >= 5 && requested <= most, JSON.stringify(answer));
   assert.equal((await ask(server, "{ authenticated }")).answer.extensions, undefined);
 });
 
-test("a request's id comes back", async () => {
+test("the request id is returned", async () => {
   const own = await ask(server, "{ nothing }", { headers: { "x-request-id": "my-request" } });
   assert.equal(own.headers.get("x-request-id"), "my-request");
   assert.equal(own.answer.errors[0].extensions.requestId, "my-request");

@@ -1,5 +1,5 @@
-// The page for front-end developers: its operations and TypeScript go through the generator, the compiler
-// and a server. Its client is what the other tests of Apollo Client use.
+// The page for front-end developers: its operations and TypeScript are run through the code generator, the compiler
+// and a server. The other tests of Apollo Client use its client.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -47,7 +47,7 @@ test("types are generated from the server's schema", async () => {
   assert.match(types, /export type PhoneNumberType =/);
 });
 
-test("pages are joined, and the cache follows what mutations answer", async () => {
+test("pages are merged, and mutation results update the cache", async () => {
   const add = (name, number) => contacts.addContact(client, name, `+3161234560${number}`, 2);
   const names = ({ data }) => data?.me.contacts.edges.map(({ node }) => node.name);
 
@@ -55,7 +55,7 @@ test("pages are joined, and the cache follows what mutations answer", async () =
   const { list, more } = contacts.watchContacts(client, 2);
   const screen = new Inbox();
   const watching = list.subscribe(screen);
-  // What the screen shows in the end: between two pages it may show that it loads.
+  // What the screen shows after loading.
   const shows = async (...expected) => {
     let shown;
     do shown = await screen.value();
@@ -77,7 +77,7 @@ test("pages are joined, and the cache follows what mutations answer", async () =
   watching.unsubscribe();
 });
 
-test("errors are explained field by field", async () => {
+test("errors are shown per field", async () => {
   const error = await contacts.addContact(client, "", "+31 6 1").catch((error) => error);
   const { fields, form } = explain(error);
   assert.deepEqual(Object.keys(fields), ["name", "phone"]);
@@ -87,11 +87,11 @@ test("errors are explained field by field", async () => {
 
 const PHONE = "+31612345678";
 
-/** The code of a challenge, as soon as its SMS is on the phone. */
+/** The code of a challenge, once its SMS was sent. */
 async function codeOf(client, challenge) {
-  const told = new Inbox();
-  const end = follow(client, challenge, told.next);
-  while ((await told.value()).delivery !== "SENT");
+  const updates = new Inbox();
+  const end = follow(client, challenge, updates.next);
+  while ((await updates.value()).delivery !== "SENT");
   end();
   const headers = { accept: "application/json" };
   const response = await fetch(`${server.origin}/dev/messages?to=${encodeURIComponent(PHONE)}`, { headers });
@@ -110,7 +110,7 @@ const TWO_FACTOR = `mutation ($verification: VerificationInput!) {
   setTwoFactor(enabled: true, verification: $verification) { id }
 }`;
 
-/** Signs up with the phone, and turns two-factor login on. */
+/** Signs up with the phone, and enables two-factor login. */
 async function turnTwoFactorOn() {
   const variables = { input: { phone: PHONE, password: PASSWORD } };
   const tokens = (await data(server, SIGNUP, { variables })).signup;
@@ -125,7 +125,7 @@ async function turnTwoFactorOn() {
   owner.stop();
 }
 
-test("a login with a code follows its SMS, and is done with the code", async () => {
+test("a login with a code follows the delivery of the SMS and completes with the code", async () => {
   const session = new Session(server.url);
   const stranger = createClient(session);
   assert.equal(await login(stranger, session, "ann", PASSWORD), null);

@@ -1,4 +1,4 @@
-// The client graphql-sse, in its mode of distinct connections.
+// The client graphql-sse in distinct connections mode.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,7 +23,7 @@ function subscribe(query, options) {
   return Object.assign(inbox, { leave });
 }
 
-test("a subscription tells the state and each change", async () => {
+test("a subscription delivers the state and each change", async () => {
   const inbox = subscribe('subscription { counterChanged(id: "a") { id value } }');
   const next = async () => (await inbox.value()).data.counterChanged.value;
   assert.equal(await next(), 0);
@@ -41,7 +41,7 @@ test("a subscription completes", async () => {
   assert.deepEqual(await inbox.take(), { complete: true });
 });
 
-test("queries and mutations run too", async () => {
+test("queries and mutations run", async () => {
   for (const [query, expected] of [
     ["{ number(value: 5) }", { number: 5 }],
     ['mutation { addTo(counter: "sse") { value } }', { addTo: { value: 1 } }],
@@ -52,7 +52,7 @@ test("queries and mutations run too", async () => {
   }
 });
 
-test("errors come as events, then it is complete", async () => {
+test("errors are events, followed by complete", async () => {
   for (const [query, expected] of [
     ["{ nothing }", "GRAPHQL_VALIDATION_FAILED"],
     ["subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"],
@@ -65,14 +65,14 @@ test("errors come as events, then it is complete", async () => {
   }
 });
 
-test("a subscription that fails later tells its events first", async () => {
+test("a subscription that fails later delivers its events first", async () => {
   const inbox = subscribe("subscription { failsAfter(values: 1) }");
   assert.ok("failsAfter" in (await inbox.value()).data);
   assert.equal(code(await inbox.value()), "CONFLICT");
   assert.deepEqual(await inbox.take(), { complete: true });
 });
 
-test("the viewer is whoever the header says, until the session ends", async () => {
+test("the header determines the viewer until the session ends", async () => {
   const { accessToken: token, user } = await signUp(server, "ann");
   const inbox = subscribe("subscription { myCounterChanged { id value } }", {
     headers: { Authorization: `Bearer ${token}` },
@@ -83,7 +83,7 @@ test("the viewer is whoever the header says, until the session ends", async () =
   assert.equal(code(last.value ?? {}), "UNAUTHENTICATED", JSON.stringify(last));
 });
 
-test("subscriptions run by GET, mutations do not", async () => {
+test("GET runs subscriptions, but not mutations", async () => {
   const get = (query) =>
     fetch(`${server.url}?${new URLSearchParams({ query })}`, { headers: { accept: "text/event-stream" } });
   const response = await get("subscription { countTo(last: 1) }");

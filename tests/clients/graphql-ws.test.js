@@ -1,4 +1,4 @@
-// The client graphql-ws, alone and under Apollo Client.
+// The client graphql-ws, alone and as a link of Apollo Client.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,7 +23,7 @@ const subscribe = (client, query, inbox = new Inbox()) => {
   return inbox;
 };
 
-/** The whole outcome of a query or mutation over a socket. */
+/** The result of a query or mutation over a socket. */
 async function once(client, query, variables) {
   const answers = [];
   for await (const answer of client.iterate({ query, variables })) answers.push(answer);
@@ -31,15 +31,15 @@ async function once(client, query, variables) {
   return answers[0];
 }
 
-/** A socket's client that never tries again by itself, and tells how it was closed. */
+/** A client that does not reconnect, and reports how the socket was closed. */
 function socketOf(options) {
-  let told;
-  const closed = new Promise((closed) => (told = closed));
+  let resolveClosed;
+  const closed = new Promise((closed) => (resolveClosed = closed));
   const client = createSocket({
     url: server.socketUrl,
     retryAttempts: 0,
     ...options,
-    on: { ...options?.on, closed: told },
+    on: { ...options?.on, closed: resolveClosed },
   });
   return { client, closed };
 }
@@ -53,7 +53,7 @@ test("queries and mutations run over the socket", async () => {
   assert.equal(added.data.addTo.value, 2);
 });
 
-test("the viewer is whoever the connection's parameters say", async () => {
+test("the connection parameters determine the viewer", async () => {
   const tokens = await signUp(server, "ann");
   const { Authorization } = bearer(tokens);
   const forms = [{ Authorization }, { authorization: Authorization }, { headers: { Authorization } }];
@@ -64,7 +64,7 @@ test("the viewer is whoever the connection's parameters say", async () => {
   assert.deepEqual(await once(socketOf().client, "{ me { nickname } }"), { data: { me: null } });
 });
 
-test("a socket that is not lazy is there before the first operation, and stays after the last", async () => {
+test("a non-lazy socket is open before the first operation and after the last", async () => {
   const sockets = [];
   const { client, closed } = socketOf({ lazy: false, on: { connected: (socket) => sockets.push(socket) } });
   for (const n of [1, 2]) await once(client, `{ number(value: ${n}) }`);
@@ -73,7 +73,7 @@ test("a socket that is not lazy is there before the first operation, and stays a
   assert.equal((await closed).code, 1000);
 });
 
-test("a subscription tells the state, each change, and nothing after it was left", async () => {
+test("a subscription delivers the state and each change until it is cancelled", async () => {
   const { client, closed } = socketOf();
   const inbox = new Inbox();
   const leave = client.subscribe({ query: 'subscription { counterChanged(id: "a") { id value } }' }, inbox);
@@ -110,7 +110,7 @@ test("a subscription completes", async () => {
   assert.deepEqual(await inbox.take(), { complete: true });
 });
 
-test("errors belong to their operation", async () => {
+test("errors are sent to their operation", async () => {
   const { client } = socketOf({ lazy: false });
   const refusals = {
     "{": "GRAPHQL_PARSE_FAILED",
@@ -127,14 +127,14 @@ test("errors belong to their operation", async () => {
   client.dispose();
 });
 
-test("a subscription that fails later tells its events first", async () => {
+test("a subscription that fails later delivers its events first", async () => {
   const inbox = subscribe(socketOf().client, "subscription { failsAfter(values: 2) }");
   for (const _ of [1, 2]) assert.ok("failsAfter" in (await inbox.value()).data);
   const last = await inbox.take();
   assert.equal((last.error ?? last.value?.errors)?.[0].extensions.code, "CONFLICT");
 });
 
-test("somebody's own subscription needs a viewer and follows their counter", async () => {
+test("a subscription to the viewer's counter needs a viewer", async () => {
   const tokens = await signUp(server, "bob");
   const { client } = socketOf({ connectionParams: bearer(tokens) });
   const inbox = subscribe(client, "subscription { myCounterChanged { id value } }");
@@ -144,7 +144,7 @@ test("somebody's own subscription needs a viewer and follows their counter", asy
   client.dispose();
 });
 
-test("a bad token closes with 4403, and fresh parameters come back", async () => {
+test("an invalid token closes with 4403, and new parameters reconnect", async () => {
   const tokens = await signUp(server, "cid");
   const codes = [];
   const offered = [{ Authorization: "Bearer wrong" }, bearer(tokens)];
@@ -170,7 +170,7 @@ const ENDINGS = {
 for (const [how, end] of Object.entries(ENDINGS)) {
   test(`${how} closes the socket with 4401, for good`, async () => {
     const tokens = await signUp(server, `dan-${how.split(" ")[0]}`);
-    // It would come back, if the code allowed it.
+    // The client would reconnect if the close code allowed it.
     const { client, closed } = socketOf({ connectionParams: bearer(tokens), retryAttempts: 5 });
     const inbox = subscribe(client, "subscription { myCounterChanged { value } }");
     await inbox.value();
@@ -178,7 +178,7 @@ for (const [how, end] of Object.entries(ENDINGS)) {
     const { code, reason } = await closed;
     assert.equal(code, 4401);
     assert.notEqual(reason, "");
-    // Not complete: the stream did not come to its end.
+    // Not completed: the stream was interrupted.
     assert.equal((await inbox.take()).error?.code, 4401);
   });
 }
@@ -206,7 +206,7 @@ test("Apollo Client's link: events, errors, completion", async () => {
   assert.equal(code(error), "GRAPHQL_VALIDATION_FAILED");
 });
 
-test("Apollo Client as documented replaces a token that is over, on the socket too", async () => {
+test("Apollo Client, set up as documented, refreshes an expired token on the socket too", async () => {
   const tokens = await signUp(server, "eve");
   const session = new Session(server.url, { tokens: { ...tokens, accessToken: "over" } });
   const client = createClient(session);
@@ -220,7 +220,7 @@ test("Apollo Client as documented replaces a token that is over, on the socket t
   assert.equal(session.tokens, null);
 });
 
-test("a server that stops closes with 1001, and clients find it again", async () => {
+test("a server that shuts down closes with 1001, and clients reconnect", async () => {
   const own = await Server.start();
   let back;
   const isBack = new Promise((done) => (back = done));
@@ -240,7 +240,7 @@ test("a server that stops closes with 1001, and clients find it again", async ()
   await own.restart();
   assert.deepEqual(codes, [1001]);
   back();
-  // It subscribes again and begins with the state.
+  // It subscribes again and gets the state first.
   assert.equal((await inbox.value()).data.counterChanged.value, 0);
   await addTo(own, "restarted");
   assert.equal((await inbox.value()).data.counterChanged.value, 1);

@@ -1,4 +1,4 @@
-// Two instances on one PostgreSQL and one Redis, and sockets of graphql-ws on both.
+// Two instances with a shared PostgreSQL and Redis, and clients with graphql-ws on both.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -29,11 +29,11 @@ const DELETE_ACCOUNT = `mutation ($input: DeleteAccountInput!) {
 }`;
 const REFRESH = "mutation ($token: String!) { refreshSession(refreshToken: $token) { accessToken } }";
 
-const isThere = Postgres.isThere && Redis.isThere;
+const isInstalled = Postgres.isInstalled && Redis.isInstalled;
 
-describe("two instances", { skip: !isThere && "needs postgres and redis-server" }, () => {
+describe("two instances", { skip: !isInstalled && "needs postgres and redis-server" }, () => {
   let postgres, redis, one, other, ann, bob, files;
-  /** Everything that is watched, on both instances. */
+  /** All subscriptions, on both instances. */
   let watched;
   const clients = [];
 
@@ -70,14 +70,14 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     if (files) rmSync(files, { recursive: true });
   });
 
-  /** Somebody's socket, which comes back if it may. */
+  /** A user's socket, which reconnects if it may. */
   function socketOf(server, { accessToken }) {
-    let told;
-    const closed = new Promise((closed) => (told = closed));
+    let resolveClosed;
+    const closed = new Promise((closed) => (resolveClosed = closed));
     const client = createClient({
       url: server.socketUrl,
       connectionParams: { authorization: `Bearer ${accessToken}` },
-      on: { closed: told },
+      on: { closed: resolveClosed },
     });
     clients.push(client);
     return Object.assign(client, { closed });
@@ -91,7 +91,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
 
   const inboxes = (of = watched) => of.flatMap(({ own, ofAnn, ofContacts }) => [own, ofAnn, ofContacts]);
 
-  /** The next change in each inbox must be Ann's avatar in this version: nothing before it, nothing twice. */
+  /** Asserts that the next event in each inbox is this version of Ann's avatar. */
   async function all(version, of = inboxes()) {
     for (const inbox of of) {
       const { data, errors } = await inbox.value();
@@ -104,7 +104,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
 
   const remove = (server) => data(server, "mutation { removeAvatar { id } }", { token: ann.accessToken });
 
-  test("a change on one is told on both, in order", async () => {
+  test("a change on one instance is delivered on both, in order", async () => {
     await all(0);
     await upload(one, ann);
     await all(1);
@@ -112,7 +112,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     await all(2);
   });
 
-  test("what changes while Redis is away is told when it is back, and nothing twice", async () => {
+  test("changes during a Redis outage are delivered once after it", async () => {
     await redis.kill();
     const [here, there] = watched.map((of) => inboxes([of]));
     await upload(one, ann);
@@ -120,7 +120,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     await remove(one);
     await all(4, here);
     await redis.resume();
-    // Of the two changes the other instance knows nothing but what is now.
+    // The other instance only delivers the current state, not both changes.
     await all(4, there);
     await upload(other, ann);
     await all(5);
@@ -128,7 +128,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     await all(6);
   });
 
-  test("a deletion closes the sockets of both, and nothing of the account answers any more", async () => {
+  test("a deletion closes the sockets on both instances, and the account is gone", async () => {
     const { requestCode } = await data(one, REQUEST_CODE, { token: ann.accessToken });
     const verification = await answerTo([one, other], requestCode, ANN, ann.accessToken);
     const variables = { input: { password: PASSWORD, verification } };
@@ -153,7 +153,7 @@ describe("two instances", { skip: !isThere && "needs postgres and redis-server" 
     }
   });
 
-  test("who has the number is told of whoever proves it next, and of nobody before", async () => {
+  test("contacts with the number see the next user who verifies it", async () => {
     ann = await signUpWithPhone([other, one], "ann", ANN);
     await all(0, watched.map(({ ofContacts }) => ofContacts));
     await upload(one, ann);

@@ -1,4 +1,4 @@
-// The legacy subprotocol `graphql-ws`, with the client that GraphQL Playground uses.
+// The legacy subprotocol `graphql-ws`, with the client of GraphQL Playground.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -29,16 +29,16 @@ function request(client, query, variables) {
   return inbox;
 }
 
-test("queries and mutations", async () => {
+test("queries and mutations return data", async () => {
   const client = connect();
-  const asked = request(client, "query ($n: Int!) { number(value: $n) }", { n: 4 });
-  assert.deepEqual((await asked.value()).data, { number: 4 });
-  assert.deepEqual(await asked.take(), { complete: true });
+  const operation = request(client, "query ($n: Int!) { number(value: $n) }", { n: 4 });
+  assert.deepEqual((await operation.value()).data, { number: 4 });
+  assert.deepEqual(await operation.take(), { complete: true });
   const changed = request(client, 'mutation { addTo(counter: "l") { value } }');
   assert.deepEqual((await changed.value()).data, { addTo: { value: 1 } });
 });
 
-test("subscriptions: events, completion", async () => {
+test("subscriptions deliver events and complete", async () => {
   const client = connect();
   const watching = request(client, 'subscription { counterChanged(id: "legacy") { value } }');
   assert.equal((await watching.value()).data.counterChanged.value, 0);
@@ -50,20 +50,20 @@ test("subscriptions: events, completion", async () => {
   assert.deepEqual(await counting.take(), { complete: true });
 });
 
-test("what is refused is an error with its code", async () => {
+test("a rejected operation gets an error with a code", async () => {
   const client = connect();
   const refusals = {
     "subscription { nothing }": "GRAPHQL_VALIDATION_FAILED",
     "subscription { myCounterChanged { id } }": "UNAUTHENTICATED",
   };
   for (const [query, expected] of Object.entries(refusals)) {
-    const told = await request(client, query).take();
-    const error = told.error ?? told.value?.errors?.[0];
+    const event = await request(client, query).take();
+    const error = event.error ?? event.value?.errors?.[0];
     assert.deepEqual([query, error?.extensions?.code], [query, expected]);
   }
 });
 
-test("the viewer is whoever the connection's parameters say, until the session ends", async () => {
+test("the connection parameters determine the viewer until the session ends", async () => {
   const { accessToken: token, user } = await signUp(server, "ann");
   const client = connect({ Authorization: `Bearer ${token}` });
   const disconnected = new Promise((done) => client.onDisconnected(done));
@@ -73,10 +73,10 @@ test("the viewer is whoever the connection's parameters say, until the session e
   await disconnected;
 });
 
-test("a bad token is a connection_error", async () => {
+test("an invalid token gets connection_error", async () => {
   const client = connect({ Authorization: "Bearer wrong" });
-  const told = new Promise((done) => (client.connectionCallback = done));
+  const connected = new Promise((done) => (client.connectionCallback = done));
   request(client, "{ number(value: 1) }");
-  const error = await told;
+  const error = await connected;
   assert.equal(code({ errors: [error] }), "UNAUTHENTICATED", JSON.stringify(error));
 });

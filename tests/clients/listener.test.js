@@ -1,4 +1,4 @@
-// The programs of docs/src/listener.md, each beside a server of its own.
+// The programs of docs/src/listener.md, each with its own server.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -31,23 +31,23 @@ const ADD_CONTACT = "mutation ($input: AddContactInput!) { addContact(input: $in
 const running = new Set();
 process.on("exit", () => running.forEach((program) => program.kill()));
 
-/** A listener that was started with these tokens in a file. */
+/** A listener process, started with a file of tokens. */
 class Listener {
   constructor([program, ...rest], url, file) {
     const env = { PATH: process.env.PATH, SWITCHBOARD_URL: url, SWITCHBOARD_TOKENS: file };
     this.process = spawn(program, rest, { env, stdio: ["ignore", "pipe", "pipe"] });
     running.add(this.process);
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
-    this.said = "";
-    this.process.stderr.on("data", (text) => (this.said += text));
+    this.output = "";
+    this.process.stderr.on("data", (text) => (this.output += text));
     this.ended = once(this.process, "close").then(([status]) => status);
     this.ended.finally(() => running.delete(this.process));
   }
 
-  /** The next line as who has which version. */
-  async tells() {
+  /** The next line as user and version. */
+  async nextChange() {
     const next = this.lines.next().then(({ value, done }) => {
-      if (done) throw new Error(`It ended: ${this.said}`);
+      if (done) throw new Error(`It ended: ${this.output}`);
       return JSON.parse(value);
     });
     const { profile, version, avatar } = await within(next, "a line");
@@ -55,16 +55,16 @@ class Listener {
     return `${profile.displayName} ${version}`;
   }
 
-  /** Waits for its end, and answers what it said last. */
-  async ends() {
-    assert.equal(await within(this.ended, "its end"), 1, this.said);
-    return this.said.trimEnd().split("\n").at(-1);
+  /** Waits until it ends, and returns its last line. */
+  async lastLine() {
+    assert.equal(await within(this.ended, "its end"), 1, this.output);
+    return this.output.trimEnd().split("\n").at(-1);
   }
 }
 
-/** A server that answers a subscription once, as it is told to. */
-class Strange {
-  /** `answer` makes the answer to the subscription of a field. */
+/** A fake server that responds to a subscription once, as configured. */
+class FakeServer {
+  /** `answer` creates the response to the subscription of a field. */
   static async start(answer) {
     const sockets = new WebSocketServer({ host: "127.0.0.1", port: 0 });
     sockets.on("connection", (socket) => {
@@ -78,17 +78,17 @@ class Strange {
       });
     });
     await once(sockets, "listening");
-    return Object.assign(new Strange(), { sockets, url: `http://127.0.0.1:${sockets.address().port}` });
+    return Object.assign(new FakeServer(), { sockets, url: `http://127.0.0.1:${sockets.address().port}` });
   }
 
-  /** Lets all its sockets go without a word. */
-  breaks() {
+  /** Drops all its sockets without a close frame. */
+  dropConnections() {
     this.sockets.clients.forEach((socket) => socket.terminate());
   }
 
   stop() {
     this.sockets.close();
-    this.breaks();
+    this.dropConnections();
   }
 }
 
@@ -96,7 +96,7 @@ for (const [how, program] of Object.entries(PROGRAMS)) {
   describe(how, () => {
     let server, ann, bob, file;
     before(async () => {
-      // Tokens name it, and it gets its port when it starts.
+      // The tokens contain its URL, which is known once it has started.
       server = await Server.start({ PUBLIC_URL: "http://switchboard.example" });
       ann = await signUp(server, "ann");
       bob = await signUpWithPhone([server], "bob", BOB);
@@ -106,57 +106,57 @@ for (const [how, program] of Object.entries(PROGRAMS)) {
     });
     after(() => server?.stop());
 
-    /** Starts it with tokens of a session of its own, changed as given. */
-    async function listens(change = (tokens) => tokens) {
+    /** Starts it with the tokens of a new session, modified by these changes. */
+    async function startListener(change = (tokens) => tokens) {
       const input = { identifier: "ann", password: PASSWORD };
       const { accessToken, refreshToken } = (await data(server, LOGIN, { variables: { input } })).login;
       writeFileSync(file, JSON.stringify(change({ accessToken, refreshToken })), { mode: 0o600 });
       return new Listener(program, server.url, file);
     }
 
-    test("it tells each change once, whatever happens to the token and the server", async () => {
-      const listener = await listens((tokens) => ({ ...tokens, accessToken: "over" }));
-      assert.deepEqual([await listener.tells(), await listener.tells()].sort(), ["ann 0", "bob 0"]);
+    test("it reports each change once, even if the token expires or the server restarts", async () => {
+      const listener = await startListener((tokens) => ({ ...tokens, accessToken: "expired" }));
+      assert.deepEqual([await listener.nextChange(), await listener.nextChange()].sort(), ["ann 0", "bob 0"]);
       const { accessToken: token, refreshToken } = JSON.parse(readFileSync(file, "utf8"));
       assert.equal((await ask(server, "{ me { nickname } }", { token })).answer.data.me.nickname, "ann");
       assert.equal(statSync(file).mode & 0o777, 0o600);
 
       await upload(server, ann);
-      assert.equal(await listener.tells(), "ann 1");
+      assert.equal(await listener.nextChange(), "ann 1");
       await upload(server, bob);
-      assert.equal(await listener.tells(), "bob 1");
+      assert.equal(await listener.nextChange(), "bob 1");
 
       await server.restart();
       await upload(server, bob);
-      assert.equal(await listener.tells(), "bob 2");
+      assert.equal(await listener.nextChange(), "bob 2");
       await data(server, "mutation { removeAvatar { id } }", { token: bob.accessToken });
-      assert.equal(await listener.tells(), "bob 3");
+      assert.equal(await listener.nextChange(), "bob 3");
 
       await data(server, "mutation { logout }", { token });
-      assert.equal(await listener.ends(), "4401: The session has ended.");
+      assert.equal(await listener.lastLine(), "4401: The session has ended.");
       assert.equal(JSON.parse(readFileSync(file, "utf8")).refreshToken, refreshToken);
     });
 
-    test("what can be tried again is, and what cannot ends it", async () => {
+    test("it retries temporary errors and ends after permanent ones", async () => {
       const errors = [{ message: "Not now.", extensions: { retryable: true } }];
-      const strange = await Strange.start((field) => {
+      const fakeServer = await FakeServer.start((field) => {
         const displayName = field === "avatarChanged" ? "ann" : "bob";
         const change = { userId: displayName, version: 0, profile: { displayName }, avatar: null };
         return errors.length ? { errors: [errors.pop()] } : { data: { [field]: change } };
       });
       writeFileSync(file, "{}");
-      const listener = new Listener(program, strange.url, file);
-      assert.deepEqual([await listener.tells(), await listener.tells()].sort(), ["ann 0", "bob 0"]);
-      assert.match(listener.said, /Not now\./);
+      const listener = new Listener(program, fakeServer.url, file);
+      assert.deepEqual([await listener.nextChange(), await listener.nextChange()].sort(), ["ann 0", "bob 0"]);
+      assert.match(listener.output, /Not now\./);
       errors.push({ message: "Never again.", extensions: { retryable: false } });
-      strange.breaks();
-      assert.equal(await listener.ends(), "Never again.");
-      strange.stop();
+      fakeServer.dropConnections();
+      assert.equal(await listener.lastLine(), "Never again.");
+      fakeServer.stop();
     });
 
-    test("a session that is over ends it", async () => {
-      const listener = await listens(() => ({ accessToken: "over", refreshToken: "wrong" }));
-      assert.match(await listener.ends(), /log in again/i);
+    test("it ends with its session", async () => {
+      const listener = await startListener(() => ({ accessToken: "expired", refreshToken: "wrong" }));
+      assert.match(await listener.lastLine(), /log in again/i);
     });
   });
 }

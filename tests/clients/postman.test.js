@@ -17,7 +17,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server?.stop());
 
-test("every request of the collection is answered as its tests say", async (t) => {
+test("all requests of the collection pass their tests", async (t) => {
   const envVar = [{ key: "baseUrl", value: server.origin }];
   const { run } = await promisify(newman.run)({ collection, envVar });
   const { items, requests, assertions } = run.stats;

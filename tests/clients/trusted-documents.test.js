@@ -1,4 +1,4 @@
-// A server that runs the documents of a manifest alone, and Apollo Client that sends their ids.
+// A server that only runs the documents of a manifest, and Apollo Client, which sends their ids.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -39,7 +39,7 @@ const DOCUMENTS = {
   `,
 };
 const hash = (document) => createHash("sha256").update(print(document)).digest("hex");
-// Apollo Client asks for __typename beside the fields, and so do the manifests that are made for it.
+// Apollo Client adds __typename to the fields, and so do manifests generated for it.
 const transformed = (document) => new InMemoryCache().transformDocument(document);
 const operations = Object.entries(DOCUMENTS).map(([name, document]) => ({
   id: hash(transformed(document)),
@@ -69,7 +69,7 @@ function clientSending(generateHash) {
   return new ApolloClient({ link, cache: new InMemoryCache() });
 }
 
-test("the manifest's documents run by their ids", async () => {
+test("documents of the manifest run by their ids", async () => {
   const client = clientSending(hash);
   const { data } = await client.query({ query: DOCUMENTS.Number, variables: { value: 9 } });
   assert.equal(data.number, 9);
@@ -77,14 +77,14 @@ test("the manifest's documents run by their ids", async () => {
   assert.equal(added.data.addTo.value, 2);
 });
 
-test("an id that is not in the manifest is not found", async () => {
+test("an unknown id gets an error", async () => {
   const client = clientSending(() => "0".repeat(64));
   const error = await client.query({ query: DOCUMENTS.Number, variables: { value: 1 } }).catch((error) => error);
   assert.ok(CombinedGraphQLErrors.is(error), error);
   assert.equal(code(error), "PERSISTED_QUERY_NOT_FOUND");
 });
 
-test("no other document runs, and none can be registered", async () => {
+test("other documents do not run and cannot be registered", async () => {
   const other = "{ authenticated }";
   assert.ok(code((await ask(server, other)).answer));
   const sha256Hash = createHash("sha256").update(other).digest("hex");
@@ -95,18 +95,18 @@ test("no other document runs, and none can be registered", async () => {
   assert.ok(code((await ask(server, add)).answer));
 });
 
-test("the text of a document of the manifest runs, as tools send it", async () => {
+test("the text of a document of the manifest runs too", async () => {
   const { answer } = await ask(server, textOf("Number"), { variables: { value: 3 } });
   assert.deepEqual(answer, { data: { number: 3 } });
 });
 
-test("sockets obey the manifest too", async () => {
+test("the manifest applies to sockets", async () => {
   const client = createSocket({ url: server.socketUrl, retryAttempts: 0 });
   const first = (payload) =>
-    new Promise((told) => {
+    new Promise((resolve) => {
       const leave = client.subscribe(payload, {
-        next: (answer) => (told(answer), leave()),
-        error: (errors) => told({ errors }),
+        next: (answer) => (resolve(answer), leave()),
+        error: (errors) => resolve({ errors }),
         complete: () => {},
       });
     });

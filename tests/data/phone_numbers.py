@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes phone_numbers.csv: example numbers of every region, as another implementation of libphonenumber writes
-and reads them.
+"""Generates phone_numbers.csv: example numbers of every region, as the Python port of libphonenumber formats and
+parses them.
 
     python3 -m venv venv && venv/bin/pip install phonenumbers==9.0.43
     venv/bin/python tests/data/phone_numbers.py > tests/data/phone_numbers.csv
@@ -18,16 +18,18 @@ COLUMNS = ["region", "type", "e164", "international", "national", "rfc3966"]
 
 
 def row(region, kind, number):
-    written = {form: lib.format_number(number, getattr(Format, form)) for form in
+    formatted = {form: lib.format_number(number, getattr(Format, form)) for form in
                ("E164", "INTERNATIONAL", "NATIONAL", "RFC3966")}
-    national = written["NATIONAL"] if region != "001" and lib.parse(written["NATIONAL"], region) == number else ""
-    return [region, kind, written["E164"], written["INTERNATIONAL"], national, written["RFC3966"]]
+    national = formatted["NATIONAL"]
+    if region == "001" or lib.parse(national, region) != number:
+        national = ""
+    return [region, kind, formatted["E164"], formatted["INTERNATIONAL"], national, formatted["RFC3966"]]
 
 
 def rows():
     for region in sorted(lib.SUPPORTED_REGIONS):
-        for kind, wanted in TYPES.items():
-            number = lib.example_number_for_type(region, wanted)
+        for kind, number_type in TYPES.items():
+            number = lib.example_number_for_type(region, number_type)
             if number is not None and lib.is_valid_number(number):
                 yield row(region, kind, number)
     for code in sorted(lib.COUNTRY_CODES_FOR_NON_GEO_REGIONS):

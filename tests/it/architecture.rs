@@ -1,4 +1,4 @@
-//! The architecture's rules: which module may import which, and which file of a module may know what.
+//! Architecture tests: which modules may import which, where GraphQL and queries may stand, no import cycles, short files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ mod sources;
 use cycles::ImportGraph;
 use sources::Source;
 
-/// A module below the crate's root, and the others that it may import.
+/// Each top-level module with the modules that it may import.
 const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("error", &[]),
@@ -52,12 +52,12 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The modules whose insides are private: others use what their mod.rs exports.
+/// Feature modules. Other modules may only use what their mod.rs exports.
 const FEATURES: &[&str] =
     &["people", "contacts", "avatars", "coins", "games", "messages", "accounts"];
-/// What other modules may import besides: GraphQL types and DataLoaders.
+/// Submodules of features that other modules may import directly: GraphQL types and DataLoaders.
 const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders"];
-/// A file with more lines is split.
+/// The longest allowed file.
 const MAX_LINES: usize = 500;
 
 fn sources() -> Vec<Source> {
@@ -66,39 +66,39 @@ fn sources() -> Vec<Source> {
 
 #[test]
 fn modules_import_only_the_modules_below_them() {
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for source in sources().iter().filter(|source| source.top_module() != "lib") {
         let (_, allowed) = ALLOWED_IMPORTS
             .iter()
             .find(|(module, _)| *module == source.top_module())
-            .unwrap_or_else(|| panic!("{} has no line in the table", source.top_module()));
+            .unwrap_or_else(|| panic!("{} is missing in ALLOWED_IMPORTS", source.top_module()));
         for path in source.internal_paths().filter(|path| path[0] != source.top_module()) {
             if !allowed.contains(&path[0].as_str()) {
-                breaches.push(format!("{}: crate::{}", source.file.display(), path.join("::")));
+                violations.push(format!("{}: crate::{}", source.file.display(), path.join("::")));
             }
         }
     }
-    assert!(breaches.is_empty(), "{breaches:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
-fn features_are_used_by_what_they_export() {
-    let mut breaches = Vec::new();
+fn features_are_used_only_through_their_exports() {
+    let mut violations = Vec::new();
     for source in sources() {
         let others = source.internal_paths().filter(|path| path[0] != source.top_module());
         for path in others.filter(|path| FEATURES.contains(&path[0].as_str()) && path.len() > 2) {
             let is_module = path[1].starts_with(char::is_lowercase);
             if is_module && !OPEN_SUBMODULES.contains(&path[1].as_str()) {
-                breaches.push(format!("{}: crate::{}", source.file.display(), path.join("::")));
+                violations.push(format!("{}: crate::{}", source.file.display(), path.join("::")));
             }
         }
     }
-    assert!(breaches.is_empty(), "{breaches:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
-fn graphql_stays_in_graphql_files_and_queries_in_entities() {
-    let mut breaches = Vec::new();
+fn graphql_is_used_only_in_graphql_files_and_rows_are_written_only_in_entities() {
+    let mut violations = Vec::new();
     for source in sources().iter().filter(|source| FEATURES.contains(&source.top_module())) {
         let file = source.file.display();
         let is_graphql = ["graphql.rs", "graphql", "loaders.rs"]
@@ -106,20 +106,20 @@ fn graphql_stays_in_graphql_files_and_queries_in_entities() {
             .any(|name| source.file.iter().any(|part| part == *name));
         let uses_api = source.internal_paths().any(|path| path[0] == "api");
         if !is_graphql && (source.uses_crate("async_graphql") || uses_api) {
-            breaches.push(format!("{file}: GraphQL outside of graphql.rs"));
+            violations.push(format!("{file}: GraphQL outside of graphql.rs"));
         }
         if is_graphql && source.uses_crate("sea_orm") {
-            breaches.push(format!("{file}: a query outside of an entity"));
+            violations.push(format!("{file}: a query outside of an entity"));
         }
         let is_entity = source.file.iter().any(|part| part == "entity" || part == "entity.rs");
         let builds_rows = |path: &Vec<String>| {
             path.iter().any(|part| part == "ActiveModel" || part == "ActiveModelTrait")
         };
         if !is_entity && source.paths.iter().any(builds_rows) {
-            breaches.push(format!("{file}: a row written outside of an entity"));
+            violations.push(format!("{file}: a row written outside of an entity"));
         }
     }
-    assert!(breaches.is_empty(), "{breaches:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn files_do_not_import_each_other_in_a_cycle() {
 }
 
 #[test]
-fn cycles_are_found_through_exports_imports_and_macros() {
-    let files = |files: &[(&str, &str)]| -> usize {
+fn cycles_through_exports_imports_and_macros_are_detected() {
+    let count_cycles = |files: &[(&str, &str)]| -> usize {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
             let path: PathBuf = folder.path().join(name);
@@ -145,7 +145,7 @@ fn cycles_are_found_through_exports_imports_and_macros() {
     let c = |text| ("a/c.rs", text);
     let plain_b = "pub struct B;";
     let imports_b = "use super::B; pub struct C;";
-    assert_eq!(files(&[lib, exports, b(plain_b), c(imports_b)]), 0);
+    assert_eq!(count_cycles(&[lib, exports, b(plain_b), c(imports_b)]), 0);
     for cycle in [
         "use crate::a::C; pub struct B;",
         "use super::c; pub struct B; fn f() -> c::C { c::C }",
@@ -153,22 +153,22 @@ fn cycles_are_found_through_exports_imports_and_macros() {
         "pub struct B; fn f() { dbg!(crate::a::C); }",
         "use super::c; pub struct B; fn f() { dbg!(c::C); }",
     ] {
-        assert_eq!(files(&[lib, exports, b(cycle), c(imports_b)]), 1, "{cycle}");
+        assert_eq!(count_cycles(&[lib, exports, b(cycle), c(imports_b)]), 1, "{cycle}");
     }
     let in_tests = "pub struct B; mod tests { use super::super::C; }";
-    assert_eq!(files(&[lib, exports, b(in_tests), c(imports_b)]), 0);
+    assert_eq!(count_cycles(&[lib, exports, b(in_tests), c(imports_b)]), 0);
     let parent = ("a/mod.rs", "mod b; pub struct A; fn f() -> b::B { b::B }");
     assert_eq!(
-        files(&[lib, parent, b("use super::A; pub struct B;")]),
+        count_cycles(&[lib, parent, b("use super::A; pub struct B;")]),
         1,
         "a parent and its child"
     );
-    let corner = ("a/mod.rs", "mod b; mod c; mod d;");
+    let three_modules = ("a/mod.rs", "mod b; mod c; mod d;");
     let d = ("a/d.rs", "use super::c::C; pub struct D;");
     assert_eq!(
-        files(&[
+        count_cycles(&[
             lib,
-            corner,
+            three_modules,
             b("use super::d::D; pub struct B;"),
             c(imports_b.replace("super::B", "super::b::B").as_str()),
             d

@@ -17,7 +17,7 @@ use crate::support::{
     on_each_shared_database, query,
 };
 
-const BOB: &str = "+31687654321";
+const BOB_PHONE: &str = "+31687654321";
 
 /// Whether a colour is the expected one, up to encoding losses.
 fn is_about(actual: u8, expected: u8) -> bool {
@@ -30,10 +30,10 @@ fn files_in(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-async fn with_folder(place: &TestDatabase) -> (TestApp, tempfile::TempDir) {
+async fn app_with_folder(database: &TestDatabase) -> (TestApp, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("text");
-    (TestApp::with(place, &[("FILE_STORE", path)]).await, folder)
+    (TestApp::with(database, &[("FILE_STORE", path)]).await, folder)
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn uploads_are_served_in_three_sizes() {
             let (status, headers, file) = app.get_file(&avatar[name]).await;
             assert_eq!(
                 (status, &headers["content-type"]),
-                (StatusCode::OK, &"image/webp".parse().expect("one"))
+                (StatusCode::OK, &"image/webp".parse().expect("a header value"))
             );
             let (actual_side, red) = size_and_red(&file);
             assert!(actual_side == side && is_about(red, 200), "{name}: {actual_side} {red}");
@@ -104,7 +104,7 @@ async fn unsupported_files_are_rejected_and_the_avatar_stays() {
                 "{name}"
             );
         }
-        assert_eq!(ann.upload_avatar(&vec![0; 6 << 20]).await.errors(), ["UPLOAD_TOO_LARGE"]);
+        ann.upload_avatar(&vec![0; 6 << 20]).await.assert_error("UPLOAD_TOO_LARGE", "");
         let now = ann.send("{ me { avatar { id url } } }", json!({})).await;
         assert_eq!(now.data("/me/avatar/id"), &avatar["id"]);
         assert_eq!(app.get_file(now.data("/me/avatar/url")).await.0, StatusCode::OK);
@@ -113,19 +113,19 @@ async fn unsupported_files_are_rejected_and_the_avatar_stays() {
 }
 
 #[tokio::test]
-async fn changes_need_a_session() {
+async fn avatar_changes_require_a_session() {
     let app = TestApp::new(&TestDatabase::Memory).await;
-    assert_eq!(app.anonymous().upload_avatar(&picture(1)).await.errors(), ["UNAUTHENTICATED"]);
-    assert_eq!(app.anonymous().remove_avatar().await.errors(), ["UNAUTHENTICATED"]);
+    app.anonymous().upload_avatar(&picture(1)).await.assert_error("UNAUTHENTICATED", "");
+    app.anonymous().remove_avatar().await.assert_error("UNAUTHENTICATED", "");
     let ann = app.signed_in("ann").await;
-    let none = ann.send(query!("upload_avatar"), json!({ "file": null })).await;
-    assert_eq!(none.errors(), ["BAD_USER_INPUT file"]);
+    let missing_file = ann.send(query!("upload_avatar"), json!({ "file": null })).await;
+    missing_file.assert_error("BAD_USER_INPUT", "file");
 }
 
 #[tokio::test]
 async fn versions_increase_and_replaced_files_are_deleted() {
-    on_each_shared_database(async |place| {
-        let (app, folder) = with_folder(place).await;
+    on_each_shared_database(async |database| {
+        let (app, folder) = app_with_folder(database).await;
         let ann = app.signed_in("ann").await;
         assert_eq!(ann.remove_avatar().await.data("/removeAvatar/avatar"), &Value::Null);
         let first = ann.upload_avatar_picture(200).await;
@@ -144,9 +144,9 @@ async fn versions_increase_and_replaced_files_are_deleted() {
             assert_eq!(removed.data("/removeAvatar/profile/avatar"), &Value::Null);
             assert!(files_in(folder.path()).is_empty());
         }
-        let again = ann.upload_avatar_picture(100).await;
-        assert_eq!(again["version"], 4);
-        assert_ne!(again["url"], second["url"], "an address belongs to one upload");
+        let next_avatar = ann.upload_avatar_picture(100).await;
+        assert_eq!(next_avatar["version"], 4);
+        assert_ne!(next_avatar["url"], second["url"], "an address belongs to one upload");
     })
     .await;
 }
@@ -165,8 +165,8 @@ async fn equal_pictures_of_two_users_have_separate_files() {
 
 #[tokio::test]
 async fn concurrent_uploads_are_serialized() {
-    on_each_shared_database(async |place| {
-        let (app, folder) = with_folder(place).await;
+    on_each_shared_database(async |database| {
+        let (app, folder) = app_with_folder(database).await;
         let ann = app.signed_in("ann").await;
         // As many as one user may send at once.
         let uploads = join_all([10, 60, 110, 160].map(|red| ann.upload_avatar_picture(red))).await;
@@ -188,10 +188,10 @@ async fn uploads_are_rate_limited_per_user() {
     let app = TestApp::with(&TestDatabase::Memory, &[("LIMIT_UPLOADS", "2")]).await;
     let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
     ann.upload_avatar_picture(1).await;
-    assert_eq!(ann.upload_avatar(b"rubbish").await.errors(), ["UNSUPPORTED_MEDIA file"]);
-    let refused = ann.upload_avatar(&picture(2)).await;
-    assert_eq!(refused.extension("code"), "RATE_LIMITED");
-    assert_eq!(refused.extension("retryAfter"), 3600);
+    ann.upload_avatar(b"rubbish").await.assert_error("UNSUPPORTED_MEDIA", "file");
+    let rejected = ann.upload_avatar(&picture(2)).await;
+    rejected.assert_error("RATE_LIMITED", "");
+    assert_eq!(rejected.extension("retryAfter"), 3600);
     bob.upload_avatar_picture(3).await;
     ann.remove_avatar().await.data("/removeAvatar");
     app.clock.advance(Duration::from_hours(1));
@@ -201,17 +201,21 @@ async fn uploads_are_rate_limited_per_user() {
 
 #[tokio::test]
 async fn a_failing_store_keeps_the_old_avatar() {
-    on_each_shared_database(async |place| {
-        let (app, folder) = with_folder(place).await;
+    on_each_shared_database(async |database| {
+        let (app, folder) = app_with_folder(database).await;
         let ann = app.signed_in("ann").await;
         let avatar = ann.upload_avatar_picture(200).await;
         let (pictures, away) = (folder.path().join("avatars"), folder.path().join("away"));
         std::fs::rename(&pictures, &away).expect("moved");
         std::fs::write(&pictures, "in the way").expect("written");
-        let refused = ann.upload_avatar(&picture(1)).await;
-        assert_eq!(refused.extension("code"), "SERVICE_UNAVAILABLE");
-        assert_eq!(refused.extension("retryable"), true);
-        assert!(!refused.text.contains(folder.path().to_str().expect("text")), "{}", refused.text);
+        let rejected = ann.upload_avatar(&picture(1)).await;
+        rejected.assert_error("SERVICE_UNAVAILABLE", "");
+        assert_eq!(rejected.extension("retryable"), true);
+        assert!(
+            !rejected.text.contains(folder.path().to_str().expect("text")),
+            "{}",
+            rejected.text
+        );
         let (status, headers, body) = app.get_file(&avatar["url"]).await;
         let body: Value = serde_json::from_slice(&body).expect("JSend");
         assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("error")));
@@ -228,39 +232,40 @@ async fn a_failing_store_keeps_the_old_avatar() {
 
 #[tokio::test]
 async fn orphaned_files_are_purged() {
-    on_each_shared_database(async |place| {
-        let (app, folder) = with_folder(place).await;
+    on_each_shared_database(async |database| {
+        let (app, folder) = app_with_folder(database).await;
         let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
         let (ann_avatar, bob_avatar) = (ann.upload_avatar_picture(1).await, bob.upload_avatar_picture(2).await);
         let orphan = "UPDATE avatars SET picture = NULL WHERE user_id = (SELECT id FROM users WHERE nickname = 'bob')";
-        assert_eq!(app.sql(orphan).await.expect("done"), 1, "as if the process had ended before");
+        assert_eq!(app.sql(orphan).await.expect("done"), 1, "as if the process had crashed before it deleted the file");
         let pictures = folder.path().join("avatars");
         let half_written = format!("{}#1", files_in(folder.path())[0]);
         std::fs::write(pictures.join(&half_written), "half").expect("written");
-        std::fs::write(pictures.join("somebody's own"), "kept").expect("written");
+        std::fs::write(pictures.join("not an avatar"), "kept").expect("written");
         app.advance(Duration::ZERO).await;
         assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::OK, "a new file could belong to a running upload");
         app.advance(Duration::from_hours(25)).await;
         assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::NOT_FOUND);
         assert_eq!(app.get_file(&ann_avatar["url"]).await.0, StatusCode::OK);
-        let left = files_in(folder.path());
-        assert!(left.len() == 4 && !left.contains(&half_written), "{left:?}");
+        let remaining_files = files_in(folder.path());
+        assert!(remaining_files.len() == 4 && !remaining_files.contains(&half_written), "{remaining_files:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn account_deletion_deletes_files_and_ends_watches() {
-    on_each_shared_database(async |place| {
-        let (app, folder) = with_folder(place).await;
-        let (ann, bob) = (app.signed_in("ann").await, app.with_verified_phone("bob", BOB).await);
-        ann.add_contact("Bob", BOB).await.data("/addContact");
+async fn account_deletion_deletes_files_and_ends_subscriptions() {
+    on_each_shared_database(async |database| {
+        let (app, folder) = app_with_folder(database).await;
+        let (ann, bob) =
+            (app.signed_in("ann").await, app.with_verified_phone("bob", BOB_PHONE).await);
+        ann.add_contact("Bob", BOB_PHONE).await.data("/addContact");
         let url = bob.upload_avatar_picture(1).await["url"].clone();
         let id = bob.send("{ me { id } }", json!({})).await.text("/me/id").to_owned();
         let mut socket = app.serve().await.initialized_socket(MODERN, ann.token.as_deref()).await;
         socket.subscribe("1", query!("avatar_changed"), json!({ "userId": id })).await;
         socket.data("1").await;
-        let verification = bob.obtain_verification("DELETE_ACCOUNT", BOB).await;
+        let verification = bob.obtain_verification("DELETE_ACCOUNT", BOB_PHONE).await;
         let input = json!({ "password": PASSWORD, "verification": verification });
         let deleted = bob.send(query!("delete_account"), json!({ "input": input })).await;
         assert_eq!(deleted.data("/deleteAccount/avatarRemoved"), true);
@@ -274,7 +279,7 @@ async fn account_deletion_deletes_files_and_ends_watches() {
     .await;
 }
 
-async fn get(
+async fn get_with_headers(
     app: &TestApp,
     path: &str,
     headers: &[(header::HeaderName, &str)],
@@ -287,14 +292,14 @@ async fn get(
 
 fn path_of(url: &Value) -> String {
     let url = url.as_str().expect("an address");
-    url[url.find("/avatars/").expect("one of ours")..].to_owned()
+    url[url.find("/avatars/").expect("a path below /avatars/")..].to_owned()
 }
 
 #[tokio::test]
 async fn files_are_immutable_and_support_ranges() {
     let app = TestApp::new(&TestDatabase::Memory).await;
     let path = path_of(&app.signed_in("ann").await.upload_avatar_picture(200).await["url"]);
-    let (status, headers, whole) = get(&app, &path, &[]).await;
+    let (status, headers, whole) = get_with_headers(&app, &path, &[]).await;
     assert_eq!(status, StatusCode::OK);
     for (name, value) in [
         ("content-type", "image/webp"),
@@ -310,21 +315,26 @@ async fn files_are_immutable_and_support_ranges() {
     let tag = headers["etag"].to_str().expect("text").to_owned();
     for client_tag in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".into()] {
         let (status, headers, body) =
-            get(&app, &path, &[(header::IF_NONE_MATCH, &client_tag)]).await;
+            get_with_headers(&app, &path, &[(header::IF_NONE_MATCH, &client_tag)]).await;
         assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{client_tag}");
         assert_eq!(headers["etag"], tag);
     }
-    assert_eq!(get(&app, &path, &[(header::IF_NONE_MATCH, "\"other\"")]).await.0, StatusCode::OK);
+    assert_eq!(
+        get_with_headers(&app, &path, &[(header::IF_NONE_MATCH, "\"other\"")]).await.0,
+        StatusCode::OK
+    );
 
-    let (status, headers, part) = get(&app, &path, &[(header::RANGE, "bytes=8-11")]).await;
+    let (status, headers, part) =
+        get_with_headers(&app, &path, &[(header::RANGE, "bytes=8-11")]).await;
     assert_eq!((status, &part[..]), (StatusCode::PARTIAL_CONTENT, &b"WEBP"[..]));
     assert_eq!(headers["content-range"], format!("bytes 8-11/{}", whole.len()));
     assert_eq!(headers["content-length"], "4");
     let stale_range = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, "\"other\"")];
-    assert_eq!(get(&app, &path, &stale_range).await.0, StatusCode::OK);
+    assert_eq!(get_with_headers(&app, &path, &stale_range).await.0, StatusCode::OK);
     let current_range = [(header::RANGE, "bytes=8-11"), (header::IF_RANGE, &tag)];
-    assert_eq!(get(&app, &path, &current_range).await.0, StatusCode::PARTIAL_CONTENT);
-    let (status, headers, body) = get(&app, &path, &[(header::RANGE, "bytes=9999999-")]).await;
+    assert_eq!(get_with_headers(&app, &path, &current_range).await.0, StatusCode::PARTIAL_CONTENT);
+    let (status, headers, body) =
+        get_with_headers(&app, &path, &[(header::RANGE, "bytes=9999999-")]).await;
     assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(headers["content-range"], format!("bytes */{}", whole.len()));
     assert_eq!(headers["cache-control"], "no-store");
@@ -337,7 +347,7 @@ async fn files_are_immutable_and_support_ranges() {
 
 #[tokio::test]
 async fn only_avatar_files_are_served() {
-    let (app, folder) = with_folder(&TestDatabase::Memory).await;
+    let (app, folder) = app_with_folder(&TestDatabase::Memory).await;
     std::fs::write(folder.path().join("secret.webp"), "secret").expect("written");
     let path = path_of(&app.signed_in("ann").await.upload_avatar_picture(200).await["url"]);
     std::fs::write(folder.path().join("avatars/secret.webp"), "secret").expect("written");
@@ -356,7 +366,7 @@ async fn only_avatar_files_are_served() {
         &format!("{path}/"),
         &path.replacen(&path[9..12], "000", 1),
     ] {
-        let (status, headers, body) = get(&app, path, &[]).await;
+        let (status, headers, body) = get_with_headers(&app, path, &[]).await;
         let body: Value = serde_json::from_slice(&body).expect("JSend");
         let is_refused = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST);
         assert!(is_refused && body["status"] == "fail", "{path}: {status} {body}");
@@ -378,11 +388,11 @@ async fn contacts_show_their_avatars() {
         ann.add_contact("dan", "+31611112222").await.data("/addContact");
         let page = "{ me { contacts { nodes { profile { displayName avatar { version url owner { displayName } user { id } } } } } } }";
         let response = ann.send(page, json!({})).await;
-        let nodes = response.data("/me/contacts/nodes").as_array().expect("a list").clone();
+        let nodes = response.nodes("/me/contacts").to_vec();
         for (node, (name, red)) in nodes.iter().zip([("bob", 50), ("cid", 150)]) {
             let profile = &node["profile"];
             assert_eq!((&profile["displayName"], &profile["avatar"]["owner"]["displayName"]), (&json!(name), &json!(name)));
-            assert_eq!(profile["avatar"]["user"], Value::Null, "it is not mine");
+            assert_eq!(profile["avatar"]["user"], Value::Null, "only the owner sees the user");
             let (_, _, file) = app.get_file(&profile["avatar"]["url"]).await;
             assert!(is_about(size_and_red(&file).1, red), "{name}");
         }
@@ -426,7 +436,7 @@ async fn files_can_be_stored_in_a_bucket() {
         app.sql("UPDATE avatars SET picture = NULL").await.expect("done");
         app.advance(Duration::from_hours(25)).await;
         assert!(bucket.names().is_empty(), "orphans are purged: {:?}", bucket.names());
-        assert_eq!(bucket.unsigned_requests(), 0, "every request was signed as it must be");
+        assert_eq!(bucket.unsigned_requests(), 0, "every request was signed");
     }
     let settings = [
         ("FILE_STORE", "s3://pictures/some/where"),
@@ -435,8 +445,8 @@ async fn files_can_be_stored_in_a_bucket() {
         ("AWS_SECRET_ACCESS_KEY", "another"),
     ];
     let app = TestApp::with(&TestDatabase::Memory, &settings).await;
-    let refused = app.signed_in("ann").await.upload_avatar(&picture(1)).await;
-    assert_eq!(refused.errors(), ["SERVICE_UNAVAILABLE"]);
+    let rejected = app.signed_in("ann").await.upload_avatar(&picture(1)).await;
+    rejected.assert_error("SERVICE_UNAVAILABLE", "");
     assert!(bucket.names().is_empty() && bucket.unsigned_requests() > 0);
 }
 
@@ -452,7 +462,7 @@ async fn public_stores_serve_files_at_their_own_url() {
 
 #[tokio::test]
 async fn undeletable_files_are_not_served_and_are_deleted_later() {
-    on_each_shared_database(async |place| {
+    on_each_shared_database(async |database| {
         let bucket = Bucket::start("pictures").await;
         let settings = [
             ("FILE_STORE", "s3://pictures/some/where"),
@@ -460,38 +470,41 @@ async fn undeletable_files_are_not_served_and_are_deleted_later() {
             ("AWS_ACCESS_KEY_ID", Bucket::KEY_ID),
             ("AWS_SECRET_ACCESS_KEY", Bucket::SECRET),
         ];
-        let one = TestApp::with(place, &settings).await;
-        let two = one.second_instance(place, &settings).await;
-        let (ann, bob) = (one.signed_in("ann").await, one.signed_in("bob").await);
-        let replaced = ann.upload_avatar_picture(200).await["url"].clone();
-        let removed = bob.upload_avatar_picture(150).await["url"].clone();
-        assert_eq!(two.get_file(&replaced).await.0, StatusCode::OK);
-        bucket.refuse_deletion(true);
-        let last = ann.upload_avatar_picture(100).await["url"].clone();
+        let app = TestApp::with(database, &settings).await;
+        let other = app.second_instance(database, &settings).await;
+        let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
+        let replaced_url = ann.upload_avatar_picture(200).await["url"].clone();
+        let removed_url = bob.upload_avatar_picture(150).await["url"].clone();
+        assert_eq!(other.get_file(&replaced_url).await.0, StatusCode::OK);
+        bucket.reject_deletions(true);
+        let last_url = ann.upload_avatar_picture(100).await["url"].clone();
         bob.remove_avatar().await;
-        for (app, gone) in
-            [(&one, &replaced), (&two, &replaced), (&one, &removed), (&two, &removed)]
-        {
-            assert_eq!(app.get_file(gone).await.0, StatusCode::NOT_FOUND);
+        for (app, url) in [
+            (&app, &replaced_url),
+            (&other, &replaced_url),
+            (&app, &removed_url),
+            (&other, &removed_url),
+        ] {
+            assert_eq!(app.get_file(url).await.0, StatusCode::NOT_FOUND);
         }
-        assert_eq!(one.get_file(&last).await.0, StatusCode::OK);
+        assert_eq!(app.get_file(&last_url).await.0, StatusCode::OK);
 
-        let deleted = async |caller: &Caller| {
+        let delete_account = async |caller: &Caller| {
             let input = json!({ "input": { "password": PASSWORD } });
             let response = caller.send(query!("delete_account"), input).await;
             response.data("/deleteAccount/avatarRemoved").clone()
         };
-        assert_eq!(deleted(&ann).await, false);
-        for app in [&one, &two] {
-            assert_eq!(app.get_file(&last).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(delete_account(&ann).await, false);
+        for app in [&app, &other] {
+            assert_eq!(app.get_file(&last_url).await.0, StatusCode::NOT_FOUND);
         }
-        assert_eq!(deleted(&bob).await, false, "the file removed earlier still exists");
+        assert_eq!(delete_account(&bob).await, false, "the file removed earlier still exists");
         assert_eq!(bucket.names().len(), 9);
 
-        bucket.refuse_deletion(false);
-        one.advance(Duration::from_secs(61)).await;
+        bucket.reject_deletions(false);
+        app.advance(Duration::from_secs(61)).await;
         assert!(bucket.names().is_empty(), "{:?}", bucket.names());
-        assert_eq!(one.count("SELECT COUNT(*) FROM avatar_discards").await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) FROM avatar_discards").await, 0);
     })
     .await;
 }

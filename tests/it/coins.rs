@@ -40,11 +40,11 @@ async fn won_rounds_pay_a_coin() {
         let after = page.text("/me/wallet/entries/pageInfo/endCursor");
         let second_page = ann.send(query!("wallet"), json!({ "after": after })).await;
         assert_eq!(second_page.data("/me/wallet/entries/nodes/0/balanceAfter"), 1);
-        let check = app.admin().await.send(query!("verify_ledger"), json!({})).await;
-        let consistent =
+        let verification = app.admin().await.send(query!("verify_ledger"), json!({})).await;
+        let consistent_ledger =
             json!({ "consistent": true, "accounts": 1, "entries": 3, "differences": [] });
-        assert_eq!(check.data("/verifyLedger"), &consistent);
-        assert_eq!(ann.send(query!("verify_ledger"), json!({})).await.errors(), ["FORBIDDEN"]);
+        assert_eq!(verification.data("/verifyLedger"), &consistent_ledger);
+        ann.send(query!("verify_ledger"), json!({})).await.assert_error("FORBIDDEN", "");
     })
     .await;
 }
@@ -58,12 +58,12 @@ async fn wallet_changes_are_published_to_their_owner() {
         socket.subscribe("1", query!("wallet_changed"), json!({})).await;
         assert_eq!(socket.data("1").await["walletChanged"]["balance"], 0);
         ann.win_rounds(1).await;
-        let now = socket.data("1").await;
-        assert_eq!(now["walletChanged"]["balance"], 1);
-        assert_eq!(now["walletChanged"]["entries"]["nodes"][0]["amount"], 1);
-        let mut stranger = app.serve().await.initialized_socket(MODERN, None).await;
-        stranger.subscribe("1", query!("wallet_changed"), json!({})).await;
-        assert_eq!(stranger.error("1").await, "UNAUTHENTICATED");
+        let change = socket.data("1").await;
+        assert_eq!(change["walletChanged"]["balance"], 1);
+        assert_eq!(change["walletChanged"]["entries"]["nodes"][0]["amount"], 1);
+        let mut anonymous = app.serve().await.initialized_socket(MODERN, None).await;
+        anonymous.subscribe("1", query!("wallet_changed"), json!({})).await;
+        assert_eq!(anonymous.error("1").await, "UNAUTHENTICATED");
     })
     .await;
 }
@@ -119,10 +119,10 @@ async fn adjustments_are_posted_once_and_within_the_balance_range() {
             (max + 1, "x", None, ErrorCode::Conflict, "amount"),
             (i64::MAX, "x", None, ErrorCode::Conflict, "amount"),
             (i64::MIN, "x", None, ErrorCode::Conflict, "amount"),
-            (1, "again", Some("ticket 1"), ErrorCode::Conflict, "reference"),
-            (-3, "there are too few by now", Some("ticket 2"), ErrorCode::Conflict, "reference"),
+            (1, "repeated", Some("ticket 1"), ErrorCode::Conflict, "reference"),
+            (-3, "repeated", Some("ticket 2"), ErrorCode::Conflict, "reference"),
         ] {
-            let error = adjust(amount, note, reference).await.expect_err("refused");
+            let error = adjust(amount, note, reference).await.expect_err("rejected");
             let user_error = &error.user_errors()[0];
             assert_eq!(
                 (user_error.code, user_error.field.as_deref()),
@@ -133,9 +133,9 @@ async fn adjustments_are_posted_once_and_within_the_balance_range() {
         let bob = user_id_of(&app.signed_in("bob").await).await;
         let overdraft = coins::adjust(&app.app.platform, bob, -1, "x", None).await;
         assert_eq!(
-            overdraft.expect_err("refused").code(),
+            overdraft.expect_err("rejected").code(),
             ErrorCode::Conflict,
-            "there was no wallet"
+            "bob has no wallet yet"
         );
         adjust(max - 2, "the maximum", None).await.expect("posted");
         let wallet = ann.wallet().await;
@@ -219,8 +219,11 @@ async fn concurrent_plays_adjustments_and_deletions_keep_the_ledger_consistent()
             });
             let adjustments = (0..8).map(async |_| {
                 let adjusted = coins::adjust(&app.app.platform, user, 1, "a gift", None).await;
-                let refused = adjusted.err().map(|error| error.code());
-                assert!(refused.is_none_or(|code| code == ErrorCode::NotFound), "{refused:?}");
+                let error_code = adjusted.err().map(|error| error.code());
+                assert!(
+                    error_code.is_none_or(|code| code == ErrorCode::NotFound),
+                    "{error_code:?}"
+                );
             });
             let deletion = async {
                 if iteration % 2 == 1 {
@@ -246,7 +249,7 @@ async fn tampering_with_the_ledger_is_detected() {
         app.signed_in("ann").await.win_rounds(3).await;
         let verify = async || {
             let ledger = coins::verify_ledger(&app.app.platform, |_| ()).await.expect("read");
-            ledger.differences.iter().map(|difference| difference.split_once(": ").expect("whose").1.to_owned()).collect::<Vec<_>>()
+            ledger.differences.iter().map(|difference| difference.split_once(": ").expect("a user").1.to_owned()).collect::<Vec<_>>()
         };
         assert!(verify().await.is_empty());
         let insert_copy = "INSERT INTO coin_entries SELECT (SELECT id FROM users WHERE nickname = 'bob'), 1, id, 7, 7, \
@@ -303,9 +306,9 @@ async fn deleted_accounts_keep_their_entries_and_lose_open_rounds() {
             (&wallet["balance"], &wallet["entries"]["nodes"]),
             (&json!(0), &Value::Array(vec![]))
         );
-        let round =
+        let play =
             new_ann.play(&open, json!({ "dice": { "target": 50, "over": true } }), "a").await;
-        assert_eq!(round.errors(), ["NOT_FOUND"]);
+        play.assert_error("NOT_FOUND", "");
         app.advance(Duration::from_mins(10)).await;
     })
     .await;

@@ -33,7 +33,7 @@ fn folder() -> TempDir {
 }
 
 #[tokio::test]
-async fn without_settings_it_serves_prints_its_defaults_and_stops_on_sigterm() {
+async fn without_settings_the_server_prints_its_defaults_and_stops_on_sigterm() {
     let folder = folder();
     let mut server = ServerProcess::start(folder.path(), &[]);
     let text = server.output.join("\n");
@@ -51,7 +51,7 @@ async fn without_settings_it_serves_prints_its_defaults_and_stops_on_sigterm() {
     for file in ["secret-keys", "switchboard.db"] {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(folder.path().join("data").join(file))
-            .expect("there")
+            .expect("a file")
             .permissions()
             .mode();
         assert_eq!(mode & 0o077, 0, "only the owner can access {file}");
@@ -67,7 +67,7 @@ async fn without_settings_it_serves_prints_its_defaults_and_stops_on_sigterm() {
 async fn shutdown_does_not_wait_for_incomplete_requests() {
     let folder = folder();
     let log = folder.path().join("log");
-    let stderr = std::fs::File::create(&log).expect("made");
+    let stderr = std::fs::File::create(&log).expect("created");
     let settings = [("LISTEN", "127.0.0.1:0")];
     let mut server =
         ServerProcess::spawn(switchboard(folder.path(), &settings, &[]).stderr(stderr));
@@ -143,9 +143,9 @@ fn keys_generate_does_not_overwrite_a_file() {
     let first = stdout_of(run(folder.path(), &[], &["keys", "generate"]));
     assert_ne!(first, stdout_of(run(folder.path(), &[], &["keys", "generate"])));
     stdout_of(run(folder.path(), &[], &["keys", "generate", "--to", "ring"]));
-    let ring = std::fs::read_to_string(folder.path().join("ring")).expect("made");
+    let ring = std::fs::read_to_string(folder.path().join("ring")).expect("created");
     stdout_of(run(folder.path(), &[], &["keys", "generate", "--to", "ring"]));
-    assert_eq!(std::fs::read_to_string(folder.path().join("ring")).expect("there"), ring);
+    assert_eq!(std::fs::read_to_string(folder.path().join("ring")).expect("a file"), ring);
     let production = [
         ("ENVIRONMENT", "production"),
         ("PUBLIC_URL", "https://x.example"),
@@ -159,7 +159,7 @@ async fn the_log_contains_operations_but_no_secrets() {
     let folder = folder();
     let log = folder.path().join("log");
     let settings = [("LOG", "trace"), ("LOG_FORMAT", "json"), ("LISTEN", "127.0.0.1:0")];
-    let stderr = std::fs::File::create(&log).expect("made");
+    let stderr = std::fs::File::create(&log).expect("created");
     let mut command = switchboard(folder.path(), &settings, &[]);
     let server = ServerProcess::spawn(command.stderr(stderr));
     let input = json!({ "input": { "nickname": "ann", "password": PASSWORD } });
@@ -372,20 +372,26 @@ async fn check_tries_every_dependency_and_applies_no_migration() {
         "{text}"
     );
 
-    let all = [&unreachable[..], &lookup, &[("REDIS_URL", "redis://127.0.0.1:1")]].concat();
-    let text = stderr_of_failed(run(folder.path(), &all, &["check"]));
-    let failed: Vec<&str> = text.lines().filter_map(|line| line.split(": ").nth(1)).collect();
-    assert_eq!(failed, ["DATABASE_URL", "REDIS_URL", "lookup"], "{text}");
+    let all_unreachable =
+        [&unreachable[..], &lookup, &[("REDIS_URL", "redis://127.0.0.1:1")]].concat();
+    let text = stderr_of_failed(run(folder.path(), &all_unreachable, &["check"]));
+    let failed_checks: Vec<&str> =
+        text.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(failed_checks, ["DATABASE_URL", "REDIS_URL", "lookup"], "{text}");
 
     let unreachable_redis = [("REDIS_URL", "redis://:s3cret@127.0.0.1:1")];
     let text = stderr_of_failed(run(folder.path(), &unreachable_redis, &["check"]));
     assert!(text.contains("REDIS_URL: ") && !text.contains("s3cret"), "{text}");
-    if let Some(redis) = Redis::with(&["--requirepass", "right"]) {
-        let with = |password: &str| redis.url().replace("//", &format!("//:{password}@"));
-        let text = stdout_of(run(folder.path(), &[("REDIS_URL", &with("right"))], &["check"]));
-        assert!(text.contains("Redis: answers"), "{text}");
+    if let Some(redis) = Redis::start_with(&["--requirepass", "right"]) {
+        let with_password = |password: &str| redis.url().replace("//", &format!("//:{password}@"));
         let text =
-            stderr_of_failed(run(folder.path(), &[("REDIS_URL", &with("s3cret"))], &["check"]));
+            stdout_of(run(folder.path(), &[("REDIS_URL", &with_password("right"))], &["check"]));
+        assert!(text.contains("Redis: answers"), "{text}");
+        let text = stderr_of_failed(run(
+            folder.path(),
+            &[("REDIS_URL", &with_password("s3cret"))],
+            &["check"],
+        ));
         assert!(text.contains("WRONGPASS") && !text.contains("s3cret"), "{text}");
     }
 

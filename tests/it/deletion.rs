@@ -13,12 +13,16 @@ use crate::support::codes::verification;
 use crate::support::socket::{MODERN, SocketEvent};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{
-    Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
+    Caller, GraphQLResponse, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
 };
 
-const ANN: &str = "+31612345678";
+const ANN_PHONE: &str = "+31612345678";
 
-async fn delete(caller: &Caller, password: &str, verification: serde_json::Value) -> Answer {
+async fn delete_account(
+    caller: &Caller,
+    password: &str,
+    verification: serde_json::Value,
+) -> GraphQLResponse {
     let input = json!({ "password": password, "verification": verification });
     caller.send(query!("delete_account"), json!({ "input": input })).await
 }
@@ -26,23 +30,22 @@ async fn delete(caller: &Caller, password: &str, verification: serde_json::Value
 #[tokio::test]
 async fn deletion_requires_the_password_and_a_code_with_a_verified_phone() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         for (password, code, error) in [
             ("", json!(null), "BAD_USER_INPUT password"),
             (PASSWORD, json!(null), "VERIFICATION_REQUIRED verification"),
             ("wrong", verification("chl_x", "000000"), "INVALID_CREDENTIALS password"),
             (PASSWORD, verification("chl_x", "000000"), "CODE_INVALID verification.code"),
         ] {
-            assert_eq!(delete(&ann, password, code).await.errors(), [error]);
+            assert_eq!(delete_account(&ann, password, code).await.errors(), [error]);
         }
-        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN).await;
-        assert_eq!(
-            delete(&app.anonymous(), PASSWORD, code.clone()).await.errors(),
-            ["UNAUTHENTICATED"]
-        );
-        delete(&ann, PASSWORD, code).await.text("/deleteAccount/id");
+        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN_PHONE).await;
+        delete_account(&app.anonymous(), PASSWORD, code.clone())
+            .await
+            .assert_error("UNAUTHENTICATED", "");
+        delete_account(&ann, PASSWORD, code).await.text("/deleteAccount/id");
         let bob = app.signed_in("bob").await;
-        delete(&bob, PASSWORD, json!(null)).await.text("/deleteAccount/id");
+        delete_account(&bob, PASSWORD, json!(null)).await.text("/deleteAccount/id");
     })
     .await;
 }
@@ -50,22 +53,22 @@ async fn deletion_requires_the_password_and_a_code_with_a_verified_phone() {
 #[tokio::test]
 async fn deletion_erases_all_data_and_frees_identifiers() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
-        let elsewhere = app.anonymous().log_in("ann", PASSWORD).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
+        let other_login = app.anonymous().log_in("ann", PASSWORD).await;
         let bob = app.signed_in("bob").await;
-        bob.add_contact("Ann", ANN).await.data("/addContact");
+        bob.add_contact("Ann", ANN_PHONE).await.data("/addContact");
         bob.add_contact("Zoe", "+31687654321").await.data("/addContact");
         ann.add_contact("Zoe", "+31687654321").await.data("/addContact");
         ann.add_contact("Cid", "+447400123456").await.data("/addContact");
         app.enqueue(Kind::Bonus, 12_345_678).await;
-        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN).await;
+        let code = ann.obtain_verification("DELETE_ACCOUNT", ANN_PHONE).await;
         app.enqueue(Kind::Bonus, 12_345_678).await;
-        let deleted = delete(&ann, PASSWORD, code).await;
-        let record = deleted.data("/deleteAccount");
+        let deleted = delete_account(&ann, PASSWORD, code).await;
+        let deletion = deleted.data("/deleteAccount");
         assert_eq!(
-            record,
+            deletion,
             &json!({
-                "id": record["id"], "deletedAt": "2026-01-02T03:04:05Z", "avatarRemoved": false, "contactsRemoved": 2,
+                "id": deletion["id"], "deletedAt": "2026-01-02T03:04:05Z", "avatarRemoved": false, "contactsRemoved": 2,
                 "sessionsEnded": 2, "socketsClosed": 0,
             })
         );
@@ -85,16 +88,16 @@ async fn deletion_erases_all_data_and_frees_identifiers() {
         ] {
             assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {rows}")).await, count, "{rows}");
         }
-        for caller in [&ann, &app.with_token(elsewhere.text("/login/accessToken"))] {
-            assert_eq!(caller.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
+        for caller in [&ann, &app.with_token(other_login.text("/login/accessToken"))] {
+            caller.send(query!("me"), json!({})).await.assert_error("ACCOUNT_DELETED", "");
         }
-        let refreshed = app.anonymous().refresh(elsewhere.text("/login/refreshToken")).await;
-        assert_eq!(refreshed.errors(), ["ACCOUNT_DELETED"]);
+        let refreshed = app.anonymous().refresh(other_login.text("/login/refreshToken")).await;
+        refreshed.assert_error("ACCOUNT_DELETED", "");
         let login = app.anonymous().log_in("ann", PASSWORD).await;
-        assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
+        login.assert_error("INVALID_CREDENTIALS", "");
         let contacts = bob.send(query!("contacts"), json!({})).await;
         assert_eq!(contacts.data("/me/contacts/totalCount"), 2, "other people's contacts stay");
-        app.signed_up_with_phone("ANN", ANN).await;
+        app.signed_up_with_phone("ANN", ANN_PHONE).await;
     })
     .await;
 }
@@ -102,16 +105,16 @@ async fn deletion_erases_all_data_and_frees_identifiers() {
 #[tokio::test]
 async fn messages_to_an_unverified_number_are_kept() {
     on_each_database(async |app| {
-        let (ann, signup) = app.signed_up_with_phone("ann", ANN).await;
+        let (ann, signup) = app.signed_up_with_phone("ann", ANN_PHONE).await;
         app.enqueue(Kind::Bonus, 12_345_678).await;
         app.run_due_jobs().await;
         app.advance(Duration::from_mins(1)).await;
         ann.resend_code(signup.text("/signup/challenge/id")).await.data("/resendCode");
-        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
-        let kept = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
-        assert_eq!(app.count(kept).await, 1);
+        delete_account(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+        let messages = "SELECT COUNT(*) FROM messages WHERE phone = '+31612345678'";
+        assert_eq!(app.count(messages).await, 1);
         app.run_due_jobs().await;
-        assert_eq!(app.sms_count(ANN).await, 2, "the second code was cancelled");
+        assert_eq!(app.sms_count(ANN_PHONE).await, 2, "the second code was cancelled");
     })
     .await;
 }
@@ -127,29 +130,29 @@ async fn deletion_closes_sockets_before_responding_and_soon_on_other_instances()
         for _ in 0..3 {
             sockets.push(server.initialized_socket(MODERN, ann.token.as_deref()).await);
         }
-        let mut elsewhere = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
-        for socket in sockets.iter_mut().chain([&mut elsewhere]) {
+        let mut other_socket = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
+        for socket in sockets.iter_mut().chain([&mut other_socket]) {
             socket.subscribe("1", query!("avatar_changed"), json!({})).await;
             socket.data("1").await;
         }
-        let deleted = delete(&ann, PASSWORD, json!(null)).await;
+        let deleted = delete_account(&ann, PASSWORD, json!(null)).await;
         assert_eq!(deleted.data("/deleteAccount/socketsClosed"), 3);
-        // Not an error of the subscription, after which clients close the socket themselves.
+        // The server closes the socket; it does not send an error of the subscription.
         let closed =
             || SocketEvent::Closed(Some((4401, "The account has been deleted.".to_owned())));
         for socket in &mut sockets {
             assert_eq!(socket.next_event().await, closed());
         }
         other.advance(Duration::from_secs(1)).await;
-        assert_eq!(elsewhere.next_event().await, closed());
+        assert_eq!(other_socket.next_event().await, closed());
         let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
-        assert_eq!(ann_on_other.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
+        ann_on_other.send(query!("me"), json!({})).await.assert_error("ACCOUNT_DELETED", "");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actions_during_a_deletion_are_refused() {
+async fn actions_during_a_deletion_are_rejected() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
         let settings = [
@@ -163,22 +166,22 @@ async fn actions_during_a_deletion_are_refused() {
         let lookup = json!({
             "href": "", "countryCode": "NL", "countryPrefix": 31, "phoneNumber": 31_612_345_678_u64, "type": "mobile",
             "formats": {
-                "e164": ANN, "international": "+31 6 12345678", "national": "06 12345678",
+                "e164": ANN_PHONE, "international": "+31 6 12345678", "national": "06 12345678",
                 "rfc3966": "tel:+31-6-12345678",
             },
         });
         upstream.reply_with([Reply::Held(release.clone(), lookup)]);
         let adding = tokio::spawn({
             let ann = ann.clone();
-            async move { ann.add_contact("Bob", ANN).await.errors() }
+            async move { ann.add_contact("Bob", ANN_PHONE).await.errors() }
         });
         upstream.wait_for_requests(1).await;
-        let deletions = join_all((0..4).map(|_| delete(&ann, PASSWORD, json!(null)))).await;
-        let done = deletions.iter().filter(|response| response.errors().is_empty()).count();
-        assert_eq!(done, 1);
-        let expected = ["ACCOUNT_DELETED", "INVALID_CREDENTIALS password"];
+        let deletions = join_all((0..4).map(|_| delete_account(&ann, PASSWORD, json!(null)))).await;
+        let succeeded = deletions.iter().filter(|response| response.errors().is_empty()).count();
+        assert_eq!(succeeded, 1);
+        let expected_errors = ["ACCOUNT_DELETED", "INVALID_CREDENTIALS password"];
         for response in deletions.iter().filter(|response| !response.errors().is_empty()) {
-            assert!(expected.contains(&&*response.errors()[0]), "{:?}", response.errors());
+            assert!(expected_errors.contains(&&*response.errors()[0]), "{:?}", response.errors());
         }
         release.notify_one();
         assert_eq!(adding.await.expect("no panic"), ["ACCOUNT_DELETED"]);
@@ -203,7 +206,7 @@ async fn deletion_ends_http_streams() {
         while app.app.platform.events.topic_count() < 3 {
             tokio::task::yield_now().await;
         }
-        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+        delete_account(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
         let (.., body) = stream.await.expect("no panic");
         let text = String::from_utf8(body).expect("text");
         assert!(text.contains("ACCOUNT_DELETED") && !text.contains("NOT_FOUND"), "{text}");
@@ -216,9 +219,9 @@ async fn every_transport_reports_the_deleted_account() {
     on_each_database(async |app| {
         let signup = app.anonymous().sign_up(json!({ "nickname": "ann" })).await;
         let ann = app.with_token(signup.text("/signup/accessToken"));
-        delete(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
+        delete_account(&ann, PASSWORD, json!(null)).await.data("/deleteAccount");
 
-        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["ACCOUNT_DELETED"]);
+        ann.send(query!("me"), json!({})).await.assert_error("ACCOUNT_DELETED", "");
         let reason = "The account has been deleted.";
         let server = app.serve().await;
         let mut socket = server.connecting_socket(MODERN, ann.token.as_deref()).await;
@@ -240,7 +243,7 @@ async fn every_transport_reports_the_deleted_account() {
 
         let refresh_token = signup.text("/signup/refreshToken");
         let refreshed = app.anonymous().refresh(refresh_token).await;
-        assert_eq!(refreshed.errors(), ["ACCOUNT_DELETED"]);
+        refreshed.assert_error("ACCOUNT_DELETED", "");
         let form = format!("grant_type=refresh_token&refresh_token={refresh_token}");
         let oauth = post("/oauth/token", "application/x-www-form-urlencoded", form);
         let (status, _, body) = app.request(oauth).await;

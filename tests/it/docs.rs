@@ -1,7 +1,7 @@
 //! Documentation tests for README.md and docs/: examples are executed and show the real responses, every direct
 //! dependency is explained in the README, and every link has a target. tests/clients runs the Node.js programs.
 //!
-//! `UPDATE_DOCS=1 cargo test --test it docs` rewrites the responses. `docs/run_page.rs` has the syntax of examples.
+//! `UPDATE_DOCS=1 cargo test --test it docs` rewrites the responses. `docs/run_page.rs` explains the syntax of examples.
 
 mod blocks;
 mod curl;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::support::{TestApp, TestDatabase};
 
-/// Cases that no page shows: these fields never fail, and the table of errors.md shows `errorCodes`.
+/// Cases that no page needs to show: these fields never fail, and errors.md has the result of `errorCodes` as a table.
 const EXEMPT: [(&str, &str); 4] = [
     ("authenticated", "failing"),
     ("errorCodes", "failing"),
@@ -46,21 +46,21 @@ async fn examples_show_the_real_responses() {
 }
 
 #[test]
-fn the_listener_page_has_the_files_of_the_example() {
+fn the_listener_page_contains_the_files_of_the_example() {
     let page = read("docs/src/listener.md");
     for (language, file) in [("toml", "Cargo.toml"), ("rust", "src/main.rs")] {
         let text = read(Path::new("examples/listener").join(file));
         let block = format!("```{language} {file}\n{text}```\n");
-        assert!(page.contains(&block), "docs/src/listener.md has another {file}");
+        assert!(page.contains(&block), "docs/src/listener.md differs from {file}");
     }
 }
 
 #[test]
-fn the_games_page_has_the_formula_of_the_python_program() {
+fn the_games_page_contains_the_formula_of_the_python_program() {
     let (page, program) = (read("docs/src/games.md"), read("docs/src/verify_round.py"));
     let (_, block) = page.split_once("```python\n").expect("a block of Python");
-    let (formula, _) = block.split_once("```\n").expect("its end");
-    assert!(program.contains(formula), "docs/src/games.md has another formula");
+    let (formula, _) = block.split_once("```\n").expect("the end of the block");
+    assert!(program.contains(formula), "docs/src/games.md differs from verify_round.py");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn direct_dependencies_are_explained_in_the_readme() {
         .collect();
     let readme = read("README.md");
     let (_, section) = readme.split_once("\n## Dependencies\n").expect("a section of dependencies");
-    let section = section.split("\n## ").next().expect("its text");
+    let section = section.split("\n## ").next().expect("the text of the section");
     let explained: BTreeSet<&str> = section
         .lines()
         .filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0))
@@ -143,9 +143,10 @@ fn pages() -> Vec<PathBuf> {
 async fn root_fields() -> Vec<String> {
     let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } \
                  subscriptionType { fields { name } } } }";
-    let answer = TestApp::new(&TestDatabase::Memory).await.anonymous().send(query, json!({})).await;
+    let response =
+        TestApp::new(&TestDatabase::Memory).await.anonymous().send(query, json!({})).await;
     let fields_of =
-        |root: &str| answer.data("/__schema")[root]["fields"].as_array().expect("a list").clone();
+        |root: &str| response.data("/__schema")[root]["fields"].as_array().expect("a list").clone();
     let fields = ["queryType", "mutationType", "subscriptionType"].map(fields_of).concat();
     fields.iter().map(|field| field["name"].as_str().expect("a name").to_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! Rounds: fixed before they are played, played once, verifiable by anybody afterwards.
+//! Rounds: their outcome is committed before the play, they are played once, and everyone can verify them afterwards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Caller, PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database,
-    query,
+    Caller, GraphQLResponse, PASSWORD, TestApp, TestDatabase, on_each_database,
+    on_each_shared_database, query,
 };
 
 fn heads() -> Value {
@@ -69,18 +69,18 @@ async fn repeated_plays_get_the_same_round_and_different_plays_are_rejected() {
         let id = ann.start_round_id("COIN_FLIP").await;
         let first = ann.play(&id, heads(), "a").await;
         app.clock.advance(Duration::from_mins(6));
-        let again = ann.play(&id, heads(), "a").await;
-        assert_eq!(first.data("/playGame"), again.data("/playGame"));
+        let repeated = ann.play(&id, heads(), "a").await;
+        assert_eq!(first.data("/playGame"), repeated.data("/playGame"));
         for (played, seed) in [(json!({ "coinFlip": "TAILS" }), "a"), (heads(), "b")] {
-            assert_eq!(ann.play(&id, played, seed).await.errors(), ["ROUND_ALREADY_PLAYED"]);
+            ann.play(&id, played, seed).await.assert_error("ROUND_ALREADY_PLAYED", "");
         }
-        assert_eq!(bob.play(&id, heads(), "a").await.errors(), ["NOT_FOUND"]);
-        assert_eq!(ann.play("rnd_nothing", heads(), "a").await.errors(), ["NOT_FOUND"]);
-        assert_eq!(app.anonymous().play(&id, heads(), "a").await.errors(), ["UNAUTHENTICATED"]);
+        bob.play(&id, heads(), "a").await.assert_error("NOT_FOUND", "");
+        ann.play("rnd_nothing", heads(), "a").await.assert_error("NOT_FOUND", "");
+        app.anonymous().play(&id, heads(), "a").await.assert_error("UNAUTHENTICATED", "");
         let round = async |caller: &Caller| caller.send(query!("round"), json!({ "id": id })).await;
         assert_eq!(round(&ann).await.data("/round/status"), "PLAYED");
-        assert_eq!(round(&bob).await.errors(), ["NOT_FOUND"]);
-        assert_eq!(round(&app.anonymous()).await.errors(), ["UNAUTHENTICATED"]);
+        round(&bob).await.assert_error("NOT_FOUND", "");
+        round(&app.anonymous()).await.assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -127,18 +127,21 @@ async fn invalid_moves_and_seeds_are_rejected_at_their_field() {
     ] {
         assert_eq!(ann.play(round, played.clone(), seed).await.errors(), [error], "{played}");
     }
-    let both = ann.play(&dice, roll(0, true), "").await;
-    assert_eq!(both.errors(), ["BAD_USER_INPUT clientSeed", "BAD_USER_INPUT move.dice.target"]);
+    let two_errors = ann.play(&dice, roll(0, true), "").await;
+    assert_eq!(
+        two_errors.errors(),
+        ["BAD_USER_INPUT clientSeed", "BAD_USER_INPUT move.dice.target"]
+    );
     ann.play(&coin, heads(), &max_len_seed).await.data("/playGame");
     ann.play(&dice, roll(5, true), " a ").await.data("/playGame");
-    assert_eq!(ann.start_round("CHESS").await.errors(), ["BAD_USER_INPUT game"]);
+    ann.start_round("CHESS").await.assert_error("BAD_USER_INPUT", "game");
     let repeated_key = format!(
         r#"mutation {{ playGame(input: {{
             roundId: "{number}", clientSeed: "a", move: {{ luckyNumber: 1, luckyNumber: 2 }}
         }}) {{ id }} }}"#
     );
-    let refused = ann.send(&repeated_key, json!({})).await;
-    assert_eq!(refused.errors(), ["GRAPHQL_VALIDATION_FAILED"]);
+    let rejected = ann.send(&repeated_key, json!({})).await;
+    rejected.assert_error("GRAPHQL_VALIDATION_FAILED", "");
 }
 
 #[tokio::test]
@@ -148,16 +151,17 @@ async fn unplayed_rounds_expire_and_reveal_their_seed() {
         let id = ann.start_round_id("COIN_FLIP").await;
         let verify =
             || async { app.anonymous().send(query!("verify_round"), json!({ "id": id })).await };
-        assert_eq!(verify().await.errors(), ["CONFLICT id"], "its seed is a secret");
-        let sealed = "SELECT COUNT(*) FROM rounds WHERE seed IS NULL AND sealed_seed IS NOT NULL";
-        assert_eq!(app.count(sealed).await, 1);
+        assert_eq!(verify().await.errors(), ["CONFLICT id"], "the seed of an open round is secret");
+        let sealed_seeds =
+            "SELECT COUNT(*) FROM rounds WHERE seed IS NULL AND sealed_seed IS NOT NULL";
+        assert_eq!(app.count(sealed_seeds).await, 1);
         app.clock.advance(Duration::from_mins(1));
         ann.start_round_id("COIN_FLIP").await;
         app.clock.advance(Duration::from_mins(4));
         for job_ran in [false, true] {
             if job_ran {
                 app.advance(Duration::from_secs(90)).await;
-                assert_eq!(app.count(sealed).await, 0);
+                assert_eq!(app.count(sealed_seeds).await, 0);
             }
             let read = ann.send(query!("round"), json!({ "id": id })).await;
             assert_eq!(read.data("/round/status"), "EXPIRED");
@@ -168,41 +172,42 @@ async fn unplayed_rounds_expire_and_reveal_their_seed() {
                 "written by the read"
             );
             let seed = read.text("/round/serverSeed").to_owned();
-            assert_eq!(ann.play(&id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+            ann.play(&id, heads(), "a").await.assert_error("ROUND_EXPIRED", "");
             let verification = verify().await;
             assert_eq!(verification.data("/verifyRound/valid"), true);
             assert_eq!(verification.data("/verifyRound/outcome"), -1);
             assert!(verification.text("/verifyRound/explanation").contains(&seed));
         }
         let unknown = app.anonymous().send(query!("verify_round"), json!({ "id": "rnd_x" })).await;
-        assert_eq!(unknown.errors(), ["NOT_FOUND"]);
+        unknown.assert_error("NOT_FOUND", "");
     })
     .await;
 }
 
 #[tokio::test]
 async fn rounds_with_revealed_seeds_cannot_be_played_on_lagging_instances() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let lagging = app.lagging_instance(place, Duration::from_secs(1)).await;
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let lagging = app.lagging_instance(database, Duration::from_secs(1)).await;
         let ann = app.signed_in("ann").await;
-        let ann_elsewhere = lagging.with_token(ann.token.as_deref().expect("a token"));
-        let read = json!({ "id": ann.start_round_id("COIN_FLIP").await });
-        let listed = ann.start_round_id("COIN_FLIP").await;
-        let verified = json!({ "id": ann.start_round_id("COIN_FLIP").await });
+        let ann_on_other = lagging.with_token(ann.token.as_deref().expect("a token"));
+        let read_round = json!({ "id": ann.start_round_id("COIN_FLIP").await });
+        let listed_round = ann.start_round_id("COIN_FLIP").await;
+        let verified_round = json!({ "id": ann.start_round_id("COIN_FLIP").await });
         app.clock.advance(Duration::from_mins(5));
         lagging.clock.advance(Duration::from_mins(5));
-        ann.send(query!("round"), read.clone()).await.text("/round/serverSeed");
-        let id = read["id"].as_str().expect("an id");
-        assert_eq!(ann_elsewhere.play(id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+        ann.send(query!("round"), read_round.clone()).await.text("/round/serverSeed");
+        let id = read_round["id"].as_str().expect("an id");
+        ann_on_other.play(id, heads(), "a").await.assert_error("ROUND_EXPIRED", "");
         let rounds = ann.send(query!("rounds"), json!({ "first": 10 })).await;
-        let nodes = rounds.data("/me/rounds/nodes").as_array().expect("a list");
+        let nodes = rounds.nodes("/me/rounds");
         assert!(nodes.iter().all(|round| round["status"] == "EXPIRED"), "{nodes:?}");
-        assert_eq!(ann_elsewhere.play(&listed, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
-        let verification = app.anonymous().send(query!("verify_round"), verified.clone()).await;
+        ann_on_other.play(&listed_round, heads(), "a").await.assert_error("ROUND_EXPIRED", "");
+        let verification =
+            app.anonymous().send(query!("verify_round"), verified_round.clone()).await;
         verification.data("/verifyRound/explanation");
-        let id = verified["id"].as_str().expect("an id");
-        assert_eq!(ann_elsewhere.play(id, heads(), "a").await.errors(), ["ROUND_EXPIRED"]);
+        let id = verified_round["id"].as_str().expect("an id");
+        ann_on_other.play(id, heads(), "a").await.assert_error("ROUND_EXPIRED", "");
     })
     .await;
 }
@@ -219,7 +224,7 @@ async fn verification_fails_for_altered_rounds() {
             verification.data("/verifyRound/valid") == true
         };
         assert!(verify().await);
-        app.sql("CREATE TABLE backup AS SELECT * FROM rounds").await.expect("kept");
+        app.sql("CREATE TABLE backup AS SELECT * FROM rounds").await.expect("copied");
         for alteration in [
             "outcome = outcome % 10 + 1",
             "points = points + 1",
@@ -238,8 +243,8 @@ async fn verification_fails_for_altered_rounds() {
             assert!(verify().await);
         }
         app.sql("UPDATE rounds SET seed = NULL").await.expect("altered");
-        let lost = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
-        assert_eq!(lost.errors(), ["CONFLICT id"]);
+        let without_seed = app.anonymous().send(query!("verify_round"), json!({ "id": id })).await;
+        without_seed.assert_error("CONFLICT", "id");
     })
     .await;
 }
@@ -265,30 +270,30 @@ async fn rounds_of_deleted_users_can_be_verified() {
 
 #[tokio::test]
 async fn open_rounds_are_limited() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.second_instance(place, &[]).await;
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let ann = app.signed_in("ann").await;
-        let ann_elsewhere = other.with_token(ann.token.as_deref().expect("a token"));
-        let all = join_all(
+        let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
+        let responses = join_all(
             (0..30)
-                .map(|n| if n % 2 == 0 { &ann } else { &ann_elsewhere })
+                .map(|n| if n % 2 == 0 { &ann } else { &ann_on_other })
                 .map(|caller| caller.start_round("DICE")),
         )
         .await;
-        let (good, refused): (Vec<Answer>, Vec<Answer>) =
-            all.into_iter().partition(|response| response.errors().is_empty());
-        assert_eq!((good.len(), refused.len()), (10, 20));
-        assert!(refused.iter().all(|response| response.extension("code") == "RATE_LIMITED"));
-        let one = good[0].text("/startRound/id");
-        ann.play(one, json!({ "dice": { "target": 50, "over": false } }), "a")
+        let (started, rejected): (Vec<GraphQLResponse>, Vec<GraphQLResponse>) =
+            responses.into_iter().partition(|response| response.errors().is_empty());
+        assert_eq!((started.len(), rejected.len()), (10, 20));
+        assert!(rejected.iter().all(|response| response.extension("code") == "RATE_LIMITED"));
+        let open_round = started[0].text("/startRound/id");
+        ann.play(open_round, json!({ "dice": { "target": 50, "over": false } }), "a")
             .await
             .data("/playGame");
         ann.start_round("COIN_FLIP").await.data("/startRound");
         app.clock.advance(Duration::from_mins(1));
-        let refused = ann.start_round("COIN_FLIP").await;
-        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
-        assert_eq!(refused.extension("retryAfter"), 240, "until the first of them is over");
+        let rejected = ann.start_round("COIN_FLIP").await;
+        rejected.assert_error("RATE_LIMITED", "");
+        assert_eq!(rejected.extension("retryAfter"), 240, "until the oldest open round expires");
         app.clock.advance(Duration::from_mins(4));
         ann.start_round("COIN_FLIP").await.data("/startRound");
     })
@@ -303,9 +308,9 @@ async fn plays_are_rate_limited_per_user() {
     for _ in 0..2 {
         ann.play(&id, heads(), "a").await.data("/playGame");
     }
-    let refused = ann.play(&id, heads(), "a").await;
-    assert_eq!(refused.extension("code"), "RATE_LIMITED");
-    assert_eq!(refused.extension("retryAfter"), 60);
+    let rejected = ann.play(&id, heads(), "a").await;
+    rejected.assert_error("RATE_LIMITED", "");
+    assert_eq!(rejected.extension("retryAfter"), 60);
     app.clock.advance(Duration::from_mins(1));
     ann.play(&id, heads(), "a").await.data("/playGame");
 }
@@ -321,38 +326,41 @@ async fn rounds_are_listed_newest_first() {
         }
         ids.reverse();
         let page = ann.send(query!("rounds"), json!({ "first": 3 })).await;
-        let ids_of = |page: &Answer| -> Vec<String> {
-            let nodes = page.data("/me/rounds/nodes").as_array().expect("a list").clone();
+        let ids_of = |page: &GraphQLResponse| -> Vec<String> {
+            let nodes = page.nodes("/me/rounds").to_vec();
             nodes.iter().map(|node| node["id"].as_str().expect("an id").to_owned()).collect()
         };
         assert_eq!(ids_of(&page), ids[..3]);
         let after = page.text("/me/rounds/pageInfo/endCursor");
-        let next = ann.send(query!("rounds"), json!({ "first": 3, "after": after })).await;
-        assert_eq!(ids_of(&next), ids[3..]);
-        assert_eq!(next.data("/me/rounds/pageInfo/hasNextPage"), false);
-        let bad = ann.send(query!("rounds"), json!({ "first": 0, "after": "x" })).await;
-        assert_eq!(bad.errors(), ["BAD_USER_INPUT first", "BAD_USER_INPUT after"]);
+        let next_page = ann.send(query!("rounds"), json!({ "first": 3, "after": after })).await;
+        assert_eq!(ids_of(&next_page), ids[3..]);
+        assert_eq!(next_page.data("/me/rounds/pageInfo/hasNextPage"), false);
+        let invalid = ann.send(query!("rounds"), json!({ "first": 0, "after": "x" })).await;
+        assert_eq!(invalid.errors(), ["BAD_USER_INPUT first", "BAD_USER_INPUT after"]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_plays_on_two_instances_count_once() {
-    on_each_shared_database(async |place| {
+    on_each_shared_database(async |database| {
         let settings = [("LIMIT_PLAYS", "1000")];
-        let app = TestApp::with(place, &settings).await;
-        let other = app.second_instance(place, &settings).await;
+        let app = TestApp::with(database, &settings).await;
+        let other = app.second_instance(database, &settings).await;
         let ann = app.signed_in("ann").await;
-        let ann_elsewhere = other.with_token(ann.token.as_deref().expect("a token"));
+        let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
         let mut wins = 0;
         for _ in 0..6 {
             let id = ann.start_round_id("COIN_FLIP").await;
-            let callers = (0..30).map(|n| if n % 2 == 0 { &ann } else { &ann_elsewhere });
-            let same = join_all(callers.clone().map(|caller| caller.play(&id, heads(), "a"))).await;
-            let responses: BTreeSet<String> =
-                same.iter().map(|response| response.data("/playGame").to_string()).collect();
+            let callers = (0..30).map(|n| if n % 2 == 0 { &ann } else { &ann_on_other });
+            let repeated_plays =
+                join_all(callers.clone().map(|caller| caller.play(&id, heads(), "a"))).await;
+            let responses: BTreeSet<String> = repeated_plays
+                .iter()
+                .map(|response| response.data("/playGame").to_string())
+                .collect();
             assert_eq!(responses.len(), 1);
-            wins += i64::from(same[0].data("/playGame/won") == true);
+            wins += i64::from(repeated_plays[0].data("/playGame/won") == true);
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM coin_entries").await, wins);
         let balance = ann.wallet().await["balance"].clone();
@@ -362,16 +370,16 @@ async fn concurrent_plays_on_two_instances_count_once() {
         app.clock.advance(Duration::from_mins(1));
         let id = ann.start_round_id("LUCKY_NUMBER").await;
         let plays =
-            (1..=10).map(|number| (number, if number % 2 == 0 { &ann } else { &ann_elsewhere }));
+            (1..=10).map(|number| (number, if number % 2 == 0 { &ann } else { &ann_on_other }));
         let plays = plays.map(async |(number, caller)| {
             caller.play(&id, json!({ "luckyNumber": number }), "a").await
         });
         let responses = join_all(plays).await;
-        let good = responses.iter().filter(|response| response.errors().is_empty()).count();
-        assert_eq!(good, 1);
-        let refused =
+        let accepted = responses.iter().filter(|response| response.errors().is_empty()).count();
+        assert_eq!(accepted, 1);
+        let rejected =
             responses.iter().filter(|response| response.errors() == ["ROUND_ALREADY_PLAYED"]);
-        assert_eq!(refused.count(), 9);
+        assert_eq!(rejected.count(), 9);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: status codes and error codes of requests, default headers, health checks.
+//! GraphQL over HTTP: status codes and error codes, response headers, and health checks.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -94,16 +94,20 @@ async fn request_errors_have_a_code_and_no_data_and_status_400_for_graphql_respo
             for (accept, status) in [(GRAPHQL_RESPONSE, 400), (JSON, 200)] {
                 let (response_status, headers, body) =
                     send(&app, post(JSON, accept, body.clone())).await;
-                let start = query.chars().take(40).collect::<String>();
-                assert_eq!(body["errors"][0]["extensions"]["code"], code, "{start}: {body}");
-                assert_eq!(response_status, status, "{start}");
+                let query_start = query.chars().take(40).collect::<String>();
+                assert_eq!(body["errors"][0]["extensions"]["code"], code, "{query_start}: {body}");
+                assert_eq!(response_status, status, "{query_start}");
                 assert!(headers[header::CONTENT_TYPE].to_str().expect("text").starts_with(accept));
-                assert!(body.get("data").is_none(), "{start}");
+                assert!(body.get("data").is_none(), "{query_start}");
             }
         }
-        let failed =
+        let with_field_error =
             post(JSON, GRAPHQL_RESPONSE, json!({ "query": "mutation { logout }" }).to_string());
-        assert_eq!(send(&app, failed).await.0, 200, "errors of fields are no request errors");
+        assert_eq!(
+            send(&app, with_field_error).await.0,
+            200,
+            "an error of a field is not a request error"
+        );
     })
     .await;
 }
@@ -149,7 +153,7 @@ async fn a_failed_field_does_not_affect_others() {
             good: addContact(input: { name: "Bob", phone: "+31687654321" }) { name }
         }"#;
         let response = ann.send(document, json!({})).await;
-        assert_eq!(response.errors(), ["BAD_USER_INPUT name"]);
+        response.assert_error("BAD_USER_INPUT", "name");
         assert_eq!(response.body["data"], json!({ "bad": null, "good": { "name": "Bob" } }));
         assert_eq!(response.body["errors"][0]["path"], json!(["bad"]));
     })
@@ -167,7 +171,7 @@ async fn missing_variables_are_reported_before_execution() {
         }"#;
         for variables in [json!({}), json!({ "second": null })] {
             let response = ann.send(document, variables).await;
-            assert_eq!(response.errors(), ["BAD_USER_INPUT input"]);
+            response.assert_error("BAD_USER_INPUT", "input");
             assert!(response.body.get("data").is_none());
         }
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 0);
@@ -210,7 +214,7 @@ async fn internal_errors_have_a_code_and_no_details() {
         let ann = app.signed_in("ann").await;
         app.sql("ALTER TABLE contacts RENAME TO lost").await.expect("renamed");
         let response = ann.send(query!("contacts"), json!({})).await;
-        assert_eq!(response.errors(), ["INTERNAL_SERVER_ERROR"]);
+        response.assert_error("INTERNAL_SERVER_ERROR", "");
         assert_eq!(response.extension("status"), "error");
         assert_eq!(response.body["data"], json!({ "me": { "contacts": null } }));
         for detail in ["contacts\"", "SELECT", "no such table", "relation", "sqlx", "lost"] {
@@ -228,15 +232,15 @@ async fn internal_errors_have_a_code_and_no_details() {
 async fn without_the_database_the_server_is_live_but_not_ready() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        let (status, ready) = app.get("/health/ready").await;
-        assert_eq!((status.as_u16(), &ready["status"]), (200, &json!("success")));
+        let (status, body) = app.get("/health/ready").await;
+        assert_eq!((status.as_u16(), &body["status"]), (200, &json!("success")));
         app.app.platform.database.close();
         let response = ann.send(query!("contacts"), json!({})).await;
-        assert_eq!(response.errors(), ["SERVICE_UNAVAILABLE"]);
+        response.assert_error("SERVICE_UNAVAILABLE", "");
         assert_eq!(response.extension("retryable"), true);
-        let (status, ready) = app.get("/health/ready").await;
+        let (status, body) = app.get("/health/ready").await;
         assert_eq!(status, 503);
-        assert_eq!(ready, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach. Try again." }));
+        assert_eq!(body, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach. Try again." }));
         assert_eq!(app.get("/health/live").await, (StatusCode::OK, json!({ "status": "success", "data": null })));
     })
     .await;

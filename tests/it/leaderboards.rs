@@ -16,8 +16,8 @@ use switchboard::platform::clock::Timestamp;
 
 use crate::support::socket::MODERN;
 use crate::support::{
-    Answer, Caller, PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database,
-    query, start_time,
+    Caller, GraphQLResponse, PASSWORD, TestApp, TestDatabase, on_each_database,
+    on_each_shared_database, query, start_time,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const ROW_COLUMNS: [&str; 5] =
 /// A played round: the player, the game, the points, and the time.
 type Played = (UserId, GameKind, i32, Timestamp);
 
-async fn id_of(caller: &Caller) -> UserId {
+async fn user_id_of(caller: &Caller) -> UserId {
     let me = caller.send("{ me { id } }", json!({})).await;
     parse(me.text("/me/id")).expect("an id")
 }
@@ -37,7 +37,7 @@ async fn sign_up(app: &TestApp, names: &[&str]) -> Vec<(Caller, UserId)> {
     let mut people = Vec::new();
     for name in names {
         let caller = app.signed_in(name).await;
-        let id = id_of(&caller).await;
+        let id = user_id_of(&caller).await;
         people.push((caller, id));
     }
     people
@@ -59,7 +59,7 @@ async fn insert_played(app: &TestApp, rounds: &[Played]) {
     ];
     let platform = &app.app.platform;
     let tx = platform.database.begin().await.expect("a transaction");
-    for (user, game, points, at) in rounds.iter().copied() {
+    for (user, game, points, played_at) in rounds.iter().copied() {
         let id: RoundId = platform.new_id();
         let row = [
             id.into(),
@@ -69,9 +69,9 @@ async fn insert_played(app: &TestApp, rounds: &[Played]) {
             vec![0_u8].into(),
             points.into(),
             false.into(),
-            at.into(),
-            at.into(),
-            at.into(),
+            played_at.into(),
+            played_at.into(),
+            played_at.into(),
         ];
         let insert = Query::insert()
             .into_table(Alias::new("rounds"))
@@ -84,7 +84,7 @@ async fn insert_played(app: &TestApp, rounds: &[Played]) {
 }
 
 impl Caller {
-    async fn leaderboard(&self, variables: Value) -> Answer {
+    async fn leaderboard(&self, variables: Value) -> GraphQLResponse {
         self.send(query!("leaderboard"), variables).await
     }
 }
@@ -99,7 +99,7 @@ fn to_lines(entries: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn entries(response: &Answer) -> Vec<String> {
+fn entries(response: &GraphQLResponse) -> Vec<String> {
     to_lines(response.data("/leaderboard/entries"))
 }
 
@@ -123,7 +123,7 @@ async fn rounds_are_counted_within_a_second() {
         assert_eq!(all.data("/leaderboard/game"), &Value::Null);
         assert_eq!(all.data("/leaderboard/updatedAt"), "2026-01-02T03:04:06Z");
         let rounds = all.data("/leaderboard/me/rounds").as_i64().expect("a number");
-        assert!(rounds >= i64::try_from(won.len()).expect("few"), "lost ones count, too");
+        assert!(rounds >= i64::try_from(won.len()).expect("few"), "lost rounds count too");
         app.advance(SECOND * 100).await;
         for period in ["DAY", "WEEK", "MONTH", "ALL_TIME"] {
             let coins = bob.leaderboard(json!({ "game": "COIN_FLIP", "period": period })).await;
@@ -136,32 +136,33 @@ async fn rounds_are_counted_within_a_second() {
             assert_eq!(dice.data("/leaderboard/me/rank"), 1);
             assert_eq!(dice.data("/leaderboard/updatedAt"), "2026-01-02T03:05:46Z", "as of now");
         }
-        let stranger = app.anonymous().leaderboard(json!({})).await;
-        assert_eq!(entries(&stranger), entries(&all));
-        assert_eq!(stranger.data("/leaderboard/me"), &Value::Null);
-        assert_eq!(stranger.data("/leaderboard/around"), &Value::Null);
-        let bad = app.with_token("bad").leaderboard(json!({})).await;
-        assert_eq!(bad.errors(), ["UNAUTHENTICATED"; 2], "me and around");
-        assert_eq!(to_lines(&bad.body["data"]["leaderboard"]["entries"]), entries(&all));
+        let anonymous = app.anonymous().leaderboard(json!({})).await;
+        assert_eq!(entries(&anonymous), entries(&all));
+        assert_eq!(anonymous.data("/leaderboard/me"), &Value::Null);
+        assert_eq!(anonymous.data("/leaderboard/around"), &Value::Null);
+        let invalid_token = app.with_token("bad").leaderboard(json!({})).await;
+        assert_eq!(invalid_token.errors(), ["UNAUTHENTICATED"; 2], "the fields me and around");
+        assert_eq!(to_lines(&invalid_token.body["data"]["leaderboard"]["entries"]), entries(&all));
     })
     .await;
 }
 
 #[tokio::test]
-async fn entries_and_arguments_are_validated() {
+async fn leaderboard_arguments_are_validated() {
     let app = TestApp::new(&TestDatabase::Memory).await;
     let ann = app.signed_in("ann").await;
     for first in [0, -1, 101, 256, i64::from(i32::MIN)] {
-        let refused = ann.leaderboard(json!({ "first": first })).await;
-        assert_eq!(refused.errors(), ["BAD_USER_INPUT first"], "{first}");
+        let rejected = ann.leaderboard(json!({ "first": first })).await;
+        assert_eq!(rejected.errors(), ["BAD_USER_INPUT first"], "{first}");
     }
-    let both = json!({ "game": "CHESS", "period": "YEAR" });
-    assert_eq!(ann.leaderboard(both).await.errors()[0], "BAD_USER_INPUT game");
+    let two_errors = json!({ "game": "CHESS", "period": "YEAR" });
+    assert_eq!(ann.leaderboard(two_errors).await.errors()[0], "BAD_USER_INPUT game");
     let year = json!({ "period": "YEAR" });
-    assert_eq!(ann.leaderboard(year).await.errors(), ["BAD_USER_INPUT period"]);
+    ann.leaderboard(year).await.assert_error("BAD_USER_INPUT", "period");
     for first in [i64::from(i32::MAX), 1 << 31, i64::MAX] {
-        let refused = ann.leaderboard(json!({ "first": first })).await;
-        assert!(refused.errors()[0].starts_with(['B', 'Q']), "{refused:?}");
+        let rejected = ann.leaderboard(json!({ "first": first })).await;
+        // BAD_USER_INPUT or QUERY_TOO_COMPLEX.
+        assert!(rejected.errors()[0].starts_with(['B', 'Q']), "{rejected:?}");
     }
     for first in [1, 100] {
         let id = format!("leaderboard:ALL_TIME::{first}");
@@ -174,7 +175,7 @@ async fn entries_and_arguments_are_validated() {
 }
 
 #[tokio::test]
-async fn too_many_entries_are_rejected_at_their_argument() {
+async fn too_many_entries_are_rejected() {
     let app = TestApp::new(&TestDatabase::Memory).await;
     for first in [json!(101), json!(i32::MAX), json!(1_i64 << 31), json!(1_u64 << 63)] {
         let read = app.anonymous().leaderboard(json!({ "first": first })).await;
@@ -226,14 +227,14 @@ fn until(app: &TestApp, timestamp: &str) -> Duration {
 async fn periods_start_empty_and_all_time_continues() {
     on_each_database(async |app| {
         let id = sign_up(&app, &["ann"]).await[0].1;
-        let anybody = app.anonymous();
+        let anonymous = app.anonymous();
         // On a Friday.
         insert_played(&app, &[(id, GameKind::Dice, 10, start_time())]).await;
         app.advance(SECOND).await;
         let points = async || {
             let mut points = Vec::new();
             for period in ["DAY", "WEEK", "MONTH", "ALL_TIME"] {
-                let board = anybody.leaderboard(json!({ "period": period })).await;
+                let board = anonymous.leaderboard(json!({ "period": period })).await;
                 points.push(board.data("/leaderboard/entries/0/points").as_i64().unwrap_or(0));
             }
             points
@@ -241,14 +242,14 @@ async fn periods_start_empty_and_all_time_continues() {
         let empty_periods = async || {
             let mut empty = Vec::new();
             for period in ["DAY", "WEEK", "MONTH", "ALL_TIME"] {
-                let board = anybody.leaderboard(json!({ "period": period })).await;
+                let board = anonymous.leaderboard(json!({ "period": period })).await;
                 empty.extend(entries(&board).is_empty().then_some(period));
             }
             empty
         };
         app.advance(until(&app, "2026-01-02T23:59:59.999999Z")).await;
         assert_eq!(points().await, [10; 4]);
-        // Counted late, a round still counts for the day it was played.
+        // A round counts for the day on which it was played, even if it is counted later.
         insert_played(&app, &[(id, GameKind::Dice, 20, app.app.platform.now())]).await;
         app.advance(until(&app, "2026-01-03T00:00:00Z")).await;
         assert_eq!(empty_periods().await, ["DAY"]);
@@ -256,7 +257,7 @@ async fn periods_start_empty_and_all_time_continues() {
         assert_eq!(empty_periods().await, ["DAY", "WEEK"]);
         app.advance(until(&app, "2026-02-01T00:00:00Z")).await;
         assert_eq!(empty_periods().await, ["DAY", "WEEK", "MONTH"]);
-        let all_time = anybody.leaderboard(json!({})).await;
+        let all_time = anonymous.leaderboard(json!({})).await;
         assert_eq!(entries(&all_time), ["1. ann 30"]);
 
         let row_count = async |period: &str| {
@@ -265,10 +266,18 @@ async fn periods_start_empty_and_all_time_continues() {
             );
             app.count(&count).await
         };
-        assert_eq!((row_count("DAY").await, row_count("WEEK").await), (0, 0), "long over");
+        assert_eq!(
+            (row_count("DAY").await, row_count("WEEK").await),
+            (0, 0),
+            "expired periods are purged"
+        );
         assert_eq!((row_count("MONTH").await, row_count("ALL_TIME").await), (2, 2));
         app.advance(until(&app, "2026-02-08T00:00:00Z")).await;
-        assert_eq!((row_count("MONTH").await, row_count("ALL_TIME").await), (0, 2), "a week after");
+        assert_eq!(
+            (row_count("MONTH").await, row_count("ALL_TIME").await),
+            (0, 2),
+            "a week after the end of the month"
+        );
         assert_eq!(app.count("SELECT COUNT(*) FROM leaderboard_buckets").await, 2);
     })
     .await;
@@ -312,10 +321,10 @@ async fn ranks_are_computed_from_bucket_counts() {
             board.data("/leaderboard/me/rank").clone()
         };
         assert_eq!(rank().await, 2);
-        // Ann's bucket is ahead of Bob's, so its (false) count is added to his rank.
-        let million =
+        // Ann's bucket ranks before Bob's, so its count, here a wrong one, is added to his rank.
+        let set_count =
             "UPDATE leaderboard_buckets SET row_count = 1000000 WHERE negated_points < -10";
-        assert_ne!(app.sql(million).await.expect("done"), 0);
+        assert_ne!(app.sql(set_count).await.expect("done"), 0);
         assert_eq!(rank().await, 1_000_001);
     })
     .await;
@@ -357,29 +366,29 @@ async fn rank_queries_use_the_index() {
         tx.commit().await.expect("committed");
         app.sql("ANALYZE").await.expect("done");
         let plan = explain_rank_view(&app).await;
-        let scans = |line: &&String| {
+        let is_table_scan = |line: &&String| {
             line.contains("leaderboard_rows") && !line.contains("leaderboard_rows_")
         };
-        assert_eq!(plan.iter().find(scans), None, "{plan:#?}");
-        let walks = plan.iter().filter(|line| line.contains("leaderboard_rows_order"));
-        assert!(walks.count() >= 3, "{plan:#?}");
+        assert_eq!(plan.iter().find(is_table_scan), None, "{plan:#?}");
+        let index_scans = plan.iter().filter(|line| line.contains("leaderboard_rows_order"));
+        assert!(index_scans.count() >= 3, "{plan:#?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn deleted_users_leave_all_leaderboards_for_good() {
+async fn deleted_users_are_removed_from_all_leaderboards_permanently() {
     on_each_database(async |app| {
         let people = sign_up(&app, &["ann", "bob", "cid"]).await;
         let dice = GameKind::Dice;
-        let all: Vec<Played> = people
+        let rounds: Vec<Played> = people
             .iter()
             .zip([30, 20, 10])
             .map(|((_, id), points)| (*id, dice, points, start_time()))
             .collect();
-        insert_played(&app, &all).await;
+        insert_played(&app, &rounds).await;
         app.advance(SECOND).await;
-        insert_played(&app, &all).await;
+        insert_played(&app, &rounds).await;
         let input = json!({ "input": { "password": PASSWORD } });
         people[1].0.send(query!("delete_account"), input).await.data("/deleteAccount");
         let board = async || entries(&app.anonymous().leaderboard(json!({})).await);
@@ -389,59 +398,59 @@ async fn deleted_users_leave_all_leaderboards_for_good() {
         let cid = people[2].0.leaderboard(json!({})).await;
         assert_eq!(cid.data("/leaderboard/me/rank"), 2);
         // A round of Bob's that his deletion missed.
-        insert_played(&app, &all[1..2]).await;
+        insert_played(&app, &rounds[1..2]).await;
         app.advance(SECOND).await;
         assert_eq!(board().await, ["1. ann 60", "2. cid 20"]);
-        let rows = app.count("SELECT COUNT(*) FROM leaderboard_rows").await;
-        let counted =
+        let row_count = app.count("SELECT COUNT(*) FROM leaderboard_rows").await;
+        let bucket_count =
             app.count("SELECT CAST(SUM(row_count) AS BIGINT) FROM leaderboard_buckets").await;
-        assert_eq!((rows, counted), (2 * 8, 2 * 8));
+        assert_eq!((row_count, bucket_count), (2 * 8, 2 * 8));
     })
     .await;
 }
 
 #[tokio::test]
-async fn watchers_see_deleted_users_leave() {
+async fn watchers_see_that_deleted_users_are_removed() {
     on_each_database(async |app| {
         let people = sign_up(&app, &["ann", "bob"]).await;
         let dice = GameKind::Dice;
         let rounds = [(people[0].1, dice, 30, start_time()), (people[1].1, dice, 20, start_time())];
         insert_played(&app, &rounds).await;
         app.advance(SECOND).await;
-        let mut stranger = app.serve().await.initialized_socket(MODERN, None).await;
-        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
-        let first = stranger.data("1").await["leaderboardChanged"].take();
+        let mut socket = app.serve().await.initialized_socket(MODERN, None).await;
+        socket.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        let first = socket.data("1").await["leaderboardChanged"].take();
         assert_eq!(to_lines(&first["entries"]), ["1. ann 30", "2. bob 20"]);
         app.clock.advance(SECOND);
         let input = json!({ "input": { "password": PASSWORD } });
         people[0].0.send(query!("delete_account"), input).await.data("/deleteAccount");
         let next =
-            app.receive_while_time_passes(stranger.data("1")).await["leaderboardChanged"].take();
+            app.receive_while_time_passes(socket.data("1")).await["leaderboardChanged"].take();
         assert_eq!(to_lines(&next["entries"]), ["1. bob 20"]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn watchers_on_other_instances_see_deleted_users_leave() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.second_instance(place, &[]).await;
+async fn watchers_on_other_instances_see_that_deleted_users_are_removed() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let people = sign_up(&app, &["ann", "bob"]).await;
         let dice = GameKind::Dice;
         let rounds = [(people[0].1, dice, 30, start_time()), (people[1].1, dice, 20, start_time())];
         insert_played(&app, &rounds).await;
         app.advance(SECOND).await;
         other.app.run_due_jobs().await.expect("nothing to do");
-        let mut stranger = other.serve().await.initialized_socket(MODERN, None).await;
-        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
-        stranger.data("1").await;
+        let mut socket = other.serve().await.initialized_socket(MODERN, None).await;
+        socket.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        socket.data("1").await;
         app.clock.advance(SECOND);
         let input = json!({ "input": { "password": PASSWORD } });
         people[0].0.send(query!("delete_account"), input).await.data("/deleteAccount");
         other.app.run_due_jobs().await.expect("jobs ran");
         let next =
-            app.receive_while_time_passes(stranger.data("1")).await["leaderboardChanged"].take();
+            app.receive_while_time_passes(socket.data("1")).await["leaderboardChanged"].take();
         assert_eq!(to_lines(&next["entries"]), ["1. bob 20"]);
     })
     .await;
@@ -449,32 +458,31 @@ async fn watchers_on_other_instances_see_deleted_users_leave() {
 
 #[tokio::test]
 async fn watchers_are_notified_of_updates_by_other_instances() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.second_instance(place, &[]).await;
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let ann = sign_up(&app, &["ann"]).await[0].1;
         other.app.run_due_jobs().await.expect("nothing to do");
-        let mut stranger = other.serve().await.initialized_socket(MODERN, None).await;
-        stranger.subscribe("1", query!("leaderboard_changed"), json!({})).await;
-        stranger.data("1").await;
-        for turn in 1..=3 {
+        let mut socket = other.serve().await.initialized_socket(MODERN, None).await;
+        socket.subscribe("1", query!("leaderboard_changed"), json!({})).await;
+        socket.data("1").await;
+        for update in 1..=3 {
             insert_played(&app, &[(ann, GameKind::Dice, 10, start_time())]).await;
             app.advance(SECOND).await;
             // An uncounted round keeps the other instance from advancing its own counted-up-to time.
             insert_played(&app, &[(ann, GameKind::CoinFlip, 0, start_time())]).await;
             app.clock.advance(Duration::from_millis(1));
             other.app.run_due_jobs().await.expect("jobs ran");
-            let read = other.anonymous().leaderboard(json!({})).await;
-            let here = app.anonymous().leaderboard(json!({})).await;
+            let other_board = other.anonymous().leaderboard(json!({})).await;
+            let board = app.anonymous().leaderboard(json!({})).await;
             assert_eq!(
-                read.data("/leaderboard/updatedAt"),
-                here.data("/leaderboard/updatedAt"),
+                other_board.data("/leaderboard/updatedAt"),
+                board.data("/leaderboard/updatedAt"),
                 "both instances know the same counted-up-to time"
             );
             let next =
-                app.receive_while_time_passes(stranger.data("1")).await["leaderboardChanged"]
-                    .take();
-            assert_eq!(to_lines(&next["entries"]), [format!("1. ann {}", 10 * turn)]);
+                app.receive_while_time_passes(socket.data("1")).await["leaderboardChanged"].take();
+            assert_eq!(to_lines(&next["entries"]), [format!("1. ann {}", 10 * update)]);
         }
     })
     .await;
@@ -482,12 +490,12 @@ async fn watchers_are_notified_of_updates_by_other_instances() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_during_an_update_leave_no_row() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.second_instance(place, &[]).await;
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let bob = sign_up(&app, &["bob"]).await[0].1;
-        for turn in 0..6 {
-            let (ann, id) = sign_up(&app, &[&format!("ann{turn}")]).await.remove(0);
+        for iteration in 0..6 {
+            let (ann, id) = sign_up(&app, &[&format!("ann{iteration}")]).await.remove(0);
             let rounds = [GameKind::Dice, GameKind::CoinFlip, GameKind::LuckyNumber];
             let rounds =
                 rounds.map(|game| [(id, game, 10, start_time()), (bob, game, 20, start_time())]);
@@ -498,12 +506,12 @@ async fn deletions_during_an_update_leave_no_row() {
             let updates = join_all([&app, &other].map(|app| app.app.run_due_jobs()));
             let (deleted, jobs) = tokio::join!(delete, updates);
             deleted.data("/deleteAccount");
-            for done in jobs {
-                done.expect("no deadlock");
+            for result in jobs {
+                result.expect("no deadlock");
             }
             app.advance(SECOND).await;
             let board = app.anonymous().leaderboard(json!({})).await;
-            assert_eq!(entries(&board), [format!("1. bob {}", (turn + 1) * 60)]);
+            assert_eq!(entries(&board), [format!("1. bob {}", (iteration + 1) * 60)]);
         }
     })
     .await;
@@ -511,9 +519,9 @@ async fn deletions_during_an_update_leave_no_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_updates_count_each_round_once() {
-    on_each_shared_database(async |place| {
-        let app = TestApp::new(place).await;
-        let other = app.second_instance(place, &[]).await;
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
         let people = sign_up(&app, &["ann", "bob", "cid"]).await;
         for _ in 0..5 {
             let rounds: Vec<Played> = (0..60)
@@ -521,7 +529,7 @@ async fn concurrent_updates_count_each_round_once() {
                 .collect();
             insert_played(&app, &rounds).await;
             // Each instance claims a few rounds at a time, concurrently with the others.
-            let busy = [&app, &other, &app, &other].map(|app| {
+            let updates = [&app, &other, &app, &other].map(|app| {
                 let app = app.clone();
                 tokio::spawn(async move {
                     for _ in 0..20 {
@@ -532,7 +540,7 @@ async fn concurrent_updates_count_each_round_once() {
                     }
                 })
             });
-            join_all(busy).await.into_iter().for_each(|done| done.expect("no panic"));
+            join_all(updates).await.into_iter().for_each(|result| result.expect("no panic"));
             app.advance(SECOND).await;
         }
         let board = app.anonymous().leaderboard(json!({})).await;
@@ -568,17 +576,17 @@ async fn watchers_get_changes_at_most_twice_a_second() {
     on_each_database(async |app| {
         let people = sign_up(&app, &["ann", "bob"]).await;
         let [ann, bob] = [people[0].1, people[1].1];
-        let serving = app.serve().await;
-        let mut socket = serving.initialized_socket(MODERN, people[0].0.token.as_deref()).await;
-        let mut stranger = serving.initialized_socket(MODERN, None).await;
-        socket.subscribe("1", query!("leaderboard_changed"), json!({ "first": 1 })).await;
-        stranger.subscribe("1", query!("leaderboard_changed"), json!({ "first": 1 })).await;
-        for socket in [&mut socket, &mut stranger] {
+        let server = app.serve().await;
+        let mut ann_socket = server.initialized_socket(MODERN, people[0].0.token.as_deref()).await;
+        let mut anonymous_socket = server.initialized_socket(MODERN, None).await;
+        ann_socket.subscribe("1", query!("leaderboard_changed"), json!({ "first": 1 })).await;
+        anonymous_socket.subscribe("1", query!("leaderboard_changed"), json!({ "first": 1 })).await;
+        for socket in [&mut ann_socket, &mut anonymous_socket] {
             let first = socket.data("1").await["leaderboardChanged"].take();
             assert_eq!(first["id"], "leaderboard:ALL_TIME::1");
             assert_eq!((&first["entries"], &first["me"]), (&json!([]), &Value::Null));
         }
-        let next = async |socket: &mut crate::support::socket::Socket| {
+        let next_change = async |socket: &mut crate::support::socket::Socket| {
             let event =
                 app.receive_while_time_passes(socket.data("1")).await["leaderboardChanged"].take();
             let entries = event["entries"].as_array().expect("a list");
@@ -588,28 +596,28 @@ async fn watchers_get_changes_at_most_twice_a_second() {
         };
         insert_played(&app, &[(ann, GameKind::Dice, 10, start_time())]).await;
         app.advance(SECOND).await;
-        // The clock stands still, so that both watchers have the same time of their last event.
-        for (socket, rank) in [(&mut socket, json!(1)), (&mut stranger, Value::Null)] {
+        // The clock stands still, so the last event of both watchers has the same time.
+        for (socket, rank) in [(&mut ann_socket, json!(1)), (&mut anonymous_socket, Value::Null)] {
             let event = socket.data("1").await["leaderboardChanged"].take();
             assert_eq!((&event["entries"][0]["points"], &event["me"]["rank"]), (&json!(10), &rank));
         }
 
-        // Of ten changes within half a second, as by ten instances, only the last is sent.
+        // Of ten changes within half a second, as ten instances may make them, only the last is sent.
         let topic = LeaderboardScope { period: Period::AllTime, game: None }.topic();
         for points in 11..=20 {
             let set = format!("UPDATE leaderboard_rows SET negated_points = -{points}");
             app.sql(&set).await.expect("done");
             app.app.platform.events.publish(&topic);
             app.clock.advance(Duration::from_millis(49));
-            socket.assert_quiet().await;
-            stranger.assert_quiet().await;
+            ann_socket.assert_quiet().await;
+            anonymous_socket.assert_quiet().await;
         }
         app.clock.advance(Duration::from_millis(30));
-        for (socket, rank) in [(&mut socket, Some(1)), (&mut stranger, None)] {
+        for (socket, rank) in [(&mut ann_socket, Some(1)), (&mut anonymous_socket, None)] {
             // The first read may miss the last changes.
-            let mut latest = next(socket).await;
+            let mut latest = next_change(socket).await;
             while latest.0 != [20] {
-                latest = next(socket).await;
+                latest = next_change(socket).await;
             }
             assert_eq!(latest.1, rank);
         }
@@ -617,13 +625,13 @@ async fn watchers_get_changes_at_most_twice_a_second() {
         // Bob is behind Ann: only a watcher with him as a neighbour gets an event.
         insert_played(&app, &[(bob, GameKind::Dice, 5, start_time())]).await;
         app.advance(SECOND).await;
-        assert_eq!(next(&mut socket).await, (vec![20], Some(1)), "for `around`");
-        stranger.assert_quiet().await;
+        assert_eq!(next_change(&mut ann_socket).await, (vec![20], Some(1)), "for `around`");
+        anonymous_socket.assert_quiet().await;
         insert_played(&app, &[(bob, GameKind::Dice, 30, start_time())]).await;
         app.advance(SECOND).await;
-        assert_eq!(next(&mut socket).await, (vec![35], Some(2)));
-        assert_eq!(next(&mut stranger).await, (vec![35], None));
-        socket.assert_quiet().await;
+        assert_eq!(next_change(&mut ann_socket).await, (vec![35], Some(2)));
+        assert_eq!(next_change(&mut anonymous_socket).await, (vec![35], None));
+        ann_socket.assert_quiet().await;
     })
     .await;
 }
@@ -646,7 +654,7 @@ async fn watched_leaderboards_continue_with_the_next_day() {
     app.advance(SECOND).await;
     let event = socket.data("DAY").await["leaderboardChanged"].take();
     assert_eq!(event["entries"], json!([]));
-    assert_eq!(event["id"], "leaderboard:DAY:DICE:10", "the same for the same arguments");
+    assert_eq!(event["id"], "leaderboard:DAY:DICE:10", "the id depends on the arguments only");
     insert_played(&app, &[(ann, GameKind::Dice, 20, app.app.platform.now())]).await;
     app.advance(SECOND).await;
     let mut points = BTreeMap::new();
@@ -669,18 +677,18 @@ enum Step {
 }
 
 const PLAYERS: usize = 9;
-const KINDS: [GameKind; 2] = [GameKind::Dice, GameKind::CoinFlip];
+const GAMES: [GameKind; 2] = [GameKind::Dice, GameKind::CoinFlip];
 
 fn histories() -> impl Strategy<Value = Vec<Step>> {
     let points = prop_oneof![Just(0), Just(20), 10..40];
-    let round = (0..PLAYERS, 0..KINDS.len(), points, 0_u32..100);
+    let round = (0..PLAYERS, 0..GAMES.len(), points, 0_u32..100);
     let played = prop::collection::vec(round, 1..25).prop_map(Step::Played);
     let erased = (0..PLAYERS).prop_map(Step::Erased);
     prop::collection::vec(prop_oneof![5 => played, 1 => erased], 1..12)
 }
 
-/// The expected leaderboard: points and rounds of each player, sorted.
-fn sort_players(rounds: &[Played], game: Option<GameKind>) -> Vec<(UserId, i64, i64)> {
+/// The expected leaderboard: users in order, each with points and rounds.
+fn expected_leaderboard(rounds: &[Played], game: Option<GameKind>) -> Vec<(UserId, i64, i64)> {
     let mut players: BTreeMap<UserId, Vec<&Played>> = BTreeMap::new();
     for round in rounds.iter().filter(|round| game.is_none_or(|game| round.1 == game)) {
         players.entry(round.0).or_default().push(round);
@@ -696,15 +704,15 @@ fn sort_players(rounds: &[Played], game: Option<GameKind>) -> Vec<(UserId, i64, 
     rows.into_iter().map(|(negated, _, user, rounds)| (user, -negated, rounds)).collect()
 }
 
-async fn assert_sorted(
+async fn assert_leaderboards(
     app: &TestApp,
     updater: &LeaderboardUpdater,
     rounds: &[Played],
     users: &[UserId],
 ) {
     let platform = &app.app.platform;
-    for game in [None, Some(KINDS[0]), Some(KINDS[1])] {
-        let expected = sort_players(rounds, game);
+    for game in [None, Some(GAMES[0]), Some(GAMES[1])] {
+        let expected = expected_leaderboard(rounds, game);
         let scope = LeaderboardScope { period: Period::Day, game };
         let top = games::read_top(updater, platform, scope, 100).await.expect("read");
         let rows: Vec<_> =
@@ -756,7 +764,7 @@ async fn ranks_equal_those_of_a_sorted_list() {
                             .map(|(player, kind, points, second)| {
                                 (
                                     users[*player],
-                                    KINDS[*kind],
+                                    GAMES[*kind],
                                     *points,
                                     start_time() + SECOND * *second,
                                 )
@@ -777,7 +785,7 @@ async fn ranks_equal_those_of_a_sorted_list() {
                     }
                 }
             }
-            assert_sorted(&app, &updater, &rounds, &users).await;
+            assert_leaderboards(&app, &updater, &rounds, &users).await;
             for table in ["rounds", "leaderboard_rows", "leaderboard_buckets"] {
                 app.sql(&format!("DELETE FROM {table}")).await.expect("emptied");
             }

@@ -10,9 +10,9 @@ use crate::support::{PASSWORD, TestApp, on_each_database, on_each_shared_databas
 #[tokio::test]
 async fn every_spelling_of_an_identifier_logs_in() {
     on_each_database(async |app| {
-        let ann =
+        let input =
             json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
-        let signup = app.anonymous().sign_up(ann).await;
+        let signup = app.anonymous().sign_up(input).await;
         for identifier in [
             "zo\u{eb}",
             "ZOE\u{308}",
@@ -50,22 +50,22 @@ async fn default_region_allows_national_phone_numbers() {
 async fn unknown_accounts_and_wrong_passwords_get_the_same_error() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let wrong = app.anonymous().log_in("ann", "wrong horse battery").await;
-        assert_eq!(wrong.errors(), ["INVALID_CREDENTIALS"]);
+        let wrong_password = app.anonymous().log_in("ann", "wrong horse battery").await;
+        wrong_password.assert_error("INVALID_CREDENTIALS", "");
         for identifier in
             ["nobody", "nobody@example.org", "+31612345678", "@", "+", "\u{1F600}", "' OR 1=1 --"]
         {
-            let mut unknown = app.anonymous().log_in(identifier, PASSWORD).await;
-            let id = wrong.body["errors"][0]["extensions"]["requestId"].clone();
-            unknown.body["errors"][0]["extensions"]["requestId"] = id;
-            assert_eq!(unknown.body, wrong.body, "{identifier}");
+            let mut unknown_account = app.anonymous().log_in(identifier, PASSWORD).await;
+            let id = wrong_password.body["errors"][0]["extensions"]["requestId"].clone();
+            unknown_account.body["errors"][0]["extensions"]["requestId"] = id;
+            assert_eq!(unknown_account.body, wrong_password.body, "{identifier}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn unknown_accounts_cost_one_hash_too() {
+async fn logins_to_unknown_accounts_hash_a_password_too() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         let hashed = async |identifier: &str, password: &str| {
@@ -90,21 +90,18 @@ async fn failed_logins_are_limited_per_address() {
         )
         .await;
         app.signed_in("ann").await;
-        let attacker = app.anonymous().from_address("2001:db8::1");
+        let attacker = app.anonymous().with_address("2001:db8::1");
         for identifier in ["bob", "cid", "dan"] {
-            assert_eq!(
-                attacker.log_in(identifier, PASSWORD).await.errors(),
-                ["INVALID_CREDENTIALS"]
-            );
+            attacker.log_in(identifier, PASSWORD).await.assert_error("INVALID_CREDENTIALS", "");
         }
-        assert_eq!(attacker.log_in("ann", PASSWORD).await.errors(), ["RATE_LIMITED"]);
-        let neighbour = attacker.from_address("2001:db8::2");
+        attacker.log_in("ann", PASSWORD).await.assert_error("RATE_LIMITED", "");
+        let neighbour = attacker.with_address("2001:db8::2");
         assert_eq!(
             neighbour.log_in("ann", PASSWORD).await.errors(),
             ["RATE_LIMITED"],
             "the same network"
         );
-        attacker.from_address("2001:db8:1::1").log_in("ann", PASSWORD).await.data("/login/user");
+        attacker.with_address("2001:db8:1::1").log_in("ann", PASSWORD).await.data("/login/user");
     })
     .await;
 }
@@ -112,10 +109,10 @@ async fn failed_logins_are_limited_per_address() {
 #[tokio::test]
 async fn empty_and_too_long_values_are_bad_input() {
     on_each_database(async |app| {
-        let both = app.anonymous().log_in("", "").await;
-        assert_eq!(both.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
-        let long = app.anonymous().log_in(&"x".repeat(255), &"x".repeat(129)).await;
-        assert_eq!(long.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
+        let empty = app.anonymous().log_in("", "").await;
+        assert_eq!(empty.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
+        let too_long = app.anonymous().log_in(&"x".repeat(255), &"x".repeat(129)).await;
+        assert_eq!(too_long.errors(), ["BAD_USER_INPUT identifier", "BAD_USER_INPUT password"]);
     })
     .await;
 }
@@ -124,18 +121,18 @@ async fn empty_and_too_long_values_are_bad_input() {
 async fn failed_logins_are_limited_per_identifier_and_address() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
-        let attacker = app.anonymous().from_address("198.51.100.1");
+        let attacker = app.anonymous().with_address("198.51.100.1");
         for _ in 0..20 {
             attacker.log_in("ann", PASSWORD).await.data("/login/user");
         }
         for _ in 0..10 {
-            assert_eq!(
-                attacker.log_in("ann", "wrong horse battery").await.errors(),
-                ["INVALID_CREDENTIALS"]
-            );
+            attacker
+                .log_in("ann", "wrong horse battery")
+                .await
+                .assert_error("INVALID_CREDENTIALS", "");
         }
         let rejected = attacker.log_in("ann", PASSWORD).await;
-        assert_eq!(rejected.errors(), ["RATE_LIMITED"]);
+        rejected.assert_error("RATE_LIMITED", "");
         assert_eq!(rejected.extension("retryAfter"), 900);
         app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
         app.advance(Duration::from_mins(15)).await;
@@ -155,12 +152,9 @@ async fn concurrent_failed_logins_are_all_counted() {
                 caller.log_in("ann", &format!("wrong horse {guess}")).await.errors()
             })
         });
-        let responses: Vec<_> = join_all(guesses)
-            .await
-            .into_iter()
-            .map(|response| response.expect("no panic"))
-            .collect();
-        let count = |code: &str| responses.iter().filter(|errors| errors[..] == [code]).count();
+        let results: Vec<_> =
+            join_all(guesses).await.into_iter().map(|result| result.expect("no panic")).collect();
+        let count = |code: &str| results.iter().filter(|errors| errors[..] == [code]).count();
         assert_eq!((count("INVALID_CREDENTIALS"), count("RATE_LIMITED")), (10, 30));
     })
     .await;
@@ -175,8 +169,8 @@ async fn successful_logins_are_not_limited() {
             let caller = app.anonymous();
             tokio::spawn(async move { caller.log_in("ann", PASSWORD).await.errors() })
         });
-        let responses = join_all(logins).await;
-        assert!(responses.into_iter().all(|errors| errors.expect("no panic").is_empty()));
+        let results = join_all(logins).await;
+        assert!(results.into_iter().all(|errors| errors.expect("no panic").is_empty()));
     })
     .await;
 }
@@ -199,15 +193,15 @@ async fn outdated_password_hash_is_replaced_at_login() {
     on_each_database(async |app| {
         app.signed_in("ann").await;
         // argon2id with m=8, t=1, as an earlier release might have used.
-        let old = {
+        let outdated_hash = {
             use argon2::{Argon2, Params, PasswordHasher};
             let argon2 = Argon2::from(Params::new(8, 1, 1, None).expect("good parameters"));
             argon2.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).expect("hashes").to_string()
         };
-        app.sql(&format!("UPDATE credentials SET password_hash = '{old}'")).await.expect("written");
+        app.sql(&format!("UPDATE credentials SET password_hash = '{outdated_hash}'")).await.expect("written");
         app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
-        let current = "SELECT COUNT(*) FROM credentials WHERE password_hash LIKE '$argon2id$v=19$m=19456,t=2,p=1$%'";
-        assert_eq!(app.count(current).await, 1);
+        let current_hashes = "SELECT COUNT(*) FROM credentials WHERE password_hash LIKE '$argon2id$v=19$m=19456,t=2,p=1$%'";
+        assert_eq!(app.count(current_hashes).await, 1);
         app.anonymous().log_in("ann", PASSWORD).await.data("/login/user");
     })
     .await;

@@ -1,4 +1,4 @@
-//! Phone lookups at MessageBird and Twilio, with the test as the provider.
+//! Phone lookups at MessageBird and Twilio, which are simulated: requests, errors, retries, caching and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn error_response(code: i64, parameter: &Value) -> Value {
     json!({ "errors": [{ "code": code, "description": "as documented", "parameter": parameter }] })
 }
 
-async fn messagebird(database: &TestDatabase, upstream: &Upstream) -> TestApp {
+async fn start_with_messagebird(database: &TestDatabase, upstream: &Upstream) -> TestApp {
     TestApp::with(
         database,
         &[("MESSAGEBIRD_ACCESS_KEY", "live_key"), ("MESSAGEBIRD_BASE_URL", &upstream.url)],
@@ -44,7 +44,7 @@ async fn messagebird(database: &TestDatabase, upstream: &Upstream) -> TestApp {
 /// Asserts that adding a contact fails with LOOKUP_UNAVAILABLE.
 async fn assert_unavailable(ann: &Caller) {
     let response = ann.add_contact("Bob", PHONE).await;
-    assert_eq!(response.errors(), ["LOOKUP_UNAVAILABLE"]);
+    response.assert_error("LOOKUP_UNAVAILABLE", "");
     assert_eq!(response.extension("retryable"), true);
     assert_eq!(response.extension("status"), "error");
     assert!(
@@ -58,7 +58,7 @@ async fn assert_unavailable(ann: &Caller) {
 async fn messagebird_lookups_follow_its_documentation_and_are_stored() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         upstream.reply_with([Reply::Json(200, lookup_response())]);
         let added = app.signed_in("ann").await.add_contact("Bob", "+31 6 2497 1134").await;
         assert_eq!(
@@ -80,7 +80,7 @@ async fn messagebird_lookups_follow_its_documentation_and_are_stored() {
 async fn messagebird_errors_are_recognised_by_their_code() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         app.signed_in("ann").await;
         for (status, body) in [
             (400, error_response(21, &json!("phone_number"))),
@@ -116,7 +116,7 @@ async fn messagebird_errors_are_recognised_by_their_code() {
 async fn transient_errors_are_retried_once_and_save_nothing() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         let ann = app.signed_in("ann").await;
         let implausible = |field, value| Reply::Json(200, with_field(lookup_response(), field, value));
         let bad_responses: Vec<Box<dyn Fn() -> Reply>> = vec![
@@ -168,7 +168,7 @@ async fn transient_errors_are_retried_once_and_save_nothing() {
 async fn requests_time_out_after_three_seconds_and_are_retried_once() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         let ann = app.signed_in("ann").await;
         upstream.reply_with([Reply::Hang, Reply::Hang]);
         let adding = tokio::spawn(async move { ann.add_contact("Bob", PHONE).await.errors() });
@@ -186,7 +186,7 @@ async fn requests_time_out_after_three_seconds_and_are_retried_once() {
 async fn concurrent_lookups_share_one_request_that_outlives_its_first_caller() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         let release = Arc::new(Notify::new());
         upstream.reply_with([Reply::Held(release.clone(), lookup_response())]);
         let mut adding = Vec::new();
@@ -209,14 +209,14 @@ async fn concurrent_lookups_share_one_request_that_outlives_its_first_caller() {
 async fn adding_a_contact_completes_when_the_client_disconnects() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         let release = Arc::new(Notify::new());
         upstream.reply_with([Reply::Held(release.clone(), lookup_response())]);
         let ann = app.signed_in("ann").await;
         let adding = tokio::spawn(async move { ann.add_contact("Bob", PHONE).await.errors() });
         upstream.wait_for_requests(1).await;
         adding.abort();
-        assert!(adding.await.expect_err("it left").is_cancelled());
+        assert!(adding.await.expect_err("aborted").is_cancelled());
         release.notify_one();
         while app.count("SELECT COUNT(*) FROM contacts").await == 0 {
             tokio::task::yield_now().await;
@@ -229,17 +229,14 @@ async fn adding_a_contact_completes_when_the_client_disconnects() {
 async fn valid_results_expire_after_thirty_days_and_invalid_ones_after_a_day() {
     on_each_shared_database(async |database| {
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         let invalid = || Reply::Json(400, error_response(21, &json!("phone_number")));
         let request_count = || upstream.requests().len();
         let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
 
         upstream.reply_with([invalid()]);
         for caller in [&ann, &bob, &ann] {
-            assert_eq!(
-                caller.add_contact("Bob", PHONE).await.errors(),
-                ["INVALID_PHONE_NUMBER phone"]
-            );
+            caller.add_contact("Bob", PHONE).await.assert_error("INVALID_PHONE_NUMBER", "phone");
         }
         assert_eq!(request_count(), 1);
         app.advance(Duration::from_hours(24)).await;
@@ -254,7 +251,7 @@ async fn valid_results_expire_after_thirty_days_and_invalid_ones_after_a_day() {
         app.advance(Duration::from_secs(1)).await;
         upstream.reply_with([invalid()]);
         let rejected = app.signed_in("dan").await.add_contact("Bob", PHONE).await;
-        assert_eq!(rejected.errors(), ["INVALID_PHONE_NUMBER phone"]);
+        rejected.assert_error("INVALID_PHONE_NUMBER", "phone");
         assert_eq!(request_count(), 3);
         // Existing contacts keep the earlier details.
         let cid = app.logged_in("cid").await;
@@ -265,7 +262,7 @@ async fn valid_results_expire_after_thirty_days_and_invalid_ones_after_a_day() {
 }
 
 #[tokio::test]
-async fn another_provider_looks_the_number_up_again() {
+async fn numbers_are_looked_up_again_after_a_change_of_provider() {
     on_each_shared_database(async |database| {
         let offline = TestApp::new(database).await;
         let ann = offline.signed_in("ann").await;
@@ -274,7 +271,7 @@ async fn another_provider_looks_the_number_up_again() {
             "offline"
         );
         let upstream = Upstream::start().await;
-        let app = messagebird(database, &upstream).await;
+        let app = start_with_messagebird(database, &upstream).await;
         upstream.reply_with([Reply::Json(200, lookup_response())]);
         let added = app.signed_in("cid").await.add_contact("Bob", PHONE).await;
         assert_eq!(added.text("/addContact/lookup/source"), "messagebird");
@@ -290,9 +287,9 @@ async fn rejected_line_types_are_configurable() {
         let app = TestApp::with(database, &settings).await;
         upstream.reply_with([Reply::Json(200, with_field(lookup_response(), "type", json!("premium rate")))]);
         let ann = app.signed_in("ann").await;
-        let refused = ann.add_contact("Bob", PHONE).await;
-        assert_eq!(refused.errors(), ["INVALID_PHONE_NUMBER phone"]);
-        assert_eq!(refused.extension("reason"), "NOT_CALLABLE");
+        let rejected = ann.add_contact("Bob", PHONE).await;
+        rejected.assert_error("INVALID_PHONE_NUMBER", "phone");
+        assert_eq!(rejected.extension("reason"), "NOT_CALLABLE");
 
         let second_app = app.second_instance(database, &[&settings[..], &[("REFUSED_LINE_TYPES", "PAGER")]].concat()).await;
         let ann = second_app.with_token(ann.token.as_ref().expect("signed in"));
@@ -312,13 +309,13 @@ async fn lookups_are_rate_limited_per_user_unless_cached() {
         let app = TestApp::with(database, &[("LIMIT_LOOKUPS", "2")]).await;
         let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
         for phone in ["+31624971131", "+31624971132"] {
-            ann.add_contact("Somebody", phone).await.data("/addContact");
+            ann.add_contact("Contact", phone).await.data("/addContact");
         }
-        let refused = ann.add_contact("Somebody", "+31624971133").await;
-        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
-        assert_eq!(refused.extension("retryAfter"), 3600);
-        bob.add_contact("Somebody", "+31624971133").await.data("/addContact");
-        ann.add_contact("Somebody", "+31624971133").await.data("/addContact");
+        let rejected = ann.add_contact("Contact", "+31624971133").await;
+        rejected.assert_error("RATE_LIMITED", "");
+        assert_eq!(rejected.extension("retryAfter"), 3600);
+        bob.add_contact("Contact", "+31624971133").await.data("/addContact");
+        ann.add_contact("Contact", "+31624971133").await.data("/addContact");
     })
     .await;
 }
@@ -365,7 +362,7 @@ async fn twilio_lookups_follow_its_documentation() {
         }
         let ann = app.logged_in("ann").await;
         upstream.reply_with([Reply::Json(429, json!({ "code": 20429 })), Reply::Json(503, json!(null))]);
-        assert_eq!(ann.add_contact("Cid", phone).await.errors(), ["LOOKUP_UNAVAILABLE"]);
+        ann.add_contact("Cid", phone).await.assert_error("LOOKUP_UNAVAILABLE", "");
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! The queue of messages: what is queued, in which order it is sent, and how fast.
+//! The message queue: what is enqueued, in which order messages are sent, and how fast.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::{TestApp, TestDatabase, on_each_database, on_each_shared_dat
 pub const PHONE: &str = "+31612345678";
 
 /// The numbers of the messages that a gateway received, in order.
-pub fn handed_over(gateway: &Upstream) -> Vec<u32> {
+pub fn received_numbers(gateway: &Upstream) -> Vec<u32> {
     let number = |request: &String| {
         let (_, number) = request.rsplit_once("message ")?;
         number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -28,7 +28,7 @@ pub fn sorted(mut numbers: Vec<u32>) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_signup_with_a_phone_sends_one_code_that_operators_cannot_read() {
+async fn a_sign_up_with_a_phone_sends_one_code_that_operators_cannot_read() {
     on_each_database(async |app| {
         let response = app
             .anonymous()
@@ -53,8 +53,8 @@ async fn a_signup_with_a_phone_sends_one_code_that_operators_cannot_read() {
         app.run_due_jobs().await;
         let sent = app.sent_sms(PHONE).await;
         let [text] = sent.as_slice() else { panic!("one message: {sent:?}") };
-        let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 6);
-        let codes: Vec<&str> = runs.collect();
+        let digit_runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 6);
+        let codes: Vec<&str> = digit_runs.collect();
         let [code] = codes.as_slice() else { panic!("one run of six digits: {text}") };
         assert_eq!(code.len(), 6);
 
@@ -108,7 +108,7 @@ async fn codes_are_sent_before_notices_and_notices_before_bonuses() {
             app.clock.advance(Duration::from_millis(1));
         }
         app.run_due_jobs().await;
-        assert_eq!(handed_over(&gateway), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(received_numbers(&gateway), [1, 2, 3, 4, 5, 6]);
     })
     .await;
 }
@@ -132,12 +132,12 @@ async fn slow_bonuses_leave_a_slot_for_codes() {
         app.enqueue(Kind::Code, 1).await;
         app.app.messages.notifier.notify();
         gateway.wait_for_requests(4).await;
-        assert_eq!(handed_over(&gateway)[3], 1, "the code, not the fourth bonus");
+        assert_eq!(received_numbers(&gateway)[3], 1, "the code, not the fourth bonus");
         for _ in 0..3 {
             release.notify_one();
         }
         running.await.expect("no panic");
-        assert_eq!(sorted(handed_over(&gateway)), [1, 2, 3, 4, 5]);
+        assert_eq!(sorted(received_numbers(&gateway)), [1, 2, 3, 4, 5]);
     })
     .await;
 }
@@ -158,11 +158,15 @@ async fn the_rate_limit_is_shared_by_two_instances() {
                 tokio::join!(app.run_due_jobs(), other.run_due_jobs());
                 app.clock.advance(Duration::from_millis(50));
             }
-            let sent = handed_over(&gateway).len();
+            let sent = received_numbers(&gateway).len();
             let expected = (second * 20).min(200);
             assert!((expected - 1..=expected + 2).contains(&sent), "{sent} after {second} s");
         }
-        assert_eq!(sorted(handed_over(&gateway)), (0..200).collect::<Vec<_>>(), "each sent once");
+        assert_eq!(
+            sorted(received_numbers(&gateway)),
+            (0..200).collect::<Vec<_>>(),
+            "each sent once"
+        );
     })
     .await;
 }

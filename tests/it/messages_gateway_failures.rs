@@ -1,4 +1,4 @@
-//! Messages with a gateway that fails: circuit breaker, retries, pinning, fallback, crashed senders.
+//! Message sending while a gateway fails: circuit breaker, retries, pinning, fallback, and crashed senders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::messages::{Kind, send_due};
 use tokio::sync::Notify;
 
-use crate::messages::{PHONE, handed_over, sorted};
+use crate::messages::{PHONE, received_numbers, sorted};
 use crate::support::sms::{LONG, accepting_replies, gateway_settings};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{TestApp, on_each_shared_database, query};
@@ -18,7 +18,7 @@ fn has_message(request: &str, number: u32) -> bool {
 }
 
 #[tokio::test]
-async fn failing_messages_are_given_up_and_do_not_block_others() {
+async fn messages_fail_after_the_last_attempt_and_do_not_block_others() {
     on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
         gateway.reply_by(|request| match has_message(request, 1) {
@@ -28,18 +28,18 @@ async fn failing_messages_are_given_up_and_do_not_block_others() {
         let settings = [("SMS_ATTEMPTS", "3"), ("SMS_PARALLEL", "1")];
         let app = TestApp::with_gateway(database, &gateway, &settings).await;
         let failing = app.enqueue(Kind::Notice, 1).await;
-        for round in 0..3 {
+        for attempt in 0..3 {
             app.clock.advance(Duration::from_millis(1));
-            app.enqueue(Kind::Notice, 10 + round).await;
-            app.enqueue(Kind::Notice, 20 + round).await;
+            app.enqueue(Kind::Notice, 10 + attempt).await;
+            app.enqueue(Kind::Notice, 20 + attempt).await;
             app.run_due_jobs().await;
             let admin = app.admin().await;
             let message = app.message(&admin, failing).await;
-            // UNKNOWN until no receipt has come for a while.
-            let expected = if round < 2 { "UNKNOWN" } else { "FAILED" };
+            // UNKNOWN before the next attempt, as a receipt may still arrive.
+            let expected = if attempt < 2 { "UNKNOWN" } else { "FAILED" };
             assert_eq!(
                 (&message["status"], &message["attempts"]),
-                (&json!(expected), &json!(round + 1))
+                (&json!(expected), &json!(attempt + 1))
             );
             app.clock.advance(Duration::from_mins(10));
             app.run_due_jobs().await;
@@ -109,12 +109,12 @@ async fn responses_to_earlier_requests_do_not_close_the_circuit() {
         running.await.expect("no panic");
         app.enqueue(Kind::Notice, 3).await;
         app.run_due_jobs().await;
-        assert_eq!(handed_over(&gateway), [1, 2], "the gateway asked to wait");
+        assert_eq!(received_numbers(&gateway), [1, 2], "the gateway asked to wait");
         gateway.reply_with(accepting_replies(2));
         for _ in 0..5 {
             app.advance(Duration::from_mins(1)).await;
         }
-        assert_eq!(sorted(handed_over(&gateway)), [1, 2, 2, 3]);
+        assert_eq!(sorted(received_numbers(&gateway)), [1, 2, 2, 3]);
     })
     .await;
 }
@@ -194,24 +194,24 @@ async fn a_message_that_always_gets_503_does_not_block_others() {
         let admin = app.admin().await;
         let queue = app.queue(&admin).await;
         assert_eq!((&queue["sent"], &queue["queued"]), (&json!(99), &json!(1)), "{queue}");
-        let attempts = handed_over(&gateway).iter().filter(|number| **number == 1).count();
+        let attempts = received_numbers(&gateway).iter().filter(|number| **number == 1).count();
         assert!(attempts < 20, "the delay grows: {attempts}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn refused_messages_fail_at_once_and_do_not_block_others() {
+async fn rejected_messages_fail_at_once_and_do_not_block_others() {
     on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
         let app = TestApp::with_gateway(database, &gateway, &[("SMS_PARALLEL", "1")]).await;
         let admin = app.admin().await;
         gateway.reply_with([Reply::Json(422, json!({}))]).reply_with(accepting_replies(1));
-        let refused = app.enqueue(Kind::Notice, 1).await;
+        let rejected = app.enqueue(Kind::Notice, 1).await;
         app.clock.advance(Duration::from_millis(1));
         let other = app.enqueue(Kind::Notice, 2).await;
         app.run_due_jobs().await;
-        let message = app.message(&admin, refused).await;
+        let message = app.message(&admin, rejected).await;
         assert_eq!(message["status"], "FAILED");
         assert_eq!(message["attempts"], 1);
         assert!(message["error"].as_str().expect("a reason").contains("422"), "{message}");
@@ -305,7 +305,7 @@ async fn an_unreachable_gateway_loses_no_message() {
         }
         let queue = app.queue(&admin).await;
         assert_eq!((&queue["queued"], &queue["sent"]), (&json!(0), &json!(38)), "{queue}");
-        assert_eq!(sorted(handed_over(&gateway)), (2..40).collect::<Vec<_>>());
+        assert_eq!(sorted(received_numbers(&gateway)), (2..40).collect::<Vec<_>>());
         let (_, ready) = app.get("/health/ready").await;
         assert_eq!(ready["data"]["degraded"], json!([]));
     })

@@ -65,15 +65,15 @@ async fn other_origins_are_not_allowed() {
         ("DATABASE_TLS", "off"),
     ];
     let app = TestApp::with(&TestDatabase::Memory, &production).await;
-    for other in
+    for origin in
         [GAME_ORIGIN, "http://localhost:3000", "null", "https://api.example.com.evil.example"]
     {
-        assert_eq!(allowed_origin(&preflight(&app, other).await), None, "{other}");
-        let (_, headers) = post(&app, other, r#"{"query":"{ authenticated }"}"#).await;
-        assert_eq!(allowed_origin(&headers), None, "{other}");
+        assert_eq!(allowed_origin(&preflight(&app, origin).await), None, "{origin}");
+        let (_, headers) = post(&app, origin, r#"{"query":"{ authenticated }"}"#).await;
+        assert_eq!(allowed_origin(&headers), None, "{origin}");
     }
-    let own = "https://api.example.com";
-    assert_eq!(allowed_origin(&preflight(&app, own).await), Some(own));
+    let own_origin = "https://api.example.com";
+    assert_eq!(allowed_origin(&preflight(&app, own_origin).await), Some(own_origin));
 }
 
 #[tokio::test]
@@ -136,13 +136,13 @@ async fn forged_addresses_do_not_evade_rate_limits() {
         TestApp::with(&TestDatabase::Memory, &[one_signup, ("TRUSTED_PROXIES", "192.0.2.0/24")])
             .await;
     assert_eq!(sign_up(&app, "ann", &["203.0.113.1"]).await, Value::Null);
-    for spoofed in [
+    for forwarded in [
         &["203.0.113.1"][..],
         &["198.51.100.7, 203.0.113.1"],
         &["198.51.100.7", "203.0.113.1, 192.0.2.9"],
         &["192.0.2.9, 203.0.113.1:4321"],
     ] {
-        assert_eq!(sign_up(&app, "bob", spoofed).await, "RATE_LIMITED", "{spoofed:?}");
+        assert_eq!(sign_up(&app, "bob", forwarded).await, "RATE_LIMITED", "{forwarded:?}");
     }
     assert_eq!(sign_up(&app, "bob", &["203.0.113.1, 203.0.113.2"]).await, Value::Null);
 }

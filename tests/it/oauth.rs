@@ -84,7 +84,7 @@ async fn revoke(app: &TestApp, token: &str) {
 }
 
 /// A new session's access and refresh token.
-async fn session(app: &TestApp, nickname: &str) -> (String, String) {
+async fn new_session(app: &TestApp, nickname: &str) -> (String, String) {
     let response = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
     let text = |name: &str| response.text(&format!("/signup/{name}")).to_owned();
     (text("accessToken"), text("refreshToken"))
@@ -105,7 +105,7 @@ fn forged(token: &str) -> String {
 #[tokio::test]
 async fn refresh_tokens_are_exchanged_for_a_new_pair() {
     on_each_database(async |app| {
-        let (_, first) = session(&app, "ann").await;
+        let (_, first) = new_session(&app, "ann").await;
         let second = refresh(&app, &first).await;
         assert_eq!(second.status, 200, "{second:?}");
         assert_eq!(second.headers[header::CONTENT_TYPE], "application/json");
@@ -129,8 +129,8 @@ async fn refresh_tokens_are_exchanged_for_a_new_pair() {
 #[tokio::test]
 async fn unknown_parameters_and_empty_values_are_ignored() {
     on_each_database(async |app| {
-        let (_, first) = session(&app, "ann").await;
-        let next = refresh(&app, &first).await.text("refresh_token").to_owned();
+        let (_, first) = new_session(&app, "ann").await;
+        let successor = refresh(&app, &first).await.text("refresh_token").to_owned();
         let valid = refresh_form(&first);
         let with = |extra: &str| format!("{valid}&{extra}");
         // The test clock stands still, so that the same token may be reused.
@@ -148,7 +148,7 @@ async fn unknown_parameters_and_empty_values_are_ignored() {
         ] {
             let response = send(&app, request(TOKEN, content_type, body.clone())).await;
             assert_eq!(response.status, 200, "{content_type} {body:.200} {response:?}");
-            assert_eq!(response.text("refresh_token"), next);
+            assert_eq!(response.text("refresh_token"), successor);
         }
         let mut with_bearer = request(TOKEN, FORM, valid);
         with_bearer
@@ -166,7 +166,7 @@ async fn unknown_parameters_and_empty_values_are_ignored() {
 #[tokio::test]
 async fn rejected_requests_have_an_error_and_do_not_use_the_token() {
     on_each_database(async |app| {
-        let (_, first) = session(&app, "ann").await;
+        let (_, first) = new_session(&app, "ann").await;
         let valid = refresh_form(&first);
         let with = |extra: &str| format!("{valid}&{extra}").into_bytes();
         let token = format!("refresh_token={first}");
@@ -235,10 +235,10 @@ async fn rejected_requests_have_an_error_and_do_not_use_the_token() {
             ),
         ] {
             for body in bodies {
-                let shown: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+                let excerpt: String = String::from_utf8_lossy(&body).chars().take(200).collect();
                 let response = post(&app, TOKEN, body).await;
-                assert_eq!(response.error(), (400, error), "{shown}");
-                assert!(!response.body.to_string().contains(&first), "{shown}");
+                assert_eq!(response.error(), (400, error), "{excerpt}");
+                assert!(!response.body.to_string().contains(&first), "{excerpt}");
             }
         }
         let json = json!({ "grant_type": "refresh_token", "refresh_token": first }).to_string();
@@ -271,7 +271,7 @@ async fn rejected_requests_have_an_error_and_do_not_use_the_token() {
 #[tokio::test]
 async fn parameters_in_the_url_are_ignored() {
     on_each_database(async |app| {
-        let (access, first) = session(&app, "ann").await;
+        let (access, first) = new_session(&app, "ann").await;
         let valid = refresh_form(&first);
         let response = post(&app, &format!("{TOKEN}?{valid}"), "").await;
         assert_eq!(response.error(), (400, "invalid_request"));
@@ -304,7 +304,7 @@ async fn only_post_is_allowed() {
 #[tokio::test]
 async fn client_authentication_is_rejected() {
     on_each_database(async |app| {
-        let (access, first) = session(&app, "ann").await;
+        let (access, first) = new_session(&app, "ann").await;
         for (path, body) in [(TOKEN, refresh_form(&first)), (REVOKE, form(&[("token", &first)]))] {
             for value in ["Basic Z2FtZTpzM2NyZXQ=", "basic Z2FtZTo=", "BASIC", "Basic \u{e9}"] {
                 let mut request = request(path, FORM, body.clone());
@@ -328,11 +328,11 @@ async fn client_authentication_is_rejected() {
 #[tokio::test]
 async fn the_previous_token_may_be_reused_and_an_older_one_revokes_the_session() {
     on_each_database(async |app| {
-        let (_, first) = session(&app, "ann").await;
+        let (_, first) = new_session(&app, "ann").await;
         let second = refresh(&app, &first).await.text("refresh_token").to_owned();
         app.advance(Duration::from_secs(10)).await;
-        let again = refresh(&app, &first).await;
-        assert_eq!(again.text("refresh_token"), second, "a lost response is repeated");
+        let repeated = refresh(&app, &first).await;
+        assert_eq!(repeated.text("refresh_token"), second, "a lost response is repeated");
         let third = refresh(&app, &second).await;
         let access = third.text("access_token");
         assert!(is_signed_in(&app, access).await);
@@ -341,7 +341,7 @@ async fn the_previous_token_may_be_reused_and_an_older_one_revokes_the_session()
         let newest = third.text("refresh_token");
         assert_eq!(refresh(&app, newest).await.error(), (400, "invalid_grant"));
         let by_graphql = app.anonymous().refresh(newest).await;
-        assert_eq!(by_graphql.errors(), ["UNAUTHENTICATED"]);
+        by_graphql.assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -349,12 +349,13 @@ async fn the_previous_token_may_be_reused_and_an_older_one_revokes_the_session()
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_refreshes_by_oauth_and_graphql_get_the_same_successor() {
     on_each_shared_database(async |database| {
-        let one = TestApp::new(database).await;
-        let two = one.second_instance(database, &[]).await;
-        let (_, mut newest) = session(&one, "ann").await;
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let (_, mut newest) = new_session(&app, "ann").await;
         for _ in 0..5 {
             let refreshes = (0..8).map(|n| {
-                let (app, token) = (if n < 4 { one.clone() } else { two.clone() }, newest.clone());
+                let (app, token) =
+                    (if n < 4 { app.clone() } else { other.clone() }, newest.clone());
                 tokio::spawn(async move {
                     if n % 2 == 0 {
                         refresh(&app, &token).await.text("refresh_token").to_owned()
@@ -370,7 +371,7 @@ async fn concurrent_refreshes_by_oauth_and_graphql_get_the_same_successor() {
             assert!(successors.iter().all(|successor| *successor == successors[0]));
             newest.clone_from(&successors[0]);
         }
-        assert_eq!(one.count("SELECT COUNT(*) FROM revocations").await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) FROM revocations").await, 0);
     })
     .await;
 }
@@ -379,7 +380,7 @@ async fn concurrent_refreshes_by_oauth_and_graphql_get_the_same_successor() {
 async fn every_token_of_a_session_revokes_it() {
     on_each_database(async |app| {
         for (nickname, kind) in [("ann", "access"), ("bob", "newest"), ("cid", "older")] {
-            let (access, first) = session(&app, nickname).await;
+            let (access, first) = new_session(&app, nickname).await;
             let other_session = app.logged_in(nickname).await.token.expect("signed in");
             let second = refresh(&app, &first).await.text("refresh_token").to_owned();
             let third = refresh(&app, &second).await.text("refresh_token").to_owned();
@@ -399,8 +400,8 @@ async fn every_token_of_a_session_revokes_it() {
                 revocations + 1,
                 "{kind}"
             );
-            for again in [token, &access, &first, &second, &third] {
-                revoke(&app, again).await;
+            for revoked_token in [token, &access, &first, &second, &third] {
+                revoke(&app, revoked_token).await;
             }
             assert_eq!(
                 app.count("SELECT COUNT(*) FROM revocations").await,
@@ -415,7 +416,7 @@ async fn every_token_of_a_session_revokes_it() {
 #[tokio::test]
 async fn invalid_tokens_revoke_nothing() {
     on_each_database(async |app| {
-        let (access, refresh_token) = session(&app, "ann").await;
+        let (access, refresh_token) = new_session(&app, "ann").await;
         let unsigned = format!("{}.", access.rsplit_once('.').expect("a signature").0);
         for invalid in [
             &forged(&refresh_token),
@@ -447,15 +448,15 @@ async fn invalid_tokens_revoke_nothing() {
 async fn token_type_hints_are_ignored_but_must_not_be_repeated() {
     on_each_database(async |app| {
         for (n, hint) in ["refresh_token", "access_token", "unknown", ""].iter().enumerate() {
-            let (access, refresh_token) = session(&app, &format!("ann{n}")).await;
-            let (other, _) = session(&app, &format!("bob{n}")).await;
+            let (access, refresh_token) = new_session(&app, &format!("ann{n}")).await;
+            let (other, _) = new_session(&app, &format!("bob{n}")).await;
             for token in [&refresh_token, &other] {
                 let body = form(&[("token", token), ("token_type_hint", hint)]);
                 assert_eq!(post(&app, REVOKE, body).await.status, 200);
             }
             assert!(!is_signed_in(&app, &access).await && !is_signed_in(&app, &other).await);
         }
-        let (access, _) = session(&app, "cid").await;
+        let (access, _) = new_session(&app, "cid").await;
         for body in [
             String::new(),
             "token=".into(),
@@ -477,21 +478,21 @@ async fn token_type_hints_are_ignored_but_must_not_be_repeated() {
 #[tokio::test]
 async fn revoked_sessions_end_on_all_instances_and_their_sockets_close() {
     on_each_shared_database(async |database| {
-        let here = TestApp::new(database).await;
-        let there = here.second_instance(database, &[]).await;
-        let (access, _) = session(&here, "ann").await;
-        let (bob_access, _) = session(&here, "bob").await;
-        assert!(is_signed_in(&there, &access).await, "cached by the second instance");
-        let (serving, serving_there) = (here.serve().await, there.serve().await);
-        let mut socket = serving.initialized_socket(MODERN, Some(&access)).await;
-        let mut socket_there = serving_there.initialized_socket(MODERN, Some(&access)).await;
-        let mut bob_socket = serving.initialized_socket(MODERN, Some(&bob_access)).await;
-        revoke(&here, &access).await;
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let (access, _) = new_session(&app, "ann").await;
+        let (bob_access, _) = new_session(&app, "bob").await;
+        assert!(is_signed_in(&other, &access).await, "cached by the other instance");
+        let (server, other_server) = (app.serve().await, other.serve().await);
+        let mut socket = server.initialized_socket(MODERN, Some(&access)).await;
+        let mut other_socket = other_server.initialized_socket(MODERN, Some(&access)).await;
+        let mut bob_socket = server.initialized_socket(MODERN, Some(&bob_access)).await;
+        revoke(&app, &access).await;
         let session_ended = Some((4401, "The session has ended.".to_owned()));
         assert_eq!(socket.close_reason().await, session_ended);
-        there.advance(Duration::from_secs(1)).await;
-        assert_eq!(socket_there.close_reason().await, session_ended);
-        assert!(!is_signed_in(&there, &access).await);
+        other.advance(Duration::from_secs(1)).await;
+        assert_eq!(other_socket.close_reason().await, session_ended);
+        assert!(!is_signed_in(&other, &access).await);
         bob_socket.assert_quiet().await;
     })
     .await;
@@ -500,15 +501,16 @@ async fn revoked_sessions_end_on_all_instances_and_their_sockets_close() {
 #[tokio::test]
 async fn tokens_sealed_with_a_removed_key_can_be_revoked() {
     on_each_shared_database(async |database| {
-        let old = TestApp::new(database).await;
-        let (access, refresh_token) = session(&old, "ann").await;
-        let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        let both_keys = format!("{ring},{}", crate::support::KEY_RING);
-        let both = old.second_instance(database, &[("SECRET_KEYS", &both_keys)]).await;
-        switchboard::accounts::reseal(&both.app.platform).await.expect("resealed");
-        let new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
-        revoke(&new, &refresh_token).await;
-        assert!(!is_signed_in(&new, &access).await);
+        let old_app = TestApp::new(database).await;
+        let (access, refresh_token) = new_session(&old_app, "ann").await;
+        let new_ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        let both_keys = format!("{new_ring},{}", crate::support::KEY_RING);
+        let app_with_both_keys =
+            old_app.second_instance(database, &[("SECRET_KEYS", &both_keys)]).await;
+        switchboard::accounts::reseal(&app_with_both_keys.app.platform).await.expect("resealed");
+        let new_app = old_app.second_instance(database, &[("SECRET_KEYS", new_ring)]).await;
+        revoke(&new_app, &refresh_token).await;
+        assert!(!is_signed_in(&new_app, &access).await);
     })
     .await;
 }
@@ -522,25 +524,25 @@ async fn large_slow_and_broken_bodies_get_an_oauth_error() {
             assert_eq!(response.error(), (413, "invalid_request"));
         }
     }
-    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let response = app.while_time_passes(post(&app, TOKEN, never)).await;
+    let endless = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let response = app.while_time_passes(post(&app, TOKEN, endless)).await;
     assert_eq!(response.error(), (408, "invalid_request"));
     let broken = Body::from_stream(stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
     assert_eq!(post(&app, TOKEN, broken).await.error(), (400, "invalid_request"));
 
     app.app.stopping.cancel();
-    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let response = post(&app, REVOKE, never).await;
+    let endless = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let response = post(&app, REVOKE, endless).await;
     assert_eq!(response.error(), (503, "temporarily_unavailable"));
     assert_eq!(response.headers[header::RETRY_AFTER], "1");
 }
 
 #[tokio::test]
-async fn without_the_database_clients_are_told_to_retry() {
+async fn without_the_database_responses_ask_to_retry() {
     on_each_shared_database(async |database| {
         let settings = [("DATABASE_ACQUIRE_SECONDS", "1"), ("DATABASE_CONNECTIONS", "3")];
         let app = TestApp::with(database, &settings).await;
-        let (access, first) = session(&app, "ann").await;
+        let (access, first) = new_session(&app, "ann").await;
         let in_use = app.app.platform.database.begin().await.expect("a transaction");
         let revoke = async |token: &str| post(&app, REVOKE, form(&[("token", token)])).await;
         let responses = tokio::join!(refresh(&app, &first), revoke(&first), revoke(&access));
@@ -556,9 +558,9 @@ async fn without_the_database_clients_are_told_to_retry() {
 }
 
 #[tokio::test]
-async fn internal_errors_are_no_invalid_grant() {
+async fn internal_errors_are_not_reported_as_invalid_grant() {
     on_each_database(async |app| {
-        let (_, first) = session(&app, "ann").await;
+        let (_, first) = new_session(&app, "ann").await;
         app.sql("ALTER TABLE sessions RENAME TO lost").await.expect("renamed");
         for (path, body) in [(TOKEN, refresh_form(&first)), (REVOKE, form(&[("token", &first)]))] {
             let response = post(&app, path, body).await;
@@ -629,7 +631,7 @@ async fn the_issuer_is_the_public_url_with_its_path() {
         }
         let (status, body) = app.get(&format!("{METADATA}{other_path}")).await;
         assert_eq!((status.as_u16(), &body["status"]), (404, &json!("fail")), "{other_path}");
-        let (access, _) = session(&app, "ann").await;
+        let (access, _) = new_session(&app, "ann").await;
         let claims = access.split('.').nth(1).expect("claims").as_bytes();
         let claims = data_encoding::BASE64URL_NOPAD.decode(claims).expect("base64");
         let claims: Value = serde_json::from_slice(&claims).expect("JSON");
@@ -641,8 +643,8 @@ async fn the_issuer_is_the_public_url_with_its_path() {
 async fn cors_allows_listed_origins() {
     const GAME: &str = "https://game.example.com";
     let app = TestApp::with(&TestDatabase::Memory, &[("CORS_ORIGINS", GAME)]).await;
-    let (_, first) = session(&app, "ann").await;
-    for (origin, allowed) in [(GAME, Some(GAME)), ("https://evil.example", None)] {
+    let (_, first) = new_session(&app, "ann").await;
+    for (origin, allowed_origin) in [(GAME, Some(GAME)), ("https://evil.example", None)] {
         let with_origin = |mut request: Request<Body>| {
             request.headers_mut().insert(header::ORIGIN, origin.parse().expect("a valid header"));
             request
@@ -669,7 +671,7 @@ async fn cors_allows_listed_origins() {
             let origin = headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
             assert_eq!(
                 origin.map(|origin| origin.to_str().expect("text")),
-                allowed,
+                allowed_origin,
                 "{description}"
             );
             assert!(

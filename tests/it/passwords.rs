@@ -12,14 +12,14 @@ use crate::support::{
     PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database, query,
 };
 
-const ANN: &str = "+31612345678";
-const NEW: &str = "another password";
+const ANN_PHONE: &str = "+31612345678";
+const NEW_PASSWORD: &str = "another password";
 
 #[tokio::test]
 async fn changing_the_password_ends_other_sessions_and_sends_a_notice() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
-        let elsewhere = app.logged_in("ann").await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
+        let other_session = app.logged_in("ann").await;
         let no_code = json!(null);
         for (current, new, code, errors) in [
             (
@@ -29,28 +29,33 @@ async fn changing_the_password_ends_other_sessions_and_sends_a_notice() {
                 &["BAD_USER_INPUT currentPassword", "BAD_USER_INPUT newPassword"][..],
             ),
             (PASSWORD, "password", &no_code, &["WEAK_PASSWORD newPassword"]),
-            (PASSWORD, NEW, &no_code, &["VERIFICATION_REQUIRED verification"]),
+            (PASSWORD, NEW_PASSWORD, &no_code, &["VERIFICATION_REQUIRED verification"]),
             (
                 "wrong",
-                NEW,
+                NEW_PASSWORD,
                 &verification("chl_x", "000000"),
                 &["INVALID_CREDENTIALS currentPassword"],
             ),
-            (PASSWORD, NEW, &verification("chl_x", "000000"), &["CODE_INVALID verification.code"]),
+            (
+                PASSWORD,
+                NEW_PASSWORD,
+                &verification("chl_x", "000000"),
+                &["CODE_INVALID verification.code"],
+            ),
         ] {
             assert_eq!(ann.change_password(current, new, code).await.errors(), errors);
         }
-        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
-        ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
+        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN_PHONE).await;
+        ann.change_password(PASSWORD, NEW_PASSWORD, &code).await.text("/changePassword/id");
         let me = async |caller: &crate::support::Caller| {
             caller.send(query!("me"), json!({})).await.errors()
         };
         assert_eq!(me(&ann).await, Vec::<String>::new(), "this session stays");
-        assert_eq!(me(&elsewhere).await, ["UNAUTHENTICATED"]);
-        assert!(app.notices_sent_to(ANN).await[0].contains("your password was changed"));
+        assert_eq!(me(&other_session).await, ["UNAUTHENTICATED"]);
+        assert!(app.notices_sent_to(ANN_PHONE).await[0].contains("your password was changed"));
         let old = app.anonymous().log_in("ann", PASSWORD).await;
-        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
-        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+        old.assert_error("INVALID_CREDENTIALS", "");
+        app.anonymous().log_in("ann", NEW_PASSWORD).await.text("/login/accessToken");
     })
     .await;
 }
@@ -59,14 +64,14 @@ async fn changing_the_password_ends_other_sessions_and_sends_a_notice() {
 async fn without_a_verified_phone_no_code_is_needed() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id");
-        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+        ann.change_password(PASSWORD, NEW_PASSWORD, &json!(null)).await.text("/changePassword/id");
+        app.anonymous().log_in("ann", NEW_PASSWORD).await.text("/login/accessToken");
     })
     .await;
 }
 
 /// The response, with the length of the id in place of the id.
-fn without_id(response: &crate::support::Answer) -> Value {
+fn without_id(response: &crate::support::GraphQLResponse) -> Value {
     let mut data = response.data("/forgotPassword").clone();
     let id = data["id"].take();
     data["id"] = json!(id.as_str().expect("an id").len());
@@ -74,9 +79,9 @@ fn without_id(response: &crate::support::Answer) -> Value {
 }
 
 #[tokio::test]
-async fn forgotten_passwords_look_the_same_for_every_identifier() {
+async fn responses_to_forgotten_passwords_are_the_same_for_every_identifier() {
     on_each_database(async |app| {
-        app.with_verified_phone("verified", ANN).await;
+        app.with_verified_phone("verified", ANN_PHONE).await;
         app.signed_up_with_phone("unverified", "+31687654321").await;
         app.signed_in("phoneless").await;
         let mut ids = Vec::new();
@@ -89,8 +94,8 @@ async fn forgotten_passwords_look_the_same_for_every_identifier() {
         for identifier in identifiers {
             let requested = app.anonymous().forgot_password(identifier).await;
             assert_eq!(without_id(&requested), expected, "{identifier}");
-            let again = app.anonymous().forgot_password(&format!(" {identifier} ")).await;
-            assert_eq!(again.data("/forgotPassword"), requested.data("/forgotPassword"));
+            let repeated = app.anonymous().forgot_password(&format!(" {identifier} ")).await;
+            assert_eq!(repeated.data("/forgotPassword"), requested.data("/forgotPassword"));
             ids.push(requested.text("/forgotPassword/id").to_owned());
         }
         app.run_due_jobs().await;
@@ -101,29 +106,32 @@ async fn forgotten_passwords_look_the_same_for_every_identifier() {
         }
         app.clock.advance(Duration::from_secs(30));
         for id in &ids {
-            let again = app.anonymous().resend_code(id).await;
-            assert_eq!(again.data("/resendCode/resendAt"), "2026-01-02T03:05:35Z");
-            assert_eq!(app.anonymous().resend_code(id).await.errors(), ["RATE_LIMITED"]);
+            let repeated = app.anonymous().resend_code(id).await;
+            assert_eq!(repeated.data("/resendCode/resendAt"), "2026-01-02T03:05:35Z");
+            app.anonymous().resend_code(id).await.assert_error("RATE_LIMITED", "");
         }
         app.run_due_jobs().await;
         for id in &ids {
             for _ in 0..5 {
-                let wrong = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
+                let wrong =
+                    app.anonymous().reset_password(&verification(id, "000000"), NEW_PASSWORD).await;
                 assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"], "{id}");
             }
-            let sixth = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
+            let sixth =
+                app.anonymous().reset_password(&verification(id, "000000"), NEW_PASSWORD).await;
             assert_eq!(sixth.extension("retryAfter"), 3600);
         }
         app.clock.advance(Duration::from_mins(5));
         for id in &ids {
-            let late = app.anonymous().reset_password(&verification(id, "000000"), NEW).await;
-            assert_eq!(late.errors(), ["CODE_EXPIRED verification.code"]);
+            let late =
+                app.anonymous().reset_password(&verification(id, "000000"), NEW_PASSWORD).await;
+            late.assert_error("CODE_EXPIRED", "verification.code");
         }
         assert_eq!(app.sms_count("+31611111111").await, 0);
         assert_eq!(app.sms_count("+31687654321").await, 3, "one of the sign-up, two of the resets");
-        for bad in ["", " ", &"x".repeat(255), "\u{0}\u{200b}"] {
-            let refused = app.anonymous().forgot_password(bad).await;
-            assert_eq!(refused.errors(), ["BAD_USER_INPUT identifier"]);
+        for invalid in ["", " ", &"x".repeat(255), "\u{0}\u{200b}"] {
+            let rejected = app.anonymous().forgot_password(invalid).await;
+            rejected.assert_error("BAD_USER_INPUT", "identifier");
         }
     })
     .await;
@@ -132,7 +140,7 @@ async fn forgotten_passwords_look_the_same_for_every_identifier() {
 #[tokio::test]
 async fn reset_limits_are_the_same_for_every_identifier() {
     on_each_database(async |app| {
-        app.with_verified_phone("ann", ANN).await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
         app.advance(Duration::from_hours(1)).await;
         for identifier in ["ann", "nobody"] {
             for wait in [0, 30, 60] {
@@ -144,29 +152,29 @@ async fn reset_limits_are_the_same_for_every_identifier() {
             let fourth = app.anonymous().forgot_password(identifier).await;
             assert_eq!(fourth.extension("retryAfter"), 3600 - 90 - 300, "{identifier}");
         }
-        // The limit of the number refuses silently.
+        // Beyond the limit per number no code is sent, and the response does not show it.
         app.advance(Duration::from_hours(24)).await;
-        let before = app.sms_count(ANN).await;
-        for (identifier, sent) in [("ann", 1), (ANN, 2), ("ann", 3), (ANN, 3)] {
+        let before = app.sms_count(ANN_PHONE).await;
+        for (identifier, sent) in [("ann", 1), (ANN_PHONE, 2), ("ann", 3), (ANN_PHONE, 3)] {
             app.clock.advance(Duration::from_mins(5));
             app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
-            assert_eq!(app.sms_count(ANN).await, before + sent, "{identifier}");
+            assert_eq!(app.sms_count(ANN_PHONE).await, before + sent, "{identifier}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn reset_requests_leave_codes_for_logins() {
+async fn reset_requests_do_not_use_up_the_codes_for_logins() {
     on_each_database(async |app| {
-        app.with_two_factor("ann", ANN).await;
+        app.with_two_factor("ann", ANN_PHONE).await;
         app.advance(Duration::from_hours(24)).await;
-        for identifier in ["ann", ANN, "ann", ANN, "ann", ANN] {
+        for identifier in ["ann", ANN_PHONE, "ann", ANN_PHONE, "ann", ANN_PHONE] {
             app.clock.advance(Duration::from_mins(5));
             app.anonymous().forgot_password(identifier).await.data("/forgotPassword");
             app.run_due_jobs().await;
         }
-        app.logged_in_by_code("ann", ANN).await;
+        app.logged_in_by_code("ann", ANN_PHONE).await;
     })
     .await;
 }
@@ -174,15 +182,16 @@ async fn reset_requests_leave_codes_for_logins() {
 #[tokio::test]
 async fn the_outcome_of_a_reset_is_hidden_from_the_requester() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
-        let other = app.anonymous().forgot_password("nobody").await;
+        let unknown = app.anonymous().forgot_password("nobody").await;
         let (id, unknown_id) =
-            (requested.text("/forgotPassword/id"), other.text("/forgotPassword/id"));
-        let code = app.latest_code(ANN).await;
-        let stranger = app.anonymous().from_address("198.51.100.7");
+            (requested.text("/forgotPassword/id"), unknown.text("/forgotPassword/id"));
+        let code = app.latest_code(ANN_PHONE).await;
+        let stranger = app.anonymous().with_address("198.51.100.7");
         let visible_state = async |id: &str| {
-            let wrong = stranger.reset_password(&verification(id, "000000"), NEW).await.errors();
+            let wrong =
+                stranger.reset_password(&verification(id, "000000"), NEW_PASSWORD).await.errors();
             let challenge = stranger.challenge(id).await;
             let mut challenge = challenge.data("/challenge").clone();
             challenge["id"].take();
@@ -190,10 +199,14 @@ async fn the_outcome_of_a_reset_is_hidden_from_the_requester() {
         };
         let before = visible_state(id).await;
         assert_eq!(before, visible_state(unknown_id).await);
-        app.anonymous().reset_password(&verification(id, &code), NEW).await.data("/resetPassword");
+        app.anonymous()
+            .reset_password(&verification(id, &code), NEW_PASSWORD)
+            .await
+            .data("/resetPassword");
         assert_eq!(visible_state(id).await, before);
-        let used = app.anonymous().reset_password(&verification(id, &code), NEW).await;
-        assert_eq!(used.errors(), ["CODE_INVALID verification.code"]);
+        let second_use =
+            app.anonymous().reset_password(&verification(id, &code), NEW_PASSWORD).await;
+        second_use.assert_error("CODE_INVALID", "verification.code");
         drop(ann);
     })
     .await;
@@ -202,19 +215,23 @@ async fn the_outcome_of_a_reset_is_hidden_from_the_requester() {
 #[tokio::test]
 async fn previous_codes_are_cancelled_and_expired_ones_are_not_sent() {
     on_each_database(async |app| {
-        app.with_verified_phone("ann", ANN).await;
-        let before = app.sms_count(ANN).await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
+        let before = app.sms_count(ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
         switchboard::accounts::send_reset_codes(&app.app.accounts, &app.app.platform)
             .await
             .expect("queued");
         app.clock.advance(Duration::from_secs(30));
         app.anonymous().resend_code(requested.text("/forgotPassword/id")).await.data("/resendCode");
-        assert_eq!(app.sms_count(ANN).await, before + 1);
+        assert_eq!(app.sms_count(ANN_PHONE).await, before + 1);
         app.clock.advance(Duration::from_mins(5));
         app.anonymous().forgot_password("ann").await.data("/forgotPassword");
         app.clock.advance(Duration::from_mins(5));
-        assert_eq!(app.sms_count(ANN).await, before + 1, "it had expired");
+        assert_eq!(
+            app.sms_count(ANN_PHONE).await,
+            before + 1,
+            "the code expired before it was sent"
+        );
         assert_eq!(app.count("SELECT COUNT(*) FROM challenges WHERE send_pending").await, 0);
     })
     .await;
@@ -223,14 +240,15 @@ async fn previous_codes_are_cancelled_and_expired_ones_are_not_sent() {
 #[tokio::test]
 async fn a_failing_reset_does_not_block_others() {
     on_each_database(async |app| {
-        app.with_verified_phone("ann", ANN).await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
         let broken = app.anonymous().forgot_password("broken").await;
         app.sql("UPDATE challenges SET sealed_identifier = code_hash WHERE send_pending")
             .await
             .expect("set");
         let requested = app.anonymous().forgot_password("ann").await;
-        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        app.anonymous().reset_password(&input, NEW).await.data("/resetPassword");
+        let input =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        app.anonymous().reset_password(&input, NEW_PASSWORD).await.data("/resetPassword");
         broken.text("/forgotPassword/id");
     })
     .await;
@@ -246,7 +264,7 @@ async fn failed_resets_count_as_failed_logins() {
     for error in
         ["CODE_EXPIRED verification.code", "CODE_EXPIRED verification.code", "RATE_LIMITED"]
     {
-        assert_eq!(app.anonymous().reset_password(&expired, NEW).await.errors(), [error]);
+        assert_eq!(app.anonymous().reset_password(&expired, NEW_PASSWORD).await.errors(), [error]);
     }
     assert_eq!(app.app.accounts.passwords_hashed(), 2);
 }
@@ -254,20 +272,21 @@ async fn failed_resets_count_as_failed_logins() {
 #[tokio::test]
 async fn a_reset_sets_the_password_and_ends_every_session() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
         let id = requested.text("/forgotPassword/id");
-        let code = app.latest_code(ANN).await;
+        let code = app.latest_code(ANN_PHONE).await;
         let weak = app.anonymous().reset_password(&verification(id, &code), "password").await;
-        assert_eq!(weak.errors(), ["WEAK_PASSWORD newPassword"]);
-        let reset = app.anonymous().reset_password(&verification(id, &code), NEW).await;
+        weak.assert_error("WEAK_PASSWORD", "newPassword");
+        let reset = app.anonymous().reset_password(&verification(id, &code), NEW_PASSWORD).await;
         let token = reset.text("/resetPassword/accessToken");
-        assert_eq!(ann.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        ann.send(query!("me"), json!({})).await.assert_error("UNAUTHENTICATED", "");
         app.with_token(token).send(query!("me"), json!({})).await.data("/me/id");
-        assert!(app.notices_sent_to(ANN).await[0].contains("your password was changed"));
-        let again = app.anonymous().reset_password(&verification(id, &code), NEW).await;
-        assert_eq!(again.errors(), ["CODE_INVALID verification.code"]);
-        app.anonymous().log_in("ann", NEW).await.text("/login/accessToken");
+        assert!(app.notices_sent_to(ANN_PHONE).await[0].contains("your password was changed"));
+        let second_use =
+            app.anonymous().reset_password(&verification(id, &code), NEW_PASSWORD).await;
+        second_use.assert_error("CODE_INVALID", "verification.code");
+        app.anonymous().log_in("ann", NEW_PASSWORD).await.text("/login/accessToken");
     })
     .await;
 }
@@ -275,31 +294,34 @@ async fn a_reset_sets_the_password_and_ends_every_session() {
 #[tokio::test]
 async fn a_reset_does_not_bypass_the_second_factor() {
     on_each_database(async |app| {
-        app.with_two_factor("ann", ANN).await;
+        app.with_two_factor("ann", ANN_PHONE).await;
         app.clock.advance(Duration::from_hours(1));
         let requested = app.anonymous().forgot_password("ann").await;
-        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        let reset = app.anonymous().reset_password(&input, NEW).await;
+        let input =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        let reset = app.anonymous().reset_password(&input, NEW_PASSWORD).await;
         assert_eq!(reset.text("/resetPassword/purpose"), "LOGIN");
         assert_eq!(app.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
-        let login = verification(reset.text("/resetPassword/id"), &app.latest_code(ANN).await);
+        let login =
+            verification(reset.text("/resetPassword/id"), &app.latest_code(ANN_PHONE).await);
         app.anonymous().verify_code(&login).await.text("/verifyCode/accessToken");
     })
     .await;
 }
 
 #[tokio::test]
-async fn owners_of_a_number_can_reset_an_unverified_account() {
+async fn owners_of_a_number_can_reset_accounts_that_have_not_verified_it() {
     on_each_database(async |app| {
-        let (squatter, _) = app.signed_up_with_phone("squatter", ANN).await;
+        let (squatter, _) = app.signed_up_with_phone("squatter", ANN_PHONE).await;
         app.clock.advance(Duration::from_mins(6));
-        let requested = app.anonymous().forgot_password(ANN).await;
-        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        let reset = app.anonymous().reset_password(&input, NEW).await;
+        let requested = app.anonymous().forgot_password(ANN_PHONE).await;
+        let input =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        let reset = app.anonymous().reset_password(&input, NEW_PASSWORD).await;
         assert_eq!(reset.data("/resetPassword/user/phoneVerified"), true);
-        assert_eq!(squatter.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        squatter.send(query!("me"), json!({})).await.assert_error("UNAUTHENTICATED", "");
         let old = app.anonymous().log_in("squatter", PASSWORD).await;
-        assert_eq!(old.errors(), ["INVALID_CREDENTIALS"]);
+        old.assert_error("INVALID_CREDENTIALS", "");
     })
     .await;
 }
@@ -307,24 +329,27 @@ async fn owners_of_a_number_can_reset_an_unverified_account() {
 #[tokio::test]
 async fn failed_resets_do_not_lock_other_codes_of_the_owner() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
         let id = requested.text("/forgotPassword/id");
-        let code = app.latest_code(ANN).await;
+        let code = app.latest_code(ANN_PHONE).await;
         for _ in 0..5 {
-            let wrong =
-                app.anonymous().reset_password(&verification(id, &wrong_code(&code)), NEW).await;
-            assert_eq!(wrong.errors(), ["CODE_INVALID verification.code"]);
+            let wrong = app
+                .anonymous()
+                .reset_password(&verification(id, &wrong_code(&code)), NEW_PASSWORD)
+                .await;
+            wrong.assert_error("CODE_INVALID", "verification.code");
         }
-        let right = app.anonymous().reset_password(&verification(id, &code), NEW).await;
-        assert_eq!(right.errors(), ["RATE_LIMITED"]);
+        let right = app.anonymous().reset_password(&verification(id, &code), NEW_PASSWORD).await;
+        right.assert_error("RATE_LIMITED", "");
         // Another identifier of the account gives no new attempts, and does not reveal that they are used up.
-        let requested = app.anonymous().forgot_password(ANN).await;
-        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        let right = app.anonymous().reset_password(&input, NEW).await;
-        assert_eq!(right.errors(), ["CODE_INVALID verification.code"]);
-        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
-        ann.change_password(PASSWORD, NEW, &code).await.text("/changePassword/id");
+        let requested = app.anonymous().forgot_password(ANN_PHONE).await;
+        let input =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        let right = app.anonymous().reset_password(&input, NEW_PASSWORD).await;
+        right.assert_error("CODE_INVALID", "verification.code");
+        let code = ann.obtain_verification("CHANGE_PASSWORD", ANN_PHONE).await;
+        ann.change_password(PASSWORD, NEW_PASSWORD, &code).await.text("/changePassword/id");
     })
     .await;
 }
@@ -333,12 +358,16 @@ async fn failed_resets_do_not_lock_other_codes_of_the_owner() {
 async fn another_instance_sends_the_reset_codes_of_a_crashed_one() {
     on_each_shared_database(async |database| {
         let app = TestApp::new(database).await;
-        app.with_verified_phone("ann", ANN).await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
         let other = app.second_instance(database, &[]).await;
         let input =
-            verification(requested.text("/forgotPassword/id"), &other.latest_code(ANN).await);
-        other.anonymous().reset_password(&input, NEW).await.text("/resetPassword/accessToken");
+            verification(requested.text("/forgotPassword/id"), &other.latest_code(ANN_PHONE).await);
+        other
+            .anonymous()
+            .reset_password(&input, NEW_PASSWORD)
+            .await
+            .text("/resetPassword/accessToken");
     })
     .await;
 }
@@ -349,19 +378,20 @@ async fn a_reset_closes_sockets_on_every_instance() {
         let app = TestApp::new(database).await;
         let other = app.second_instance(database, &[]).await;
         let (server, other_server) = (app.serve().await, other.serve().await);
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         let ann_on_other = other.with_token(ann.token.as_deref().expect("a token"));
         ann_on_other.send(query!("me"), json!({})).await.data("/me/id");
         let mut socket = server.initialized_socket(MODERN, ann.token.as_deref()).await;
-        let mut elsewhere = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
+        let mut other_socket = other_server.initialized_socket(MODERN, ann.token.as_deref()).await;
         let requested = app.anonymous().forgot_password("ann").await;
-        let input = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        app.anonymous().reset_password(&input, NEW).await.data("/resetPassword");
+        let input =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        app.anonymous().reset_password(&input, NEW_PASSWORD).await.data("/resetPassword");
         let close_reason = || Some((4401, "The session has ended.".to_owned()));
         assert_eq!(socket.close_reason().await, close_reason());
         other.advance(Duration::from_secs(1)).await;
-        assert_eq!(elsewhere.close_reason().await, close_reason());
-        assert_eq!(ann_on_other.send(query!("me"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        assert_eq!(other_socket.close_reason().await, close_reason());
+        ann_on_other.send(query!("me"), json!({})).await.assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -377,7 +407,10 @@ async fn no_session_of_the_old_password_survives_a_change() {
             tokio::spawn(async move { caller.log_in("ann", PASSWORD).await.errors() })
         });
         let changing = tokio::spawn(async move {
-            ann.change_password(PASSWORD, NEW, &json!(null)).await.text("/changePassword/id").len()
+            ann.change_password(PASSWORD, NEW_PASSWORD, &json!(null))
+                .await
+                .text("/changePassword/id")
+                .len()
         });
         for errors in join_all(logins).await {
             let errors = errors.expect("no panic");
@@ -395,31 +428,31 @@ async fn reset_guesses_are_limited_across_identifiers_of_an_account() {
     on_each_shared_database(async |database| {
         let app = TestApp::new(database).await;
         let other = app.second_instance(database, &[]).await;
-        app.with_verified_phone("ann", ANN).await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
         let mut resets = Vec::new();
-        for identifier in ["ann", ANN] {
+        for identifier in ["ann", ANN_PHONE] {
             let id = app.anonymous().forgot_password(identifier).await;
             let id = id.text("/forgotPassword/id").to_owned();
-            resets.push((id, app.latest_code(ANN).await));
+            resets.push((id, app.latest_code(ANN_PHONE).await));
         }
         let guesses = (0..50).map(|number| {
             let (id, code) = &resets[number % 2];
             let caller = if number % 4 < 2 { app.anonymous() } else { other.anonymous() };
             let guess = verification(id, &wrong_code(code));
-            tokio::spawn(async move { caller.reset_password(&guess, NEW).await.errors().concat() })
+            tokio::spawn(async move { caller.reset_password(&guess, NEW_PASSWORD).await.errors().concat() })
         });
         let errors = join_all(guesses).await.into_iter().map(|error| error.expect("no panic"));
-        let (counted, refused): (Vec<_>, Vec<_>) =
+        let (counted, rejected): (Vec<_>, Vec<_>) =
             errors.partition(|error| error == "CODE_INVALID verification.code");
-        assert_eq!(counted.len(), 10, "five are reported per identifier");
-        assert!(refused.iter().all(|error| error == "RATE_LIMITED"), "{refused:?}");
+        assert_eq!(counted.len(), 10, "five attempts are reported per identifier");
+        assert!(rejected.iter().all(|error| error == "RATE_LIMITED"), "{rejected:?}");
         let used =
-            "SELECT CAST(used AS BIGINT) FROM rate_limits WHERE key LIKE 'tries.reset.account%'";
-        assert_eq!(app.count(used).await, 5, "but only five are counted for the account");
+            "SELECT CAST(attempts AS BIGINT) FROM rate_limits WHERE key LIKE 'tries.reset.account%'";
+        assert_eq!(app.count(used).await, 5, "only five attempts are counted for the account");
         app.advance(Duration::from_secs(1)).await;
         for (id, code) in &resets {
-            let right = app.anonymous().reset_password(&verification(id, code), NEW).await;
-            assert_eq!(right.errors(), ["RATE_LIMITED"]);
+            let right = app.anonymous().reset_password(&verification(id, code), NEW_PASSWORD).await;
+            right.assert_error("RATE_LIMITED", "");
         }
     })
     .await;
@@ -430,28 +463,29 @@ async fn parallel_actions_on_one_account_do_not_deadlock() {
     on_each_shared_database(async |database| {
         let app = TestApp::new(database).await;
         let other = app.second_instance(database, &[]).await;
-        let ann = app.with_verified_phone("ann", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
         let requested = app.anonymous().forgot_password("ann").await;
-        let reset = verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN).await);
-        let change = ann.obtain_verification("CHANGE_PASSWORD", ANN).await;
-        let two_factor = ann.obtain_verification("TWO_FACTOR", ANN).await;
+        let reset =
+            verification(requested.text("/forgotPassword/id"), &app.latest_code(ANN_PHONE).await);
+        let change = ann.obtain_verification("CHANGE_PASSWORD", ANN_PHONE).await;
+        let two_factor = ann.obtain_verification("TWO_FACTOR", ANN_PHONE).await;
         app.clock.advance(Duration::from_secs(31));
-        let resend = change["challengeId"].as_str().expect("an id");
+        let challenge = change["challengeId"].as_str().expect("an id");
         let mut tasks = JoinSet::new();
-        for round in 0..6 {
-            let app = if round % 2 == 0 { app.clone() } else { other.clone() };
+        for iteration in 0..6 {
+            let app = if iteration % 2 == 0 { app.clone() } else { other.clone() };
             let ann = app.with_token(ann.token.as_deref().expect("a token"));
             for action in 0..8 {
                 let (app, ann, anonymous) = (app.clone(), ann.clone(), app.anonymous());
                 let (reset, change, two_factor) =
                     (reset.clone(), change.clone(), two_factor.clone());
-                let resend = resend.to_owned();
+                let challenge = challenge.to_owned();
                 tasks.spawn(async move {
                     match action {
-                        0 => ann.change_password(PASSWORD, NEW, &change).await.errors(),
+                        0 => ann.change_password(PASSWORD, NEW_PASSWORD, &change).await.errors(),
                         1 => ann.set_two_factor(true, &two_factor).await.errors(),
                         2 => ann.request_code("UPDATE_PROFILE").await.errors(),
-                        3 => ann.resend_code(&resend).await.errors(),
+                        3 => ann.resend_code(&challenge).await.errors(),
                         4 => anonymous.reset_password(&reset, "a third password").await.errors(),
                         5 => anonymous.log_in("ann", PASSWORD).await.errors(),
                         6 => anonymous.forgot_password("ann").await.errors(),

@@ -1,5 +1,5 @@
 //! Concurrent plays on two processes that are killed repeatedly: every round has one outcome, and every win is paid
-//! once, whatever the client received.
+//! once, whether or not the client received a response.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,9 +14,9 @@ use crate::support::{Caller, KEY_RING, TestApp, TestDatabase, on_each_shared_dat
 const KILLS: usize = 6;
 const PLAYERS: usize = 4;
 /// The public URL of every instance.
-const URL: &str = "http://switchboard.test";
-const LIMITS: [(&str, &str); 3] =
-    [("PUBLIC_URL", URL), ("LIMIT_PLAYS", "100000"), ("LIMIT_OPEN_ROUNDS", "1000")];
+const PUBLIC_URL: &str = "http://switchboard.test";
+const SETTINGS: [(&str, &str); 3] =
+    [("PUBLIC_URL", PUBLIC_URL), ("LIMIT_PLAYS", "100000"), ("LIMIT_OPEN_ROUNDS", "1000")];
 
 /// A play that was sent, and the responses to it.
 struct SentPlay {
@@ -32,13 +32,13 @@ struct Run {
 }
 
 /// Plays one round after the other, each sent to all processes at once, until the run is over.
-async fn play_on(run: &Run, processes: &[ServerProcess], player: &Caller) -> Vec<SentPlay> {
+async fn play_until_over(run: &Run, processes: &[ServerProcess], player: &Caller) -> Vec<SentPlay> {
     let token = player.token.as_deref();
     let mut sent = Vec::new();
     while !run.is_over.load(Ordering::Relaxed) {
-        let at = &processes[sent.len() % processes.len()];
+        let target = &processes[sent.len() % processes.len()];
         let started =
-            at.try_send(query!("start_round"), json!({ "game": "COIN_FLIP" }), token).await;
+            target.try_send(query!("start_round"), json!({ "game": "COIN_FLIP" }), token).await;
         let Ok(started) = started else { continue };
         let round = &started["data"]["startRound"]["id"];
         assert!(round.is_string(), "{started}");
@@ -59,7 +59,7 @@ async fn play_on(run: &Run, processes: &[ServerProcess], player: &Caller) -> Vec
     sent
 }
 
-/// Waits for a number of plays: of stored ones, some of which have no response yet, or of responses.
+/// Waits for a number of stored plays, which may have no response yet, or for a number of responses.
 async fn wait_for_plays(app: &TestApp, run: &Run, plays: usize, count_stored: bool) {
     let stored = "SELECT COUNT(*) FROM rounds WHERE status = 'PLAYED'";
     let before = app.count(stored).await;
@@ -75,29 +75,30 @@ async fn wait_for_plays(app: &TestApp, run: &Run, plays: usize, count_stored: bo
     }
 }
 
-fn start(place: &TestDatabase, folder: &std::path::Path) -> ServerProcess {
-    let url = place.url();
+fn start_process(database: &TestDatabase, folder: &std::path::Path) -> ServerProcess {
+    let url = database.url();
     let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEYS", KEY_RING)];
-    ServerProcess::start(folder, &[&settings[..], &LIMITS].concat())
+    ServerProcess::start(folder, &[&settings[..], &SETTINGS].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plays_have_one_outcome_and_are_paid_once_despite_kills() {
-    on_each_shared_database(async |place| {
+    on_each_shared_database(async |database| {
         let folder = tempfile::tempdir().expect("a folder");
-        let app = TestApp::at_system_time(place, &LIMITS).await;
+        let app = TestApp::at_system_time(database, &SETTINGS).await;
         let names: Vec<String> = (0..PLAYERS).map(|n| format!("player{n}")).collect();
         let players = join_all(names.iter().map(|name| app.signed_in(name))).await;
         let mut processes: Vec<ServerProcess> = Vec::new();
         let mut sent: Vec<Vec<SentPlay>> = players.iter().map(|_| Vec::new()).collect();
-        for turn in 0..KILLS {
-            processes.resize_with(2, || start(place, folder.path()));
+        for iteration in 0..KILLS {
+            processes.resize_with(2, || start_process(database, folder.path()));
             let run = Run::default();
-            let playing = join_all(players.iter().map(|player| play_on(&run, &processes, player)));
-            // One or both processes in turn.
-            let killed = [0..1, 1..2, 0..2][turn % 3].clone();
+            let playing =
+                join_all(players.iter().map(|player| play_until_over(&run, &processes, player)));
+            // The first process, the second, or both.
+            let killed = [0..1, 1..2, 0..2][iteration % 3].clone();
             let killing = async {
-                wait_for_plays(&app, &run, 3 + 2 * turn, turn % 2 == 1).await;
+                wait_for_plays(&app, &run, 3 + 2 * iteration, iteration % 2 == 1).await;
                 for process in &processes[killed.clone()] {
                     process.signal("-KILL");
                 }
@@ -110,18 +111,19 @@ async fn plays_have_one_outcome_and_are_paid_once_despite_kills() {
             drop(processes.drain(killed));
         }
         drop(processes);
-        app.clock.advance((SystemClock.now() - app.app.platform.now()).to_std().expect("later"));
+        app.clock
+            .advance((SystemClock.now() - app.app.platform.now()).to_std().expect("a later time"));
 
-        let (mut cut_off, mut wins) = (0, 0);
+        let (mut missing_responses, mut wins) = (0, 0);
         for (player, sent) in players.iter().zip(&sent) {
             for SentPlay { input, responses } in sent {
-                cut_off += 2 - responses.len();
-                let again =
+                missing_responses += 2 - responses.len();
+                let repeat =
                     async || player.send(query!("play_game"), json!({ "input": input })).await;
-                let again = join_all([again(), again()]).await;
-                let again: Vec<&Value> =
-                    again.iter().map(|response| response.data("/playGame")).collect();
-                let [first, second] = again[..] else { panic!("two responses") };
+                let repeat = join_all([repeat(), repeat()]).await;
+                let repeat: Vec<&Value> =
+                    repeat.iter().map(|response| response.data("/playGame")).collect();
+                let [first, second] = repeat[..] else { panic!("two responses") };
                 assert_eq!(first, second);
                 assert!(
                     responses.iter().all(|response| response == first),
@@ -142,8 +144,8 @@ async fn plays_have_one_outcome_and_are_paid_once_despite_kills() {
             assert_eq!(player.wallet().await["balance"], won.len());
             wins += won.len();
         }
-        assert_ne!(cut_off, 0, "no kill met a play");
-        // Killed updates of the leaderboards lost and repeated nothing.
+        assert_ne!(missing_responses, 0, "no kill interrupted a play");
+        // Killed leaderboard updates neither lost a round nor counted it twice.
         app.advance(std::time::Duration::from_secs(1)).await;
         let played = app.count("SELECT COUNT(*) FROM rounds WHERE status = 'PLAYED'").await;
         let board = app.anonymous().send(query!("leaderboard"), json!({})).await;

@@ -5,33 +5,33 @@ use serde_json::json;
 use crate::support::codes::verification;
 use crate::support::{PASSWORD, on_each_database, query};
 
-const ANN: &str = "+31612345678";
+const ANN_PHONE: &str = "+31612345678";
 
 #[tokio::test]
 async fn without_a_verified_phone_changes_require_the_password() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
-        let (bob, _) = app.signed_up_with_phone("bob", ANN).await;
+        let (bob, _) = app.signed_up_with_phone("bob", ANN_PHONE).await;
         for caller in [&ann, &bob] {
             let field = "VERIFICATION_REQUIRED currentPassword";
             let without_proof = caller.update_profile(json!({ "name": "X" })).await;
             assert_eq!(without_proof.errors(), [field]);
             let code = json!({ "name": "X", "verification": verification("chl_x", "123456") });
             assert_eq!(caller.update_profile(code).await.errors(), [field]);
-            let wrong = json!({ "name": "X", "currentPassword": "wrong" });
-            let wrong = caller.update_profile(wrong).await;
-            assert_eq!(wrong.errors(), ["INVALID_CREDENTIALS currentPassword"]);
+            let input = json!({ "name": "X", "currentPassword": "wrong" });
+            let rejected = caller.update_profile(input).await;
+            rejected.assert_error("INVALID_CREDENTIALS", "currentPassword");
         }
         let input = json!({
             "nickname": "Ann2", "name": " Ann  Lee", "email": "ann@example.org",
             "discoverable": false, "currentPassword": PASSWORD,
         });
         let changed = ann.update_profile(input).await;
-        let record = changed.data("/updateProfile");
+        let user = changed.data("/updateProfile");
         assert_eq!(
-            record,
+            user,
             &json!({
-                "id": record["id"], "nickname": "Ann2", "name": "Ann  Lee",
+                "id": user["id"], "nickname": "Ann2", "name": "Ann  Lee",
                 "email": "ann@example.org", "phone": null, "discoverable": false,
             })
         );
@@ -39,7 +39,7 @@ async fn without_a_verified_phone_changes_require_the_password() {
             app.anonymous().log_in(identifier, PASSWORD).await.text("/login/accessToken");
         }
         let old_nickname = app.anonymous().log_in("ann", PASSWORD).await;
-        assert_eq!(old_nickname.errors(), ["INVALID_CREDENTIALS"]);
+        old_nickname.assert_error("INVALID_CREDENTIALS", "");
     })
     .await;
 }
@@ -47,11 +47,11 @@ async fn without_a_verified_phone_changes_require_the_password() {
 #[tokio::test]
 async fn with_a_verified_phone_changes_require_a_code() {
     on_each_database(async |app| {
-        let ann = app.with_verified_phone("ann", ANN).await;
-        let password = json!({ "name": "X", "currentPassword": PASSWORD });
-        let refused = ann.update_profile(password).await;
-        assert_eq!(refused.errors(), ["VERIFICATION_REQUIRED verification"]);
-        let code = ann.obtain_verification("UPDATE_PROFILE", ANN).await;
+        let ann = app.with_verified_phone("ann", ANN_PHONE).await;
+        let with_password = json!({ "name": "X", "currentPassword": PASSWORD });
+        let rejected = ann.update_profile(with_password).await;
+        rejected.assert_error("VERIFICATION_REQUIRED", "verification");
+        let code = ann.obtain_verification("UPDATE_PROFILE", ANN_PHONE).await;
         let changed = ann.update_profile(json!({ "name": "X", "verification": code })).await;
         assert_eq!(changed.text("/updateProfile/name"), "X");
         assert_eq!(changed.text("/updateProfile/nickname"), "ann", "omitted fields stay");
@@ -85,7 +85,7 @@ async fn invalid_values_are_reported_before_anything_changes() {
             with_password["currentPassword"] = json!(PASSWORD);
             assert_eq!(ann.update_profile(with_password).await.errors(), errors, "{input}");
         }
-        let phone = json!({ "phone": ANN, "currentPassword": PASSWORD });
+        let phone = json!({ "phone": ANN_PHONE, "currentPassword": PASSWORD });
         let phone = ann.update_profile(phone).await;
         assert_eq!(phone.errors(), ["BAD_USER_INPUT phone"], "{phone:?}");
         assert_eq!(ann.send(query!("me"), json!({})).await.text("/me/nickname"), "ann");
@@ -104,10 +104,10 @@ async fn identifiers_can_be_cleared_while_one_is_left() {
         assert_eq!(changed.data("/updateProfile/nickname"), &json!(null));
         assert_eq!(changed.data("/updateProfile/name"), &json!(null));
         app.signed_in("ann").await;
-        let both = json!({
+        let input = json!({
             "clear": ["EMAIL"], "nickname": "ann2", "currentPassword": PASSWORD,
         });
-        let changed = ann.update_profile(both).await;
+        let changed = ann.update_profile(input).await;
         assert_eq!(changed.text("/updateProfile/nickname"), "ann2");
         assert_eq!(changed.data("/updateProfile/email"), &json!(null));
     })
@@ -121,10 +121,14 @@ async fn wrong_passwords_are_limited_per_account() {
         for _ in 0..10 {
             let input = json!({ "name": "X", "currentPassword": "a wrong password" });
             let response = ann.update_profile(input).await;
-            assert_eq!(response.errors(), ["INVALID_CREDENTIALS currentPassword"]);
+            response.assert_error("INVALID_CREDENTIALS", "currentPassword");
         }
         let changed = ann.change_password(PASSWORD, "another password", &json!(null)).await;
-        assert_eq!(changed.errors(), ["RATE_LIMITED"], "for every action that needs it");
+        assert_eq!(
+            changed.errors(),
+            ["RATE_LIMITED"],
+            "the limit covers every action that needs the password"
+        );
         assert_eq!(changed.extension("retryAfter"), 900);
         app.logged_in("ann").await;
     })
@@ -139,7 +143,7 @@ async fn phones_are_added_once() {
         for (phone, password, errors) in [
             ("+31", "", &["INVALID_PHONE_NUMBER phone", "BAD_USER_INPUT currentPassword"][..]),
             ("+31207940800", PASSWORD, &["INVALID_PHONE_NUMBER phone"]),
-            (ANN, "wrong password", &["INVALID_CREDENTIALS currentPassword"]),
+            (ANN_PHONE, "wrong password", &["INVALID_CREDENTIALS currentPassword"]),
             ("+31687654321", PASSWORD, &["IDENTIFIER_TAKEN phone"]),
         ] {
             assert_eq!(ann.add_phone(phone, password).await.errors(), errors, "{phone}");
@@ -148,15 +152,18 @@ async fn phones_are_added_once() {
         assert_eq!(added.text("/addPhone/purpose"), "VERIFY_PHONE");
         let id = added.text("/addPhone/id");
         let me = ann.send(query!("me"), json!({})).await;
-        assert_eq!((me.text("/me/phone"), me.data("/me/phoneVerified")), (ANN, &json!(false)));
-        let verified = ann.verify_phone(&verification(id, &app.latest_code(ANN).await)).await;
+        assert_eq!(
+            (me.text("/me/phone"), me.data("/me/phoneVerified")),
+            (ANN_PHONE, &json!(false))
+        );
+        let verified = ann.verify_phone(&verification(id, &app.latest_code(ANN_PHONE).await)).await;
         assert_eq!(verified.data("/verifyPhone/phoneVerified"), true);
-        for phone in [ANN, "+31687654322"] {
-            assert_eq!(ann.add_phone(phone, PASSWORD).await.errors(), ["CONFLICT phone"]);
+        for phone in [ANN_PHONE, "+31687654322"] {
+            ann.add_phone(phone, PASSWORD).await.assert_error("CONFLICT", "phone");
         }
         let changed =
             app.sql("UPDATE users SET phone = '+31600000000' WHERE nickname = 'ann'").await;
-        changed.expect_err("the database refuses it too");
+        changed.expect_err("the database rejects it too");
     })
     .await;
 }

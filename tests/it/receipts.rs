@@ -1,4 +1,4 @@
-//! Receipts: forged, repeated, early, late and out of order.
+//! Delivery receipts from SMS gateways: signatures, and receipts that are repeated, early, late or out of order.
 
 use std::time::Duration;
 
@@ -41,13 +41,13 @@ async fn the_order_and_number_of_receipts_do_not_matter() {
         let gateway = Upstream::start().await;
         let app = TestApp::with_gateway(database, &gateway, &[]).await;
         let admin = app.admin().await;
-        for (order, expected) in orders {
+        for (statuses, expected) in orders {
             let id = send_message(&app, &gateway, Kind::Notice).await;
-            for status in order {
+            for status in statuses {
                 assert_eq!(post_receipt(&app, &id.to_string(), status).await, StatusCode::OK);
             }
             let message = app.message(&admin, id).await;
-            assert_eq!(message["status"], expected, "{order:?}");
+            assert_eq!(message["status"], expected, "{statuses:?}");
             assert_eq!(message["deliveredAt"].is_string(), expected == "DELIVERED");
         }
         let queue = app.queue(&admin).await;
@@ -74,7 +74,7 @@ async fn concurrent_receipts_count_once() {
 }
 
 #[tokio::test]
-async fn receipts_decide_about_unknown_messages() {
+async fn receipts_set_the_status_of_unknown_messages() {
     on_each_shared_database(async |database| {
         let gateway = Upstream::start().await;
         let app = TestApp::with_gateway(database, &gateway, &[]).await;
@@ -135,7 +135,7 @@ async fn receipts_for_an_earlier_attempt_are_ignored_except_delivered() {
         post_receipt(&app, &format!("{id}-1"), "undelivered").await;
         assert_eq!(status().await, "UNDELIVERED");
         post_receipt(&app, &id, "delivered").await;
-        assert_eq!(status().await, "DELIVERED", "DELIVERED always counts");
+        assert_eq!(status().await, "DELIVERED", "a delivered receipt of any attempt counts");
     })
     .await;
 }
@@ -258,8 +258,8 @@ async fn twilio_gets_documented_requests_and_sends_signed_receipts() {
         .await;
         let admin = app.admin().await;
         let created = json!({ "sid": "SM1", "status": "queued", "error_code": null });
-        let refused = json!({ "code": 21610, "message": "unsubscribed", "status": 400 });
-        twilio.reply_with([Reply::Json(201, created), Reply::Json(400, refused)]);
+        let rejected = json!({ "code": 21610, "message": "unsubscribed", "status": 400 });
+        twilio.reply_with([Reply::Json(201, created), Reply::Json(400, rejected)]);
         let id = app.enqueue(Kind::Notice, 1).await;
         app.run_due_jobs().await;
         let unsubscribed = app.enqueue(Kind::Notice, 2).await;
@@ -352,13 +352,13 @@ async fn twilio_is_queried_before_an_unknown_message_is_sent_again() {
             ],
         )
         .await;
-        let found = json!({ "messages": [{
+        let found_response = json!({ "messages": [{
             "sid": "SM1", "status": "delivered", "error_code": null, "body": "message 1", "from": "+15005550006",
             "to": "+31600000001", "date_created": "Fri, 02 Jan 2026 03:04:05 +0000", "date_sent": null,
             "messaging_service_sid": null,
         }], "next_page_uri": null });
-        let not_found = json!({ "messages": [], "next_page_uri": null });
-        let created = json!({ "sid": "SM2", "status": "queued", "error_code": null });
+        let not_found_response = json!({ "messages": [], "next_page_uri": null });
+        let created_response = json!({ "sid": "SM2", "status": "queued", "error_code": null });
         twilio.reply_with([Reply::Reset]);
         let accepted = app.enqueue(Kind::Notice, 1).await;
         app.run_due_jobs().await;
@@ -369,9 +369,9 @@ async fn twilio_is_queried_before_an_unknown_message_is_sent_again() {
         assert_eq!(app.status(&admin, accepted).await, "UNKNOWN");
         assert_eq!(app.status(&admin, missing).await, "UNKNOWN");
         twilio.reply_by(move |request| match () {
-            () if request.starts_with("POST") => Reply::Json(201, created.clone()),
-            () if request.contains("To=%2B31600000001") => Reply::Json(200, found.clone()),
-            () => Reply::Json(200, not_found.clone()),
+            () if request.starts_with("POST") => Reply::Json(201, created_response.clone()),
+            () if request.contains("To=%2B31600000001") => Reply::Json(200, found_response.clone()),
+            () => Reply::Json(200, not_found_response.clone()),
         });
         app.clock.advance(Duration::from_secs(61));
         app.run_due_jobs().await;

@@ -1,4 +1,4 @@
-//! Crashes during an avatar upload or an account deletion: the state stays consistent.
+//! The process is killed during an avatar upload or an account deletion: the state stays consistent.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,8 @@ use crate::support::{
 
 /// The public URL of all instances.
 const PUBLIC_URL: &str = "http://switchboard.test";
-/// Files per picture.
 const FILES_PER_PICTURE: usize = 3;
-/// Leaderboards with a row for a player of one game.
+/// The rows in leaderboards of a user who played one game.
 const LEADERBOARD_ROWS: i64 = 8;
 
 /// An instance in the test, for processes that share its database and file store.
@@ -26,12 +25,12 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn new(test_database: &TestDatabase) -> Self {
+    async fn new(database: &TestDatabase) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = folder.path().to_str().expect("text");
         let settings = [("FILE_STORE", store), ("PUBLIC_URL", PUBLIC_URL)];
-        let app = TestApp::at_system_time(test_database, &settings).await;
-        Self { app, url: test_database.url(), folder }
+        let app = TestApp::at_system_time(database, &settings).await;
+        Self { app, url: database.url(), folder }
     }
 
     fn start_process(&self) -> ServerProcess {
@@ -45,7 +44,7 @@ impl Fixture {
         ServerProcess::start(self.folder.path(), &settings)
     }
 
-    /// The number of leaderboard rows, and the number by their rank buckets.
+    /// The number of leaderboard rows, and the sum of the counts of their buckets.
     async fn count_leaderboard_rows(&self) -> (i64, i64) {
         let counted = "SELECT CAST(COALESCE(SUM(row_count), 0) AS BIGINT) FROM leaderboard_buckets";
         let rows = self.app.count("SELECT COUNT(*) FROM leaderboard_rows").await;
@@ -95,8 +94,8 @@ fn token(caller: &Caller) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_upload_leaves_the_old_or_the_new_picture() {
-    on_each_shared_database(async |test_database| {
-        let fixture = Fixture::new(test_database).await;
+    on_each_shared_database(async |database| {
+        let fixture = Fixture::new(database).await;
         let ann = fixture.app.signed_in("ann").await;
         let mut before = ann.upload_avatar_picture(1).await["version"].as_i64().expect("a number");
         // Each process is killed one file later, the last one just before it writes the row.
@@ -130,8 +129,8 @@ async fn a_killed_upload_leaves_the_old_or_the_new_picture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_deletion_is_complete_or_has_no_effect() {
-    on_each_shared_database(async |test_database| {
-        let fixture = Fixture::new(test_database).await;
+    on_each_shared_database(async |database| {
+        let fixture = Fixture::new(database).await;
         let count_deleted = "SELECT COUNT(*) FROM users WHERE deleted_at IS NOT NULL";
         let mut deleted_count = 0;
         // The process is killed after this many checks of the table, or as soon as the deletion is committed.
@@ -173,17 +172,17 @@ async fn a_killed_deletion_is_complete_or_has_no_effect() {
             assert_eq!(fixture.app.count(count_deleted).await, deleted_count);
             fixture.app.advance(std::time::Duration::from_secs(2)).await;
             let me = ann.send(query!("me"), json!({})).await;
-            assert_eq!(me.errors(), ["ACCOUNT_DELETED"]);
+            me.assert_error("ACCOUNT_DELETED", "");
             let login = fixture.app.anonymous().log_in("ann", PASSWORD).await;
-            assert_eq!(login.errors(), ["INVALID_CREDENTIALS"]);
+            login.assert_error("INVALID_CREDENTIALS", "");
             for table in ["credentials", "sessions", "contacts", "avatars"] {
                 assert_eq!(fixture.app.count(&format!("SELECT COUNT(*) FROM {table}")).await, 0);
             }
             assert_eq!(fixture.count_leaderboard_rows().await, (0, 0));
             for id in won.iter().chain([&open]) {
                 let id = json!({ "id": id });
-                let check = fixture.app.anonymous().send(query!("verify_round"), id).await;
-                assert_eq!(check.data("/verifyRound/valid"), true);
+                let verification = fixture.app.anonymous().send(query!("verify_round"), id).await;
+                assert_eq!(verification.data("/verifyRound/valid"), true);
             }
             let ledger = switchboard::coins::verify_ledger(&fixture.app.app.platform, |_| ()).await;
             assert!(ledger.expect("read").is_consistent());

@@ -8,7 +8,7 @@ use switchboard::messages::Kind;
 use switchboard::platform::clock::{Clock, SystemClock};
 
 use crate::support::binary::ServerProcess;
-use crate::support::gateway::FakeGateway;
+use crate::support::fake_gateway::FakeGateway;
 use crate::support::sms::{LONG, gateway_settings_at};
 use crate::support::{KEY_RING, TestApp, on_each_shared_database};
 
@@ -32,11 +32,11 @@ fn received_ids(gateway: &FakeGateway) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_senders_lose_and_repeat_no_message() {
-    on_each_shared_database(async |test_database| {
+    on_each_shared_database(async |database| {
         let gateway = FakeGateway::start().await;
         let sms = [&gateway_settings_at(&gateway.url)[..], &[("SMS_PARALLEL", "16")]].concat();
-        let app = TestApp::at_system_time(test_database, &sms).await;
-        let (folder, url) = (tempfile::tempdir().expect("a folder"), test_database.url());
+        let app = TestApp::at_system_time(database, &sms).await;
+        let (folder, url) = (tempfile::tempdir().expect("a folder"), database.url());
         let settings = [&sms[..], &[("DATABASE_URL", &url), ("SECRET_KEYS", KEY_RING)]].concat();
         let mut enqueued: Vec<MessageId> = Vec::new();
         let mut senders = [None, None];
@@ -50,7 +50,7 @@ async fn killed_senders_lose_and_repeat_no_message() {
                 // The gateway withholds a response, so a message is being submitted when both are killed.
                 _ => (0..2, received_before_kill - 1),
             };
-            gateway.answer_at_most(max_responses);
+            gateway.limit_responses(max_responses);
             let kind = [Kind::Bonus, Kind::Notice][round % 2];
             enqueued.extend(app.enqueue_all(kind, 0..MESSAGES_PER_ROUND / 2).await);
             for sender in &mut senders {
@@ -62,11 +62,11 @@ async fn killed_senders_lose_and_repeat_no_message() {
             });
             gateway.wait_for(received_before_kill).await;
             for sender in &mut senders[killed] {
-                // With SIGKILL.
+                // `kill` sends SIGKILL.
                 sender.take().expect("running").child.kill().expect("killed");
                 kills += 1;
             }
-            gateway.answer_at_most(usize::MAX);
+            gateway.limit_responses(usize::MAX);
             enqueued.extend(enqueueing.await.expect("enqueued"));
         }
         for sender in senders.iter_mut().filter_map(Option::take) {
@@ -75,7 +75,7 @@ async fn killed_senders_lose_and_repeat_no_message() {
         }
 
         // The leases of the killed senders expire, and this instance takes over.
-        app.clock.advance((SystemClock.now() - app.app.platform.now()).to_std().expect("later"));
+        app.clock.advance((SystemClock.now() - app.app.platform.now()).to_std().expect("a later time"));
         app.clock.advance(LONG);
         app.run_due_jobs().await;
 
@@ -109,47 +109,47 @@ async fn killed_senders_lose_and_repeat_no_message() {
 
 #[tokio::test]
 async fn two_instances_send_each_message_once() {
-    on_each_shared_database(async |test_database| {
+    on_each_shared_database(async |database| {
         let gateway = FakeGateway::start().await;
         let paths = ["one", "two"].map(|name| format!("{}/{name}", gateway.url));
-        let one = TestApp::with(test_database, &gateway_settings_at(&paths[0])).await;
-        let two = one.second_instance(test_database, &gateway_settings_at(&paths[1])).await;
+        let app = TestApp::with(database, &gateway_settings_at(&paths[0])).await;
+        let other = app.second_instance(database, &gateway_settings_at(&paths[1])).await;
         let mut enqueued = Vec::new();
         for kind in [Kind::Notice, Kind::Bonus] {
-            enqueued.extend(one.enqueue_all(kind, 0..500).await);
+            enqueued.extend(app.enqueue_all(kind, 0..500).await);
         }
         // The gateway withholds responses until it has more messages than one instance submits, so that both send.
-        gateway.answer_at_most(0);
+        gateway.limit_responses(0);
         let both_send = async {
             gateway.wait_for(DEFAULT_PARALLEL + 1).await;
-            gateway.answer_at_most(usize::MAX);
+            gateway.limit_responses(usize::MAX);
         };
-        tokio::join!(one.run_due_jobs(), two.run_due_jobs(), both_send);
+        tokio::join!(app.run_due_jobs(), other.run_due_jobs(), both_send);
 
         let enqueued: BTreeSet<String> = enqueued.iter().map(MessageId::to_string).collect();
         assert_eq!(received_ids(&gateway), enqueued);
         let log = gateway.received();
         let count = |path: &str| log.iter().filter(|message| message.path == path).count();
         assert!(count("/one") > 0 && count("/two") > 0, "{} and {}", count("/one"), count("/two"));
-        let statuses = one.statuses(&one.admin().await).await;
+        let statuses = app.statuses(&app.admin().await).await;
         assert!(statuses.keys().eq(&enqueued));
         assert!(statuses.values().all(|status| status == "SENT"), "{statuses:?}");
-        assert_eq!(one.queue(&one.admin().await).await["sent"], 1_000);
+        assert_eq!(app.queue(&app.admin().await).await["sent"], 1_000);
     })
     .await;
 }
 
 #[tokio::test]
 async fn messages_of_an_instance_whose_clock_is_behind_are_sent_within_a_second() {
-    on_each_shared_database(async |test_database| {
+    on_each_shared_database(async |database| {
         let gateway = FakeGateway::start().await;
-        let behind = TestApp::with(test_database, &gateway_settings_at(&gateway.url)).await;
-        let app = TestApp::with(test_database, &gateway_settings_at(&gateway.url)).await;
+        let lagging = TestApp::with(database, &gateway_settings_at(&gateway.url)).await;
+        let app = TestApp::with(database, &gateway_settings_at(&gateway.url)).await;
         app.clock.advance(Duration::from_secs(10));
         app.enqueue(Kind::Code, 1).await;
         app.run_due_jobs().await;
         for kind in [Kind::Code, Kind::Notice, Kind::Bonus] {
-            behind.enqueue(kind, 2).await;
+            lagging.enqueue(kind, 2).await;
         }
         app.advance(Duration::from_secs(1)).await;
         assert_eq!(gateway.received().len(), 4);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
+    Caller, GraphQLResponse, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
 };
 
 /// Signs up, and returns the first refresh token.
@@ -19,7 +19,7 @@ async fn first_refresh_token(app: &TestApp, nickname: &str) -> String {
 }
 
 /// The refresh token that a refresh returned.
-fn next_token(response: &Answer) -> String {
+fn next_token(response: &GraphQLResponse) -> String {
     response.text("/refreshSession/refreshToken").to_owned()
 }
 
@@ -52,10 +52,10 @@ async fn previous_token_may_be_repeated_for_ten_seconds_after_its_successor_was_
         assert_eq!(
             next_token(&app.anonymous().refresh(&first).await),
             second,
-            "as from another tab"
+            "like a second browser tab"
         );
         app.advance(Duration::from_millis(1)).await;
-        assert_eq!(app.anonymous().refresh(&first).await.errors(), ["UNAUTHENTICATED"]);
+        app.anonymous().refresh(&first).await.assert_error("UNAUTHENTICATED", "");
         assert_eq!(
             app.anonymous().refresh(&second).await.errors(),
             ["UNAUTHENTICATED"],
@@ -66,19 +66,16 @@ async fn previous_token_may_be_repeated_for_ten_seconds_after_its_successor_was_
 }
 
 #[tokio::test]
-async fn used_token_ends_the_session() {
+async fn reuse_of_an_older_refresh_token_ends_the_session() {
     on_each_database(async |app| {
         let first = first_refresh_token(&app, "ann").await;
         let second = app.anonymous().refresh(&first).await;
         let third = app.anonymous().refresh(&next_token(&second)).await;
         let ann = app.with_token(third.text("/refreshSession/accessToken"));
         assert!(is_signed_in(&ann).await);
-        assert_eq!(app.anonymous().refresh(&first).await.errors(), ["UNAUTHENTICATED"]);
+        app.anonymous().refresh(&first).await.assert_error("UNAUTHENTICATED", "");
         assert!(!is_signed_in(&ann).await);
-        assert_eq!(
-            app.anonymous().refresh(&next_token(&third)).await.errors(),
-            ["UNAUTHENTICATED"]
-        );
+        app.anonymous().refresh(&next_token(&third)).await.assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -108,17 +105,17 @@ async fn forged_token_does_not_end_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_refreshes_on_two_instances_return_one_successor() {
     on_each_shared_database(async |database| {
-        let one = TestApp::new(database).await;
-        let two = one.second_instance(database, &[]).await;
-        let mut newest = first_refresh_token(&one, "ann").await;
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let mut newest = first_refresh_token(&app, "ann").await;
         for _ in 0..5 {
-            let all = (0..10).map(|n| {
-                let caller = if n % 2 == 0 { one.anonymous() } else { two.anonymous() };
+            let refreshes = (0..10).map(|n| {
+                let caller = if n % 2 == 0 { app.anonymous() } else { other.anonymous() };
                 let token = newest.clone();
                 tokio::spawn(async move { next_token(&caller.refresh(&token).await) })
             });
             let successors: Vec<String> =
-                join_all(all).await.into_iter().map(|next| next.expect("no panic")).collect();
+                join_all(refreshes).await.into_iter().map(|next| next.expect("no panic")).collect();
             assert!(successors.iter().all(|successor| *successor == successors[0]));
             newest.clone_from(&successors[0]);
         }
@@ -129,22 +126,22 @@ async fn concurrent_refreshes_on_two_instances_return_one_successor() {
 #[tokio::test]
 async fn sessions_survive_a_rotation_of_the_secret_keys() {
     on_each_shared_database(async |database| {
-        let old = TestApp::new(database).await;
-        let first = first_refresh_token(&old, "ann").await;
-        let second = next_token(&old.anonymous().refresh(&first).await);
+        let old_app = TestApp::new(database).await;
+        let first = first_refresh_token(&old_app, "ann").await;
+        let second = next_token(&old_app.anonymous().refresh(&first).await);
         let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        let new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
-        assert_eq!(next_token(&new.anonymous().refresh(&first).await), second);
-        let third = next_token(&new.anonymous().refresh(&second).await);
-        new.anonymous().refresh(&third).await.data("/refreshSession");
+        let new_app = old_app.second_instance(database, &[("SECRET_KEYS", ring)]).await;
+        assert_eq!(next_token(&new_app.anonymous().refresh(&first).await), second);
+        let third = next_token(&new_app.anonymous().refresh(&second).await);
+        new_app.anonymous().refresh(&third).await.data("/refreshSession");
 
         // Without the old key, its latest token is still accepted, because its hash is stored.
-        let unused = first_refresh_token(&old, "bob").await;
+        let unused = first_refresh_token(&old_app, "bob").await;
         let ring = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-        switchboard::accounts::reseal(&new.app.platform).await.expect("resealed");
-        let only_new = old.second_instance(database, &[("SECRET_KEYS", ring)]).await;
-        let after = next_token(&only_new.anonymous().refresh(&unused).await);
-        only_new.anonymous().refresh(&after).await.data("/refreshSession");
+        switchboard::accounts::reseal(&new_app.app.platform).await.expect("resealed");
+        let app_without_old_key = old_app.second_instance(database, &[("SECRET_KEYS", ring)]).await;
+        let after = next_token(&app_without_old_key.anonymous().refresh(&unused).await);
+        app_without_old_key.anonymous().refresh(&after).await.data("/refreshSession");
     })
     .await;
 }
@@ -154,17 +151,17 @@ async fn sessions_expire_after_thirty_idle_days_and_after_a_year() {
     on_each_database(async |app| {
         let day = Duration::from_hours(24);
         let idle = first_refresh_token(&app, "ann").await;
-        let mut busy = first_refresh_token(&app, "bob").await;
+        let mut active = first_refresh_token(&app, "bob").await;
         app.advance(day * 29).await;
-        busy = next_token(&app.anonymous().refresh(&busy).await);
+        active = next_token(&app.anonymous().refresh(&active).await);
         app.advance(day).await;
-        assert_eq!(app.anonymous().refresh(&idle).await.errors(), ["UNAUTHENTICATED"]);
+        app.anonymous().refresh(&idle).await.assert_error("UNAUTHENTICATED", "");
         for _ in 0..16 {
             app.advance(day * 20).await;
-            busy = next_token(&app.anonymous().refresh(&busy).await);
+            active = next_token(&app.anonymous().refresh(&active).await);
         }
         app.advance(day * 15).await;
-        assert_eq!(app.anonymous().refresh(&busy).await.errors(), ["UNAUTHENTICATED"]);
+        app.anonymous().refresh(&active).await.assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -174,18 +171,18 @@ async fn expired_sessions_and_revocations_are_purged() {
     on_each_database(async |app| {
         let day = Duration::from_hours(24);
         first_refresh_token(&app, "ann").await;
-        let mut busy = first_refresh_token(&app, "bob").await;
+        let mut active = first_refresh_token(&app, "bob").await;
         app.signed_in("cid").await.send(query!("logout"), json!({})).await.data("/logout");
         let rows = async |table: &str| app.count(&format!("SELECT COUNT(*) FROM {table}")).await;
         assert_eq!((rows("sessions").await, rows("revocations").await), (3, 1));
         for _ in 0..2 {
             app.advance(day * 29).await;
-            busy = next_token(&app.anonymous().refresh(&busy).await);
+            active = next_token(&app.anonymous().refresh(&active).await);
         }
         assert_eq!((rows("sessions").await, rows("revocations").await), (3, 0));
         app.advance(day * 3).await;
         assert_eq!(rows("sessions").await, 1);
-        app.anonymous().refresh(&busy).await.data("/refreshSession");
+        app.anonymous().refresh(&active).await.data("/refreshSession");
     })
     .await;
 }
@@ -195,12 +192,12 @@ async fn only_the_owner_lists_and_ends_sessions() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
         app.advance(Duration::from_secs(1)).await;
-        let login = app.anonymous().from_address("198.51.100.7").log_in("ann", PASSWORD).await;
+        let login = app.anonymous().with_address("198.51.100.7").log_in("ann", PASSWORD).await;
         let phone = app.with_token(login.text("/login/accessToken"));
         let bob = app.signed_in("bob").await;
 
-        let listed = ann.send(query!("sessions"), json!({})).await;
-        let sessions = listed.data("/me/sessions").as_array().expect("a list").clone();
+        let response = ann.send(query!("sessions"), json!({})).await;
+        let sessions = response.data("/me/sessions").as_array().expect("a list").clone();
         let listed_fields: Vec<Value> = sessions
             .iter()
             .map(|s| json!([s["ipAddress"], s["userAgent"], s["current"]]))
@@ -210,8 +207,8 @@ async fn only_the_owner_lists_and_ends_sessions() {
             [json!(["198.51.100.7", "test", false]), json!(["192.0.2.1", "test", true])]
         );
 
-        let other = json!({ "id": sessions[0]["id"] });
-        assert_eq!(bob.send(query!("end_session"), other.clone()).await.errors(), ["NOT_FOUND"]);
+        let other_session = json!({ "id": sessions[0]["id"] });
+        bob.send(query!("end_session"), other_session.clone()).await.assert_error("NOT_FOUND", "");
         for id in ["ses_", "usr_00000000000000000000000000", "ses_00000000000000000000000000", ""] {
             assert_eq!(
                 ann.send(query!("end_session"), json!({ "id": id })).await.errors(),
@@ -220,19 +217,19 @@ async fn only_the_owner_lists_and_ends_sessions() {
             );
         }
         assert!(is_signed_in(&phone).await);
-        let ended = ann.send(query!("end_session"), other.clone()).await;
+        let ended = ann.send(query!("end_session"), other_session.clone()).await;
         assert_eq!(ended.data("/endSession/sessions").as_array().expect("a list").len(), 1);
         assert!(!is_signed_in(&phone).await);
         assert!(is_signed_in(&ann).await);
         assert_eq!(
-            ann.send(query!("end_session"), other).await.errors(),
+            ann.send(query!("end_session"), other_session).await.errors(),
             ["NOT_FOUND"],
             "it has ended"
         );
-        assert_eq!(
-            app.anonymous().refresh(login.text("/login/refreshToken")).await.errors(),
-            ["UNAUTHENTICATED"]
-        );
+        app.anonymous()
+            .refresh(login.text("/login/refreshToken"))
+            .await
+            .assert_error("UNAUTHENTICATED", "");
     })
     .await;
 }
@@ -244,16 +241,16 @@ async fn logout_ends_the_current_session_or_all() {
         let login = async || {
             app.with_token(app.anonymous().log_in("ann", PASSWORD).await.text("/login/accessToken"))
         };
-        let (two, three) = (login().await, login().await);
-        assert_eq!(two.send(query!("logout"), json!({})).await.data("/logout"), true);
-        assert!(!is_signed_in(&two).await);
-        assert!(is_signed_in(&ann).await && is_signed_in(&three).await);
-        assert_eq!(two.send(query!("logout"), json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        let (second, third) = (login().await, login().await);
+        assert_eq!(second.send(query!("logout"), json!({})).await.data("/logout"), true);
+        assert!(!is_signed_in(&second).await);
+        assert!(is_signed_in(&ann).await && is_signed_in(&third).await);
+        second.send(query!("logout"), json!({})).await.assert_error("UNAUTHENTICATED", "");
         assert_eq!(
-            three.send(query!("logout"), json!({ "everywhere": true })).await.data("/logout"),
+            third.send(query!("logout"), json!({ "everywhere": true })).await.data("/logout"),
             true
         );
-        assert!(!is_signed_in(&ann).await && !is_signed_in(&three).await);
+        assert!(!is_signed_in(&ann).await && !is_signed_in(&third).await);
         assert!(is_signed_in(&login().await).await, "a new login is a new session");
     })
     .await;
@@ -262,21 +259,24 @@ async fn logout_ends_the_current_session_or_all() {
 #[tokio::test]
 async fn revocations_reach_other_instances_within_two_seconds_and_stale_caches_are_not_trusted() {
     on_each_shared_database(async |database| {
-        let one = TestApp::new(database).await;
-        let two = one.second_instance(database, &[]).await;
-        let ann = one.signed_in("ann").await;
-        let ann_at_two = two.with_token(ann.token.as_ref().expect("signed in"));
-        assert!(is_signed_in(&ann_at_two).await, "instance two caches the session now");
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let ann = app.signed_in("ann").await;
+        let ann_on_other = other.with_token(ann.token.as_ref().expect("signed in"));
+        assert!(is_signed_in(&ann_on_other).await, "the other instance caches the session now");
         ann.send(query!("logout"), json!({})).await.data("/logout");
-        two.advance(Duration::from_secs(1)).await;
-        assert!(!is_signed_in(&ann_at_two).await);
+        other.advance(Duration::from_secs(1)).await;
+        assert!(!is_signed_in(&ann_on_other).await);
 
-        let bob = one.signed_in("bob").await;
-        let bob_at_two = two.with_token(bob.token.as_ref().expect("signed in"));
-        assert!(is_signed_in(&bob_at_two).await);
+        let bob = app.signed_in("bob").await;
+        let bob_on_other = other.with_token(bob.token.as_ref().expect("signed in"));
+        assert!(is_signed_in(&bob_on_other).await);
         bob.send(query!("logout"), json!({})).await.data("/logout");
-        two.clock.advance(Duration::from_millis(2001));
-        assert!(!is_signed_in(&bob_at_two).await, "it has not polled for two seconds");
+        other.clock.advance(Duration::from_millis(2001));
+        assert!(
+            !is_signed_in(&bob_on_other).await,
+            "the other instance has not polled for two seconds"
+        );
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Sign-up: validation, unique identifiers, limits, and the code that it sends.
+//! Sign-up: validation, unique identifiers, limits, and the verification code that it sends.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ async fn each_invalid_field_is_reported_and_nothing_is_saved() {
 }
 
 #[tokio::test]
-async fn taken_identifiers_are_refused_in_any_spelling() {
+async fn taken_identifiers_are_rejected_in_any_spelling() {
     on_each_database(async |app| {
         let ann = json!({ "nickname": "Zo\u{eb}", "email": "ann@example.org", "phone": "+31612345678" });
         app.anonymous().sign_up(ann).await.data("/signup/user");
@@ -109,7 +109,7 @@ async fn taken_identifiers_are_refused_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn lookalike_nicknames_are_refused() {
+async fn lookalike_nicknames_are_rejected() {
     on_each_database(async |app| {
         let robert = app.signed_in("robert").await;
         let ann = app.signed_in("ann").await;
@@ -137,8 +137,8 @@ async fn lookalike_nicknames_are_refused() {
             assert_eq!(ann.update_profile(input).await.errors(), [error], "{nickname}");
         }
         let requested = app.anonymous().forgot_password("robert").await;
-        let wide = app.anonymous().forgot_password("\u{ff32}\u{ff4f}bert").await;
-        assert_eq!(wide.data("/forgotPassword/id"), requested.data("/forgotPassword/id"));
+        let full_width = app.anonymous().forgot_password("\u{ff32}\u{ff4f}bert").await;
+        assert_eq!(full_width.data("/forgotPassword/id"), requested.data("/forgotPassword/id"));
         for nickname in [
             "\u{440}\u{43e}\u{431}\u{435}\u{440}\u{442}",
             "\u{3c1}\u{3bf}\u{3bc}\u{3c0}\u{3b5}\u{3c1}",
@@ -148,13 +148,17 @@ async fn lookalike_nicknames_are_refused() {
             "\u{645}\u{62d}\u{645}\u{62f}",
         ] {
             let signup = app.anonymous().sign_up(json!({ "nickname": nickname })).await;
-            assert_eq!(signup.text("/signup/user/nickname"), nickname, "one writing system");
+            assert_eq!(
+                signup.text("/signup/user/nickname"),
+                nickname,
+                "letters of one writing system are allowed"
+            );
         }
-        // The first account gets the nickname, whatever width it is written in.
-        let wide = app.anonymous().sign_up(json!({ "nickname": "\u{ff22}\u{ff4f}b" })).await;
-        assert_eq!(wide.text("/signup/user/nickname"), "\u{ff22}\u{ff4f}b");
-        let narrow = app.anonymous().sign_up(json!({ "nickname": "bob" })).await;
-        assert_eq!(narrow.errors(), [taken]);
+        // A nickname is taken in any width of its letters.
+        let full_width = app.anonymous().sign_up(json!({ "nickname": "\u{ff22}\u{ff4f}b" })).await;
+        assert_eq!(full_width.text("/signup/user/nickname"), "\u{ff22}\u{ff4f}b");
+        let half_width = app.anonymous().sign_up(json!({ "nickname": "bob" })).await;
+        assert_eq!(half_width.errors(), [taken]);
         drop(robert);
     })
     .await;
@@ -170,10 +174,10 @@ async fn parallel_sign_ups_create_one_account() {
         });
         let responses =
             join_all(sign_ups).await.into_iter().map(|response| response.expect("no panic"));
-        let (created, refused): (Vec<_>, Vec<_>) =
+        let (created, rejected): (Vec<_>, Vec<_>) =
             responses.partition(|response| response.errors().is_empty());
         assert_eq!(created.len(), 1);
-        assert!(refused.iter().all(|response| response.errors() == ["IDENTIFIER_TAKEN phone"]));
+        assert!(rejected.iter().all(|response| response.errors() == ["IDENTIFIER_TAKEN phone"]));
         for table in ["users", "credentials", "sessions"] {
             assert_eq!(app.count(&format!("SELECT COUNT(*) FROM {table}")).await, 1, "{table}");
         }
@@ -182,7 +186,7 @@ async fn parallel_sign_ups_create_one_account() {
 }
 
 #[tokio::test]
-async fn invalid_passwords_are_refused_before_hashing() {
+async fn invalid_passwords_are_rejected_before_hashing() {
     on_each_database(async |app| {
         for (password, error) in [
             ("password", "WEAK_PASSWORD password"),
@@ -197,10 +201,10 @@ async fn invalid_passwords_are_refused_before_hashing() {
         assert_eq!(app.app.accounts.passwords_hashed(), 0);
         app.signed_in("ann").await;
         assert_eq!(app.app.accounts.passwords_hashed(), 1);
-        assert_eq!(
-            app.anonymous().sign_up(json!({ "nickname": "ann" })).await.errors(),
-            ["IDENTIFIER_TAKEN nickname"]
-        );
+        app.anonymous()
+            .sign_up(json!({ "nickname": "ann" }))
+            .await
+            .assert_error("IDENTIFIER_TAKEN", "nickname");
         assert_eq!(app.app.accounts.passwords_hashed(), 1);
     })
     .await;
@@ -223,12 +227,12 @@ async fn sign_ups_are_limited_per_address() {
         for nickname in ["ann", "bob", "cid"] {
             caller.sign_up(json!({ "nickname": nickname })).await.data("/signup");
         }
-        let refused = caller.sign_up(json!({ "nickname": "dan" })).await;
-        assert_eq!(refused.errors(), ["RATE_LIMITED"]);
-        assert_eq!(refused.extension("retryAfter"), 3600);
-        assert_eq!(refused.extension("retryable"), true);
+        let rejected = caller.sign_up(json!({ "nickname": "dan" })).await;
+        rejected.assert_error("RATE_LIMITED", "");
+        assert_eq!(rejected.extension("retryAfter"), 3600);
+        assert_eq!(rejected.extension("retryable"), true);
         caller
-            .from_address("192.0.2.99")
+            .with_address("192.0.2.99")
             .sign_up(json!({ "nickname": "dan" }))
             .await
             .data("/signup");
@@ -243,8 +247,8 @@ async fn code_state(app: &TestApp) -> (String, bool) {
     app.assert_counts().await;
     let filter = json!({ "filter": { "kind": "CODE" } });
     let response = app.admin().await.send(query!("messages"), filter).await;
-    let nodes = response.data("/messages/nodes").as_array().expect("a list");
-    let [message] = nodes.as_slice() else { panic!("expected one code: {nodes:?}") };
+    let nodes = response.nodes("/messages");
+    let [message] = nodes else { panic!("expected one code: {nodes:?}") };
     let sealed = app.count("SELECT COUNT(*) FROM messages WHERE sealed_body IS NOT NULL").await;
     (message["status"].as_str().expect("a status").to_owned(), sealed == 1)
 }

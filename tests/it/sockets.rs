@@ -194,7 +194,7 @@ async fn an_expired_token_does_not_close_the_socket() {
         let server = app.serve().await;
         let mut socket = server.initialized_socket(MODERN, ann.token.as_deref()).await;
         app.advance(Duration::from_hours(24)).await;
-        assert_eq!(ann.send("{ me { id } }", json!({})).await.errors(), ["UNAUTHENTICATED"]);
+        ann.send("{ me { id } }", json!({})).await.assert_error("UNAUTHENTICATED", "");
         let response = socket.run(query!("me"), json!({})).await;
         assert_eq!(response["data"]["me"]["nickname"], "ann");
     })

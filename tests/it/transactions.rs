@@ -1,4 +1,4 @@
-//! Units of work on both databases: acknowledged writes are kept, whatever failed before.
+//! Units of work on both databases: commit, rollback, savepoints, and writes after a failure.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use switchboard::config::Config;
@@ -7,7 +7,7 @@ use switchboard::platform::database::{Database, Work};
 
 use crate::support::{TestDatabase, on_each_shared_database};
 
-/// Its filling is larger than the free space in a SQLite file that must not grow.
+/// The filling is larger than the free space in a SQLite file that must not grow.
 const INSERT_ROW: &str = "INSERT INTO kept (number, filling) VALUES ($1, $2)";
 
 async fn connect(test_database: &TestDatabase) -> Database {
@@ -18,7 +18,7 @@ async fn connect(test_database: &TestDatabase) -> Database {
 
 async fn connect_with_table(test_database: &TestDatabase) -> Database {
     let database = connect(test_database).await;
-    let mut lock = database.migration_lock().await.expect("locked");
+    let mut lock = database.acquire_migration_lock().await.expect("locked");
     lock.migrate().await.expect("migrated");
     lock.release().await.expect("released");
     let table = "CREATE TABLE kept (number bigint PRIMARY KEY, filling text)";
@@ -26,7 +26,7 @@ async fn connect_with_table(test_database: &TestDatabase) -> Database {
     database
 }
 
-fn row(db: &impl ConnectionTrait, number: i64) -> Statement {
+fn insert_row(db: &impl ConnectionTrait, number: i64) -> Statement {
     let filling = "x".repeat(20_000);
     Statement::from_sql_and_values(
         db.get_database_backend(),
@@ -35,12 +35,12 @@ fn row(db: &impl ConnectionTrait, number: i64) -> Statement {
     )
 }
 
-async fn write(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
-    db.execute_raw(row(db, number)).await.map(drop)
+async fn insert(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
+    db.execute_raw(insert_row(db, number)).await.map(drop)
 }
 
-/// Counts long enough that the statement is still running when its first poll returns.
-async fn write_slowly(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
+/// Runs a statement that is slow enough to be still running when its first poll returns.
+async fn insert_slowly(db: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
     let statement = Statement::from_sql_and_values(
         db.get_database_backend(),
         "INSERT INTO kept (number) \
@@ -51,21 +51,21 @@ async fn write_slowly(db: &impl ConnectionTrait, number: i64) -> Result<(), DbEr
     db.execute_raw(statement).await.map(drop)
 }
 
-async fn write_in_transaction(database: &Database, number: i64) -> Result<(), Error> {
+async fn insert_in_transaction(database: &Database, number: i64) -> Result<(), Error> {
     let work = database.begin().await?;
-    write(&work, number).await?;
+    insert(&work, number).await?;
     work.commit().await
 }
 
 async fn read_numbers(database: &Database) -> Vec<i64> {
     let db = database.reads();
-    let all =
+    let statement =
         Statement::from_string(db.get_database_backend(), "SELECT number FROM kept ORDER BY 1");
-    let rows = db.query_all_raw(all).await.expect("read");
+    let rows = db.query_all_raw(statement).await.expect("read");
     rows.iter().map(|row| row.try_get_by_index(0).expect("a number")).collect()
 }
 
-/// Keeps the SQLite file from growing, like a full disk, until the connection closes.
+/// Simulates a full disk: until the connection is closed, the SQLite file cannot grow.
 async fn fill_disk(db: &impl ConnectionTrait) {
     let pages = Statement::from_string(DbBackend::Sqlite, "PRAGMA page_count");
     let pages = db.query_one_raw(pages).await.expect("read").expect("a row");
@@ -80,8 +80,8 @@ async fn writes_acknowledged_after_a_full_disk_are_kept() {
             let test_database = TestDatabase::sqlite_file();
             let database = connect_with_table(&test_database).await;
             let write_one = async |number: i64| match uses_transactions {
-                true => write_in_transaction(&database, number).await,
-                false => write(database.writes(), number).await.map_err(Error::from),
+                true => insert_in_transaction(&database, number).await,
+                false => insert(database.writes(), number).await.map_err(Error::from),
             };
             let mut acknowledged = Vec::new();
             for number in 0..20 {
@@ -106,15 +106,15 @@ async fn a_unit_of_work_without_its_connection_fails() {
     let test_database = TestDatabase::sqlite_file();
     let database = connect_with_table(&test_database).await;
     let work = database.begin().await.expect("begun");
-    write(&work, 1).await.expect("written");
+    insert(&work, 1).await.expect("written");
     fill_disk(&work).await;
-    write(&work, 2).await.expect_err("the disk is full");
-    let error = write(&work, 3).await.expect_err("SQLite has rolled back by itself");
+    insert(&work, 2).await.expect_err("the disk is full");
+    let error = insert(&work, 3).await.expect_err("SQLite has rolled back by itself");
     assert_eq!(Error::from(error).code(), ErrorCode::ServiceUnavailable);
-    work.savepoint().await.expect_err("lost too");
+    work.savepoint().await.expect_err("the unit of work is lost");
     let error = work.commit().await.expect_err("nothing is written");
     assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
-    write_in_transaction(&database, 4).await.expect("on a new connection");
+    insert_in_transaction(&database, 4).await.expect("on a new connection");
     assert_eq!(read_numbers(&database).await, [4]);
 }
 
@@ -125,14 +125,14 @@ async fn readiness_fails_from_a_failed_write_until_a_successful_one() {
     database.ensure_ready().await.expect("ready");
     let now = crate::support::start_time();
     fill_disk(database.writes()).await;
-    write(database.writes(), 1).await.expect_err("the disk is full");
+    insert(database.writes(), 1).await.expect_err("the disk is full");
     let error = database.ensure_ready().await.expect_err("not ready");
     assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
     database.probe_writes(now).await;
     database.ensure_ready().await.expect("ready again");
-    write(database.writes(), 1).await.expect("written");
+    insert(database.writes(), 1).await.expect("written");
     // A constraint violation does not concern the database's health.
-    write(database.writes(), 1).await.expect_err("a constraint");
+    insert(database.writes(), 1).await.expect_err("a constraint");
     database.ensure_ready().await.expect("still ready");
 }
 
@@ -143,14 +143,14 @@ async fn a_busy_database_is_still_ready() {
         (connect_with_table(&test_database).await, connect(&test_database).await);
     database.writes().execute_unprepared("PRAGMA busy_timeout = 1").await.expect("set");
     let blocking_work = other.begin().await.expect("begun");
-    write(&blocking_work, 1).await.expect("written");
+    insert(&blocking_work, 1).await.expect("written");
     let busy = database.begin().await.expect_err("busy");
     assert_eq!(busy.code(), ErrorCode::ServiceUnavailable);
-    let busy = Error::from(write(database.writes(), 2).await.expect_err("busy"));
+    let busy = Error::from(insert(database.writes(), 2).await.expect_err("busy"));
     assert_eq!(busy.code(), ErrorCode::ServiceUnavailable);
     database.ensure_ready().await.expect("ready");
     blocking_work.commit().await.expect("committed");
-    write(database.writes(), 2).await.expect("on the same connection");
+    insert(database.writes(), 2).await.expect("on the same connection");
     assert_eq!(read_numbers(&database).await, [1, 2]);
 }
 
@@ -158,7 +158,7 @@ async fn a_busy_database_is_still_ready() {
 async fn sqlite_in_memory_is_not_ready_after_its_connection_is_lost() {
     let database = connect_with_table(&TestDatabase::Memory).await;
     fill_disk(database.writes()).await;
-    write(database.writes(), 1).await.expect_err("full");
+    insert(database.writes(), 1).await.expect_err("full");
     database.probe_writes(crate::support::start_time()).await;
     database.ensure_ready().await.expect_err("the data is gone");
     let error = database.begin().await.expect_err("no connection");
@@ -171,11 +171,11 @@ async fn a_dropped_unit_of_work_is_rolled_back() {
         let database = connect_with_table(test_database).await;
         for _ in 0..3 {
             let work = database.begin().await.expect("begun");
-            write(&work, 1).await.expect("written");
+            insert(&work, 1).await.expect("written");
             drop(work);
         }
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("the row does not exist");
+        insert(&work, 1).await.expect("the row does not exist");
         work.commit().await.expect("committed");
         assert_eq!(read_numbers(&database).await, [1]);
     })
@@ -189,13 +189,13 @@ async fn an_abandoned_statement_leaves_the_database_usable() {
         for number in 0..10 {
             let work = database.begin().await.expect("begun");
             // Polled once, so it is running, and then dropped.
-            let _ = futures_util::FutureExt::now_or_never(write(&work, number));
+            let _ = futures_util::FutureExt::now_or_never(insert(&work, number));
             drop(work);
-            let _ = futures_util::FutureExt::now_or_never(write(database.writes(), 100 + number));
+            let _ = futures_util::FutureExt::now_or_never(insert(database.writes(), 100 + number));
             let _ = futures_util::FutureExt::now_or_never(read_numbers(&database));
         }
-        write_in_transaction(&database, 50).await.expect("written");
-        write(database.writes(), 51).await.expect("written");
+        insert_in_transaction(&database, 50).await.expect("written");
+        insert(database.writes(), 51).await.expect("written");
         let numbers = read_numbers(&database).await;
         // An abandoned single write may have completed, an abandoned transaction may not.
         assert!(numbers.starts_with(&[50, 51]), "{numbers:?}");
@@ -208,15 +208,15 @@ async fn a_unit_of_work_with_an_abandoned_statement_is_lost() {
     on_each_shared_database(async |test_database| {
         let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("written");
-        let abandoned = futures_util::FutureExt::now_or_never(write_slowly(&work, 2));
+        insert(&work, 1).await.expect("written");
+        let abandoned = futures_util::FutureExt::now_or_never(insert_slowly(&work, 2));
         assert!(abandoned.is_none(), "still running");
-        write(&work, 3).await.expect_err("the outcome of 2 is unknown");
-        let error = work.commit().await.expect_err("lost too");
+        insert(&work, 3).await.expect_err("the outcome of 2 is unknown");
+        let error = work.commit().await.expect_err("the unit of work is lost");
         assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
         // A dropped `begin` holds no lock.
         let _ = futures_util::FutureExt::now_or_never(database.begin());
-        write_in_transaction(&connect(test_database).await, 4).await.expect("on another instance");
+        insert_in_transaction(&connect(test_database).await, 4).await.expect("on another instance");
         assert_eq!(read_numbers(&database).await, [4]);
     })
     .await;
@@ -227,20 +227,20 @@ async fn a_savepoint_is_released_or_rolled_back_on_its_own() {
     on_each_shared_database(async |test_database| {
         let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("written");
+        insert(&work, 1).await.expect("written");
         let released = work.savepoint().await.expect("a savepoint");
-        write(&*released, 2).await.expect("written");
+        insert(&*released, 2).await.expect("written");
         released.release().await.expect("released");
         let rolled_back = work.savepoint().await.expect("a savepoint");
-        write(&*rolled_back, 3).await.expect("written");
+        insert(&*rolled_back, 3).await.expect("written");
         let inner = rolled_back.savepoint().await.expect("a savepoint");
-        write(&*inner, 4).await.expect("written");
+        insert(&*inner, 4).await.expect("written");
         inner.release().await.expect("released");
         rolled_back.rollback().await.expect("rolled back");
         let dropped = work.savepoint().await.expect("a savepoint");
-        write(&*dropped, 5).await.expect("written");
+        insert(&*dropped, 5).await.expect("written");
         drop(dropped);
-        write(&work, 6).await.expect("written");
+        insert(&work, 6).await.expect("written");
         work.commit().await.expect("committed");
         assert_eq!(read_numbers(&database).await, [1, 2, 6]);
     })
@@ -252,14 +252,14 @@ async fn rolling_a_savepoint_back_undoes_its_failure() {
     on_each_shared_database(async |test_database| {
         let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("written");
+        insert(&work, 1).await.expect("written");
         let attempt = work.savepoint().await.expect("a savepoint");
-        write(&*attempt, 1).await.expect_err("the row exists");
+        insert(&*attempt, 1).await.expect_err("the row exists");
         attempt.rollback().await.expect("rolled back");
-        write(&work, 2).await.expect("written");
+        insert(&work, 2).await.expect("written");
         let dropped = work.savepoint().await.expect("a savepoint");
-        write(&*dropped, 3).await.expect("written");
-        write(&*dropped, 1).await.expect_err("the row exists");
+        insert(&*dropped, 3).await.expect("written");
+        insert(&*dropped, 1).await.expect_err("the row exists");
         drop(dropped);
         // Without a statement in between, the commit itself rolls the savepoint back.
         work.commit().await.expect("committed");
@@ -273,8 +273,8 @@ async fn a_commit_after_a_failed_statement_reports_its_outcome() {
     on_each_shared_database(async |test_database| {
         let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
-        write(&work, 1).await.expect("written");
-        write(&work, 1).await.expect_err("the row exists");
+        insert(&work, 1).await.expect("written");
+        insert(&work, 1).await.expect_err("the row exists");
         let is_committed = work.commit().await.is_ok();
         let is_written = read_numbers(&database).await == [1];
         assert_eq!(is_committed, is_written);
@@ -283,11 +283,11 @@ async fn a_commit_after_a_failed_statement_reports_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_connection_inside_a_transaction_is_replaced() {
+async fn a_connection_with_an_open_transaction_is_replaced() {
     let test_database = TestDatabase::sqlite_file();
     let database = connect_with_table(&test_database).await;
     database.writes().execute_unprepared("BEGIN").await.expect("left behind");
-    write_in_transaction(&database, 1).await.expect("on a new connection");
+    insert_in_transaction(&database, 1).await.expect("on a new connection");
     assert_eq!(read_numbers(&connect(&test_database).await).await, [1]);
 }
 
@@ -303,7 +303,7 @@ async fn a_longer_timeout_is_set_on_the_server() {
             let row = row.expect("read").expect("a row");
             assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "59500ms");
         }
-        write(&work, 1).await.expect("written");
+        insert(&work, 1).await.expect("written");
         work.commit().await.expect("committed");
     })
     .await;

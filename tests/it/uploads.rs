@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use switchboard::accounts::set_role;
 use switchboard::people::{Identifier, Role};
 
-use crate::support::form::{BOUNDARY, MultipartForm};
+use crate::support::multipart_form::{BOUNDARY, MultipartForm};
 use crate::support::raw_connection::{RawConnection, TestServer};
 use crate::support::transports::{document_hash, response};
 use crate::support::{Caller, TestApp, TestDatabase, on_each_database, query};

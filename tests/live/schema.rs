@@ -13,8 +13,8 @@ use data_encoding::HEXLOWER;
 use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use switchboard::accounts::graphql::{
-    AccountMutation, AccountQuery, CodeMutation, CodeQuery, CodeSubscription, DeleteMutation,
-    PasswordMutation, ProfileMutation, SessionMutation,
+    AuthenticationMutation, AuthenticationQuery, CodeMutation, CodeQuery, CodeSubscription,
+    DeleteAccountMutation, PasswordMutation, ProfileMutation, SessionMutation,
 };
 use switchboard::api::{ApiError, ContextExt, UploadRule, stream_states};
 use switchboard::app::App;
@@ -28,19 +28,19 @@ use switchboard::people::graphql::PeopleQuery;
 use switchboard::platform::{Platform, vault};
 use switchboard::server::graphql::Engine;
 
-/// The product's, and numbers and pages.
+/// The product's queries, and numbers and pages.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, CodeQuery, PeopleQuery, GameQuery, MessageQuery, NumberQuery);
+pub struct Query(AuthenticationQuery, CodeQuery, PeopleQuery, GameQuery, MessageQuery, NumberQuery);
 
-/// The product's, and counters and files.
+/// The product's mutations, and counters and files.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
-    AccountMutation,
+    AuthenticationMutation,
     CodeMutation,
     SessionMutation,
     ProfileMutation,
     PasswordMutation,
-    DeleteMutation,
+    DeleteAccountMutation,
     ContactMutation,
     AvatarMutation,
     GameMutation,
@@ -49,7 +49,7 @@ pub struct Mutation(
     FileMutation,
 );
 
-/// The product's for everybody, and counters.
+/// The product's subscriptions for users, and counters.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(CodeSubscription, AvatarSubscription, CounterSubscription);
 
@@ -81,14 +81,14 @@ fn topic(id: &str) -> String {
     format!("counter:{id}")
 }
 
-/// A number that is added to.
+/// A counter.
 #[derive(Clone, SimpleObject)]
 struct Counter {
     id: String,
     value: i32,
 }
 
-/// A row of a page.
+/// An item of a page.
 struct Item(i32);
 
 #[Object]
@@ -107,12 +107,12 @@ struct NumberQuery;
 
 #[Object]
 impl NumberQuery {
-    /// The same number.
+    /// Returns its argument.
     async fn number(&self, value: i32) -> i32 {
         value
     }
 
-    /// Rows.
+    /// A page of items.
     async fn items(&self, #[graphql(default = 10)] first: i32) -> Vec<Item> {
         (0..first).map(Item).collect()
     }
@@ -125,9 +125,9 @@ impl NumberQuery {
         }
     }
 
-    /// Panics.
+    /// Panics in the resolver.
     async fn panic(&self) -> i32 {
-        i32::try_from(i64::MAX).expect("as it was asked to")
+        i32::try_from(i64::MAX).expect("a panic on purpose")
     }
 }
 
@@ -153,7 +153,7 @@ impl CounterMutation {
 #[derive(Default)]
 struct FileMutation;
 
-/// What came.
+/// A file that was uploaded.
 #[derive(SimpleObject)]
 struct KeptFile {
     name: String,
@@ -176,17 +176,17 @@ fn read_upload(ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
 
 #[Object]
 impl FileMutation {
-    /// Says what came.
+    /// Returns the properties of a file.
     async fn keep_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
         read_upload(ctx, file)
     }
 
-    /// Says what came.
+    /// Returns the properties of files.
     async fn keep_files(&self, ctx: &Context<'_>, files: Vec<Upload>) -> Result<Vec<KeptFile>> {
         files.into_iter().map(|file| read_upload(ctx, file)).collect()
     }
 
-    /// Says what an administrator sent.
+    /// Returns the properties of a file. For administrators.
     async fn import_file(&self, ctx: &Context<'_>, file: Upload) -> Result<KeptFile> {
         read_upload(ctx, file)
     }
@@ -197,7 +197,7 @@ struct CounterSubscription;
 
 #[Subscription]
 impl CounterSubscription {
-    /// A counter now, and after each change.
+    /// The counter, now and after each change.
     async fn counter_changed(
         &self,
         ctx: &Context<'_>,
@@ -206,7 +206,7 @@ impl CounterSubscription {
         counter_states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id)
     }
 
-    /// The counter that has the viewer's id.
+    /// The counter with the viewer's id.
     async fn my_counter_changed(
         &self,
         ctx: &Context<'_>,
@@ -215,12 +215,12 @@ impl CounterSubscription {
         Ok(counter_states(ctx.platform(), ctx.data_unchecked::<Arc<Counters>>().clone(), id))
     }
 
-    /// 1, 2, … last.
+    /// The numbers from 1 to `last`.
     async fn count_to(&self, last: i32) -> impl Stream<Item = i32> {
         stream::iter(1..=last)
     }
 
-    /// So many values, then an error.
+    /// This number of values, then an error.
     async fn fails_after(&self, values: i32) -> impl Stream<Item = Result<i32, ApiError>> {
         let error = Error::new(ErrorCode::Conflict, "As it was asked to.");
         stream::iter(1..=values).map(Ok).chain(stream::iter([Err(ApiError::from(error))]))
@@ -228,8 +228,7 @@ impl CounterSubscription {
 
     /// Panics after a value.
     async fn panics(&self) -> impl Stream<Item = i32> {
-        stream::iter([1, 2])
-            .map(|value| if value == 2 { panic!("as it was asked to") } else { value })
+        stream::iter([1, 2]).map(|value| if value == 2 { panic!("on purpose") } else { value })
     }
 }
 

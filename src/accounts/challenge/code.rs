@@ -1,4 +1,4 @@
-//! Six-digit codes: generating, hashing, and reading them as people type and paste them.
+//! Six-digit codes: generated, hashed and compared here, and parsed in the many forms that people type and paste.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use crate::platform::{Platform, text};
 
 const CODE_PURPOSE: vault::Purpose = vault::Purpose("challenge code");
 
-/// How many digits a code has.
+/// The number of digits of a code.
 pub const CODE_LEN: usize = 6;
 
 /// A well-formed code: six ASCII digits.
@@ -34,7 +34,7 @@ impl Code {
         let is_separator =
             |c: char| c.is_whitespace() || text::is_hyphen(c) || text::is_invisible(c);
         let characters = text.chars().filter(|c| !is_separator(*c));
-        // One digit too many is enough to refuse the text.
+        // One character too many is enough to reject the text: do not read a long one.
         let digits: Option<String> =
             characters.take(CODE_LEN + 1).map(text::to_ascii_digit).collect();
         let code = digits.filter(|digits| digits.len() == CODE_LEN);
@@ -78,17 +78,17 @@ pub struct EnteredCode {
 
 /// A random code. All codes are equally likely.
 pub fn generate_code(platform: &Platform) -> String {
-    const CODES: u32 = 1_000_000;
+    const CODE_COUNT: u32 = 1_000_000;
     loop {
-        let drawn = u32::from_be_bytes(platform.random());
-        // Draw again above the last whole million, which would make low codes likelier.
-        if drawn < u32::MAX / CODES * CODES {
-            return format!("{:06}", drawn % CODES);
+        let random = u32::from_be_bytes(platform.random());
+        // Above the last whole million, draw again: otherwise low codes would be likelier.
+        if random < u32::MAX / CODE_COUNT * CODE_COUNT {
+            return format!("{:06}", random % CODE_COUNT);
         }
     }
 }
 
-/// A code that is delivered by other means than an SMS: the public id of its challenge, the code, and its hash.
+/// A code that is not sent by SMS: the public id of its challenge, the code, and its hash.
 pub fn recovery_code(platform: &Platform, id: Uuid) -> (String, String, Vec<u8>) {
     let code = generate_code(platform);
     let hash = hash_code(platform, id, &code).to_vec();
@@ -100,10 +100,10 @@ pub fn hash_code(platform: &Platform, id: Uuid, code: &str) -> Hash {
     platform.vault.keyed_hash(CODE_PURPOSE, &[id.as_bytes(), code.as_bytes()].concat())
 }
 
-/// Whether a code is the one of a challenge.
-pub fn matches_code(platform: &Platform, row: &Model, code: &Code) -> bool {
-    let plain = [row.id.as_bytes(), code.as_str().as_bytes()].concat();
-    let expected = row.code_hash.as_deref().unwrap_or(&[0; 32]);
+/// Whether a code is the right one for a challenge.
+pub fn matches_code(platform: &Platform, challenge: &Model, code: &Code) -> bool {
+    let plain = [challenge.id.as_bytes(), code.as_str().as_bytes()].concat();
+    let expected = challenge.code_hash.as_deref().unwrap_or(&[0; 32]);
     let mut hashes = platform.vault.keyed_hashes(CODE_PURPOSE, &plain);
     hashes.any(|hash| constant_time_eq(&hash, expected))
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn spacing_and_scripts_do_not_matter() {
+    fn codes_are_read_in_any_spacing_and_script() {
         for text in [
             "123456",
             " 123456 ",
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_six_digits_is_refused() {
+    fn codes_other_than_six_digits_are_rejected() {
         for text in [
             "",
             " - ",

@@ -1,4 +1,4 @@
-//! Last known states of watched challenges: finds those that changed without an event.
+//! Last polled states of the watched challenges: finds those that have changed since.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::messages::Status;
 use crate::platform::clock::Timestamp;
 
-/// The changing parts of a challenge.
+/// The parts of a challenge that change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChallengeState {
     /// How many codes were sent.
@@ -19,19 +19,19 @@ pub struct ChallengeState {
     pub delivery: Option<Status>,
 }
 
-/// The states at the previous check.
+/// The states at the previous poll.
 #[derive(Default)]
 pub struct LastStates(Mutex<HashMap<Uuid, ChallengeState>>);
 
 impl LastStates {
-    /// Forgets all states: no challenge is watched.
+    /// Removes all states. Called when no challenge is watched.
     pub fn clear(&self) {
         self.0.lock().clear();
     }
 
-    /// Stores the current states, and returns the given ids whose state differs from the previous one.
-    pub fn replace(&self, ids: Vec<Uuid>, current: HashMap<Uuid, ChallengeState>) -> Vec<Uuid> {
+    /// Stores the current states. Returns those of `ids` whose state differs from the previous one.
+    pub fn replace(&self, ids: &[Uuid], current: HashMap<Uuid, ChallengeState>) -> Vec<Uuid> {
         let previous = std::mem::replace(&mut *self.0.lock(), current.clone());
-        ids.into_iter().filter(|id| previous.get(id) != current.get(id)).collect()
+        ids.iter().copied().filter(|id| previous.get(id) != current.get(id)).collect()
     }
 }

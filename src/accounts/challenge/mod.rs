@@ -18,11 +18,11 @@ mod view;
 mod watch;
 
 pub use code::{EnteredCode, Verification, recovery_code};
-pub use find::{find_challenge, find_visible};
+pub use find::{find_view, find_visible};
 pub use last_states::LastStates;
-pub use resend::resend;
+pub use resend::resend_code;
 pub use resend_schedule::{CODE_LIFETIME, ensure_resendable, next_resend_at, resend_wait, resent};
-pub use send::{CodeRecipient, create, queue_code, send_code};
+pub use send::{CodeRecipient, create_challenge, queue_code, send_code};
 pub use verify::{Claimant, verify_and_begin};
-pub use view::{Challenge, anonymous_view};
-pub use watch::{notify_code_watchers, watch};
+pub use view::{ChallengeView, anonymous_view};
+pub use watch::{publish_challenge_changes, watch};

@@ -1,5 +1,5 @@
-//! Rate limits of codes: sent per number, number prefix, account, address and day; attempts per account. They are
-//! counted in the database, so that all instances share them.
+//! Rate limits of codes: how many are sent per number, number prefix, account, address and day, and how many attempts
+//! an account has. They are counted in the database, so that all instances share them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::platform::shared_rate_limit::SharedRateLimit;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// How many last digits a number prefix omits.
+/// The number of last digits that a number prefix omits.
 const PREFIX_OMITTED_DIGITS: usize = 4;
-/// Attempts to enter a code. Not scaled by LIMITS_SCALE: a load test must not make codes guessable.
+/// Failed attempts to enter a code. Not scaled by LIMITS_SCALE: a load test must not make codes guessable.
 const ATTEMPT_LIMIT: RateLimit = RateLimit { max_attempts: 5, window: HOUR };
 
 /// The rate limits of codes and security notices.
@@ -27,7 +27,7 @@ pub struct CodeRateLimiter {
     per_account: SharedRateLimit,
     per_address: SharedRateLimit,
     per_day: SharedRateLimit,
-    /// Requests of a code for a forgotten password, per identifier.
+    /// Requests for a code for a forgotten password, per identifier.
     pub resets_per_identifier: SharedRateLimit,
     resets_per_number: SharedRateLimit,
     resets_per_account: SharedRateLimit,
@@ -37,20 +37,19 @@ pub struct CodeRateLimiter {
     pub attempts_per_account: SharedRateLimit,
     /// Failed attempts at codes for a forgotten password, per identifier.
     pub reset_attempts_per_identifier: SharedRateLimit,
-    /// The same, per account that the identifier names.
+    /// Failed attempts at codes for a forgotten password, per account that an identifier names.
     pub reset_attempts_per_account: SharedRateLimit,
 }
 
 impl CodeRateLimiter {
-    /// The limits of the configuration.
     pub fn new(limits: &CodeRateLimits) -> Self {
         let limit = |name, max_attempts, window| SharedRateLimit {
             name,
             limit: RateLimit { max_attempts, window },
         };
-        // Anyone can request resets: they leave some codes for the owner.
+        // Anyone can request codes for a forgotten password: these must not use up the codes that the owner needs.
         let max_resets = (limits.per_number * 3).div_ceil(5);
-        let attempts = |name| SharedRateLimit { name, limit: ATTEMPT_LIMIT };
+        let attempt_limit = |name| SharedRateLimit { name, limit: ATTEMPT_LIMIT };
         Self {
             per_number: limit("codes.number", limits.per_number, HOUR),
             per_prefix: limit("codes.prefix", limits.per_prefix, HOUR),
@@ -61,9 +60,9 @@ impl CodeRateLimiter {
             resets_per_number: limit("resets.number", max_resets, HOUR),
             resets_per_account: limit("resets.account", limits.per_account.div_ceil(2), DAY),
             notices_per_number: limit("notices.number", limits.per_number, HOUR),
-            attempts_per_account: attempts("tries.account"),
-            reset_attempts_per_identifier: attempts("tries.reset.identifier"),
-            reset_attempts_per_account: attempts("tries.reset.account"),
+            attempts_per_account: attempt_limit("attempts.account"),
+            reset_attempts_per_identifier: attempt_limit("attempts.reset.identifier"),
+            reset_attempts_per_account: attempt_limit("attempts.reset.account"),
         }
     }
 
@@ -117,7 +116,7 @@ impl CodeRateLimiter {
         self.per_address.acquire(tx, platform, network.as_bytes()).await
     }
 
-    /// Counts a code that the user earned by entering another one, even above the limits.
+    /// Counts a code that is sent even above the limits, because the user has just entered another one.
     pub async fn force_acquire(
         &self,
         platform: &Platform,

@@ -1,9 +1,9 @@
-//! Resending: sends another code for the same challenge. Failed attempts still count.
+//! Resending a code of an account: replaces the code of a challenge. Failed attempts still count.
 
 use super::resend_schedule::{ensure_resendable, resent};
 use super::send::queue_code;
-use super::view::{Challenge, load_view};
-use super::watch::topic;
+use super::view::{ChallengeView, load_view_with_phone};
+use super::watch::challenge_topic;
 use crate::accounts::account_lock::{self, LockedAccount};
 use crate::accounts::entity::challenges::{self, Model};
 use crate::accounts::{Accounts, Client};
@@ -14,24 +14,24 @@ use crate::platform::Platform;
 /// Replaces the code of a challenge and sends the new one.
 ///
 /// # Errors
-/// RATE_LIMITED until `resend_at` and when a rate limit is reached; CODE_INVALID when the code was used,
+/// RATE_LIMITED until `resend_at` and when a rate limit is reached; CODE_INVALID when the code was used;
 /// CODE_EXPIRED when it has expired.
-pub async fn resend(
+pub async fn resend_code(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,
-    row: &Model,
-) -> Result<Challenge> {
+    challenge: &Model,
+) -> Result<ChallengeView> {
     let not_found = || Error::not_found("challenge");
-    let user = row.user_id.ok_or_else(not_found)?;
+    let user = challenge.user_id.ok_or_else(not_found)?;
     let tx = platform.database.begin().await?;
     let LockedAccount { person, .. } =
         account_lock::lock(&tx, user).await?.ok_or_else(not_found)?;
-    let expected = challenges::by_id(&tx, row.id).await?.ok_or_else(not_found)?;
+    let expected = challenges::find(&tx, challenge.id).await?.ok_or_else(not_found)?;
     ensure_resendable(&expected, platform.now())?;
     let phone = person.phone.as_ref().ok_or_else(not_found)?;
-    accounts.rate_limits.acquire_for_address(platform, &tx, client.address).await?;
-    accounts.rate_limits.acquire(platform, &tx, phone, user).await?;
+    accounts.code_rate_limiter.acquire_for_address(platform, &tx, client.address).await?;
+    accounts.code_rate_limiter.acquire(platform, &tx, phone, user).await?;
     if let Some(message) = expected.message_id {
         messages::cancel(platform, &tx, message).await?;
     }
@@ -45,9 +45,9 @@ pub async fn resend(
     if !challenges::update_if_unchanged(&tx, &expected, &updated).await? {
         return Err(not_found());
     }
-    let challenge = load_view(platform, &tx, &updated, Some(phone)).await?;
+    let view = load_view_with_phone(platform, &tx, &updated, Some(phone)).await?;
     tx.commit().await?;
     accounts.messages.notifier.notify();
-    platform.events.publish(&topic(updated.id));
-    Ok(challenge)
+    platform.events.publish(&challenge_topic(updated.id));
+    Ok(view)
 }

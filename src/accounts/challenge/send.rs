@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Purpose;
 use super::code::{generate_code, hash_code};
 use super::resend_schedule::{CODE_LIFETIME, next_resend_at, resend_wait};
-use super::view::{Challenge, load_view};
+use super::view::{ChallengeView, load_view_with_phone};
 use crate::accounts::Accounts;
 use crate::accounts::entity::challenges::{self, Model};
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
-/// The account that a code is sent for, and the request that asked for it.
+/// The account that a code is sent for, and the origin of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeRecipient<'a> {
     /// The owner of the account.
@@ -29,8 +29,8 @@ pub struct CodeRecipient<'a> {
     pub address: IpAddr,
 }
 
-/// Queues a code within the caller's transaction. During the wait after the previous code, returns the challenge of
-/// that one instead and sends nothing. The account must be locked before, and the message queue notified after the
+/// Queues a code within the caller's transaction. During the wait after the previous code, sends nothing and returns
+/// the challenge of that one. The account must be locked before, and the message queue notified after the
 /// commit.
 ///
 /// # Errors
@@ -42,20 +42,20 @@ pub async fn send_code(
     recipient: &CodeRecipient<'_>,
     phone: &PhoneNumber,
     purpose: Purpose,
-) -> Result<Challenge> {
+) -> Result<ChallengeView> {
     let (user, session, now) = (recipient.person.id, recipient.session, platform.now());
-    let open = challenges::newest_open(tx, user, session, purpose, now).await?;
+    let open = challenges::find_newest_open(tx, user, session, purpose, now).await?;
     if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
-        return load_view(platform, tx, open, Some(phone)).await;
+        return load_view_with_phone(platform, tx, open, Some(phone)).await;
     }
-    accounts.rate_limits.acquire_for_address(platform, tx, recipient.address).await?;
-    accounts.rate_limits.acquire(platform, tx, phone, user).await?;
+    accounts.code_rate_limiter.acquire_for_address(platform, tx, recipient.address).await?;
+    accounts.code_rate_limiter.acquire(platform, tx, phone, user).await?;
     let send_count = open.map_or(0, |open| open.send_count) + 1;
-    create(accounts, platform, tx, recipient, phone, purpose, send_count).await
+    create_challenge(accounts, platform, tx, recipient, phone, purpose, send_count).await
 }
 
-/// Creates a challenge and queues its code, without regard to rate limits.
-pub async fn create(
+/// Creates a challenge and queues its code, without checking rate limits.
+pub async fn create_challenge(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
@@ -63,10 +63,10 @@ pub async fn create(
     phone: &PhoneNumber,
     purpose: Purpose,
     send_count: i32,
-) -> Result<Challenge> {
+) -> Result<ChallengeView> {
     let (id, now) = (platform.new_id(), platform.now());
     let (code_hash, message_id) = queue_code(accounts, platform, tx, id, phone, purpose).await?;
-    let row = Model {
+    let challenge = Model {
         id,
         user_id: Some(recipient.person.id),
         session_id: recipient.session,
@@ -82,9 +82,9 @@ pub async fn create(
         resend_at: next_resend_at(now, send_count),
         consumed_at: None,
     };
-    let challenge = Challenge::from_row(platform, &row, Some(phone), Some(Status::Queued));
-    challenges::insert(tx, row).await?;
-    Ok(challenge)
+    let view = ChallengeView::new(platform, &challenge, Some(phone), Some(Status::Queued));
+    challenges::insert(tx, challenge).await?;
+    Ok(view)
 }
 
 /// Queues an SMS with a new code. Returns the code's hash and the id of the message.
@@ -92,12 +92,12 @@ pub async fn queue_code(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    challenge: Uuid,
+    challenge_id: Uuid,
     phone: &PhoneNumber,
     purpose: Purpose,
 ) -> Result<(Vec<u8>, MessageId)> {
     let code = generate_code(platform);
-    let (template, minutes) = (template(purpose), CODE_LIFETIME.as_secs() / 60);
+    let (template, minutes) = (template_for(purpose), CODE_LIFETIME.as_secs() / 60);
     let message = NewMessage {
         kind: Kind::Code,
         to: phone.clone(),
@@ -109,10 +109,10 @@ pub async fn queue_code(
         expires_at: Some(platform.now() + CODE_LIFETIME),
     };
     let message_id = messages::enqueue(&accounts.messages, platform, tx, message).await?;
-    Ok((hash_code(platform, challenge, &code).to_vec(), message_id))
+    Ok((hash_code(platform, challenge_id, &code).to_vec(), message_id))
 }
 
-fn template(purpose: Purpose) -> Template {
+fn template_for(purpose: Purpose) -> Template {
     match purpose {
         Purpose::Login => Template::Login,
         Purpose::VerifyPhone => Template::VerifyPhone,

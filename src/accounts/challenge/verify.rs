@@ -1,4 +1,4 @@
-//! Verifying a code: checks it and begins the transaction of what it permits.
+//! Verifying a code: checks it and begins the transaction of the action that it permits.
 //!
 //! An attempt is counted before the code is compared, and a failed attempt is committed, so that fifty parallel
 //! guesses are fifty attempts. A right code is not counted, and is used up only if that transaction commits.
@@ -16,7 +16,7 @@ use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::shared_rate_limit::SharedRateLimit;
 
-/// Who enters a code.
+/// The requester who enters a code.
 #[derive(Clone, Copy, Debug)]
 pub enum Claimant {
     /// A user who is signed in with this session.
@@ -38,70 +38,73 @@ pub async fn verify_and_begin(
     entered: &EnteredCode,
 ) -> Result<(Work, Person)> {
     let tx = platform.database.begin().await?;
-    let row = match public_id::decode(platform, &entered.challenge_id) {
-        Some(id) => challenges::by_id(&tx, id).await?,
+    let challenge = match public_id::decode(platform, &entered.challenge_id) {
+        Some(id) => challenges::find(&tx, id).await?,
         None => None,
     };
-    let row = row.filter(|row| is_claimable(row, purpose, claimant));
-    let user = match (claimant, &row) {
+    let challenge = challenge.filter(|challenge| is_claimable(challenge, purpose, claimant));
+    let user = match (claimant, &challenge) {
         (Claimant::SignedIn(user, _), _) => Some(user),
-        (Claimant::Anonymous, Some(row)) => row.user_id,
+        (Claimant::Anonymous, Some(challenge)) => challenge.user_id,
         // Ids are unguessable, so nothing needs to be counted.
         (Claimant::Anonymous, None) => return Err(code_invalid(purpose)),
     };
     // Lock even when there is no account, so that timing does not reveal it.
     let locked = account_lock::lock(&tx, user.unwrap_or_else(|| Uuid::nil().into())).await?;
-    let row = match row {
+    let challenge = match challenge {
         // Read again under the lock.
-        Some(row) => challenges::by_id(&tx, row.id).await?,
+        Some(challenge) => challenges::find(&tx, challenge.id).await?,
         None => None,
     };
-    let (now, is_open) = (platform.now(), |row: &Model| row.consumed_at.is_none());
-    if row.as_ref().is_some_and(|row| is_open(row) && row.expires_at <= now) {
+    let (now, is_open) = (platform.now(), |challenge: &Model| challenge.consumed_at.is_none());
+    if challenge.as_ref().is_some_and(|challenge| is_open(challenge) && challenge.expires_at <= now)
+    {
         let message = "The code's time is over. Ask for a new one.";
         return Err(UserError::new(ErrorCode::CodeExpired, message)
             .for_field(code_field(purpose))
             .into());
     }
-    let accepts = |row: &Model| is_open(row) && matches_code(platform, row, &entered.code);
-    let mut is_accepted = row.as_ref().is_some_and(accepts);
-    let attempt_limits = attempt_limits(accounts, row.as_ref(), user);
-    for attempt in &attempt_limits {
-        match attempt.limit.acquire(&tx, platform, &attempt.subject).await {
-            Err(error) if !attempt.is_reported && error.code() == ErrorCode::RateLimited => {
+    let accepts =
+        |challenge: &Model| is_open(challenge) && matches_code(platform, challenge, &entered.code);
+    let mut is_accepted = challenge.as_ref().is_some_and(accepts);
+    let attempt_limits = attempt_limits(accounts, challenge.as_ref(), user);
+    for attempt_limit in &attempt_limits {
+        match attempt_limit.rate_limit.acquire(&tx, platform, &attempt_limit.subject).await {
+            Err(error) if !attempt_limit.is_reported && error.code() == ErrorCode::RateLimited => {
                 is_accepted = false;
             }
             acquired => acquired?,
         }
     }
-    let is_used_code = |row: &Model| !is_open(row) && matches_code(platform, row, &entered.code);
-    if row.as_ref().is_some_and(is_used_code) {
+    let is_used_code =
+        |challenge: &Model| !is_open(challenge) && matches_code(platform, challenge, &entered.code);
+    if challenge.as_ref().is_some_and(is_used_code) {
         // Repeating a used code is not a guess: roll back, so that it is not counted.
         return Err(code_invalid(purpose));
     }
-    let (Some(row), Some(locked), true) = (row, locked, is_accepted) else {
+    let (Some(challenge), Some(locked), true) = (challenge, locked, is_accepted) else {
         tx.commit().await?;
         return Err(code_invalid(purpose));
     };
     let mut person = locked.person;
-    challenges::consume(&tx, &row, now).await?;
-    for attempt in &attempt_limits {
-        attempt.limit.refund(&tx, platform, &attempt.subject).await?;
+    challenges::consume(&tx, &challenge, now).await?;
+    for attempt_limit in &attempt_limits {
+        attempt_limit.rate_limit.refund(&tx, platform, &attempt_limit.subject).await?;
     }
-    if row.message_id.is_some() {
-        people::prove_phone(&tx, &mut person, now).await?;
+    if challenge.message_id.is_some() {
+        people::mark_phone_verified(&tx, &mut person, now).await?;
     }
     Ok((tx, person))
 }
 
-fn is_claimable(row: &Model, purpose: Purpose, claimant: Claimant) -> bool {
+fn is_claimable(challenge: &Model, purpose: Purpose, claimant: Claimant) -> bool {
     let is_owned = match claimant {
         Claimant::SignedIn(user, session) => {
-            row.user_id == Some(user) && row.session_id == Some(session)
+            challenge.user_id == Some(user) && challenge.session_id == Some(session)
         }
-        Claimant::Anonymous => row.session_id.is_none(),
+        Claimant::Anonymous => challenge.session_id.is_none(),
     };
-    row.purpose == purpose && is_owned
+    challenge.purpose == purpose && is_owned
 }
 
 fn code_invalid(purpose: Purpose) -> Error {
@@ -119,28 +122,28 @@ fn code_field(purpose: Purpose) -> &'static str {
 
 /// A rate limit that an attempt counts against.
 struct AttemptLimit<'a> {
-    limit: &'a SharedRateLimit,
+    rate_limit: &'a SharedRateLimit,
     subject: Vec<u8>,
-    /// Whether the client learns that the limit is reached; else the code counts as wrong.
+    /// Whether the client gets an error when the limit is reached. If not, the code counts as wrong.
     is_reported: bool,
 }
 
-/// Attempts count per account, over all its codes. Those at reset codes count per identifier, so that a stranger
-/// cannot use up the owner's attempts.
+/// The rate limits of an attempt. Attempts count per account, for all its codes together. Attempts at reset codes count
+/// per identifier, so that a stranger cannot use up the owner's attempts.
 fn attempt_limits<'a>(
     accounts: &'a Accounts,
-    row: Option<&Model>,
+    challenge: Option<&Model>,
     user: Option<UserId>,
 ) -> Vec<AttemptLimit<'a>> {
-    let limits = &accounts.rate_limits;
+    let limits = &accounts.code_rate_limiter;
     let account = user.map(|user| user.uuid().into_bytes().to_vec());
-    let reported = |limit, subject| AttemptLimit { limit, subject, is_reported: true };
-    match row {
+    let reported = |limit, subject| AttemptLimit { rate_limit: limit, subject, is_reported: true };
+    match challenge {
         Some(Model { id, identifier_hash: Some(identifier), .. }) => vec![
             reported(&limits.reset_attempts_per_identifier, identifier.clone()),
             // Not reported: it would reveal that two identifiers name the same account.
             AttemptLimit {
-                limit: &limits.reset_attempts_per_account,
+                rate_limit: &limits.reset_attempts_per_account,
                 subject: account.unwrap_or_else(|| id.as_bytes().to_vec()),
                 is_reported: false,
             },

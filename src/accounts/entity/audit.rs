@@ -1,4 +1,4 @@
-//! Audit log of what operators did to accounts by command line. Rows are never deleted.
+//! Audit log of operators' changes to accounts by command line. Rows are never deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -16,16 +16,16 @@ pub struct Model {
     pub done_at: Timestamp,
 }
 
-/// What an operator did.
+/// The action of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuditAction {
-    /// Ended the sessions, turned the second factor off, and made a code for a new password.
+    /// Recovered an account: ended its sessions, turned the second factor off, and created a code for a new password.
     Recovered,
-    /// Gave the administrator role.
-    MadeAdmin,
-    /// Took the administrator role.
-    MadePlayer,
+    /// Granted the administrator role.
+    AdminGranted,
+    /// Revoked the administrator role.
+    AdminRevoked,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -33,9 +33,9 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Call it in the transaction of the action.
-pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
-    let row: ActiveModel = row.into();
-    Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
+/// Inserts an entry. Call it in the transaction of the action.
+pub async fn insert(tx: &Work, entry: Model) -> Result<(), DbErr> {
+    let entry: ActiveModel = entry.into();
+    Entity::insert(entry.reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Challenges: one-time codes that were sent and wait to be entered.
+//! Challenges: one-time codes that a user must enter to prove a phone number.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 
 /// How long rows are kept after their code has expired.
-const KEPT: Duration = Duration::from_hours(24);
+const RETENTION: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "challenges")]
@@ -22,7 +22,7 @@ pub struct Model {
     /// The session that may enter the code. None before sign-in.
     pub session_id: Option<SessionId>,
     pub purpose: Purpose,
-    /// A keyed hash of the identifier that a forgotten password was reported with.
+    /// A keyed hash of the identifier, for a forgotten password.
     pub identifier_hash: Option<Vec<u8>>,
     /// The identifier itself, sealed.
     pub sealed_identifier: Option<Vec<u8>>,
@@ -32,7 +32,7 @@ pub struct Model {
     pub message_id: Option<MessageId>,
     /// The number of codes sent, including those of the challenges that this one replaces.
     pub send_count: i32,
-    /// Whether the code has yet to be created and sent.
+    /// Whether a job has yet to create and send the code.
     pub send_pending: bool,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -40,7 +40,7 @@ pub struct Model {
     pub consumed_at: Option<Timestamp>,
 }
 
-/// What a code permits.
+/// The action that a code permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
@@ -66,60 +66,63 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 pub async fn insert(tx: &Work, challenge: Model) -> Result<(), DbErr> {
-    let row: ActiveModel = challenge.into();
-    Entity::insert(row.reset_all()).exec_without_returning(tx).await?;
+    let challenge: ActiveModel = challenge.into();
+    Entity::insert(challenge.reset_all()).exec_without_returning(tx).await?;
     Ok(())
 }
 
-pub async fn by_id(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
+pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
 }
 
-pub async fn by_ids(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
+pub async fn find_by_ids(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(pad_to_pow2(ids))).all(db).await
 }
 
-/// The newest open challenge of a user, session and purpose.
-pub async fn newest_open(
+/// Finds the newest open challenge of a user, session and purpose.
+pub async fn find_newest_open(
     tx: &Work,
     user: UserId,
     session: Option<SessionId>,
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
-    let of_session = match session {
+    let has_session = match session {
         Some(session) => Column::SessionId.eq(session),
         None => Column::SessionId.is_null(),
     };
-    let of_user = open(now).filter(Column::UserId.eq(user)).filter(of_session);
-    of_user.filter(Column::Purpose.eq(purpose)).one(tx).await
+    let query = open_challenges(now).filter(Column::UserId.eq(user)).filter(has_session);
+    query.filter(Column::Purpose.eq(purpose)).one(tx).await
 }
 
-/// The newest open challenge that was requested with an identifier.
-pub async fn newest_open_by_identifier(
+/// Finds the newest open challenge that was requested with an identifier.
+pub async fn find_newest_open_by_identifier(
     db: &impl ConnectionTrait,
-    identifier: &[u8],
+    identifier_hash: &[u8],
     now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
-    open(now).filter(Column::IdentifierHash.eq(identifier)).one(db).await
+    open_challenges(now).filter(Column::IdentifierHash.eq(identifier_hash)).one(db).await
 }
 
 /// Challenges that are neither consumed nor expired.
-fn open(now: Timestamp) -> Select<Entity> {
+fn open_challenges(now: Timestamp) -> Select<Entity> {
     Entity::find()
         .filter(Column::ConsumedAt.is_null())
         .filter(Column::ExpiresAt.gt(now))
         .order_by_desc(Column::Id)
 }
 
-/// The challenges whose code has yet to be sent, oldest first.
-pub async fn pending_sends(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Model>, DbErr> {
+/// Finds the challenges whose code has yet to be sent, oldest first.
+pub async fn find_pending_sends(
+    db: &impl ConnectionTrait,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
     let pending = Entity::find().filter(Expr::cust("send_pending")).order_by_asc(Column::CreatedAt);
     pending.limit(limit).all(db).await
 }
 
-/// Consumes a challenge's code. A challenge for a forgotten password still looks open: its requester may not be the
-/// account's owner. Lock the account first.
+/// Consumes a challenge. One for a forgotten password only loses its code, so that it still looks open: its requester
+/// may not be the account's owner. Lock the account first.
 pub async fn consume(tx: &Work, challenge: &Model, now: Timestamp) -> Result<(), DbErr> {
     let consumed = match challenge.purpose {
         Purpose::ResetPassword => {
@@ -131,13 +134,13 @@ pub async fn consume(tx: &Work, challenge: &Model, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// Updates a challenge, unless it has changed since it was read.
+/// Updates a challenge. False if it has changed since it was read.
 pub async fn update_if_unchanged(
     tx: &Work,
     expected: &Model,
     updated: &Model,
 ) -> Result<bool, DbErr> {
-    let result = unchanged(expected)
+    let result = guarded_update(expected)
         .col_expr(Column::UserId, Expr::value(updated.user_id))
         .col_expr(Column::CodeHash, Expr::value(updated.code_hash.clone()))
         .col_expr(Column::MessageId, Expr::value(updated.message_id))
@@ -150,8 +153,8 @@ pub async fn update_if_unchanged(
     Ok(result.rows_affected == 1)
 }
 
-/// An update of a challenge that has not changed since it was read.
-fn unchanged(expected: &Model) -> UpdateMany<Entity> {
+/// An update that has no effect if the challenge has changed since it was read.
+fn guarded_update(expected: &Model) -> UpdateMany<Entity> {
     Entity::update_many()
         .filter(Column::Id.eq(expected.id))
         .filter(Column::ConsumedAt.is_null())
@@ -159,15 +162,15 @@ fn unchanged(expected: &Model) -> UpdateMany<Entity> {
         .filter(Column::SendPending.eq(expected.send_pending))
 }
 
-/// Consumes the codes that would still sign the user in, once the password has changed. Lock the account first.
-pub async fn consume_logins(tx: &Work, user: UserId, now: Timestamp) -> Result<(), DbErr> {
-    let open_for = |purpose: Purpose| {
-        let of_user = Entity::update_many().filter(Column::UserId.eq(user));
-        of_user.filter(Column::Purpose.eq(purpose)).filter(Column::ConsumedAt.is_null())
+/// Consumes the open codes that could sign the user in. Call it when the password changes, with the account locked.
+pub async fn consume_sign_in_codes(tx: &Work, user: UserId, now: Timestamp) -> Result<(), DbErr> {
+    let update_open = |purpose: Purpose| {
+        let update = Entity::update_many().filter(Column::UserId.eq(user));
+        update.filter(Column::Purpose.eq(purpose)).filter(Column::ConsumedAt.is_null())
     };
-    open_for(Purpose::Login).col_expr(Column::ConsumedAt, Expr::value(now)).exec(tx).await?;
+    update_open(Purpose::Login).col_expr(Column::ConsumedAt, Expr::value(now)).exec(tx).await?;
     let no_code = Expr::value(None::<Vec<u8>>);
-    open_for(Purpose::ResetPassword).col_expr(Column::CodeHash, no_code).exec(tx).await?;
+    update_open(Purpose::ResetPassword).col_expr(Column::CodeHash, no_code).exec(tx).await?;
     Ok(())
 }
 
@@ -177,15 +180,15 @@ pub async fn erase(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The challenges that hold a sealed identifier.
-pub async fn with_sealed_identifier(tx: &Work) -> Result<Vec<Model>, DbErr> {
+/// Finds the challenges that hold a sealed identifier.
+pub async fn find_sealed_identifiers(tx: &Work) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::SealedIdentifier.is_not_null()).all(tx).await
 }
 
 /// Replaces a sealed identifier.
-pub async fn set_sealed_identifier(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
-    let set = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
-    set.filter(Column::Id.eq(id)).exec(tx).await?;
+pub async fn replace_sealed_identifier(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
+    update.filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
@@ -197,6 +200,6 @@ pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
         .filter(Column::ExpiresAt.lt(now))
         .exec(tx)
         .await?;
-    Entity::delete_many().filter(Column::ExpiresAt.lt(now - KEPT)).exec(tx).await?;
+    Entity::delete_many().filter(Column::ExpiresAt.lt(now - RETENTION)).exec(tx).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Passwords of users.
+//! Credentials: the password hashes of users.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ExprTrait, IntoActiveModel, QuerySelect};
@@ -18,7 +18,7 @@ pub struct Model {
     pub version: i32,
 }
 
-/// An argon2id hash in the PHC string format. Does not print.
+/// An argon2id hash in the PHC string format. Its `Debug` output does not reveal it.
 #[derive(Clone, PartialEq, DeriveValueType)]
 pub struct PasswordHash(pub String);
 
@@ -33,18 +33,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A user's credential. Without a user the query is the same and finds nothing, so that timing does not reveal
+/// Finds a user's credential. Without a user the query is the same and finds nothing, so that timing does not reveal
 /// whether an account exists.
-pub async fn by_user(
+pub async fn find_by_user(
     db: &impl ConnectionTrait,
     user: Option<UserId>,
 ) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(user.unwrap_or_else(|| Uuid::nil().into())).one(db).await
 }
 
-/// A user's credential, locked until the transaction ends.
+/// Locks a user's credential until the transaction ends.
 pub async fn lock(tx: &Work, user: UserId) -> Result<Option<Model>, DbErr> {
-    // On SQLite, which has one writer, this clause is left out.
+    // No effect on SQLite, which has one writer.
     Entity::find_by_id(user).lock_exclusive().one(tx).await
 }
 
@@ -79,6 +79,6 @@ pub async fn erase(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Ok(())
 }
 
-pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
-    row.into_active_model().reset_all().insert(tx).await
+pub async fn insert(tx: &Work, credential: Model) -> Result<Model, DbErr> {
+    credential.into_active_model().reset_all().insert(tx).await
 }

@@ -1,4 +1,4 @@
-//! The revocations that every instance polls.
+//! Revocations of sessions, roles and signing keys, which every instance polls.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
-/// Much longer than any instance takes to read a revocation.
+/// How long rows are kept: much longer than any instance takes to read them.
 const RETENTION: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -22,7 +22,7 @@ pub struct Model {
     pub revoked_at: Timestamp,
 }
 
-/// What is revoked.
+/// The kind of subject that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
@@ -48,18 +48,18 @@ pub async fn insert(
     subject_id: Option<Uuid>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let row = ActiveModel {
+    let revocation = ActiveModel {
         id: Set(id),
         kind: Set(kind),
         subject_id: Set(subject_id),
         revoked_at: Set(now),
     };
-    Entity::insert(row).exec_without_returning(tx).await?;
+    Entity::insert(revocation).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// The revocations after a time.
-pub async fn recorded_after(
+/// Finds the revocations after a time.
+pub async fn find_revoked_after(
     db: &impl ConnectionTrait,
     after: Timestamp,
 ) -> Result<Vec<Model>, DbErr> {

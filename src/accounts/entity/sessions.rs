@@ -1,4 +1,4 @@
-//! Sessions: one login of a user, with the hashes of its newest refresh tokens and of their parent.
+//! Sessions: the logins of users, each with the hashes of its newest refresh tokens and of their parent.
 
 use std::time::Duration;
 
@@ -27,18 +27,18 @@ pub struct Model {
     pub user_id: UserId,
     pub user_agent: Option<String>,
     pub ip_address: Option<String>,
-    /// The number of refreshes.
+    /// The number of refreshes so far.
     pub generation: i32,
     /// The concatenated hashes of the newest generation's refresh tokens, ordered by issue.
     pub refresh_hashes: Vec<u8>,
-    /// The hash of the refresh token that they were exchanged for. None after a login.
+    /// The hash of their parent, the refresh token that was exchanged for them. None after a login.
     pub parent_hash: Option<Vec<u8>>,
     /// The issue of the newest generation that was used first. None while none was used.
     pub confirmed_issue: Option<i32>,
     /// Earlier generations of several issues, each with its confirmed issue.
     pub forks: Vec<u8>,
     /// Whether a code by SMS was verified when the session was opened.
-    pub second_factor: bool,
+    pub second_factor_verified: bool,
     pub created_at: Timestamp,
     /// The last refresh, or else the login.
     pub last_used_at: Timestamp,
@@ -62,7 +62,7 @@ impl Model {
     }
 
     /// The hash of a refresh token of the newest generation.
-    pub fn hash_of_issue(&self, issue: i32) -> Option<&[u8]> {
+    pub fn issue_hash(&self, issue: i32) -> Option<&[u8]> {
         self.refresh_hashes.chunks_exact(HASH_LEN).nth(usize::try_from(issue).ok()?)
     }
 
@@ -83,8 +83,8 @@ fn is_live(now: Timestamp) -> Condition {
         .add(Column::CreatedAt.gt(now - MAX_LIFETIME))
 }
 
-/// A live session.
-pub async fn live_by_id(
+/// Finds a live session.
+pub async fn find_live(
     db: &impl ConnectionTrait,
     id: SessionId,
     now: Timestamp,
@@ -92,8 +92,8 @@ pub async fn live_by_id(
     Entity::find().filter(is_live(now)).filter(Column::Id.eq(id)).one(db).await
 }
 
-/// A user's live sessions, last used first, at most [`MAX_LISTED`].
-pub async fn live_owned_by(
+/// Finds a user's live sessions, last used first, at most [`MAX_LISTED`].
+pub async fn find_live_by_user(
     db: &impl ConnectionTrait,
     user: UserId,
     now: Timestamp,
@@ -117,34 +117,35 @@ fn is_unchanged(session: &Model) -> Condition {
         .add(Column::EndedAt.is_null())
 }
 
-/// Starts the next generation with the successor of a refresh token, which confirms the token's issue. `forks`
-/// include the token's generation. False if the row has changed since it was read.
+/// Starts the next generation with the successor of a refresh token, and stores `forks`. False if the row has changed
+/// since it was read, or another issue than the token's is confirmed.
 pub async fn rotate(
     tx: &Work,
     session: &Model,
-    (token, issue): (&Hash, i32),
-    (successor, forks): (&Hash, Vec<u8>),
+    (token_hash, issue): (&Hash, i32),
+    (successor_hash, forks): (&Hash, Vec<u8>),
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel {
         generation: Set(session.generation + 1),
-        refresh_hashes: Set(successor.to_vec()),
-        parent_hash: Set(Some(token.to_vec())),
+        refresh_hashes: Set(successor_hash.to_vec()),
+        parent_hash: Set(Some(token_hash.to_vec())),
         confirmed_issue: Set(None),
         forks: Set(forks),
         last_used_at: Set(now),
         ..Default::default()
     };
-    let is_next = Condition::any()
+    let is_confirmable = Condition::any()
         .add(Column::ConfirmedIssue.is_null())
         .add(Column::ConfirmedIssue.eq(issue));
-    let rotated = Entity::update_many().set(change).filter(is_unchanged(session)).filter(is_next);
+    let rotated =
+        Entity::update_many().set(change).filter(is_unchanged(session)).filter(is_confirmable);
     Ok(rotated.exec(tx).await?.rows_affected == 1)
 }
 
-/// Sets the hashes of the newest generation, for a parent that is exchanged again. False if the row has changed
+/// Sets the hashes of the newest generation, when its parent is exchanged again. False if the row has changed
 /// since it was read, or an issue is confirmed.
-pub async fn set_issues(
+pub async fn set_issue_hashes(
     tx: &Work,
     session: &Model,
     hashes: Vec<u8>,
@@ -193,14 +194,14 @@ pub async fn end_all(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let change = ActiveModel { ended_at: Set(Some(now)), ..Default::default() };
-    let mut ended = Entity::update_many()
+    let mut update = Entity::update_many()
         .set(change)
         .filter(Column::UserId.eq(user))
         .filter(Column::EndedAt.is_null());
     if let Some(except) = except {
-        ended = ended.filter(Column::Id.ne(except));
+        update = update.filter(Column::Id.ne(except));
     }
-    ended.exec(tx).await?;
+    update.exec(tx).await?;
     Ok(())
 }
 
@@ -211,19 +212,19 @@ pub async fn is_new_device(
     user_agent: Option<&str>,
 ) -> Result<bool, DbErr> {
     let of_user = Entity::find().select_only().column(Column::Id).filter(Column::UserId.eq(user));
-    let same_agent = match user_agent {
+    let of_user_agent = match user_agent {
         Some(agent) => of_user.clone().filter(Column::UserAgent.eq(agent)),
         None => of_user.clone().filter(Column::UserAgent.is_null()),
     };
-    let first = async |rows: Select<Entity>| rows.into_tuple::<SessionId>().one(tx).await;
-    Ok(first(of_user).await?.is_some() && first(same_agent).await?.is_none())
+    let first = async |query: Select<Entity>| query.into_tuple::<SessionId>().one(tx).await;
+    Ok(first(of_user).await?.is_some() && first(of_user_agent).await?.is_none())
 }
 
 /// Deletes all sessions of a user. Returns those that were live.
 pub async fn erase(tx: &Work, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, DbErr> {
     let of_user = Column::UserId.eq(user);
-    let live = Entity::find().select_only().column(Column::Id).filter(of_user.clone());
-    let live = live.filter(is_live(now)).into_tuple().all(tx).await?;
+    let sessions = Entity::find().select_only().column(Column::Id).filter(of_user.clone());
+    let live = sessions.filter(is_live(now)).into_tuple().all(tx).await?;
     Entity::delete_many().filter(of_user).exec(tx).await?;
     Ok(live)
 }
@@ -237,6 +238,6 @@ pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
     Ok(())
 }
 
-pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
-    row.into_active_model().reset_all().insert(tx).await
+pub async fn insert(tx: &Work, session: Model) -> Result<Model, DbErr> {
+    session.into_active_model().reset_all().insert(tx).await
 }

@@ -1,4 +1,4 @@
-//! Keys that sign access tokens: the private key sealed, the public key in clear.
+//! Signing keys of access tokens: the private key is sealed, the public key is not.
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -27,31 +27,31 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// All keys, newest first.
-pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+/// Finds all keys, newest first.
+pub async fn find_all(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await
 }
 
-/// Retires the keys that are not retired yet.
+/// Sets the retirement time of all keys that have none.
 pub async fn retire_all(tx: &Work, at: Timestamp) -> Result<(), DbErr> {
     let change = ActiveModel { retired_at: Set(Some(at)), ..Default::default() };
     Entity::update_many().set(change).filter(Column::RetiredAt.is_null()).exec(tx).await?;
     Ok(())
 }
 
-/// Deletes keys that were retired before this time.
+/// Deletes the keys that were retired before a time.
 pub async fn purge_retired(tx: &Work, before: Timestamp) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::RetiredAt.lt(before)).exec(tx).await?;
     Ok(())
 }
 
-/// Replaces the sealed private key.
-pub async fn set_sealed(tx: &Work, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
+/// Replaces the sealed private key of a key.
+pub async fn replace_sealed_private_key(tx: &Work, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
     let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
     Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 
-pub async fn insert(tx: &Work, row: Model) -> Result<Model, DbErr> {
-    row.into_active_model().reset_all().insert(tx).await
+pub async fn insert(tx: &Work, key: Model) -> Result<Model, DbErr> {
+    key.into_active_model().reset_all().insert(tx).await
 }

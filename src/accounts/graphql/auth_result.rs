@@ -1,4 +1,4 @@
-//! GraphQL results of signing in: tokens, or a challenge that comes first.
+//! GraphQL types of a sign-in's result: tokens, or a challenge that comes first.
 
 use async_graphql::{SimpleObject, Union};
 
@@ -25,14 +25,14 @@ pub struct AuthTokens {
 }
 
 impl From<IssuedTokens> for AuthTokens {
-    fn from(signed_in: IssuedTokens) -> Self {
+    fn from(tokens: IssuedTokens) -> Self {
         Self {
-            access_token: signed_in.access_token,
+            access_token: tokens.access_token,
             token_type: "Bearer".into(),
-            expires_in: i32::try_from(signed_in.expires_in).unwrap_or(i32::MAX),
-            refresh_token: signed_in.refresh_token.expose(),
-            user: Some(signed_in.person.into()),
-            challenge: signed_in.challenge.map(CodeChallenge::from),
+            expires_in: i32::try_from(tokens.expires_in).unwrap_or(i32::MAX),
+            refresh_token: tokens.refresh_token.expose(),
+            user: Some(tokens.person.into()),
+            challenge: tokens.challenge.map(CodeChallenge::from),
         }
     }
 }
@@ -41,7 +41,7 @@ impl From<IssuedTokens> for AuthTokens {
 #[derive(Union)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one is made for a request, and a union holds objects"
+    reason = "there is one per request, and a union holds objects"
 )]
 pub enum AuthResult {
     /// Signed in.
@@ -51,9 +51,9 @@ pub enum AuthResult {
 }
 
 impl From<SignInResult> for AuthResult {
-    fn from(sign_in: SignInResult) -> Self {
-        match sign_in {
-            SignInResult::Tokens(signed_in) => Self::AuthTokens(signed_in.into()),
+    fn from(result: SignInResult) -> Self {
+        match result {
+            SignInResult::Tokens(tokens) => Self::AuthTokens(tokens.into()),
             SignInResult::CodeRequired(challenge) => Self::CodeChallenge(challenge.into()),
         }
     }

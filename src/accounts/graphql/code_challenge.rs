@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, ID, InputObject, SimpleObject};
 
-use crate::accounts::challenge::{Challenge, Purpose, Verification};
+use crate::accounts::challenge::{ChallengeView, Purpose, Verification};
 use crate::api::scalars::DateTime;
 use crate::messages::graphql::MessageStatus;
 
@@ -23,15 +23,15 @@ pub struct CodeChallenge {
     delivery: Option<MessageStatus>,
 }
 
-impl From<Challenge> for CodeChallenge {
-    fn from(challenge: Challenge) -> Self {
+impl From<ChallengeView> for CodeChallenge {
+    fn from(view: ChallengeView) -> Self {
         Self {
-            id: challenge.id.into(),
-            purpose: challenge.purpose.into(),
-            destination: challenge.destination,
-            expires_at: challenge.expires_at.into(),
-            resend_at: challenge.resend_at.into(),
-            delivery: challenge.delivery.map(MessageStatus::from),
+            id: view.id.into(),
+            purpose: view.purpose.into(),
+            destination: view.destination,
+            expires_at: view.expires_at.into(),
+            resend_at: view.resend_at.into(),
+            delivery: view.delivery.map(MessageStatus::from),
         }
     }
 }

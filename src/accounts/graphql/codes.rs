@@ -6,7 +6,7 @@ use futures_util::{Stream, TryStreamExt};
 use super::auth_result::AuthTokens;
 use super::code_challenge::{CodeChallenge, CodePurpose, VerificationInput};
 use super::context::accounts;
-use crate::accounts::challenge::{find_challenge, watch};
+use crate::accounts::challenge::{find_view, watch};
 use crate::accounts::request_code::request_code;
 use crate::accounts::resend_code::resend_code;
 use crate::accounts::verify_code::verify_code;
@@ -27,10 +27,8 @@ impl CodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The challenge's id.")] id: ID,
     ) -> NullableResult<CodeChallenge> {
-        respond(ctx, async {
-            Ok(find_challenge(ctx.platform(), viewer_id(ctx), &id).await?.into())
-        })
-        .await
+        respond(ctx, async { Ok(find_view(ctx.platform(), viewer_id(ctx), &id).await?.into()) })
+            .await
     }
 }
 
@@ -64,8 +62,8 @@ impl CodeMutation {
     ) -> NullableResult<CodeChallenge> {
         respond(ctx, async {
             let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), viewer_id(ctx));
-            let sent = resend_code(accounts, platform, ctx.client(), viewer, &challenge_id);
-            Ok(sent.await?.into())
+            let view = resend_code(accounts, platform, ctx.client(), viewer, &challenge_id);
+            Ok(view.await?.into())
         })
         .await
     }
@@ -104,8 +102,8 @@ impl CodeSubscription {
         #[graphql(desc = "The challenge's id.")] challenge_id: ID,
     ) -> Result<impl Stream<Item = Result<CodeChallenge, ApiError>> + use<>, ApiError> {
         let (platform, viewer) = (ctx.shared_platform(), viewer_id(ctx));
-        let states = watch(platform, viewer, challenge_id.to_string()).await?;
-        Ok(stream_states(states.map_ok(CodeChallenge::from)))
+        let views = watch(platform, viewer, challenge_id.to_string()).await?;
+        Ok(stream_states(views.map_ok(CodeChallenge::from)))
     }
 }
 

@@ -56,10 +56,10 @@ impl From<AccountDeletion> for DeletedAccount {
 
 /// The mutation that deletes the account.
 #[derive(Default)]
-pub struct DeleteMutation;
+pub struct DeleteAccountMutation;
 
 #[Object]
-impl DeleteMutation {
+impl DeleteAccountMutation {
     /// Deletes your account: all of it, at once and for ever. Its nickname, e-mail address and phone number can be
     /// registered anew. Sent over a socket of its own, the answer may be the socket's end (4401).
     async fn delete_account(

@@ -1,7 +1,7 @@
 //! GraphQL of accounts: sign-up, login, sessions, codes, passwords, profile, deletion, and the fields of `User`.
 
-mod account;
 mod auth_result;
+mod authentication;
 mod code_challenge;
 mod codes;
 mod context;
@@ -12,9 +12,9 @@ mod profile;
 mod session;
 mod user;
 
-pub use account::{AccountMutation, AccountQuery};
+pub use authentication::{AuthenticationMutation, AuthenticationQuery};
 pub use codes::{CodeMutation, CodeQuery, CodeSubscription};
-pub use delete_account::DeleteMutation;
+pub use delete_account::DeleteAccountMutation;
 pub use password::PasswordMutation;
 pub use profile::ProfileMutation;
 pub use session::SessionMutation;

@@ -1,4 +1,4 @@
-//! GraphQL of the own profile: names, phone number, two-factor login.
+//! GraphQL of the viewer's profile: names, phone number, two-factor login.
 
 use async_graphql::{Context, Enum, InputObject, Object};
 
@@ -88,8 +88,8 @@ impl ProfileMutation {
             let Viewer { user, session, .. } = ctx.viewer()?;
             let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), (user, session));
             let client = ctx.client();
-            let sent = add_phone(accounts, platform, client, viewer, &phone.0, &current_password);
-            Ok(sent.await?.into())
+            let view = add_phone(accounts, platform, client, viewer, &phone.0, &current_password);
+            Ok(view.await?.into())
         })
         .await
     }

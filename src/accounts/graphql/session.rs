@@ -1,4 +1,4 @@
-//! GraphQL: sessions, and the mutations that end them.
+//! GraphQL of sessions, and the mutations that end them.
 
 use async_graphql::{Context, ID, Object};
 

@@ -10,8 +10,8 @@ use crate::api::scalars::{DateTime, EmailAddress, PhoneNumber};
 use crate::api::{ContextExt, NullableResult, respond};
 use crate::avatars::graphql::Avatar;
 use crate::coins::graphql::Wallet;
-use crate::contacts::graphql::{Contacts, contacts_page};
-use crate::games::graphql::{RoundPage, rounds_of};
+use crate::contacts::graphql::{ContactPage, load_contact_page};
+use crate::games::graphql::{RoundPage, rounds_page};
 use crate::people::graphql::{Profile, Role, User};
 
 #[ComplexObject]
@@ -76,8 +76,8 @@ impl User {
             desc = "Only those whose name or number contains this. Case and accents do not count."
         )]
         search: Option<String>,
-    ) -> NullableResult<Contacts> {
-        respond(ctx, contacts_page(ctx, self.person.id, first, after, search)).await
+    ) -> NullableResult<ContactPage> {
+        respond(ctx, load_contact_page(ctx, self.person.id, first, after, search)).await
     }
 
     /// My coins.
@@ -92,7 +92,7 @@ impl User {
         #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
     ) -> NullableResult<RoundPage> {
-        respond(ctx, rounds_of(ctx, self.person.id, first, after)).await
+        respond(ctx, rounds_page(ctx, self.person.id, first, after)).await
     }
 
     /// Where I am signed in, the last used first; the 100 newest.
@@ -100,9 +100,12 @@ impl User {
         respond(ctx, async {
             let viewer = ctx.viewer()?;
             let platform = ctx.platform();
-            let sessions =
-                sessions::live_owned_by(platform.database.reads(), self.person.id, platform.now())
-                    .await?;
+            let sessions = sessions::find_live_by_user(
+                platform.database.reads(),
+                self.person.id,
+                platform.now(),
+            )
+            .await?;
             Ok(sessions
                 .into_iter()
                 .map(|session| Session { current: session.id == viewer.session, session })

@@ -39,8 +39,8 @@ pub async fn find_all(db: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec
     Entity::find().filter(Column::UserId.is_in(pad_to_pow2(users))).all(db).await
 }
 
-/// Which of these pictures an avatar uses.
-pub async fn find_used(
+/// Those of these pictures that avatars use.
+pub async fn find_used_pictures(
     db: &impl ConnectionTrait,
     pictures: &[PictureName],
 ) -> Result<Vec<PictureName>, DbErr> {

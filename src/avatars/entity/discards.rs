@@ -53,7 +53,7 @@ pub async fn find_discarded_before(
 }
 
 /// Discarded pictures of a user.
-pub async fn find_owned(
+pub async fn find_by_user(
     db: &impl ConnectionTrait,
     user: UserId,
 ) -> Result<Vec<PictureName>, DbErr> {
@@ -62,7 +62,7 @@ pub async fn find_owned(
 }
 
 /// Whether a picture is discarded.
-pub async fn contains(db: &impl ConnectionTrait, picture: &PictureName) -> Result<bool, DbErr> {
+pub async fn is_discarded(db: &impl ConnectionTrait, picture: &PictureName) -> Result<bool, DbErr> {
     Ok(Entity::find_by_id(picture.clone()).one(db).await?.is_some())
 }
 

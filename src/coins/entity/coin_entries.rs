@@ -24,9 +24,9 @@ pub struct Model {
     pub amount: i64,
     /// Balance of the wallet after this entry.
     pub balance_after: i64,
-    /// Kind of entry.
+    /// Reason of the entry.
     pub reason: EntryReason,
-    /// Unique reference to what was paid, such as a round's id.
+    /// Unique reference to the cause, such as a round's id.
     #[sea_orm(unique)]
     pub reference: String,
     /// Explanation by an operator.
@@ -35,7 +35,7 @@ pub struct Model {
     pub created_at: Timestamp,
 }
 
-/// Kind of an entry.
+/// Reason of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EntryReason {
@@ -52,7 +52,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Columns for the verification of the ledger: user, number, amount, balance after.
+/// The columns that verify the ledger: user, number, amount, balance after.
 pub type LedgerRow = (UserId, i64, i64, i64);
 
 /// Inserts an entry.
@@ -80,7 +80,7 @@ pub async fn find_page(
     entries.order_by_desc(Column::Number).limit(limit).all(db).await
 }
 
-/// Entries with the given references.
+/// Entries with these references.
 pub async fn find_by_references(
     db: &impl ConnectionTrait,
     references: &[String],

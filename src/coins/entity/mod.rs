@@ -1,4 +1,4 @@
-//! Entities of coins.
+//! Tables of the coins module.
 
 pub mod coin_entries;
 pub mod wallets;

@@ -46,16 +46,17 @@ pub async fn change_balance(
     if amount.unsigned_abs() > MAX_BALANCE.unsigned_abs() {
         return Ok(None);
     }
-    let column_of_row = |column| Expr::col((Entity, column));
-    let balance = || column_of_row(Column::Balance).add(amount);
-    let entry_count = || column_of_row(Column::EntryCount).add(1);
+    // Qualified, because the bare name is ambiguous in ON CONFLICT.
+    let stored = |column| Expr::col((Entity, column));
+    let balance = || stored(Column::Balance).add(amount);
+    let entry_count = || stored(Column::EntryCount).add(1);
     if amount < 0 {
         let update = Entity::update_many()
             .col_expr(Column::Balance, balance())
             .col_expr(Column::EntryCount, entry_count())
             .col_expr(Column::UpdatedAt, Expr::value(now))
             .filter(Column::UserId.eq(user))
-            .filter(column_of_row(Column::Balance).gte(-amount));
+            .filter(stored(Column::Balance).gte(-amount));
         return Ok(update.exec_with_returning(tx).await?.into_iter().next());
     }
     let new_wallet = ActiveModel {
@@ -69,7 +70,7 @@ pub async fn change_balance(
         .value(Column::Balance, balance())
         .value(Column::EntryCount, entry_count())
         .update_column(Column::UpdatedAt)
-        .action_and_where(column_of_row(Column::Balance).lte(MAX_BALANCE - amount));
+        .action_and_where(stored(Column::Balance).lte(MAX_BALANCE - amount));
     match Entity::insert(new_wallet).on_conflict(on_conflict).exec_with_returning(tx).await {
         Ok(wallet) => Ok(Some(wallet)),
         Err(DbErr::RecordNotInserted | DbErr::RecordNotFound(_)) => Ok(None),

@@ -9,7 +9,7 @@ use super::values::{ON_OR_OFF, SettingsReader};
 use crate::config::settings::{Config, ConnectionLimits, Environment, TwoFactorPolicy};
 
 impl SettingsReader {
-    pub fn config(&mut self) -> Config {
+    pub fn read_config(&mut self) -> Config {
         let environment = self.environment();
         let is_production = environment == Environment::Production;
         let listen_address = self.parse_or("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8000)));
@@ -22,7 +22,7 @@ impl SettingsReader {
             trusted_proxies: self.trusted_proxies(),
             cors_origins: self.cors_origins(is_production),
             connection_limits: ConnectionLimits {
-                max: self.max_connections(),
+                max_connections: self.max_connections(),
                 head_timeout: self.seconds("HEAD_SECONDS", 10, 1..=600),
                 idle_timeout: self.seconds("IDLE_SECONDS", 75, 1..=3600),
                 body_pause_timeout: self.seconds("BODY_PAUSE_SECONDS", 10, 1..=600),
@@ -44,11 +44,15 @@ impl SettingsReader {
                 &[("optional", TwoFactorPolicy::Optional), ("required", TwoFactorPolicy::Required)],
                 TwoFactorPolicy::Optional,
             ),
-            graphiql,
+            is_graphiql_enabled: graphiql,
             graphql: self.graphql(!is_production || graphiql),
             rate_limits: self.rate_limits(is_production),
-            log: self.log(),
-            log_json: self.choice("LOG_FORMAT", &[("json", true), ("text", false)], is_production),
+            log_filter: self.log_filter(),
+            is_log_json: self.choice(
+                "LOG_FORMAT",
+                &[("json", true), ("text", false)],
+                is_production,
+            ),
             data_dir,
             defaults_used: std::mem::take(&mut self.defaults_used),
         }

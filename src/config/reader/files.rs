@@ -1,4 +1,4 @@
-//! Reads the settings of file storage.
+//! Reads the file storage settings.
 
 use std::path::Path;
 
@@ -9,14 +9,18 @@ use super::values::SettingsReader;
 use crate::config::files::{FileStore, FilesConfig};
 use crate::config::setting_names::SETTING_NAMES;
 
-/// The prefix of Amazon's variables for credentials and endpoints.
+/// The prefix of the AWS variables for credentials and endpoints.
 const AWS_PREFIX: &str = "AWS_";
 
 impl SettingsReader {
     pub(super) fn files(&mut self, data_dir: &Path) -> FilesConfig {
         // `temp_dir` is the fallback when the root file system of a container is read-only.
         let temp_folders = vec![data_dir.join("tmp"), std::env::temp_dir()];
-        FilesConfig { store: self.store(data_dir), temp_folders, public_url: self.public_files() }
+        FilesConfig {
+            store: self.store(data_dir),
+            temp_folders,
+            public_url: self.public_files_url(),
+        }
     }
 
     fn store(&mut self, data_dir: &Path) -> FileStore {
@@ -47,7 +51,7 @@ impl SettingsReader {
         }
     }
 
-    fn public_files(&mut self) -> Option<Url> {
+    fn public_files_url(&mut self) -> Option<Url> {
         let text = self.text("FILE_STORE_PUBLIC_URL")?;
         let url = Url::parse(text.trim()).ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));

@@ -1,4 +1,4 @@
-//! Reads the settings of GraphQL.
+//! Reads the GraphQL settings.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::config::graphql::{DocumentLimits, GraphqlConfig, StreamLimits};
 impl SettingsReader {
     pub(super) fn graphql(&mut self, introspection: bool) -> GraphqlConfig {
         GraphqlConfig {
-            documents: DocumentLimits {
+            document_limits: DocumentLimits {
                 max_bytes: self.parse_in_range("GRAPHQL_MAX_BYTES", 32 * 1024, 1024..=256 * 1024),
                 max_tokens: self.parse_in_range("GRAPHQL_MAX_TOKENS", 4_000, 100..=100_000),
                 // The parser overflows its stack somewhere above 500.
@@ -21,7 +21,7 @@ impl SettingsReader {
                 max_aliases: self.parse_in_range("GRAPHQL_MAX_ALIASES", 50, 0..=1_000),
                 max_directives: self.parse_in_range("GRAPHQL_MAX_DIRECTIVES", 100, 0..=1_000),
             },
-            streams: StreamLimits {
+            stream_limits: StreamLimits {
                 max_per_owner: self.parse_in_range("STREAMS_PER_USER", 50, 1..=1_000_000),
                 max_operations_per_socket: self.parse_in_range(
                     "OPERATIONS_PER_SOCKET",
@@ -29,8 +29,8 @@ impl SettingsReader {
                     1..=1_000,
                 ),
             },
-            introspection,
-            persisted_queries: self.choice("PERSISTED_QUERIES", &ON_OR_OFF, true),
+            allows_introspection: introspection,
+            allows_persisted_queries: self.choice("PERSISTED_QUERIES", &ON_OR_OFF, true),
             trusted_documents: self.text("TRUSTED_DOCUMENTS").map(PathBuf::from),
             max_upload_bytes: self.parse_in_range("UPLOAD_MAX_BYTES", 64 << 20, 1024..=16 << 30),
         }

@@ -6,9 +6,9 @@ const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn,sqlx=error";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl SettingsReader {
-    /// The log filter, strictly checked. `EnvFilter` takes an unknown word for the name of a module and then logs
-    /// that module alone, so that a misspelt level would switch the log off.
-    pub(super) fn log(&mut self) -> String {
+    /// The log filter, strictly checked: `EnvFilter` takes a misspelt level for the name of a module and would log only
+    /// that module.
+    pub(super) fn log_filter(&mut self) -> String {
         let text = self.text("LOG").unwrap_or_else(|| DEFAULT_FILTER.into());
         let directives: Vec<&str> = text.split(',').map(str::trim).collect();
         if !directives.iter().all(|directive| is_directive(directive)) {

@@ -1,4 +1,4 @@
-//! Reads the settings of the network: addresses, proxies, origins, connections.
+//! Reads the network settings: the public URL, proxies, origins, connections.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,19 +9,19 @@ use super::values::SettingsReader;
 use crate::config::settings::CorsOrigins;
 
 impl SettingsReader {
-    pub(super) fn public_url(&mut self, is_production: bool, listen: SocketAddr) -> Url {
-        let local = match listen.ip() {
-            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", listen.port()),
-            _ => format!("http://{listen}"),
+    pub(super) fn public_url(&mut self, is_production: bool, listen_address: SocketAddr) -> Url {
+        let local_url = match listen_address.ip() {
+            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", listen_address.port()),
+            _ => format!("http://{listen_address}"),
         };
         if is_production {
             self.require("PUBLIC_URL", "production needs the address at which clients find it");
         }
-        let url = self.url("PUBLIC_URL", &local);
+        let url = self.url("PUBLIC_URL", &local_url);
         if !matches!(url.scheme(), "http" | "https") {
             self.problems.push("PUBLIC_URL: must start with http:// or https://".into());
         }
-        // It is the issuer of tokens (RFC 8414, section 2), and paths are appended to it.
+        // The URL is the issuer of tokens (RFC 8414, section 2), and paths are appended to it.
         let is_bare = url.query().is_none() && url.fragment().is_none();
         if !is_bare || !url.username().is_empty() || url.password().is_some() {
             self.problems.push("PUBLIC_URL: must have no user, query or fragment".into());

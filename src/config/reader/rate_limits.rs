@@ -3,7 +3,7 @@
 use super::values::SettingsReader;
 use crate::config::rate_limits::{CodeRateLimits, RateLimits};
 
-/// In development, all users share one address.
+/// The factor of limits per address in development, where all users share one address.
 const DEVELOPMENT_ADDRESS_FACTOR: f64 = 100.0;
 
 impl SettingsReader {
@@ -12,25 +12,25 @@ impl SettingsReader {
         if !(scale.is_finite() && scale > 0.0) {
             self.problems.push("LIMITS_SCALE: must be a number above 0".into());
         }
-        let per_address = if is_production { scale } else { scale * DEVELOPMENT_ADDRESS_FACTOR };
+        let address_scale = if is_production { scale } else { scale * DEVELOPMENT_ADDRESS_FACTOR };
         RateLimits {
             failed_logins: self.limit("LIMIT_FAILED_LOGINS", 10, scale),
             failed_logins_per_address: self.limit(
                 "LIMIT_FAILED_LOGINS_PER_ADDRESS",
                 100,
-                per_address,
+                address_scale,
             ),
-            signups_per_address: self.limit("LIMIT_SIGNUPS_PER_ADDRESS", 60, per_address),
+            signups_per_address: self.limit("LIMIT_SIGNUPS_PER_ADDRESS", 60, address_scale),
             lookups: self.limit("LIMIT_LOOKUPS", 100, scale),
             uploads: self.limit("LIMIT_UPLOADS", 20, scale),
             plays: self.limit("LIMIT_PLAYS", 60, scale),
             open_rounds: self.limit("LIMIT_OPEN_ROUNDS", 10, scale),
             codes: CodeRateLimits {
                 per_number: self.limit("LIMIT_CODES_PER_NUMBER", 5, scale),
-                // SMS pumping uses a block of numbers. In development, all test numbers are in one block.
-                per_prefix: self.limit("LIMIT_CODES_PER_PREFIX", 100, per_address),
+                // Limits SMS pumping, which uses a block of numbers. In development, all test numbers are in one block.
+                per_prefix: self.limit("LIMIT_CODES_PER_PREFIX", 100, address_scale),
                 per_account: self.limit("LIMIT_CODES_PER_ACCOUNT", 10, scale),
-                per_address: self.limit("LIMIT_CODES_PER_ADDRESS", 60, per_address),
+                per_address: self.limit("LIMIT_CODES_PER_ADDRESS", 60, address_scale),
                 per_day: self.limit("LIMIT_CODES_PER_DAY", 10_000, scale),
             },
         }

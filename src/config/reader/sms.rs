@@ -156,7 +156,7 @@ impl SettingsReader {
 
     fn http(&mut self) -> HttpGatewayConfig {
         let url = self.require("SMS_HTTP_URL", "the http gateway needs it");
-        // Placeholders are no valid characters of a URL.
+        // Placeholders are replaced first, as URLs may not contain braces.
         let example =
             ["{to}", "{body}", "{id}"].iter().fold(url.clone(), |url, name| url.replace(name, "x"));
         let is_web = Url::parse(&example).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
@@ -186,7 +186,7 @@ impl SettingsReader {
             headers: self.http_headers(),
             body,
             id_path: self.text("SMS_HTTP_ID_PATH"),
-            idempotent: self.choice("SMS_HTTP_IDEMPOTENT", &ON_OR_OFF, false),
+            is_idempotent: self.choice("SMS_HTTP_IDEMPOTENT", &ON_OR_OFF, false),
             receipts: self.http_receipts(),
         }
     }
@@ -258,7 +258,8 @@ impl SettingsReader {
     }
 }
 
-/// The URL for receipts. `None` if the gateway cannot reach this machine: some reject messages with such a URL.
+/// The URL for receipts. `None` if the gateway cannot reach this machine: some gateways reject messages with such a
+/// URL.
 fn receipt_url(public_url: &Url, base_url: &Url, path: &str) -> Option<Url> {
     let is_reachable = !is_loopback(public_url) || is_loopback(base_url);
     let mut url = public_url.clone();

@@ -1,4 +1,4 @@
-//! Reads single values from text and collects the problems.
+//! `SettingsReader`: reads single values from text and collects the problems.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use crate::config::setting_names::SETTING_NAMES;
 /// The choices of a switch.
 pub const ON_OR_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
 
-/// The values of settings by their names, and the problems found so far.
+/// Reads settings from their values by name, and collects the problems.
 pub struct SettingsReader {
     values: BTreeMap<String, String>,
     pub problems: Vec<String>,

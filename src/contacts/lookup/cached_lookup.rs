@@ -1,7 +1,7 @@
 //! Phone lookup with a cache, single flight and a rate limit per user.
 //!
 //! Results are stored per number, so that a paid request is made once for all users. Concurrent lookups of a
-//! number share one request. If the provider fails, the number counts neither as valid nor as invalid.
+//! number share one request. If the provider fails, nothing is stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::platform::rate_limiter::{RateLimit, RateLimiter};
 
 /// Time to live of a valid result.
 const VALID_TTL: Duration = Duration::from_hours(30 * 24);
-/// Time to live of an invalid result: a number may come into use.
+/// Time to live of an invalid result. Short, because the number may come into use.
 const INVALID_TTL: Duration = Duration::from_hours(24);
 const RATE_LIMIT_WINDOW: Duration = Duration::from_hours(1);
 
@@ -43,7 +43,7 @@ pub struct CachedLookup {
 }
 
 impl CachedLookup {
-    /// Creates the provider that is configured.
+    /// Creates the cache with the configured provider.
     pub fn new(platform: Arc<Platform>, config: &Config) -> Self {
         let provider: Arc<dyn LookupProvider> = match &config.lookup {
             LookupSource::Offline => Arc::new(OfflineLookup),
@@ -70,7 +70,7 @@ impl CachedLookup {
         }
     }
 
-    /// Region of numbers without a country code.
+    /// Region of numbers that are written without a country code.
     pub fn default_region(&self) -> Option<&Region> {
         self.default_region.as_ref()
     }
@@ -78,7 +78,7 @@ impl CachedLookup {
     /// Checks that a number exists and its type of line is accepted. Stores the lookup.
     ///
     /// # Errors
-    /// INVALID_PHONE_NUMBER on `phone`; LOOKUP_UNAVAILABLE; RATE_LIMITED after too many provider requests of a user.
+    /// INVALID_PHONE_NUMBER on `phone`; LOOKUP_UNAVAILABLE; RATE_LIMITED after too many lookups by one user.
     pub async fn ensure_callable(&self, user: UserId, phone: &PhoneNumber) -> Result<()> {
         let lookup = match find_cached(&self.platform, &*self.provider, phone).await? {
             Some(lookup) => lookup,
@@ -108,22 +108,22 @@ impl CachedLookup {
     /// Starts a lookup on a task of its own, so that it continues if its first caller is cancelled.
     fn start_lookup(&self, phone: PhoneNumber) -> SharedLookup {
         let (platform, provider) = (self.platform.clone(), self.provider.clone());
-        let entry = InFlight { in_flight: self.in_flight.clone(), phone };
+        let guard = InFlightGuard { in_flight: self.in_flight.clone(), phone };
         let task =
             tokio::spawn(
-                async move { look_up_and_save(&platform, &*provider, &entry.phone).await },
+                async move { look_up_and_save(&platform, &*provider, &guard.phone).await },
             );
         async move { task.await.map_err(Error::internal)? }.boxed().shared()
     }
 }
 
-/// Entry of a running lookup, which is removed when the lookup ends or panics.
-struct InFlight {
+/// Removes the entry of a running lookup when the lookup ends or panics.
+struct InFlightGuard {
     in_flight: Arc<Mutex<HashMap<PhoneNumber, SharedLookup>>>,
     phone: PhoneNumber,
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.in_flight.lock().remove(&self.phone);
     }

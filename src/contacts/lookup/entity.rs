@@ -60,13 +60,13 @@ pub async fn find_by_phones(
     Entity::find().filter(Column::Phone.is_in(pad_to_pow2(phones))).all(db).await
 }
 
-/// Deletes the lookups of numbers that no contact uses any more.
+/// Deletes the lookups of numbers. No contact may have them any more.
 pub async fn delete_by_phones(tx: &Work, phones: &[PhoneNumber]) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::Phone.is_in(pad_to_pow2(phones))).exec(tx).await?;
     Ok(())
 }
 
-/// Stores a result. An invalid result keeps the details of an earlier valid one, because existing contacts show
+/// Stores a result. After an invalid result, the details of an earlier valid one stay, because existing contacts show
 /// them.
 pub async fn save(
     tx: &Work,
@@ -76,7 +76,7 @@ pub async fn save(
     now: Timestamp,
 ) -> Result<Model, DbErr> {
     let (info, reason) = match result {
-        LookupResult::Valid(facts) => (facts, None),
+        LookupResult::Valid(info) => (info, None),
         LookupResult::Invalid(reason) => (phone.info(), Some(reason)),
     };
     let validity_columns = [Column::IsValid, Column::Reason, Column::Source, Column::CheckedAt];
@@ -88,7 +88,7 @@ pub async fn save(
         Column::National,
         Column::Rfc3966,
     ];
-    let updated = match reason {
+    let updated_columns = match reason {
         None => [&validity_columns[..], &info_columns[..]].concat(),
         Some(_) => validity_columns.to_vec(),
     };
@@ -105,6 +105,6 @@ pub async fn save(
         source: Set(source.to_owned()),
         checked_at: Set(now),
     };
-    let on_conflict = OnConflict::column(Column::Phone).update_columns(updated).to_owned();
+    let on_conflict = OnConflict::column(Column::Phone).update_columns(updated_columns).to_owned();
     Entity::insert(row).on_conflict(on_conflict).exec_with_returning(tx).await
 }

@@ -1,4 +1,4 @@
-//! MessageBird's Lookup API: `GET /lookup/{number}`.
+//! Phone lookup by MessageBird's Lookup API: `GET /lookup/{number}`.
 //!
 //! Errors are recognised by `errors[].code`, because the HTTP status of the same code differs between accounts.
 
@@ -15,7 +15,7 @@ use crate::platform::phone::{
     InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
 };
 
-/// Lookup provider MessageBird.
+/// MessageBird as lookup provider.
 pub struct MessageBirdLookup {
     /// Access key of the account.
     pub access_key: SecretString,

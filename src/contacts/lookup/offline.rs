@@ -1,4 +1,4 @@
-//! Offline lookup by the metadata of libphonenumber: the numbering plan of each country.
+//! Phone lookup offline, by the metadata of libphonenumber (the numbering plan of each country).
 
 use async_trait::async_trait;
 

@@ -12,7 +12,7 @@ use crate::platform::phone::{InvalidPhoneReason, PhoneInfo, PhoneNumber};
 pub(super) const REQUEST_LIMITS: Limits =
     Limits { timeout: Duration::from_secs(3), max_bytes: 64 * 1024 };
 
-/// What a provider says about a number.
+/// Result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupResult {
     /// The number exists.

@@ -1,4 +1,4 @@
-//! Twilio's Lookup API, version 2: `GET /v2/PhoneNumbers/{number}`, with the type of line.
+//! Phone lookup by Twilio's Lookup API, version 2: `GET /v2/PhoneNumbers/{number}`, with the type of line.
 //!
 //! A number that does not exist is a success response with `valid: false`.
 
@@ -14,10 +14,10 @@ use crate::platform::phone::{
     InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
 };
 
-/// Error code "no such resource", which some invalid numbers get.
-const NOT_FOUND: i64 = 20404;
+/// Twilio's error code for a resource that does not exist. Some invalid numbers get it.
+const NOT_FOUND_CODE: i64 = 20404;
 
-/// Lookup provider Twilio.
+/// Twilio as lookup provider.
 pub struct TwilioLookup {
     /// SID of the account or of an API key.
     pub account_sid: String,
@@ -78,12 +78,11 @@ struct ErrorResponse {
 
 fn parse_response(response: &Response, phone: &PhoneNumber) -> Result<LookupResult, LookupError> {
     if !response.status.is_success() {
-        let code = serde_json::from_slice::<ErrorResponse>(&response.body)
-            .ok()
-            .map(|refused| refused.code);
+        let code =
+            serde_json::from_slice::<ErrorResponse>(&response.body).ok().map(|error| error.code);
         let summary = format!("status {}, error code {code:?}", response.status);
         return match response.status {
-            StatusCode::NOT_FOUND if code == Some(NOT_FOUND) => {
+            StatusCode::NOT_FOUND if code == Some(NOT_FOUND_CODE) => {
                 Ok(LookupResult::Invalid(InvalidPhoneReason::NotInUse))
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

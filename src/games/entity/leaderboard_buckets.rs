@@ -1,4 +1,4 @@
-//! The leaderboard_buckets table: how many leaderboard rows there are between two positions.
+//! The leaderboard_buckets table: the number of leaderboard rows per range of positions.
 
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ pub async fn delete(tx: &Work, leaderboard_key: &str, start: Position) -> Result
     Ok(())
 }
 
-/// Counts one row less in the bucket that contains a position.
+/// Subtracts one row from the bucket that contains a position.
 pub async fn decrement(tx: &Work, leaderboard_key: &str, position: Position) -> Result<(), DbErr> {
     let Some(start) = find_bucket_start(tx, leaderboard_key, position).await? else {
         return Ok(());

@@ -54,7 +54,7 @@ pub struct RankedRow {
     pub row: Model,
 }
 
-fn in_order(rows: Select<Entity>) -> Select<Entity> {
+fn order_by_position(rows: Select<Entity>) -> Select<Entity> {
     POSITION_COLUMNS.into_iter().fold(rows, |rows, column| rows.order_by_asc(Expr::col(column)))
 }
 
@@ -65,11 +65,11 @@ pub async fn find_top(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let rows = Entity::find().filter(Column::LeaderboardKey.eq(leaderboard_key));
-    in_order(rows).limit(limit).all(db).await
+    order_by_position(rows).limit(limit).all(db).await
 }
 
 /// The rows that these users have on a leaderboard.
-pub async fn find_of_users(
+pub async fn find_by_users(
     db: &impl ConnectionTrait,
     leaderboard_key: &str,
     users: &[UserId],
@@ -78,9 +78,9 @@ pub async fn find_of_users(
     rows.filter(Column::UserId.is_in(pad_to_pow2(users))).all(db).await
 }
 
-/// A user's row with up to two rows ahead and two behind, and the rank of the first of them. One statement, so that
-/// ranks and rows are consistent. It reads the buckets' counts and the rows of one bucket.
-const RANK_VIEW: &str = include_str!("rank_view.sql");
+/// Selects a user's row with up to two rows ahead and two behind, and the rank of the first of them. One statement, so
+/// that ranks and rows are consistent. It reads the buckets' counts and the rows of one bucket only.
+const RANK_VIEW_SQL: &str = include_str!("rank_view.sql");
 
 #[derive(FromQueryResult)]
 struct Neighbour {
@@ -96,7 +96,7 @@ pub async fn find_around(
     user: UserId,
 ) -> Result<Vec<RankedRow>, DbErr> {
     let values = [user.into(), leaderboard_key.into()];
-    let query = Statement::from_sql_and_values(db.get_database_backend(), RANK_VIEW, values);
+    let query = Statement::from_sql_and_values(db.get_database_backend(), RANK_VIEW_SQL, values);
     let neighbours = Neighbour::find_by_statement(query).all(db).await?;
     let with_rank = |(index, neighbour): (i64, Neighbour)| RankedRow {
         rank: neighbour.first_rank + index,
@@ -105,7 +105,7 @@ pub async fn find_around(
     Ok((0..).zip(neighbours).map(with_rank).collect())
 }
 
-/// The position of the row that comes `offset` rows after the first one from a position on.
+/// The position of the row that is `offset` rows after the first row at or after a position.
 pub async fn find_position_after(
     db: &impl ConnectionTrait,
     leaderboard_key: &str,
@@ -114,7 +114,7 @@ pub async fn find_position_after(
 ) -> Result<Option<Position>, DbErr> {
     let rows = Entity::find().filter(Column::LeaderboardKey.eq(leaderboard_key));
     let rows = rows.filter(position_columns().gte(from.row_value()));
-    let row = in_order(rows).offset(offset).limit(1).one(db).await?;
+    let row = order_by_position(rows).offset(offset).limit(1).one(db).await?;
     Ok(row.map(|row| row.position()))
 }
 
@@ -130,7 +130,7 @@ pub async fn upsert(tx: &Work, rows: Vec<Model>) -> Result<(), DbErr> {
 }
 
 /// Deletes a user's rows. Returns them.
-pub async fn delete_of(tx: &Work, user: UserId) -> Result<Vec<Model>, DbErr> {
+pub async fn delete_by_user(tx: &Work, user: UserId) -> Result<Vec<Model>, DbErr> {
     let rows = Entity::delete_many().filter(Column::UserId.eq(user));
     rows.exec_with_returning(tx).await
 }

@@ -41,17 +41,18 @@ pub async fn read(db: &impl ConnectionTrait) -> Result<State, DbErr> {
     state.into_model().one(db).await?.ok_or_else(missing_row)
 }
 
-/// Locks out other writers of leaderboards until the transaction ends. Returns up to when rounds are counted.
+/// Locks out other writers of leaderboards until the transaction ends. Returns `counted_up_to`.
 pub async fn lock(tx: &Work) -> Result<Timestamp, DbErr> {
-    let unchanged = Entity::update_many().col_expr(Column::Id, Expr::value(ROW_ID));
-    let locked = unchanged.filter(Column::Id.eq(ROW_ID)).exec_with_returning(tx).await?;
+    // Changes nothing, but locks the row on both databases.
+    let no_op = Entity::update_many().col_expr(Column::Id, Expr::value(ROW_ID));
+    let locked = no_op.filter(Column::Id.eq(ROW_ID)).exec_with_returning(tx).await?;
     locked.first().map(|row| row.counted_up_to).ok_or_else(missing_row)
 }
 
-/// Sets up to when rounds are counted.
+/// Sets the time up to which rounds are counted.
 pub async fn set_counted_up_to(tx: &Work, counted_up_to: Timestamp) -> Result<(), DbErr> {
-    let row = Entity::update_many().col_expr(Column::CountedUpTo, Expr::value(counted_up_to));
-    row.filter(Column::Id.eq(ROW_ID)).exec(tx).await?;
+    let update = Entity::update_many().col_expr(Column::CountedUpTo, Expr::value(counted_up_to));
+    update.filter(Column::Id.eq(ROW_ID)).exec(tx).await?;
     Ok(())
 }
 

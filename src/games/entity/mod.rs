@@ -1,4 +1,4 @@
-//! Tables of games.
+//! The tables of games.
 
 pub mod leaderboard_buckets;
 pub mod leaderboard_rows;

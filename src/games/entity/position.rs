@@ -16,7 +16,7 @@ pub struct Position {
     pub user: UserId,
 }
 
-/// The columns of a position, in rows as in buckets.
+/// The columns of a position, in leaderboard_rows and in leaderboard_buckets.
 pub const POSITION_COLUMNS: [&str; 3] = ["negated_points", "reached_at", "user_id"];
 
 /// The position of a stored row, to compare with [`Position::row_value`].

@@ -1,4 +1,4 @@
-//! The rounds table. Finders of a user's rounds take the user.
+//! The rounds table. Finders of one user's rounds filter by the user, so that no caller can forget it.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
@@ -39,7 +39,7 @@ pub struct Model {
     pub won: Option<bool>,
     /// The points.
     pub points: Option<i32>,
-    /// Whether the leaderboards count the round, or never will.
+    /// Whether the round needs no counting: the leaderboards already include it, or never will.
     pub is_counted: bool,
     /// When the round started.
     pub started_at: Timestamp,
@@ -83,15 +83,15 @@ fn owned_by(user: UserId) -> Select<Entity> {
 }
 
 /// Inserts a round. False: another round of the player has the slot.
-pub async fn insert(db: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
+pub async fn insert(db: &impl ConnectionTrait, round: Model) -> Result<bool, DbErr> {
     let mut on_conflict = OnConflict::columns([Column::UserId, Column::Slot]);
     on_conflict.target_and_where(Column::Slot.is_not_null()).do_nothing();
-    let row = row.into_active_model().reset_all();
+    let row = round.into_active_model().reset_all();
     let inserted = Entity::insert(row).on_conflict(on_conflict).exec_without_returning(db).await?;
     Ok(inserted == 1)
 }
 
-/// The slots that a user's open rounds have.
+/// The slots of a user's open rounds.
 pub async fn find_used_slots(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<i16>, DbErr> {
     let open = owned_by(user).filter(Column::Slot.is_not_null());
     open.select_only().column(Column::Slot).into_tuple().all(db).await
@@ -143,20 +143,20 @@ pub async fn find_page(
 /// Stores that a round was played, if it is still open and in time. Returns whether it was.
 pub async fn set_played(
     db: &impl ConnectionTrait,
-    row: Model,
+    round: Model,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let (id, user) = (row.id, row.user_id);
+    let (id, user) = (round.id, round.user_id);
     let played = ActiveModel {
         status: Set(Status::Played),
         slot: Set(None),
         sealed_seed: Set(None),
-        seed: Set(row.seed),
-        client_seed: Set(row.client_seed),
-        r#move: Set(row.r#move),
-        outcome: Set(row.outcome),
-        won: Set(row.won),
-        points: Set(row.points),
+        seed: Set(round.seed),
+        client_seed: Set(round.client_seed),
+        r#move: Set(round.r#move),
+        outcome: Set(round.outcome),
+        won: Set(round.won),
+        points: Set(round.points),
         is_counted: Set(false),
         played_at: Set(Some(now)),
         ..Default::default()
@@ -167,7 +167,7 @@ pub async fn set_played(
     Ok(in_time.exec(db).await?.rows_affected == 1)
 }
 
-/// Open rounds whose time is over, of one user or of all, oldest expiry first.
+/// Overdue open rounds, of one user or of all, oldest expiry first.
 pub async fn find_overdue(
     db: &impl ConnectionTrait,
     user: Option<UserId>,
@@ -218,7 +218,7 @@ pub struct PlayedRound {
     pub played_at: Timestamp,
 }
 
-/// The condition of the partial index, word for word, so that both databases use the index.
+/// The condition of the partial index, written identically, so that both databases use the index.
 fn is_uncounted() -> Expr {
     Expr::cust("NOT is_counted")
 }

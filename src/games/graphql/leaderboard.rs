@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::error::{ForField, Result, UserError};
 use crate::games::{
-    Games, LeaderboardRow, LeaderboardScope, LeaderboardTop, LeaderboardView, MAX_ENTRIES, Period,
+    Games, LeaderboardRow, LeaderboardScope, LeaderboardTop, LeaderboardView, MAX_TOP_ROWS, Period,
     RankView, RankedRow, read_rank, read_top, watch_leaderboard,
 };
 use crate::ids::UserId;
@@ -39,21 +39,19 @@ pub enum LeaderboardPeriod {
     AllTime,
 }
 
-/// The requested leaderboard, and how many of its entries.
+/// The parsed arguments of the leaderboard fields.
 #[derive(Clone, Copy)]
-struct Selection {
+struct LeaderboardArgs {
     scope: LeaderboardScope,
     first: u8,
 }
 
-impl Selection {
-    /// Parses the arguments.
-    ///
+impl LeaderboardArgs {
     /// # Errors
     /// BAD_USER_INPUT at `first`.
     fn parse(game: Option<GameKind>, period: LeaderboardPeriod, first: i32) -> Result<Self> {
-        let out_of_range = || UserError::bad_input(format!("Must be 1 to {MAX_ENTRIES}."));
-        let valid = u8::try_from(first).ok().filter(|first| (1..=MAX_ENTRIES).contains(first));
+        let out_of_range = || UserError::bad_input(format!("Must be 1 to {MAX_TOP_ROWS}."));
+        let valid = u8::try_from(first).ok().filter(|first| (1..=MAX_TOP_ROWS).contains(first));
         let first = valid.ok_or_else(out_of_range).for_field("first")?;
         let game = game.map(GameKind::into);
         Ok(Self { scope: LeaderboardScope { period: period.into(), game }, first })
@@ -62,7 +60,7 @@ impl Selection {
 
 /// A leaderboard in the schema.
 pub struct Leaderboard {
-    selection: Selection,
+    args: LeaderboardArgs,
     top: Arc<LeaderboardTop>,
     /// The viewer's rank, read on demand.
     rank: OnceCell<Option<RankView>>,
@@ -91,22 +89,22 @@ impl Leaderboard {
     /// The same for the same `game`, `period` and `first`, today and tomorrow: what a client keeps by it is
     /// replaced by what it reads or hears next.
     async fn id(&self) -> ID {
-        format!("leaderboard:{}:{}", self.selection.scope.name(), self.selection.first).into()
+        format!("leaderboard:{}:{}", self.args.scope.name(), self.args.first).into()
     }
 
     /// Whose rounds it counts. Null: those of all games.
     async fn game(&self) -> Option<GameKind> {
-        self.selection.scope.game.map(GameKind::from)
+        self.args.scope.game.map(GameKind::from)
     }
 
     /// Which rounds it counts, by when they were played.
     async fn period(&self) -> LeaderboardPeriod {
-        self.selection.scope.period.into()
+        self.args.scope.period.into()
     }
 
     /// The first places, by rank: as many as `first` says, if there are so many.
     async fn entries(&self) -> Vec<LeaderboardEntry> {
-        let ranked = (1..).zip(&self.top.rows).take(self.selection.first.into());
+        let ranked = (1..).zip(&self.top.rows).take(self.args.first.into());
         let entry = |(rank, row): (i64, &LeaderboardRow)| LeaderboardEntry {
             ranked: RankedRow { rank, row: row.clone() },
             person: self.top.people.iter().find(|person| person.id == row.user_id).cloned(),
@@ -199,11 +197,11 @@ impl LeaderboardQuery {
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
     ) -> NullableResult<Leaderboard> {
         respond(ctx, async {
-            let selection = Selection::parse(game, period, first)?;
-            let updater = &games(ctx).leaderboards;
-            let max_rows = selection.first.into();
-            let top = read_top(updater, ctx.platform(), selection.scope, max_rows).await?;
-            Ok(Leaderboard { selection, top: Arc::new(top), rank: OnceCell::new() })
+            let args = LeaderboardArgs::parse(game, period, first)?;
+            let updater = &games(ctx).leaderboard_updater;
+            let max_rows = args.first.into();
+            let top = read_top(updater, ctx.platform(), args.scope, max_rows).await?;
+            Ok(Leaderboard { args, top: Arc::new(top), rank: OnceCell::new() })
         })
         .await
     }
@@ -229,16 +227,16 @@ impl LeaderboardSubscription {
         period: LeaderboardPeriod,
         #[graphql(default = 10, desc = "How many entries, 1 to 100.")] first: i32,
     ) -> Result<impl Stream<Item = Result<Memoized<Leaderboard>, ApiError>> + use<>, ApiError> {
-        let selection = Selection::parse(game, period, first)?;
+        let args = LeaderboardArgs::parse(game, period, first)?;
         let fields = ctx.look_ahead();
         let selects_own_rank = ["me", "around"].iter().any(|name| fields.field(name).exists());
         let viewer: Option<UserId> =
             ctx.viewer().ok().filter(|_| selects_own_rank).map(|viewer| viewer.user);
         let (games, platform) = (games(ctx).clone(), ctx.shared_platform());
-        let first = selection.first.into();
-        let views = watch_leaderboard(games, platform, selection.scope, first, viewer);
+        let first = args.first.into();
+        let views = watch_leaderboard(games, platform, args.scope, first, viewer);
         Ok(stream_states(views.map_ok(move |LeaderboardView { top, rank }| {
-            Memoized(Leaderboard { selection, top, rank: OnceCell::new_with(rank) })
+            Memoized(Leaderboard { args, top, rank: OnceCell::new_with(rank) })
         })))
     }
 }

@@ -121,7 +121,7 @@ impl Round {
 
     /// The move as it was given. Null until it is played.
     #[graphql(name = "move")]
-    async fn given_move(&self) -> Option<Json> {
+    async fn player_move_json(&self) -> Option<Json> {
         serde_json::from_str(self.0.r#move.as_deref()?).ok().map(Json)
     }
 
@@ -276,11 +276,11 @@ impl From<super::Verification> for RoundCheck {
     }
 }
 
-/// A page of a user's rounds, for `User.rounds`.
+/// Lists a page of a user's rounds, for `User.rounds`.
 ///
 /// # Errors
-/// BAD_USER_INPUT on `first` and `after`.
-pub async fn rounds_of(
+/// BAD_USER_INPUT at `first` and `after`.
+pub async fn rounds_page(
     ctx: &Context<'_>,
     user: UserId,
     first: Option<i32>,
@@ -322,7 +322,8 @@ impl GameQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The round's id.")] id: ID,
     ) -> NullableResult<RoundCheck> {
-        respond(ctx, async { Ok(super::verify(ctx.platform(), parse(&id)).await?.into()) }).await
+        respond(ctx, async { Ok(super::verify_round(ctx.platform(), parse(&id)).await?.into()) })
+            .await
     }
 }
 

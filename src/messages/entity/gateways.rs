@@ -1,4 +1,5 @@
-//! State of each SMS gateway that all instances share: its send rate and its circuit breaker.
+//! The message_gateways table: state of each SMS gateway that all instances share, for its send rate and its circuit
+//! breaker.
 
 use std::time::Duration;
 
@@ -16,13 +17,13 @@ pub struct Model {
     pub name: String,
     /// When the rate allows the next message.
     pub next_send_at: Timestamp,
-    /// Failures in a row that are not the fault of a single message.
+    /// Failures in a row that may be the gateway's fault.
     pub consecutive_failures: i32,
-    /// Outcomes of messages that were handed over before this do not close the circuit.
+    /// Successes of attempts that began before this do not close the circuit.
     pub last_failure_at: Option<Timestamp>,
-    /// Nothing is sent until then; afterwards one message probes the gateway.
+    /// Nothing is sent until this time; then one message probes the gateway. None: the circuit is closed.
     pub open_until: Option<Timestamp>,
-    /// A probe is running, until then at the latest.
+    /// A probe is running, which ends at this time at the latest.
     pub probe_until: Option<Timestamp>,
     /// Since when its configuration or account is wrong.
     pub misconfigured_since: Option<Timestamp>,
@@ -70,7 +71,7 @@ pub async fn lock(tx: &Work, name: &str, now: Timestamp) -> Result<Model, DbErr>
     gateway.ok_or_else(|| DbErr::RecordNotFound(format!("the gateway {name}")))
 }
 
-/// Sets when the next message may be sent, unless another instance changed that meanwhile.
+/// Sets when the next message may be sent, unless another instance has changed it meanwhile.
 pub async fn set_next_send_at(
     tx: &Work,
     expected: &Model,

@@ -1,4 +1,5 @@
-//! Counts of status transitions. The number of messages in a status is the sum of all transitions to it and from it.
+//! The message_transitions table: counts of status transitions. The number of messages in a status is the number of
+//! transitions to it, minus those from it.
 //!
 //! Each writer inserts rows of its own, so that no writer waits for another's counter. Rows that are old enough are
 //! compacted to one per transition.
@@ -70,7 +71,7 @@ pub async fn record(
     insert(tx, platform, sum_by_transition(counts), platform.now()).await
 }
 
-/// One sum per transition.
+/// Sums the counts of each transition.
 fn sum_by_transition(counts: impl IntoIterator<Item = TransitionCount>) -> Vec<TransitionCount> {
     let mut sums: Vec<TransitionCount> = Vec::new();
     for count in counts {
@@ -131,7 +132,7 @@ pub async fn count_sent_since(db: &impl ConnectionTrait, since: Timestamp) -> Re
 }
 
 /// Whether any message reached a status between two times.
-pub async fn has_any_to(
+pub async fn has_transition_to(
     db: &impl ConnectionTrait,
     status: Status,
     after: Timestamp,
@@ -146,8 +147,8 @@ pub async fn has_any_to(
     Ok(query.into_tuple::<Uuid>().one(db).await?.is_some())
 }
 
-/// Replaces up to `limit` rows that are not newer than `until` by one row per transition. Two instances that do so at
-/// the same time delete different rows, so the totals stay right. Returns how many rows were replaced.
+/// Replaces up to `limit` rows that are not newer than `until` by one row per transition. Only deleted rows are summed,
+/// so the totals stay right if two instances compact at the same time. Returns how many rows were replaced.
 pub async fn compact(
     tx: &Work,
     platform: &Platform,

@@ -1,4 +1,4 @@
-//! Receipts that arrived before their message had the gateway's id.
+//! The unmatched_receipts table: receipts that arrived before their message had the gateway's id.
 
 use std::time::Duration;
 

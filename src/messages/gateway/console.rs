@@ -45,14 +45,14 @@ impl ConsoleGateway {
 
     /// The remembered messages, newest first: all, or those to a number in E.164.
     pub fn printed(&self, to: Option<&str>) -> Vec<PrintedSms> {
-        let matches_number = |sent: &&PrintedSms| to.is_none_or(|to| sent.to == to);
+        let matches_number = |sms: &&PrintedSms| to.is_none_or(|to| sms.to == to);
         self.printed.lock().iter().filter(matches_number).cloned().collect()
     }
 
-    /// Remembers a message. Returns false if it is already remembered.
+    /// Remembers a message. Returns false if it was remembered before.
     fn remember(&self, sms: &OutboundSms) -> bool {
         let mut printed = self.printed.lock();
-        if printed.iter().any(|sent| sent.id == sms.client_reference) {
+        if printed.iter().any(|earlier| earlier.id == sms.client_reference) {
             return false;
         }
         printed.truncate(MAX_REMEMBERED - 1);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn ids(printed: &[PrintedSms]) -> Vec<&str> {
-        printed.iter().map(|sent| sent.id.as_str()).collect()
+        printed.iter().map(|sms| sms.id.as_str()).collect()
     }
 
     #[tokio::test]
@@ -143,10 +143,10 @@ mod tests {
         for number in 0..=MAX_REMEMBERED {
             assert!(console.remember(&sms(&format!("msg_{number}"), ANN)));
         }
-        let sent = console.printed(None);
-        assert_eq!(sent.len(), MAX_REMEMBERED);
+        let printed = console.printed(None);
+        assert_eq!(printed.len(), MAX_REMEMBERED);
         assert_eq!(
-            (sent[0].id.as_str(), sent[MAX_REMEMBERED - 1].id.as_str()),
+            (printed[0].id.as_str(), printed[MAX_REMEMBERED - 1].id.as_str()),
             ("msg_1000", "msg_1")
         );
     }

@@ -1,7 +1,7 @@
 //! SMS gateways: Twilio, MessageBird, a customer's own HTTP API, and the console for development.
 //!
-//! Each gateway maps its documented responses to the same outcomes; what follows from an outcome is decided
-//! once for all of them, in `handover`.
+//! Each gateway maps its documented responses to the same outcomes. `dispatch` acts on an outcome without knowing the
+//! gateway.
 
 use std::sync::Arc;
 

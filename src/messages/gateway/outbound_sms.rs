@@ -1,4 +1,4 @@
-//! SMS to be sent by a gateway.
+//! SMS as a gateway sends it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::platform::phone::PhoneNumber;
 /// A message as it is sent to a gateway.
 #[derive(Clone, Debug)]
 pub struct OutboundSms {
-    /// Our id of the message at the gateway and in receipts ("msg_…"); the same for each attempt.
+    /// Our reference of the message at the gateway and in receipts ("msg_…"); the same for each attempt.
     pub client_reference: String,
     /// Kind of message.
     pub kind: Kind,

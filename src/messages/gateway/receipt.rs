@@ -10,7 +10,7 @@ use crate::platform::clock::Timestamp;
 pub struct Receipt {
     /// The message that it is about.
     pub message: MessageRef,
-    /// The reported status. `None` if it is not one that is stored.
+    /// The reported status. `None` if it is not relevant for the message.
     pub update: Option<StatusUpdate>,
 }
 
@@ -34,7 +34,7 @@ pub struct WebhookRequest<'a> {
     pub headers: &'a HeaderMap,
     /// Raw request body.
     pub body: &'a [u8],
-    /// Time of receipt.
+    /// Time of the request.
     pub now: Timestamp,
 }
 

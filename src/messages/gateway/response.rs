@@ -9,10 +9,10 @@ use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use super::outcome::{FailureReason, SendOutcome};
 use crate::platform::outbound::{OutboundError, Response};
 
-/// Longer delays are cut to this.
+/// A longer `Retry-After` is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Maps an HTTP status to an outcome. `code` is the gateway's error code, if it is not a known one.
+/// Maps an HTTP status to an outcome. `code` is the gateway's error code, which its own mapping does not know.
 pub(super) fn outcome_by_status(response: &Response, code: Option<i64>) -> SendOutcome {
     let status = response.status;
     let reason = FailureReason {
@@ -45,7 +45,7 @@ pub(super) fn outcome_of_failed_request(error: &OutboundError) -> SendOutcome {
         OutboundError::NotConnected(_) => {
             SendOutcome::Unreachable(FailureReason::new("the gateway cannot be reached"))
         }
-        OutboundError::BrokenOff(_) => SendOutcome::Indeterminate {
+        OutboundError::ConnectionLost(_) => SendOutcome::Indeterminate {
             reason: FailureReason::new("the connection broke off"),
             is_gateway_error: false,
         },
@@ -102,18 +102,18 @@ pub(super) mod tests {
     fn statuses_map_to_outcomes() {
         let kind = |status| match outcome_by_status(&response(status, "<html>"), None) {
             SendOutcome::Refused(_) => "refused",
-            SendOutcome::Throttled { .. } => "later",
+            SendOutcome::Throttled { .. } => "throttled",
             SendOutcome::Misconfigured(_) => "misconfigured",
-            SendOutcome::Indeterminate { is_gateway_error: true, .. } => "failed",
-            SendOutcome::Indeterminate { is_gateway_error: false, .. } => "unclear",
+            SendOutcome::Indeterminate { is_gateway_error: true, .. } => "gateway error",
+            SendOutcome::Indeterminate { is_gateway_error: false, .. } => "indeterminate",
             other => panic!("{status}: {other:?}"),
         };
         for (statuses, expected) in [
             (&[400, 409, 413, 422][..], "refused"),
-            (&[408, 429, 503], "later"),
+            (&[408, 429, 503], "throttled"),
             (&[301, 302, 307, 308, 401, 402, 403, 404, 405], "misconfigured"),
-            (&[500, 502, 504, 599], "failed"),
-            (&[200, 201, 204], "unclear"),
+            (&[500, 502, 504, 599], "gateway error"),
+            (&[200, 201, 204], "indeterminate"),
         ] {
             for status in statuses {
                 assert_eq!(kind(*status), expected, "{status}");

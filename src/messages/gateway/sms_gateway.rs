@@ -23,7 +23,7 @@ pub trait SmsGateway: Send + Sync {
     /// Sends a message.
     async fn send(&self, outbound: &Outbound, sms: &OutboundSms) -> SendOutcome;
 
-    /// Asks for the status of a message whose sending got no response.
+    /// Queries the status of a message whose attempt had no clear outcome.
     async fn query_status(&self, _outbound: &Outbound, _sms: &OutboundSms) -> QueryResult {
         QueryResult::Inconclusive
     }
@@ -33,7 +33,7 @@ pub trait SmsGateway: Send + Sync {
         false
     }
 
-    /// Whether sending the same reference twice results in one SMS.
+    /// Whether a client reference that is sent twice results in one SMS.
     fn is_idempotent(&self) -> bool {
         false
     }

@@ -14,13 +14,13 @@ pub struct StatusUpdate {
     pub gateway_id: Option<String>,
 }
 
-/// Result of asking a gateway for a message whose sending got no response.
+/// Result of a status query about a message whose attempt had no clear outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryResult {
     /// The gateway has the message, with this status.
     Found(StatusUpdate),
-    /// The gateway never received the message.
+    /// The gateway does not have the message.
     NotFound,
-    /// The gateway did not say.
+    /// It is not known whether the gateway has the message.
     Inconclusive,
 }

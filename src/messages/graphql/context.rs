@@ -1,4 +1,4 @@
-//! Access of the resolvers to the messages module.
+//! Access of resolvers to the state of the messages module.
 
 use std::sync::Arc;
 

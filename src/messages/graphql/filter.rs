@@ -1,4 +1,4 @@
-//! Filter of messages in the schema.
+//! GraphQL input of the filter of messages.
 
 use async_graphql::InputObject;
 

@@ -1,4 +1,4 @@
-//! A message in the schema.
+//! GraphQL of a message and its enums.
 
 use async_graphql::{Enum, ID, Object};
 
@@ -55,7 +55,7 @@ pub enum MessageCharacters {
     Ucs2,
 }
 
-/// Wraps the row.
+/// GraphQL object of a message.
 pub struct MessageNode(pub Message);
 
 /// An SMS.

@@ -1,4 +1,4 @@
-//! Messages in the schema. For administrators, except the enums, which other types use.
+//! GraphQL of messages: the queries, mutations and subscription of administrators.
 
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, ID, Object, SimpleObject, Subscription};
@@ -6,7 +6,7 @@ use futures_util::Stream;
 use uuid::Uuid;
 
 use super::entity::messages::find_page;
-use super::{Message, load_queue_counts, queue_topic};
+use super::{Message, load_queue_stats, queue_topic};
 use crate::api::scalars::Long;
 use crate::api::{
     ApiError, ContextExt, Cursor, NullableResult, Page, respond, stream_states_for_admins,
@@ -23,7 +23,7 @@ mod message;
 mod queue;
 
 pub use message::MessageStatus;
-pub use queue::{MessageQueue, SmsGateway};
+pub use queue::{MessageQueue, SmsGatewayNode};
 
 /// A page of messages.
 pub type MessagePage = Connection<Cursor<Uuid>, MessageNode, EmptyFields>;
@@ -44,7 +44,7 @@ impl MessageRetry {
     }
 }
 
-/// Reading messages.
+/// Queries of messages.
 #[derive(Default)]
 pub struct MessageQuery;
 
@@ -80,7 +80,7 @@ impl MessageQuery {
     }
 }
 
-/// Changing messages.
+/// Mutations of messages.
 #[derive(Default)]
 pub struct MessageMutation;
 
@@ -121,7 +121,7 @@ impl MessageMutation {
     }
 }
 
-/// Messages, live.
+/// Subscription to the queue of messages.
 #[derive(Default)]
 pub struct MessageSubscription;
 
@@ -137,7 +137,7 @@ impl MessageSubscription {
         let (messages, platform) = (messages_state(ctx).clone(), ctx.shared_platform());
         let states = ctx.platform().events.stream_states(queue_topic(), move || {
             let (messages, platform) = (messages.clone(), platform.clone());
-            async move { Ok(MessageQueue(load_queue_counts(&messages, &platform).await?)) }
+            async move { Ok(MessageQueue(load_queue_stats(&messages, &platform).await?)) }
         });
         Ok(stream_states_for_admins(ctx, states))
     }

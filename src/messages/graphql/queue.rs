@@ -1,4 +1,4 @@
-//! The queue of messages in the schema.
+//! GraphQL of the queue of messages: its statistics and gateways.
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
@@ -6,16 +6,16 @@ use super::context::messages_state;
 use crate::api::ContextExt;
 use crate::api::scalars::{DateTime, Long};
 use crate::error::Result;
-use crate::messages::{GatewayState, QueueCounts, Status, load_queue_counts};
+use crate::messages::{GatewayState, QueueStats, Status, load_queue_stats};
 
-/// The queue of messages as it is now: how many are where, and how fast they leave.
+/// GraphQL object of the queue.
 #[derive(Clone)]
-pub struct MessageQueue(pub QueueCounts);
+pub struct MessageQueue(pub QueueStats);
 
 impl MessageQueue {
-    /// Loads the figures of the queue.
+    /// Loads the queue's statistics.
     pub(super) async fn load(ctx: &Context<'_>) -> Result<Self> {
-        Ok(Self(load_queue_counts(messages_state(ctx), ctx.platform()).await?))
+        Ok(Self(load_queue_stats(messages_state(ctx), ctx.platform()).await?))
     }
 
     fn count(&self, status: Status) -> Long {
@@ -79,24 +79,25 @@ impl MessageQueue {
     /// For how many seconds the one waits that waits longest, since it was written or last sent again by an
     /// operator. Null when none waits.
     async fn oldest_queued_seconds(&self) -> Option<i32> {
-        let waited = self.0.oldest_queued.iter().map(|(_, waited)| *waited).max()?;
+        let waited = self.0.oldest_queued_ages.iter().map(|(_, waited)| *waited).max()?;
         Some(i32::try_from(waited.as_secs()).unwrap_or(i32::MAX))
     }
 
     /// How many a second were handed over in the last 60 seconds.
     async fn per_second(&self) -> f64 {
-        self.0.per_second
+        self.0.sent_per_second
     }
 
     /// How the gateways do, the first one first.
-    async fn gateways(&self) -> Vec<SmsGateway> {
-        self.0.gateways.iter().cloned().map(SmsGateway::from).collect()
+    async fn gateways(&self) -> Vec<SmsGatewayNode> {
+        self.0.gateways.iter().cloned().map(SmsGatewayNode::from).collect()
     }
 }
 
 /// How an SMS gateway does.
 #[derive(SimpleObject)]
-pub struct SmsGateway {
+#[graphql(name = "SmsGateway")]
+pub struct SmsGatewayNode {
     /// "twilio", "messagebird", "http" or "console".
     name: String,
     /// Since when nothing can be sent through it until its configuration or account is mended. It is tried
@@ -108,7 +109,7 @@ pub struct SmsGateway {
     trouble: Option<String>,
 }
 
-impl From<GatewayState> for SmsGateway {
+impl From<GatewayState> for SmsGatewayNode {
     fn from(state: GatewayState) -> Self {
         Self {
             name: state.name.into(),

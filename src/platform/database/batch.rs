@@ -1,6 +1,6 @@
 //! Batch sizes in powers of two, so that batches of any length share a few prepared statements.
 
-/// Rows per `INSERT`, well below SQLite's limit of values per statement.
+/// Maximum rows per `INSERT`, well below SQLite's limit of values per statement.
 const MAX_ROWS: usize = 1024;
 
 /// Splits rows into `INSERT`s of 1024, 512, 256 rows and so on.

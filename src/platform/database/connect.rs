@@ -1,4 +1,4 @@
-//! Connecting: to the first PostgreSQL host that accepts writes, to a SQLite file, or to SQLite in memory.
+//! Connecting to the database: the first PostgreSQL host that accepts writes, a SQLite file, or SQLite in memory.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -44,10 +44,10 @@ impl ConnectError {
         Self { address: address.into(), reason: reason.to_string() }
     }
 
-    pub(super) fn sqlx(address: impl Into<String>, error: &sqlx::Error) -> Self {
+    pub(super) fn from_sqlx(address: impl Into<String>, error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(error) => match error.kind() {
-                // Without the error number of the system.
+                // The kind alone, without the system's error number.
                 kind @ (ErrorKind::ConnectionRefused
                 | ErrorKind::ConnectionReset
                 | ErrorKind::TimedOut) => Self::new(address, kind),
@@ -153,7 +153,8 @@ impl Target {
                     false => options,
                 };
                 let connection = options.connect().await;
-                let connection = connection.map_err(|error| ConnectError::sqlx(address, &error))?;
+                let connection =
+                    connection.map_err(|error| ConnectError::from_sqlx(address, &error))?;
                 was_opened.store(true, Ordering::Relaxed);
                 Ok(Connection::Sqlite(connection))
             }
@@ -164,8 +165,8 @@ impl Target {
                     // As a statement, because PgBouncer refuses it as a startup parameter.
                     let millis = statement_timeout.as_millis();
                     let set = format!("SET statement_timeout = {millis}");
-                    let is_set = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
-                    is_set.map_err(|error| ConnectError::sqlx(address_of(host), &error))?;
+                    let result = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
+                    result.map_err(|error| ConnectError::from_sqlx(address_of(host), &error))?;
                 }
                 Ok(Connection::Postgres { inner, caches_statements })
             }
@@ -202,21 +203,22 @@ impl Target {
 /// Connects to the first host that accepts writes, starting with the last one used. A single host is not checked.
 async fn connect_first_writable<'a>(
     hosts: &'a [PgConnectOptions],
-    last: &AtomicUsize,
+    last_host: &AtomicUsize,
 ) -> Result<(PgConnection, &'a PgConnectOptions), ConnectError> {
     if let [only] = hosts {
-        let connected = PgConnection::connect_with(only).await;
-        let connection = connected.map_err(|error| ConnectError::sqlx(address_of(only), &error))?;
+        let connection = PgConnection::connect_with(only).await;
+        let connection =
+            connection.map_err(|error| ConnectError::from_sqlx(address_of(only), &error))?;
         return Ok((connection, only));
     }
-    let first = last.load(Ordering::Relaxed);
+    let first = last_host.load(Ordering::Relaxed);
     let others = (0..hosts.len()).filter(|index| *index != first);
     let mut failures = Vec::new();
     for index in std::iter::once(first).chain(others) {
         let host = &hosts[index];
         match timeout(HOST_TIMEOUT, connect_writable(host)).await {
             Some(Ok(connection)) => {
-                last.store(index, Ordering::Relaxed);
+                last_host.store(index, Ordering::Relaxed);
                 return Ok((connection, host));
             }
             Some(Err(failure)) => failures.push(failure.to_string()),
@@ -227,7 +229,7 @@ async fn connect_first_writable<'a>(
 }
 
 async fn connect_writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
-    let to_error = |error: sqlx::Error| ConnectError::sqlx(address_of(host), &error);
+    let to_error = |error: sqlx::Error| ConnectError::from_sqlx(address_of(host), &error);
     let mut connection = PgConnection::connect_with(host).await.map_err(to_error)?;
     // Unprepared, because a pooler could send preparing and running to different servers.
     let setting = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(&mut connection).await;

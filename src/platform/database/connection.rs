@@ -24,7 +24,7 @@ pub enum Connection {
 impl Connection {
     /// Runs a statement to completion.
     pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, Error> {
-        let (sql, values) = split(statement);
+        let (sql, values) = split_statement(statement);
         match self {
             Self::Sqlite(inner) => {
                 let query = query_with::<Sqlite, _>(sql, values);
@@ -39,7 +39,7 @@ impl Connection {
 
     /// Returns all rows of a statement.
     pub async fn fetch_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
-        let (sql, values) = split(statement);
+        let (sql, values) = split_statement(statement);
         match self {
             Self::Sqlite(inner) => {
                 let query = query_with::<Sqlite, _>(sql, values);
@@ -76,7 +76,7 @@ impl Connection {
     }
 }
 
-fn split(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+fn split_statement(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
     let Statement { sql, values, .. } = statement;
     (AssertSqlSafe(sql), SqlxValues(values.unwrap_or(Values(Vec::new()))))
 }

@@ -1,4 +1,4 @@
-//! Migrating the database, by one instance at a time.
+//! Database migration by one instance at a time, under a lock.
 
 use std::fs::File;
 use std::time::Duration;
@@ -38,7 +38,7 @@ enum HeldLock {
     /// Behind a pooler, a lock belongs to a transaction.
     Transaction {
         connection: DatabaseConnection,
-        /// None while it is replaced.
+        /// None while [`MigrationLock::migrate`] replaces it.
         transaction: Option<DatabaseTransaction>,
     },
 }
@@ -58,8 +58,8 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        let applied = migration::applied(self.reads()).await?;
-        let is_applied = |name: &str| applied.iter().any(|applied| applied == name);
+        let applied = migration::applied_names(self.reads()).await?;
+        let is_applied = |name: &str| applied.iter().any(|applied_name| applied_name == name);
         Ok(Migrator::migrations().iter().filter(|migration| !is_applied(migration.name())).count())
     }
 
@@ -67,16 +67,17 @@ impl Database {
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
-    pub async fn migration_lock(&self) -> Result<MigrationLock, Error> {
+    pub async fn acquire_migration_lock(&self) -> Result<MigrationLock, Error> {
         let (target, max_wait) = (&self.shared.target, self.config.acquire_timeout);
-        let to_error =
-            |error: sqlx::Error| unreachable_error(&ConnectError::sqlx(target.address(), &error));
+        let to_error = |error: sqlx::Error| {
+            unreachable_error(&ConnectError::from_sqlx(target.address(), &error))
+        };
         match target {
             Target::SqliteMemory { .. } => Ok(MigrationLock(HeldLock::None)),
             Target::SqliteFile { options, .. } => {
                 let file = lock_file(options.get_filename(), ".migrating").await;
                 let file = file.map_err(Error::internal)?;
-                let pool = one_connection(SqlitePoolOptions::new(), max_wait);
+                let pool = single_connection_options(SqlitePoolOptions::new(), max_wait);
                 let pool = Box::pin(pool.connect_with(SqliteConnectOptions::clone(options)))
                     .await
                     .map_err(to_error)?;
@@ -89,7 +90,7 @@ impl Database {
                 let host = host.unwrap_or_else(|| Err(target.timeout_error(max_wait)));
                 let host = host.map_err(|error| unreachable_error(&error))?;
                 let options = host.cloned().unwrap_or_default();
-                let pool = one_connection(PgPoolOptions::new(), max_wait);
+                let pool = single_connection_options(PgPoolOptions::new(), max_wait);
                 let pool = Box::pin(pool.connect_with(options)).await.map_err(to_error)?;
                 let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
                 Ok(MigrationLock(match pooler {
@@ -110,8 +111,8 @@ impl Database {
     }
 }
 
-/// A single connection that is never replaced, because a new one would not own the lock.
-fn one_connection<DB: sqlx::Database>(
+/// Limits a pool to a single connection that is never replaced, because a new one would not own the lock.
+fn single_connection_options<DB: sqlx::Database>(
     pool: PoolOptions<DB>,
     max_wait: Duration,
 ) -> PoolOptions<DB> {
@@ -144,7 +145,7 @@ fn unreachable_error(error: &ConnectError) -> Error {
 }
 
 impl MigrationLock {
-    /// Applies the missing migrations. A database ahead of this binary stays unchanged. Fails if a migration fails,
+    /// Applies the pending migrations. A database ahead of this binary stays unchanged. Fails if a migration fails,
     /// which is rolled back, or if an unreleased version created the database.
     pub async fn migrate(&mut self) -> Result<MigrationOutcome, Error> {
         match &mut self.0 {
@@ -153,11 +154,10 @@ impl MigrationLock {
                 migrate(&*connection).await
             }
             HeldLock::Transaction { connection, transaction } => {
-                let current =
-                    transaction.take().ok_or_else(|| Error::internal("migrated twice"))?;
-                let outcome = migrate(&current).await?;
-                current.execute_unprepared(DEALLOCATE_STATEMENTS).await?;
-                current.commit().await?;
+                let tx = transaction.take().ok_or_else(|| Error::internal("migrated twice"))?;
+                let outcome = migrate(&tx).await?;
+                tx.execute_unprepared(DEALLOCATE_STATEMENTS).await?;
+                tx.commit().await?;
                 // The commit released the lock.
                 *transaction = Some(begin_locked(connection).await?);
                 Ok(outcome)
@@ -187,7 +187,7 @@ where
     C: ConnectionTrait,
     &'c C: IntoSchemaManagerConnection<'c>,
 {
-    let applied = migration::applied(connection).await?;
+    let applied = migration::applied_names(connection).await?;
     let migrations: Vec<String> =
         Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     // An unreleased version had another set of migrations, whose first one has another name.
@@ -197,11 +197,11 @@ where
              unless DATABASE_URL names another database), then start again.",
         ));
     }
-    let missing = migrations.iter().filter(|name| !applied.contains(name)).count();
+    let pending = migrations.iter().filter(|name| !applied.contains(name)).count();
     let unknown = applied.into_iter().filter(|name| !migrations.contains(name)).collect();
     // Otherwise skipped: the migrator refuses a database with unknown migrations.
-    if missing > 0 {
+    if pending > 0 {
         Box::pin(Migrator::up(connection, None)).await?;
     }
-    Ok(MigrationOutcome { applied: missing, unknown })
+    Ok(MigrationOutcome { applied: pending, unknown })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use connect::Target;
 use pool::{Pool, SharedState};
 use sea_orm::{ConnectionTrait, DbBackend};
-use statement_pool::Purpose;
+use statement_pool::AccessMode;
 use unit_of_work::BeginOptions;
 
 use crate::config::database::{DatabaseConfig, DatabasePooler};
@@ -55,13 +55,14 @@ impl Database {
     /// Creates the pools, without connecting.
     pub fn open(config: &DatabaseConfig) -> Self {
         let shared = Arc::new(SharedState::new(Target::new(config)));
-        let is_pooled = config.pooler == DatabasePooler::Transaction;
+        let has_pooler = config.pooler == DatabasePooler::Transaction;
         let (backend, timeout) = match shared.target {
             Target::Postgres { .. } => (DbBackend::Postgres, Some(config.statement_timeout)),
             _ => (DbBackend::Sqlite, None),
         };
-        let is_pooled = is_pooled && backend == DbBackend::Postgres;
-        let options = BeginOptions { backend, timeout, sets_timeout: is_pooled, is_pooled };
+        let is_behind_pooler = has_pooler && backend == DbBackend::Postgres;
+        let sets_timeout = is_behind_pooler;
+        let options = BeginOptions { backend, timeout, sets_timeout, is_behind_pooler };
         let acquire_timeout = shared.target.connect_timeout(config.acquire_timeout);
         let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
         let (reads, writes, transactions, readiness) = match shared.target {
@@ -83,8 +84,8 @@ impl Database {
         Self {
             config: config.clone(),
             options,
-            reads: StatementPool::new(reads, options, Purpose::Reads),
-            writes: StatementPool::new(writes, options, Purpose::Writes),
+            reads: StatementPool::new(reads, options, AccessMode::ReadOnly),
+            writes: StatementPool::new(writes, options, AccessMode::ReadWrite),
             transactions,
             readiness,
             shared,
@@ -143,7 +144,7 @@ impl Database {
     }
 
     /// "SQLite in memory", "SQLite" or "PostgreSQL", for messages to operators.
-    pub fn name(&self) -> &'static str {
+    pub fn product_name(&self) -> &'static str {
         match self.shared.target {
             Target::SqliteMemory { .. } => "SQLite in memory",
             Target::SqliteFile { .. } => "SQLite",
@@ -159,7 +160,7 @@ impl Database {
         self.readiness.close();
     }
 
-    /// Whether the outcome of a commit has been unknown since the last call, because its connection was lost.
+    /// Whether a commit had an unknown outcome since the last call, because its connection was lost.
     pub fn take_unknown_outcome(&self) -> bool {
         self.shared.health.take_unknown_outcome()
     }

@@ -42,9 +42,9 @@ impl SharedState {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a connection's state is known after a failure, so that it can be used further. SQLite rolls back on its
-    /// own after many errors, but not after a constraint violation or Busy. In memory the connection holds the data,
-    /// so it is kept whenever a rollback can restore a known state.
+    /// Whether a connection's state is known after a failure, so that it can be used further. After many errors SQLite
+    /// rolls back on its own, but not after a constraint violation or Busy. SQLite in memory keeps its data in the
+    /// connection, which is therefore kept whenever a rollback can restore a known state.
     pub fn is_usable_after(&self, kind: FailureKind) -> bool {
         match kind {
             FailureKind::Constraint | FailureKind::Busy => true,
@@ -69,16 +69,16 @@ pub enum ConnectionState {
     Idle,
     /// In a transaction, between two statements.
     InTransaction,
-    /// Running a statement whose caller is gone, or after an unexpected failure.
+    /// Running a statement whose caller no longer waits, or after an unexpected failure.
     Unknown,
 }
 
 /// A connection of a pool.
 #[derive(Debug)]
 pub struct PooledConnection {
-    /// The connection itself.
+    /// The underlying connection.
     pub connection: Connection,
-    /// What it is doing.
+    /// What the connection is doing.
     pub state: ConnectionState,
     /// State that all pools of the database share.
     pub shared: Arc<SharedState>,
@@ -184,7 +184,7 @@ impl Pool {
             Some(Ok(object)) => Ok(AcquiredConnection(Some(object))),
             Some(Err(PoolError::Backend(error))) => Err(unreachable(error.to_string())),
             Some(Err(_)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
-            // All are in use, or else the one being opened got no response.
+            // All connections are in use. Otherwise the server did not respond to a new one.
             None if self.inner.status().size >= self.inner.status().max_size => {
                 Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
             }
@@ -236,7 +236,7 @@ impl Drop for AcquiredConnection {
         match tokio::runtime::Handle::try_current() {
             // Closing is faster than waiting for the statement to end.
             Ok(_) if is_postgres && object.state == ConnectionState::Unknown => {
-                drop(Object::take(object))
+                drop(Object::take(object));
             }
             Ok(runtime) => drop(runtime.spawn(roll_back(object))),
             // The process is ending.
@@ -245,11 +245,11 @@ impl Drop for AcquiredConnection {
     }
 }
 
-/// Rolls back whatever the connection is doing, or closes it.
+/// Rolls back the transaction of a connection, or closes the connection if that fails.
 async fn roll_back(mut object: Object<Connector>) {
     let is_sqlite = matches!(object.connection, Connection::Sqlite(_));
     let max_duration = (!is_sqlite).then_some(PING_TIMEOUT);
-    // SQLite first completes the running statement.
+    // No timeout for SQLite, which first completes the running statement.
     let result =
         object.run(max_duration, async |connection| connection.execute_sql("ROLLBACK").await).await;
     let is_idle = match result {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
-use super::statement_pool::Purpose;
+use super::statement_pool::AccessMode;
 use super::timeout::timeout;
 use super::{Database, StatementPool};
 use crate::error::{Error, ErrorCode, Result};
@@ -34,7 +34,7 @@ impl Database {
     }
 
     async fn is_writable(&self) -> Result<bool, DbErr> {
-        let db = StatementPool::new(self.readiness.clone(), self.options, Purpose::Reads);
+        let db = StatementPool::new(self.readiness.clone(), self.options, AccessMode::ReadOnly);
         let backend = db.get_database_backend();
         if backend == sea_orm::DbBackend::Sqlite {
             db.execute_unprepared("SELECT 1").await?;

@@ -19,7 +19,7 @@ pub enum StatementError {
     Timeout(Duration),
 }
 
-/// The meaning of a failure.
+/// Kinds of failures, by what they mean for the connection and the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// A row violates a constraint.
@@ -50,7 +50,7 @@ const POSTGRES_STORAGE: [&str; 4] = ["53100", "58030", "XX001", "XX002"];
 const POSTGRES_TRANSIENT: [&str; 3] = ["40", "53", "57"];
 
 impl StatementError {
-    /// The meaning of the error.
+    /// Classifies the error.
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) => FailureKind::Disconnected,
@@ -114,7 +114,7 @@ fn classify_code(code: &str) -> FailureKind {
     }
 }
 
-/// Whether the same may succeed later.
+/// Whether a retry may succeed later.
 fn is_transient(error: &sqlx::Error) -> bool {
     match classify(error) {
         FailureKind::Busy | FailureKind::Storage | FailureKind::Disconnected => true,
@@ -131,10 +131,10 @@ fn is_transient(error: &sqlx::Error) -> bool {
 impl From<DbErr> for Error {
     /// SERVICE_UNAVAILABLE if the database is unreachable, busy or full, else INTERNAL_SERVER_ERROR.
     fn from(error: DbErr) -> Self {
-        const OUT_OF_REACH: &str = "The database is out of reach. Try again.";
+        const UNREACHABLE_MESSAGE: &str = "The database is out of reach. Try again.";
         // The reason without SeaORM's prefix.
         if let DbErr::Conn(RuntimeErr::Internal(reason)) = error {
-            return Self::with_cause(ErrorCode::ServiceUnavailable, OUT_OF_REACH, reason);
+            return Self::with_cause(ErrorCode::ServiceUnavailable, UNREACHABLE_MESSAGE, reason);
         }
         let is_transient = match &error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
@@ -143,7 +143,7 @@ impl From<DbErr> for Error {
             _ => false,
         };
         match is_transient {
-            true => Self::with_cause(ErrorCode::ServiceUnavailable, OUT_OF_REACH, error),
+            true => Self::with_cause(ErrorCode::ServiceUnavailable, UNREACHABLE_MESSAGE, error),
             false => Self::internal(error),
         }
     }
@@ -164,9 +164,9 @@ pub fn is_unique_violation(error: &DbErr, table: &str, columns: &[&str]) -> bool
     match error.constraint() {
         Some(index) => index == format!("{table}_{}", columns.join("_")),
         None => {
-            let named: Vec<String> =
+            let qualified: Vec<String> =
                 columns.iter().map(|column| format!("{table}.{column}")).collect();
-            error.message().ends_with(&named.join(", "))
+            error.message().ends_with(&qualified.join(", "))
         }
     }
 }

@@ -13,16 +13,16 @@ use super::unit_of_work::BeginOptions;
 pub struct StatementPool {
     pool: Pool,
     options: BeginOptions,
-    purpose: Purpose,
+    access_mode: AccessMode,
 }
 
-/// What a pool's statements do.
+/// Whether a pool's statements may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Read. If the server stopped, a statement is repeated once on a new connection.
-    Reads,
-    /// Write, each in its own transaction.
-    Writes,
+pub enum AccessMode {
+    /// They only read. If the server stopped, a statement is repeated once on a new connection.
+    ReadOnly,
+    /// They write, each in its own transaction.
+    ReadWrite,
 }
 
 /// Why a statement failed, and whether it may be repeated.
@@ -32,8 +32,8 @@ struct Failure {
 }
 
 impl StatementPool {
-    pub(super) fn new(pool: Pool, options: BeginOptions, purpose: Purpose) -> Self {
-        Self { pool, options, purpose }
+    pub(super) fn new(pool: Pool, options: BeginOptions, access_mode: AccessMode) -> Self {
+        Self { pool, options, access_mode }
     }
 
     pub(super) fn close(&self) {
@@ -46,7 +46,7 @@ impl StatementPool {
         statement: Statement,
         run: impl AsyncFn(&mut Connection, Statement) -> Result<T, sqlx::Error>,
     ) -> Result<T, DbErr> {
-        if self.purpose == Purpose::Writes {
+        if self.access_mode == AccessMode::ReadWrite {
             return self.try_run(statement, &run).await.map_err(|failure| failure.error);
         }
         match self.try_run(statement.clone(), &run).await {
@@ -63,7 +63,7 @@ impl StatementPool {
         run: &impl AsyncFn(&mut Connection, Statement) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
         let health = &self.pool.shared().health;
-        let is_write = self.purpose == Purpose::Writes;
+        let is_write = self.access_mode == AccessMode::ReadWrite;
         let mut acquired = self.pool.acquire().await.map_err(|error| {
             if is_write && matches!(error, DbErr::Conn(_)) {
                 health.set_failing();
@@ -71,10 +71,11 @@ impl StatementPool {
             Failure { error, is_repeatable: false }
         })?;
         let options = self.options;
-        let running = acquired.run(options.timeout, async |connection| match options.is_pooled {
-            true => run_in_transaction(connection, &options, statement, run).await,
-            false => run(connection, statement).await,
-        });
+        let running =
+            acquired.run(options.timeout, async |connection| match options.is_behind_pooler {
+                true => run_in_transaction(connection, &options, statement, run).await,
+                false => run(connection, statement).await,
+            });
         let failure = match running.await {
             Ok(result) => return Ok(result),
             Err(failure) => failure,

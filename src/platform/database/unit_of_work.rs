@@ -26,10 +26,10 @@ pub(super) struct BeginOptions {
     pub backend: DbBackend,
     /// Timeout of each statement. None on SQLite, which has no server.
     pub timeout: Option<Duration>,
-    /// Whether the server must be told this timeout.
+    /// Whether `BEGIN` also sets this timeout on the server.
     pub sets_timeout: bool,
     /// Whether a pooler is in between, which switches servers between transactions.
-    pub is_pooled: bool,
+    pub is_behind_pooler: bool,
 }
 
 impl BeginOptions {
@@ -53,7 +53,7 @@ pub struct Work {
     options: BeginOptions,
     inner: Mutex<Inner>,
     /// Depth of the outermost savepoint that was dropped without release or rollback. 0: none.
-    abandoned: AtomicU32,
+    abandoned_depth: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Work {
     /// Begins a transaction. Retries once on a new connection if the first is unusable.
     pub(super) async fn begin(pool: &Pool, options: BeginOptions) -> Result<Self, DbErr> {
         let health = &pool.shared().health;
-        let mut is_repeated = false;
+        let mut is_retry = false;
         loop {
             let mut acquired = pool.acquire().await.inspect_err(|error| {
                 if matches!(error, DbErr::Conn(_)) {
@@ -92,17 +92,17 @@ impl Work {
                 acquired.discard_generation();
             }
             discard(acquired);
-            if is_repeated || failure.is_timeout() {
+            if is_retry || failure.is_timeout() {
                 health.record_failure(kind);
                 return Err(failure.into_db_err());
             }
-            is_repeated = true;
+            is_retry = true;
         }
     }
 
     fn new(acquired: AcquiredConnection, options: BeginOptions) -> Self {
         let inner = Inner { acquired: Some(acquired), is_aborted: false, savepoints: 0 };
-        Self { options, inner: Mutex::new(inner), abandoned: AtomicU32::new(0) }
+        Self { options, inner: Mutex::new(inner), abandoned_depth: AtomicU32::new(0) }
     }
 
     /// Commits the transaction.
@@ -112,15 +112,15 @@ impl Work {
     /// failed before; nothing was written.
     pub async fn commit(self) -> Result<()> {
         let mut inner = self.lock_usable().await?;
-        let Some(mut acquired) = inner.acquired.take() else { return Err(lost().into()) };
+        let Some(mut acquired) = inner.acquired.take() else { return Err(lost_error().into()) };
         drop(inner);
         let shared = acquired.shared.clone();
-        // Also if this future is dropped before the response arrives.
-        let mut unknown_outcome = UnknownOutcome(Some(&shared));
+        // The outcome is unknown also if this future is dropped before the response arrives.
+        let mut guard = UnknownOutcomeGuard(Some(&shared));
         let commit = acquired
             .run(self.options.timeout, async |connection| connection.execute_sql("COMMIT").await);
         let Err(failure) = commit.await else {
-            unknown_outcome.0 = None;
+            guard.0 = None;
             acquired.state = ConnectionState::Idle;
             return Ok(());
         };
@@ -131,7 +131,7 @@ impl Work {
         }
         if self.options.backend == DbBackend::Postgres && shared.is_usable_after(kind) {
             // A deferred constraint or a conflict: the server has rolled back.
-            unknown_outcome.0 = None;
+            guard.0 = None;
             acquired.state = ConnectionState::Idle;
         } else {
             discard(acquired);
@@ -154,9 +154,9 @@ impl Work {
     /// Locks the transaction, after rolling back dropped savepoints.
     async fn lock(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
         let mut inner = self.inner.lock().await;
-        let abandoned = self.abandoned.swap(0, Ordering::Relaxed);
-        if abandoned > 0 {
-            self.roll_back_to(&mut inner, abandoned).await?;
+        let depth = self.abandoned_depth.swap(0, Ordering::Relaxed);
+        if depth > 0 {
+            self.roll_back_to(&mut inner, depth).await?;
         }
         Ok(inner)
     }
@@ -164,7 +164,7 @@ impl Work {
     /// Locks the transaction for a statement. Fails if an earlier statement failed.
     async fn lock_usable(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
         let inner = self.lock().await?;
-        if inner.is_aborted { Err(aborted()) } else { Ok(inner) }
+        if inner.is_aborted { Err(aborted_error()) } else { Ok(inner) }
     }
 
     async fn roll_back_to(&self, inner: &mut Inner, depth: u32) -> Result<(), DbErr> {
@@ -185,8 +185,8 @@ impl Work {
         inner: &mut Inner,
         statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sqlx::Error>,
     ) -> Result<T, DbErr> {
-        let Some(mut acquired) = inner.acquired.take() else { return Err(lost()) };
-        // Put back after the response: if this future is dropped before, the work is lost.
+        let Some(mut acquired) = inner.acquired.take() else { return Err(lost_error()) };
+        // Taken until the response arrives: if this future is dropped before, the work is lost.
         let failure = match acquired.run(self.options.timeout, statement).await {
             Ok(result) => {
                 inner.acquired = Some(acquired);
@@ -222,9 +222,9 @@ fn discard(acquired: AcquiredConnection) {
 }
 
 /// Records an unknown outcome when dropped, unless it was cleared before.
-struct UnknownOutcome<'a>(Option<&'a SharedState>);
+struct UnknownOutcomeGuard<'a>(Option<&'a SharedState>);
 
-impl Drop for UnknownOutcome<'_> {
+impl Drop for UnknownOutcomeGuard<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
             shared.health.record_unknown_outcome();
@@ -268,7 +268,7 @@ pub struct Savepoint<'a> {
 }
 
 impl Savepoint<'_> {
-    /// Keeps the part as long as the whole work is committed.
+    /// Keeps the part, if the whole work is committed later.
     pub async fn release(mut self) -> Result<(), DbErr> {
         let mut inner = self.work.lock_usable().await?;
         self.work.execute_sql(&mut inner, &format!("RELEASE SAVEPOINT s{}", self.depth)).await?;
@@ -302,16 +302,19 @@ impl Drop for Savepoint<'_> {
             // Rolling back the outermost savepoint includes the inner ones.
             let outermost =
                 |depth: u32| Some(if depth == 0 { self.depth } else { depth.min(self.depth) });
-            let _ =
-                self.work.abandoned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, outermost);
+            let _ = self.work.abandoned_depth.fetch_update(
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+                outermost,
+            );
         }
     }
 }
 
-fn aborted() -> DbErr {
+fn aborted_error() -> DbErr {
     DbErr::Custom("a statement of the transaction failed before".into())
 }
 
-fn lost() -> DbErr {
+fn lost_error() -> DbErr {
     DbErr::Conn(RuntimeErr::Internal("the transaction was lost with its connection".into()))
 }

@@ -1,10 +1,10 @@
-//! Write health: whether the database stores writes, judged by the latest write.
+//! Write health: whether the database stores writes, known from failed writes and from the write probe.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::statement_error::FailureKind;
 
-/// Failing from the first write that the database could not store until the next successful one.
+/// Whether writes fail: from the first write that the database could not store until a probe succeeds.
 #[derive(Debug, Default)]
 pub struct WriteHealth {
     is_failing: AtomicBool,
@@ -26,7 +26,7 @@ impl WriteHealth {
         }
     }
 
-    /// Marks writes as working, after a successful commit.
+    /// Marks writes as working, after a successful probe.
     pub fn set_working(&self) {
         if self.is_failing.swap(false, Ordering::Relaxed) {
             tracing::info!("the database takes writes again");

@@ -22,27 +22,27 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Database {
-    /// Tries a write while writes fail.
+    /// While writes fail, tries one, and marks writes as working if it succeeds.
     pub async fn probe_writes(&self, now: Timestamp) {
         if !self.shared.health.is_failing() {
             return;
         }
-        match self.write_probe(now).await {
+        match self.write_probe_row(now).await {
             Ok(()) => self.shared.health.set_working(),
             Err(error) => tracing::debug!("writes are still not kept: {}", error.describe()),
         }
     }
 
-    async fn write_probe(&self, now: Timestamp) -> Result<()> {
-        let work = self.begin().await?;
-        write_row(&work, now).await?;
-        work.commit().await
+    async fn write_probe_row(&self, now: Timestamp) -> Result<()> {
+        let tx = self.begin().await?;
+        upsert_row(&tx, now).await?;
+        tx.commit().await
     }
 }
 
-async fn write_row(work: &Work, now: Timestamp) -> Result<(), DbErr> {
+async fn upsert_row(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
     let row = ActiveModel { id: Set(1), probed_at: Set(now) };
     let update_existing = OnConflict::column(Column::Id).update_column(Column::ProbedAt).to_owned();
-    Entity::insert(row).on_conflict(update_existing).exec_without_returning(work).await?;
+    Entity::insert(row).on_conflict(update_existing).exec_without_returning(tx).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 
-/// How long announcements are kept and polled: longer than clocks differ and instances are busy.
+/// Longer than clocks differ and any pause of an instance lasts, so that each instance gets all announcements.
 const RETENTION: Duration = Duration::from_mins(5);
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -43,15 +43,17 @@ pub async fn announce(
     Ok(())
 }
 
-/// Publishes new announcements to the listeners of this instance.
+/// Publishes new announcements to the listeners of this instance. After a commit of unknown outcome, notifies all
+/// listeners of all instances.
 pub async fn poll_announcements(platform: &Platform) -> Result<Option<Timestamp>, Error> {
     let recent = Entity::find().filter(Column::CreatedAt.gte(platform.now() - RETENTION));
-    let recent = recent.all(platform.database.reads()).await?;
-    let ids: HashSet<Uuid> = recent.iter().map(|row| row.id).collect();
-    let seen = std::mem::replace(&mut *platform.events.seen_announcements.lock(), ids);
-    for row in recent.iter().filter(|row| !seen.contains(&row.id)) {
+    let recent_rows = recent.all(platform.database.reads()).await?;
+    let recent_ids: HashSet<Uuid> = recent_rows.iter().map(|row| row.id).collect();
+    let seen_ids = std::mem::replace(&mut *platform.events.seen_announcements.lock(), recent_ids);
+    for row in recent_rows.iter().filter(|row| !seen_ids.contains(&row.id)) {
         platform.events.publish_local(&row.topic);
     }
+    // A commit of unknown outcome may have changed any topic, and published nothing.
     if platform.database.take_unknown_outcome() {
         platform.events.publish_all();
     }

@@ -1,4 +1,4 @@
-//! Topics and their listeners within this process.
+//! Event bus of one process: topics, their listeners, and publishing to them and to other instances.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -15,7 +15,7 @@ use super::outbox::{Outbox, RedisLink, RedisMetrics};
 /// How many states are read at the same time.
 const MAX_CONCURRENT_READS: usize = 4;
 
-/// The event bus of this process: topics exist while they have listeners.
+/// The event bus of this process. A topic exists while it has listeners.
 #[derive(Clone)]
 pub struct Events {
     topics: Arc<Mutex<HashMap<String, Arc<Topic>>>>,
@@ -136,6 +136,7 @@ impl Events {
         }
         drop(topics);
         outbox.metrics.received.fetch_add(count, Ordering::Relaxed);
+        // Without topics, the message means that any topic may have changed.
         if count == 0 {
             outbox.metrics.gaps.fetch_add(1, Ordering::Relaxed);
             self.publish_all_local();

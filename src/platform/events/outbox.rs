@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::{Notify, oneshot, watch};
 
-/// How many topics wait at most. Above that, "everything changed" is sent instead.
+/// Maximum number of pending topics. Above that, "everything changed" is sent instead.
 const MAX_TOPICS: usize = 10_000;
 
-/// The changes that the other instances do not know yet, and the connection that will tell them.
+/// The changes that the other instances do not know yet, and the state of the connection that sends them.
 pub(super) struct Outbox {
     pub(super) url: SecretString,
     pub(super) link: watch::Sender<RedisLink>,
@@ -45,7 +45,7 @@ pub struct RedisMetrics {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) changes: Changes,
-    pub(super) waiting: Vec<oneshot::Sender<u64>>,
+    pub(super) waiters: Vec<oneshot::Sender<u64>>,
 }
 
 /// What changed.
@@ -60,7 +60,7 @@ pub(super) enum Changes {
 impl Outbox {
     pub(super) fn new(url: SecretString) -> Self {
         // A previous process may have stopped between a commit and its event.
-        let pending = Batch { changes: Changes::Everything, waiting: Vec::new() };
+        let pending = Batch { changes: Changes::Everything, waiters: Vec::new() };
         Self {
             url,
             link: watch::Sender::new(RedisLink::Connecting),
@@ -87,7 +87,7 @@ impl Outbox {
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
         pending.changes.add(topic);
-        pending.waiting.push(sender);
+        pending.waiters.push(sender);
         drop(pending);
         self.added.notify_one();
         receiver
@@ -105,7 +105,7 @@ impl Outbox {
         let mut pending = self.pending.lock();
         Batch {
             changes: std::mem::take(&mut pending.changes),
-            waiting: std::mem::take(&mut pending.waiting),
+            waiters: std::mem::take(&mut pending.waiters),
         }
     }
 
@@ -116,7 +116,7 @@ impl Outbox {
             Changes::Topics(topics) => topics.iter().for_each(|topic| pending.changes.add(topic)),
             Changes::Everything => pending.changes = Changes::Everything,
         }
-        pending.waiting.extend(batch.waiting.into_iter().filter(|sender| !sender.is_closed()));
+        pending.waiters.extend(batch.waiters.into_iter().filter(|sender| !sender.is_closed()));
     }
 }
 
@@ -151,13 +151,13 @@ impl Changes {
 
     /// The message for Redis: the sender's id, then one line per topic. No topics means everything.
     pub(super) fn encode(&self, instance_id: &str) -> String {
-        let mut text = instance_id.to_owned();
+        let mut message = instance_id.to_owned();
         if let Self::Topics(topics) = self {
             for topic in topics {
-                text.extend(["\n", topic]);
+                message.extend(["\n", topic]);
             }
         }
-        text
+        message
     }
 }
 

@@ -30,7 +30,7 @@ use crate::platform::jobs::Backoff;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is pinged this often.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// While Redis is unreachable, all states are read again this often, but no more often than it is tried.
+/// While Redis is unreachable, all states are read again after a failed attempt, at most this often.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 const RECONNECT_BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
@@ -84,12 +84,12 @@ pub async fn run_redis_bridge(platform: &Platform, stopping: &CancellationToken)
 /// SERVICE_UNAVAILABLE, with the reason.
 pub async fn check_redis(platform: &Platform) -> Result<(), Error> {
     let Some(outbox) = &platform.events.outbox else { return Ok(()) };
-    let checked = async {
+    let check = async {
         let channel = channel_name("check");
         let mut connection = connect(platform, outbox, &channel, |_| {}).await?;
-        in_time(platform, cmd("PING").query_async::<()>(&mut connection)).await
+        with_timeout(platform, cmd("PING").query_async::<()>(&mut connection)).await
     };
-    checked.await.map_err(|error: BridgeError| {
+    check.await.map_err(|error: BridgeError| {
         Error::new(ErrorCode::ServiceUnavailable, format!("REDIS_URL: {error}"))
     })
 }
@@ -127,7 +127,7 @@ impl Bridge<'_> {
                 () = self.outbox.pending() => self.send_pending(&mut connection).await?,
                 () = lost.notified() => return Err(BridgeError::Closed),
                 () = self.platform.clock.sleep_until(ping_at) => {
-                    in_time(self.platform, cmd("PING").query_async::<()>(&mut connection)).await?;
+                    with_timeout(self.platform, cmd("PING").query_async::<()>(&mut connection)).await?;
                 }
                 () = stopping.cancelled() => return self.send_pending(&mut connection).await,
             }
@@ -177,17 +177,17 @@ impl Bridge<'_> {
         }
         let mut publish = cmd("PUBLISH");
         publish.arg(self.channel.as_deref()).arg(batch.changes.encode(&self.instance_id));
-        match in_time(self.platform, publish.query_async(connection)).await {
+        match with_timeout(self.platform, publish.query_async(connection)).await {
             Ok(instances) => {
                 self.outbox
                     .metrics
                     .published
                     .fetch_add(batch.changes.topic_count(), Ordering::Relaxed);
                 // Without this instance, which receives its own message.
-                let others = u64::saturating_sub(instances, 1);
-                for sender in batch.waiting {
+                let other_instances = u64::saturating_sub(instances, 1);
+                for sender in batch.waiters {
                     // Fails if the caller no longer waits.
-                    let _ = sender.send(others);
+                    let _ = sender.send(other_instances);
                 }
                 Ok(())
             }
@@ -214,7 +214,7 @@ async fn connect(
     let info = outbox.url.expose_secret().into_connection_info()?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings))?;
-    // No timeouts of its own: `in_time` measures them with the platform's clock.
+    // No timeouts of its own: `with_timeout` measures them with the platform's clock.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None)
@@ -227,11 +227,11 @@ async fn connect(
         connection.subscribe(channel).await?;
         Ok(connection)
     };
-    in_time(platform, connecting).await
+    with_timeout(platform, connecting).await
 }
 
 /// Waits for a response for at most [`RESPONSE_TIMEOUT`].
-async fn in_time<T>(
+async fn with_timeout<T>(
     platform: &Platform,
     response: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, BridgeError> {

@@ -59,7 +59,7 @@ impl<T: Clone + Send + Sync + 'static> SharedReader<T> {
 pub struct SharedRead<T> {
     reader: Arc<SharedReader<T>>,
     states: watch::Receiver<(u64, Option<Result<T>>)>,
-    /// The version that the caller has. At first the one at subscription, which [`Self::first`] includes.
+    /// Version of the last returned state. Initially the version at subscription, which [`Self::first`] includes.
     version: u64,
     _listener: Listener,
 }
@@ -101,11 +101,11 @@ impl Events {
         let listener = self.listen(topic);
         let topic = listener.topic();
         let mut readers = topic.readers.lock();
-        let existing = readers.iter().find_map(|reader| {
+        let existing_reader = readers.iter().find_map(|reader| {
             let reader: Arc<dyn Any + Send + Sync> = reader.clone();
             reader.downcast::<SharedReader<T>>().ok()
         });
-        let reader = existing.unwrap_or_else(|| {
+        let reader = existing_reader.unwrap_or_else(|| {
             let reader = Arc::new(SharedReader {
                 read: Box::new(move || read().boxed()),
                 version: topic.version.clone(),

@@ -21,14 +21,14 @@ pub struct Lease {
 }
 
 /// Acquires the lease of a job, if the job is due and no other instance holds the lease. `interval` is the longest
-/// time between two runs: a due time further ahead stems from before the clock was set back, and is ignored.
+/// time between two runs: a due time further ahead was set before the clock was set back, and is ignored.
 pub async fn acquire_lease(
     platform: &Platform,
     name: &'static str,
     interval: Duration,
 ) -> Result<Option<Lease>> {
     let (now, max_wait) = (platform.now(), interval.max(LEASE_DURATION));
-    match entity::by_name(platform.database.reads(), name).await? {
+    match entity::find_by_name(platform.database.reads(), name).await? {
         Some(row) if is_waiting(now, row.due_at, max_wait) => return Ok(None),
         _ => {}
     }

@@ -18,7 +18,7 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const ERROR_BACKOFF: Backoff =
     Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(10) };
 
-/// Runs a job again and again: at once, on each trigger, at the due time that it returns, and once a second. Errors
+/// Runs a job repeatedly: at once, on each trigger, at the due time that it returns, and once a second. Errors
 /// and panics are logged, and delay the next run. Ends when the process stops, after the current run.
 pub async fn run_loop<'a>(
     platform: &Platform,
@@ -30,10 +30,10 @@ pub async fn run_loop<'a>(
     while !stopping.is_cancelled() {
         let result = AssertUnwindSafe(job()).catch_unwind().await;
         let next_run = match result {
-            Ok(Ok(due)) => {
+            Ok(Ok(due_at)) => {
                 failures = 0;
-                let poll = platform.now() + POLL_INTERVAL;
-                due.map_or(poll, |due| due.min(poll))
+                let next_poll = platform.now() + POLL_INTERVAL;
+                due_at.map_or(next_poll, |due_at| due_at.min(next_poll))
             }
             failure => {
                 match failure {
@@ -82,7 +82,7 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// Returns the highest numbers, so that each backoff has its longest delay.
+    /// Fills with the highest numbers, so that each backoff has its longest delay.
     struct MaxEntropy;
 
     impl Entropy for MaxEntropy {
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Polls a loop until it waits (true) or has ended (false).
+    /// Polls a loop. Returns whether it waits (true) or has ended (false).
     async fn is_pending(job_loop: &mut Pin<&mut impl Future<Output = ()>>) -> bool {
         poll!(job_loop.as_mut()).is_pending()
     }
@@ -144,7 +144,8 @@ mod tests {
             let dispatch = |log: Self| {
                 Dispatch::new(tracing_subscriber::fmt().with_writer(move || log.clone()).finish())
             };
-            // A second dispatcher keeps the log points of other threads enabled.
+            // With a single dispatcher, a log statement that another thread reaches first would be disabled
+            // for all threads.
             let second = dispatch(Self::default());
             (dispatcher::set_default(&dispatch(self.clone())), second)
         }
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_runs_again_when_it_says_it_is_due() {
+    async fn a_job_runs_again_when_it_is_due() {
         let (platform, clock) = platform().await;
         let stopping = CancellationToken::new();
         let job = Job::new(|run| {
@@ -272,7 +273,7 @@ mod tests {
         let (stopping, log) = (CancellationToken::new(), Log::default());
         let _captured = log.capture();
         let job = Job::new(|run| match run {
-            1 | 2 => panic!("of the test"),
+            1 | 2 => panic!("intended by the test"),
             _ => Ok(None),
         });
         let mut job_loop =

@@ -63,9 +63,9 @@ impl PhoneInfo {
 
 /// Removes the optional digit of a mobile number (see [`PhoneKey`]) if the number is only valid without it.
 pub(super) fn without_optional_digit(number: &lib::PhoneNumber) -> Cow<'_, lib::PhoneNumber> {
-    let written = number.format_as(PhoneNumberFormat::E164);
-    let key = PhoneKey::from_e164(&written);
-    if key.as_str() == written || number.is_valid() {
+    let e164 = number.format_as(PhoneNumberFormat::E164);
+    let key = PhoneKey::from_e164(&e164);
+    if key.as_str() == e164 || number.is_valid() {
         return Cow::Borrowed(number);
     }
     let is_mobile = |number: &lib::PhoneNumber| {

@@ -22,19 +22,19 @@ pub fn parse_in_any_form(
     if as_written.as_ref().is_ok_and(is_valid) {
         return as_written;
     }
-    let international = strip_international_prefix(&text).map(|number| format!("+{number}"));
-    let international_reading = international.as_ref().map(|text| parse_with_region(text, None));
-    let without_trunk = [Some(&text), international.as_ref()].into_iter().flatten();
-    let without_trunk = without_trunk.filter(|text| text.contains("(0)"));
-    let without_trunk_readings =
-        without_trunk.map(|text| parse_with_region(&text.replace("(0)", ""), region));
-    let mut alternatives =
-        international_reading.clone().into_iter().chain(without_trunk_readings).flatten();
+    let with_plus = strip_international_prefix(&text).map(|number| format!("+{number}"));
+    let as_international = with_plus.as_ref().map(|text| parse_with_region(text, None));
+    // "+31 (0)6 12345678": the zero in brackets is only dialled within the country.
+    let with_trunk_zero =
+        [Some(&text), with_plus.as_ref()].into_iter().flatten().filter(|text| text.contains("(0)"));
+    let without_trunk_zero =
+        with_trunk_zero.map(|text| parse_with_region(&text.replace("(0)", ""), region));
+    let mut alternatives = as_international.clone().into_iter().chain(without_trunk_zero).flatten();
     if let Some(valid) = alternatives.find(is_valid) {
         return Ok(valid);
     }
-    match international_reading {
-        Some(reading) if region.is_none() => reading,
+    match as_international {
+        Some(result) if region.is_none() => result,
         _ => as_written,
     }
 }
@@ -48,7 +48,7 @@ pub fn prepend_plus(text: &str) -> Option<String> {
     is_complete.then(|| format!("+{text}"))
 }
 
-/// Replaces characters by those that libphonenumber understands.
+/// Replaces characters by those that libphonenumber understands, and a `tel:` URI by its number.
 fn normalize(text: &str) -> Result<String, InvalidPhoneReason> {
     let normalize_char = |c: char| match c {
         '\u{ff0b}' | '\u{fe62}' => '+',

@@ -1,5 +1,5 @@
-//! Rate limits that all instances share, counted in the database. A use is counted in the caller's transaction, so a
-//! rollback also undoes the count.
+//! Rate limits that all instances share, counted in the database. An attempt is counted in the caller's transaction,
+//! so a rollback also undoes the count.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const SUBJECT_HASH: Purpose = Purpose("rate limit subject");
 const PURGE_JOB: &str = "rate_limits.purge";
 const PURGE_INTERVAL: Duration = Duration::from_mins(10);
 
-/// A limit per subject, in a window that starts with the first use.
+/// A limit per subject, in a window that starts with the first attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedRateLimit {
     /// What is counted. Unique among all shared limits.
@@ -29,35 +29,35 @@ pub struct SharedRateLimit {
 }
 
 impl SharedRateLimit {
-    /// Counts one use. Concurrent transactions that count for the same subject wait for each other.
+    /// Counts one attempt. Concurrent transactions that count for the same subject wait for each other.
     ///
     /// # Errors
     /// RATE_LIMITED if the limit is reached.
     pub async fn acquire(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
         let max = i32::try_from(self.limit.max_attempts).unwrap_or(i32::MAX);
-        if max > 0 && self.count(tx, platform, subject, Some(max)).await? {
+        if max > 0 && self.count_attempt(tx, platform, subject, Some(max)).await? {
             return Ok(());
         }
         Err(self.rate_limited(tx, platform, subject).await?)
     }
 
-    /// Counts one use even if the limit is reached.
+    /// Counts one attempt even if the limit is reached.
     pub async fn force_acquire(
         &self,
         tx: &Work,
         platform: &Platform,
         subject: &[u8],
     ) -> Result<()> {
-        self.count(tx, platform, subject, None).await?;
+        self.count_attempt(tx, platform, subject, None).await?;
         Ok(())
     }
 
-    /// Undoes one use of this transaction.
+    /// Undoes one attempt that this transaction counted.
     pub async fn refund(&self, tx: &Work, platform: &Platform, subject: &[u8]) -> Result<()> {
         Ok(entity::refund(tx, &self.key(platform, subject)).await?)
     }
 
-    /// Checks that the limit is not reached, without counting a use.
+    /// Checks that the limit is not reached, without counting an attempt.
     ///
     /// # Errors
     /// RATE_LIMITED if the limit is reached.
@@ -67,16 +67,17 @@ impl SharedRateLimit {
         platform: &Platform,
         subject: &[u8],
     ) -> Result<()> {
-        let row = entity::by_key(db, &self.key(platform, subject)).await?;
+        let row = entity::find_by_key(db, &self.key(platform, subject)).await?;
         let is_running = |ends_at| is_waiting(platform.now(), ends_at, self.limit.window);
-        let used = row.filter(|row| is_running(row.window_ends_at)).map_or(0, |row| row.used);
-        if i64::from(used) < i64::from(self.limit.max_attempts) {
+        let row = row.filter(|row| is_running(row.window_ends_at));
+        let attempts = row.map_or(0, |row| row.attempts);
+        if i64::from(attempts) < i64::from(self.limit.max_attempts) {
             return Ok(());
         }
         Err(self.rate_limited(db, platform, subject).await?)
     }
 
-    async fn count(
+    async fn count_attempt(
         &self,
         tx: &Work,
         platform: &Platform,
@@ -84,7 +85,7 @@ impl SharedRateLimit {
         max: Option<i32>,
     ) -> Result<bool> {
         let (key, now) = (self.key(platform, subject), platform.now());
-        Ok(entity::count(tx, &key, max, now, now + self.limit.window).await?)
+        Ok(entity::count_attempt(tx, &key, max, now, now + self.limit.window).await?)
     }
 
     async fn rate_limited(
@@ -94,7 +95,7 @@ impl SharedRateLimit {
         subject: &[u8],
     ) -> Result<Error> {
         let now = platform.now();
-        let row = entity::by_key(db, &self.key(platform, subject)).await?;
+        let row = entity::find_by_key(db, &self.key(platform, subject)).await?;
         let latest_end = now + self.limit.window;
         let ends_at = row.map_or(latest_end, |row| row.window_ends_at.min(latest_end));
         Ok(Error::rate_limited((ends_at - now).to_std().unwrap_or_default()))

@@ -1,5 +1,5 @@
-//! The tabs that GraphiQL and Playground open: the operations of the documentation's recipes, in an order in which each
-//! works after the ones before.
+//! The tabs that GraphiQL and Playground open: the operations of the documentation's recipes, in an order in which they
+//! work one after the other.
 //!
 //! `<paste login.accessToken>` stands for that value in the response of the last earlier tab that has it.
 

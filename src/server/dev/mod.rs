@@ -1,4 +1,4 @@
-//! Development pages: `/dev/messages` shows the messages that the console gateway printed instead of sending.
+//! Development pages: `/dev/messages` shows the messages that the console gateway printed instead of sending them.
 
 use std::sync::Arc;
 

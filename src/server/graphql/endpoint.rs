@@ -35,7 +35,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// Creates the endpoint of an engine.
     pub fn new(app: Arc<App>, engine: Engine) -> Self {
-        let stream_limiter = ConcurrencyLimiter::new(app.config.graphql.streams.max_per_owner);
+        let stream_limiter =
+            ConcurrencyLimiter::new(app.config.graphql.stream_limits.max_per_owner);
         let upload_limiter = ConcurrencyLimiter::new(MAX_CONCURRENT_UPLOADS);
         let origins = Origins::new(&app.config);
         Self { app, engine: Arc::new(engine), stream_limiter, upload_limiter, origins }

@@ -104,14 +104,17 @@ impl Engine {
     {
         let manifest = settings.trusted_documents.as_deref();
         let trusted = manifest.map(|path| {
-            persisted_documents::read_manifest(path, &settings.documents)
+            persisted_documents::read_manifest(path, &settings.document_limits)
                 .map_err(|problem| format!("TRUSTED_DOCUMENTS: {}: {problem}", path.display()))
         });
         Ok(Self {
             schema: SchemaIndex::from_sdl(&schema.sdl_with_options(SDLExportOptions::new())),
             executor: Box::new(schema),
-            documents: PersistedDocuments::new(settings.persisted_queries, trusted.transpose()?),
-            parser: ParserCache::new(settings.documents.clone()),
+            documents: PersistedDocuments::new(
+                settings.allows_persisted_queries,
+                trusted.transpose()?,
+            ),
+            parser: ParserCache::new(settings.document_limits.clone()),
             upload_rules: upload_rules.iter().map(|rule| (rule.field, *rule)).collect(),
             settings,
         })
@@ -129,7 +132,7 @@ impl Engine {
             .unwrap_or_default();
         let mut document =
             Document::select(parsed, request.operation_name.as_deref()).map_err(single)?;
-        let limits = &self.settings.documents;
+        let limits = &self.settings.document_limits;
         let cost = operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;
         let root = document.root_selection();
         let root_fields = root.field_names();
@@ -171,7 +174,7 @@ impl Engine {
 
     fn check_introspection(&self, root_fields: &[Name]) -> Result<(), UserError> {
         let is_introspection = |name: &Name| matches!(name.as_str(), "__schema" | "__type");
-        if self.settings.introspection || !root_fields.iter().any(is_introspection) {
+        if self.settings.allows_introspection || !root_fields.iter().any(is_introspection) {
             return Ok(());
         }
         let message = "The schema is not told here; its text is published as schema.graphql.";
@@ -235,7 +238,7 @@ impl Engine {
             self.documents.register(hash, text);
         }
         if let Some(cost) = include_cost {
-            let max = self.settings.documents.max_cost;
+            let max = self.settings.document_limits.max_cost;
             let cost = value!({ "requested": cost.fields, "most": max });
             response.extensions.insert("cost".into(), cost);
         }

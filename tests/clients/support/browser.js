@@ -1,4 +1,4 @@
-// What a browser has and Node.js 20 has not.
+// Browser globals that Node.js 20 lacks.
 
 import { WebSocket } from "ws";
 

@@ -1,5 +1,5 @@
-// Writes the files that stand in the pages of docs/src into folders of the pages' names, for the tests to run.
-// A file is a block whose first line says its language and its name: ```js client.js
+// Extracts the files in the pages of docs/src into folders named after the pages, so that the tests can run them.
+// A file is a code block whose first line has a language and a file name: ```js client.js
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 

@@ -1,30 +1,30 @@
 import { within } from "./within.js";
 
-/** What an operation tells, one after the other. It is an observer, and a sink. */
+/** Queue of the events of an operation. Works as an observer and as a sink. */
 export class Inbox {
-  #told = [];
+  #events = [];
   #waiting = [];
 
   next = (value) => this.#put({ value });
   error = (error) => this.#put({ error });
   complete = () => this.#put({ complete: true });
 
-  /** The next value, error or completion, as soon as it is there. */
+  /** Waits for the next value, error or completion. */
   take() {
-    if (this.#told.length) return Promise.resolve(this.#told.shift());
-    return within(new Promise((taken) => this.#waiting.push(taken)), "an event");
+    if (this.#events.length) return Promise.resolve(this.#events.shift());
+    return within(new Promise((resolve) => this.#waiting.push(resolve)), "an event");
   }
 
-  /** The next value. Fails if it is an error or the end. */
+  /** Waits for the next value. Fails on an error or completion. */
   async value() {
-    const told = await this.take();
-    if (!("value" in told)) throw told.error ?? new Error("It was complete already.");
-    return told.value;
+    const event = await this.take();
+    if (!("value" in event)) throw event.error ?? new Error("It was complete already.");
+    return event.value;
   }
 
-  #put(told) {
+  #put(event) {
     const waiting = this.#waiting.shift();
-    if (waiting) waiting(told);
-    else this.#told.push(told);
+    if (waiting) waiting(event);
+    else this.#events.push(event);
   }
 }

@@ -1,4 +1,4 @@
-// Codes by SMS, and accounts whose number is proven by one.
+// Codes by SMS, and accounts with a verified phone.
 
 import { createClient } from "graphql-ws";
 
@@ -15,7 +15,7 @@ const VERIFY_PHONE = `mutation ($verification: VerificationInput!) {
 }`;
 const DELIVERY = "subscription ($id: ID!) { codeDelivery(challengeId: $id) { delivery } }";
 
-/** Makes an account and proves its number, and answers its tokens. */
+/** Creates an account with a verified phone and returns its tokens. */
 export async function signUpWithPhone(servers, nickname, phone) {
   const variables = { input: { nickname, phone, password: PASSWORD } };
   const { challenge, ...tokens } = (await data(servers[0], SIGNUP, { variables })).signup;
@@ -25,7 +25,7 @@ export async function signUpWithPhone(servers, nickname, phone) {
   return tokens;
 }
 
-/** Somebody's challenge with its code, as soon as one of the servers has sent the SMS. */
+/** A user's challenge with its code, once one of the servers has sent the SMS. */
 export async function answerTo(servers, challenge, phone, token) {
   await within(sent(servers[0], challenge, token), "an SMS");
   const path = `/dev/messages?to=${encodeURIComponent(phone)}`;

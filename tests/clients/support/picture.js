@@ -1,12 +1,12 @@
 /** A GIF of one pixel. */
 const PIXEL = Buffer.from("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=", "base64");
 
-/** A picture, as a form gives it. */
+/** A picture file, as from a form. */
 export const picture = () => new File([PIXEL], "me.gif", { type: "image/gif" });
 
 const UPLOAD = `mutation ($file: Upload!) { uploadAvatar(file: $file) { version } }`;
 
-/** Uploads a picture, and answers the avatar's version. */
+/** Uploads a picture and returns the avatar's version. */
 export async function upload(server, { accessToken }) {
   const form = new FormData();
   form.set("operations", JSON.stringify({ query: UPLOAD, variables: { file: null } }));

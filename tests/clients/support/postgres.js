@@ -1,4 +1,4 @@
-// A PostgreSQL of the test's own.
+// A temporary PostgreSQL server for a test.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,13 +15,13 @@ export class Postgres {
   #process;
   #folder;
 
-  /** Whether there is one to start. With REQUIRE_POSTGRES set there must be. */
-  static get isThere() {
+  /** Whether PostgreSQL is installed. With REQUIRE_POSTGRES set it must be. */
+  static get isInstalled() {
     if (!programs() && process.env.REQUIRE_POSTGRES) throw new Error("PostgreSQL is required");
     return Boolean(programs());
   }
 
-  /** Starts one that listens on a socket in a folder of its own. It ends with this process at the latest. */
+  /** Starts a server that listens on a Unix socket in a temporary folder. It ends with this process at the latest. */
   static async start() {
     const postgres = new Postgres();
     postgres.#process = spawn("sh", [SCRIPT, programs()], { stdio: ["pipe", "pipe", "inherit"] });

@@ -1,12 +1,12 @@
-// The programs that the tests start, where cargo puts them unless the environment says otherwise.
+// Paths of the programs under test: cargo's output, unless the environment overrides them.
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const built = (path) => fileURLToPath(new URL(`../../../target/debug/${path}`, import.meta.url));
 
-/** The server with a few fields more. */
+/** The server with additional fields for tests. */
 export const LIVE = resolve(process.env.SWITCHBOARD_LIVE ?? built("examples/live"));
 
-/** docs/src/listener.md in Rust. */
+/** The Rust program of docs/src/listener.md. */
 export const LISTENER = resolve(process.env.SWITCHBOARD_LISTENER ?? built("listener"));

@@ -1,4 +1,4 @@
-// A Redis of the test's own, which it kills and starts again.
+// A temporary Redis server that a test can kill and restart.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,15 +15,15 @@ export class Redis {
   #port;
   #process;
 
-  /** Whether there is one to start. With REQUIRE_REDIS set there must be. */
-  static get isThere() {
+  /** Whether Redis is installed. With REQUIRE_REDIS set it must be. */
+  static get isInstalled() {
     const folders = process.env.PATH.split(delimiter);
-    const isThere = folders.some((folder) => existsSync(join(folder, "redis-server")));
-    if (!isThere && process.env.REQUIRE_REDIS) throw new Error("Redis is required");
-    return isThere;
+    const isInstalled = folders.some((folder) => existsSync(join(folder, "redis-server")));
+    if (!isInstalled && process.env.REQUIRE_REDIS) throw new Error("Redis is required");
+    return isInstalled;
   }
 
-  /** Starts one on a port that is free. */
+  /** Starts a server on a free port. */
   static async start() {
     const redis = new Redis();
     const free = createServer().listen(0, "127.0.0.1");
@@ -38,13 +38,13 @@ export class Redis {
     return `redis://127.0.0.1:${this.#port}`;
   }
 
-  /** Ends it without a word. */
+  /** Kills it. */
   async kill() {
     this.#process.kill("SIGKILL");
     await this.#process.gone;
   }
 
-  /** Starts it again where it was, without anything that it knew. */
+  /** Restarts it on the same port, without data. */
   async resume() {
     const settings = ["--bind", "127.0.0.1", "--port", this.#port, "--save", "", "--appendonly", "no"];
     const redis = spawn("redis-server", settings, { stdio: ["ignore", "pipe", "inherit"] });
@@ -53,9 +53,9 @@ export class Redis {
     this.#process = redis;
     await within(
       new Promise((ready, failed) => {
-        let told = "";
-        redis.stdout.on("data", (text) => /Ready to accept/.test((told += text)) && ready());
-        redis.once("exit", () => failed(new Error(`redis-server did not start:\n${told}`)));
+        let output = "";
+        redis.stdout.on("data", (text) => /Ready to accept/.test((output += text)) && ready());
+        redis.once("exit", () => failed(new Error(`redis-server did not start:\n${output}`)));
       }),
       "a Redis",
     );

@@ -1,4 +1,4 @@
-// Starts the server that the tests talk to: a process of its own, with a folder of its own.
+// The server under test: a separate process with a temporary folder.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,7 +19,7 @@ export class Server {
   #process;
   #port = 0;
 
-  /** Starts a server with these settings, and answers it when it listens. */
+  /** Starts a server with these settings. Resolves when it listens. */
   static async start(settings = {}) {
     const server = new Server(settings);
     running.add(server);
@@ -43,24 +43,24 @@ export class Server {
     return `ws://127.0.0.1:${this.#port}/graphql`;
   }
 
-  /** Where the server keeps its files, and where it is started. */
+  /** The server's data and working folder. */
   get folder() {
     return this.#folder;
   }
 
-  /** Stops it as an operator would, and answers when it is gone. */
+  /** Stops it by SIGTERM. Resolves when it has ended. */
   async stop() {
     await this.#end();
     this.abandon();
   }
 
-  /** Stops it, and starts it again on the same port with the same data. */
+  /** Restarts it on the same port with the same data. */
   async restart() {
     await this.#end();
     await this.#run();
   }
 
-  /** Leaves neither a process nor files behind, however the tests end. */
+  /** Removes the process and the files, however the tests end. */
   abandon() {
     running.delete(this);
     this.#process?.kill("SIGKILL");
@@ -80,14 +80,14 @@ export class Server {
     const env = { PATH, LISTEN, DATA_DIR: this.#folder, ...this.#settings };
     const server = spawn(LIVE, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = server;
-    let told = "";
+    let output = "";
     const listens = new Promise((listening, failed) => {
       server.once("error", failed);
-      server.once("exit", () => failed(new Error(`${LIVE} did not start:\n${told}`)));
-      server.stderr.on("data", (text) => (told += text));
+      server.once("exit", () => failed(new Error(`${LIVE} did not start:\n${output}`)));
+      server.stderr.on("data", (text) => (output += text));
       server.stdout.on("data", (text) => {
-        told += text;
-        const port = /listens on http:\/\/[^:]+:(\d+)/.exec(told)?.[1];
+        output += text;
+        const port = /listens on http:\/\/[^:]+:(\d+)/.exec(output)?.[1];
         if (port) listening(Number(port));
       });
     });

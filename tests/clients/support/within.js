@@ -1,8 +1,8 @@
-// Bounds what a test waits for, so that what never comes is told where it was awaited.
+// Timeout for promises, so that a missing result fails at the line that awaits it.
 
 const LONGEST = 15_000;
 
-/** The promise, or an error when it takes far too long. */
+/** Resolves like the promise, or rejects after a timeout. */
 export function within(promise, what) {
   let timer;
   const late = new Promise((_, fail) => {

@@ -1,10 +1,10 @@
-//! Import cycles: files that name each other's items, directly or around several corners.
+//! Import cycles: files that use each other's items, directly or through other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources::Source;
 
-/// The sources, and which of them names an item of which.
+/// The source files, and which of them uses items of which.
 pub struct ImportGraph<'s> {
     sources: &'s [Source],
     by_module: BTreeMap<&'s [String], usize>,
@@ -28,12 +28,12 @@ impl<'s> ImportGraph<'s> {
         let source = &self.sources[from];
         let mut edges: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         for path in &source.paths {
-            let found = match path[0].as_str() {
+            let target = match path[0].as_str() {
                 "crate" => self.defining_file(&path[1..], 0),
                 // A child module, or something of this file or another crate.
                 _ => self.defining_file(&[&source.module, path.as_slice()].concat(), 0),
             };
-            if let Some(to) = found.filter(|to| *to != from) {
+            if let Some(to) = target.filter(|to| *to != from) {
                 edges.entry(to).or_default().insert(path.join("::"));
             }
         }
@@ -42,7 +42,7 @@ impl<'s> ImportGraph<'s> {
 
     /// The file that defines the item at a path from the crate's root, through re-exports.
     fn defining_file(&self, path: &[String], depth: usize) -> Option<usize> {
-        // A glob import of a module that imports this one would go on for ever.
+        // Modules that glob-import each other would recurse forever.
         if depth > 8 {
             return None;
         }
@@ -68,19 +68,19 @@ impl<'s> ImportGraph<'s> {
         })
     }
 
-    /// Each cycle as the imports that make it: "a.rs names crate::b::Item of b.rs".
+    /// Returns each cycle as the list of its imports: "a.rs uses crate::b::Item of b.rs".
     pub fn cycles(&self) -> Vec<Vec<String>> {
         let reachable: Vec<BTreeSet<usize>> =
             (0..self.sources.len()).map(|from| self.reachable(from)).collect();
         let mut cycles = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for from in 0..self.sources.len() {
             let members: BTreeSet<usize> = reachable[from]
                 .iter()
                 .copied()
                 .filter(|to| reachable[*to].contains(&from))
                 .collect();
-            if members.len() > 1 && seen.insert(members.clone()) {
+            if members.len() > 1 && reported.insert(members.clone()) {
                 cycles.push(self.imports_within(&members));
             }
         }
@@ -101,7 +101,7 @@ impl<'s> ImportGraph<'s> {
             for (to, paths) in self.edges[*from].iter().filter(|(to, _)| members.contains(to)) {
                 let [from, to] = [*from, *to].map(|index| self.sources[index].file.display());
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-                imports.push(format!("{from} names {} of {to}", paths.join(", ")));
+                imports.push(format!("{from} uses {} of {to}", paths.join(", ")));
             }
         }
         imports

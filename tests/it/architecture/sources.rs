@@ -1,4 +1,4 @@
-//! The source files of `src` as the architecture tests see them: their items, and the paths that they name.
+//! Parsed source files of `src` for the architecture tests: the items that they define and the paths that they use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ pub type ItemPath = Vec<String>;
 pub struct Source {
     /// Its path below `src`.
     pub file: PathBuf,
-    /// The module that it is, from the crate's root.
+    /// Its module path from the crate's root.
     pub module: Vec<String>,
     /// The items that it defines.
     pub items: BTreeSet<String>,
-    /// What its `use` declarations bring into scope, by the name in this file.
+    /// The paths that its `use` declarations import, by the name in this file.
     pub imports: BTreeMap<String, ItemPath>,
-    /// The modules of which it imports everything.
+    /// The modules of its glob imports.
     pub globs: BTreeSet<ItemPath>,
-    /// All paths that it names; but not what a mod.rs only passes on by `pub use`.
+    /// All paths that it uses, except the re-exports of a mod.rs.
     pub paths: BTreeSet<ItemPath>,
-    /// How many lines it has, unit tests included.
+    /// The number of lines, including unit tests.
     pub lines: usize,
 }
 
@@ -76,7 +76,7 @@ impl Source {
         self.paths.iter().filter(|path| path[0] == "crate" && path.len() > 1).map(|path| &path[1..])
     }
 
-    /// Whether the file names anything of a crate.
+    /// Whether the file uses anything of a crate.
     pub fn uses_crate(&self, name: &str) -> bool {
         self.paths.iter().any(|path| path[0] == name)
     }
@@ -92,34 +92,34 @@ fn module_of(file: &Path) -> Vec<String> {
 struct Visitor {
     source: Source,
     is_module_root: bool,
-    /// Paths that start with a name which an import or a child module may explain.
+    /// Paths that start with a name from an import or a child module.
     relative: BTreeSet<Vec<String>>,
 }
 
 impl Visitor {
     /// The path from the crate's root. `None` for a path that starts with a name in scope.
     fn absolute(&self, path: &[String]) -> Option<ItemPath> {
-        let climbs = path.iter().take_while(|part| *part == "super").count();
+        let levels_up = path.iter().take_while(|part| *part == "super").count();
         let base = &self.source.module;
         match path[0].as_str() {
             "crate" => Some(path.to_vec()),
             "self" => Some([&["crate".to_owned()], base.as_slice(), &path[1..]].concat()),
             "super" => {
-                let base = &base[..base.len().saturating_sub(climbs)];
-                Some([&["crate".to_owned()], base, &path[climbs..]].concat())
+                let base = &base[..base.len().saturating_sub(levels_up)];
+                Some([&["crate".to_owned()], base, &path[levels_up..]].concat())
             }
             _ => None,
         }
     }
 
-    fn import(&mut self, prefix: &[String], tree: &syn::UseTree, is_counted: bool) {
+    fn import(&mut self, prefix: &[String], tree: &syn::UseTree, is_use: bool) {
         let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
         let (path, name) = match tree {
             syn::UseTree::Path(path) => {
-                return self.import(&with(&path.ident), &path.tree, is_counted);
+                return self.import(&with(&path.ident), &path.tree, is_use);
             }
             syn::UseTree::Group(group) => {
-                return group.items.iter().for_each(|tree| self.import(prefix, tree, is_counted));
+                return group.items.iter().for_each(|tree| self.import(prefix, tree, is_use));
             }
             syn::UseTree::Glob(_) => {
                 let path = self.absolute(prefix).unwrap_or_else(|| prefix.to_vec());
@@ -136,7 +136,7 @@ impl Visitor {
             syn::UseTree::Rename(item) => (with(&item.ident), item.rename.to_string()),
         };
         let path = self.absolute(&path).unwrap_or(path);
-        if is_counted {
+        if is_use {
             match path[0].as_str() {
                 "crate" => _ = self.source.paths.insert(path.clone()),
                 _ => _ = self.relative.insert(path.clone()),
@@ -145,20 +145,20 @@ impl Visitor {
         self.source.imports.insert(name, path);
     }
 
-    fn name(&mut self, path: Vec<String>) {
+    fn record_path(&mut self, path: Vec<String>) {
         match self.absolute(&path) {
             Some(path) => _ = self.source.paths.insert(path),
             None => _ = self.relative.insert(path),
         }
     }
 
-    /// Names the paths in what syn does not parse: the arguments of macros and attributes.
-    fn name_in_tokens(&mut self, tokens: &str) {
+    /// Records the paths in tokens that syn does not parse: the arguments of macros and attributes.
+    fn record_paths_in_tokens(&mut self, tokens: &str) {
         let text = tokens.replace(" :: ", "::");
         for path in text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
             let path = path.trim_matches(':');
             if path.starts_with(|c: char| c.is_alphabetic() || c == '_') {
-                self.name(path.split("::").map(str::to_owned).collect());
+                self.record_path(path.split("::").map(str::to_owned).collect());
             }
         }
     }
@@ -201,19 +201,21 @@ impl<'ast> Visit<'ast> for Visitor {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.name(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        self.record_path(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         visit::visit_path(self, path);
     }
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
         if let syn::Meta::List(list) = &attribute.meta {
-            self.name_in_tokens(&list.tokens.to_string());
+            self.record_paths_in_tokens(&list.tokens.to_string());
         }
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        self.name(item.path.segments.iter().map(|segment| segment.ident.to_string()).collect());
-        self.name_in_tokens(&item.tokens.to_string());
+        self.record_path(
+            item.path.segments.iter().map(|segment| segment.ident.to_string()).collect(),
+        );
+        self.record_paths_in_tokens(&item.tokens.to_string());
     }
 
     /// Unit tests may import anything.

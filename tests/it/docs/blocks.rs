@@ -1,4 +1,4 @@
-//! Splits a page of the docs into blocks, and compares texts.
+//! Parser that splits a documentation page into blocks, and a diff of texts.
 
 /// A block of a page: a line of text, a comment on its own line, or a code block.
 pub enum Block<'p> {

@@ -1,4 +1,4 @@
-//! The subset of curl, jq and shell syntax that the transcripts use.
+//! Parser for the subset of curl, jq and shell syntax in the documented transcripts.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,8 +6,8 @@ use std::mem;
 use axum::http::request::Builder;
 use axum::http::{Request, header};
 
-use super::run_page::Outcome;
-use crate::support::form::{BOUNDARY, MultipartForm};
+use super::run_page::PageResult;
+use crate::support::multipart_form::{BOUNDARY, MultipartForm};
 use crate::support::pictures::picture;
 
 /// The address of the server in the transcripts.
@@ -19,15 +19,15 @@ const FORM_URLENCODED: &str = "application/x-www-form-urlencoded";
 pub struct Curl {
     pub request: Builder,
     pub body: Vec<u8>,
-    /// Whether it prints the status after the body.
+    /// Whether the status is printed after the body.
     pub with_status: bool,
-    /// Whether jq formats its output.
+    /// Whether jq formats the output.
     pub with_jq: bool,
 }
 
 impl Curl {
     /// Parses a command and substitutes shell variables.
-    pub fn parse(command: &str, variables: &BTreeMap<String, String>) -> Outcome<Self> {
+    pub fn parse(command: &str, variables: &BTreeMap<String, String>) -> PageResult<Self> {
         let mut command = command.replace("\\\n", " ");
         for (name, value) in variables {
             command = command.replace(&format!("${name}"), value);

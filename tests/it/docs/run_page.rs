@@ -1,4 +1,4 @@
-//! Runs the examples of a documentation page from top to bottom against its own app.
+//! Runner for the examples of a documentation page: executes them from top to bottom against a new app.
 //!
 //! An example is a block `graphql`, optionally a block `json variables`, and a block `json answer`; or a block
 //! `console` with curl commands and their output. A block `text SMS to +31612345678` has the SMS to that number
@@ -17,7 +17,7 @@
 //! | `later 600 s` | Moves the clock and runs the due jobs. |
 //! | `bonus spring for +31612345678` | Enqueues the SMS of a campaign's bonus for this number. |
 //! | `start LIMIT_LOOKUPS=1` | Replaces the app by one with these settings. `$twilio` is the URL of a fake Twilio that rejects numbers of Belgium. |
-//! | `error codes` | Their table follows, up to the comment `end`. |
+//! | `error codes` | The table of error codes follows, up to the comment `end`. |
 //!
 //! The response of a subscription is its first event.
 //!
@@ -53,7 +53,7 @@ const MAX_VALUE_LEN: usize = 40;
 const PREFIX_LEN: usize = 8;
 const SUFFIX_LEN: usize = 4;
 
-pub type Outcome<T> = Result<T, Box<dyn Error>>;
+pub type PageResult<T> = Result<T, Box<dyn Error>>;
 
 /// Runs the examples of a page. Returns the correct page and its differences from `text`; adds to `cases` the
 /// root fields that it shows, each "good" or "failing".
@@ -66,10 +66,10 @@ pub async fn run_page(
         (Session::new(&[]).await, String::new(), Vec::new());
     let mut table: Option<String> = None;
     for (line, block) in split_blocks(text) {
-        let at = format!("{name}:{line}");
+        let location = format!("{name}:{line}");
         let mut compare = |old: &str, new: &str| {
             if old != new {
-                differences.push(format!("{at}:\n{}", difference(old, new)));
+                differences.push(format!("{location}:\n{}", difference(old, new)));
             }
         };
         match block {
@@ -83,14 +83,14 @@ pub async fn run_page(
                     }
                     _ => {
                         let outcome = session.run_directive(comment).await;
-                        outcome.unwrap_or_else(|error| panic!("{at}: {error}"));
+                        outcome.unwrap_or_else(|error| panic!("{location}: {error}"));
                     }
                 }
                 let _ = writeln!(output, "<!-- {comment} -->");
             }
             Block::Code { info, body } => {
                 let outcome = session.run_block(info, &body).await;
-                let new = outcome.unwrap_or_else(|error| panic!("{at}: {error}"));
+                let new = outcome.unwrap_or_else(|error| panic!("{location}: {error}"));
                 compare(&body, &new);
                 let _ = writeln!(output, "```{info}\n{new}```");
             }
@@ -158,7 +158,7 @@ impl Session {
     }
 
     /// Runs the directive of a comment.
-    async fn run_directive(&mut self, comment: &str) -> Outcome<()> {
+    async fn run_directive(&mut self, comment: &str) -> PageResult<()> {
         match comment.split(' ').collect::<Vec<_>>()[..] {
             ["as", "nobody"] => self.token_name = None,
             ["as", "an", "administrator"] => {
@@ -231,7 +231,7 @@ impl Session {
     }
 
     /// Runs a code block and returns its correct body.
-    async fn run_block(&mut self, info: &str, body: &str) -> Outcome<String> {
+    async fn run_block(&mut self, info: &str, body: &str) -> PageResult<String> {
         match info {
             "graphql" if !self.query.is_empty() => {
                 Err("the previous example has no response".into())
@@ -276,7 +276,7 @@ impl Session {
     }
 
     /// Sends an operation and returns the response.
-    async fn send_operation(&mut self, body: String) -> Outcome<String> {
+    async fn send_operation(&mut self, body: String) -> PageResult<String> {
         let mut request =
             Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = self.authorization() {
@@ -306,7 +306,7 @@ impl Session {
     }
 
     /// Sets the variables and inserts the saved values.
-    fn set_variables(&mut self, body: &str) -> Outcome<String> {
+    fn set_variables(&mut self, body: &str) -> PageResult<String> {
         let mut body = body.to_owned();
         self.variables = serde_json::from_str(&body)?;
         for (name, pointer) in mem::take(&mut self.insertions) {
@@ -319,7 +319,7 @@ impl Session {
         Ok(body)
     }
 
-    async fn send(&mut self, request: Builder, body: impl Into<Body>) -> Outcome<(u16, String)> {
+    async fn send(&mut self, request: Builder, body: impl Into<Body>) -> PageResult<(u16, String)> {
         let request = request.header(header::USER_AGENT, &self.user_agent).body(body.into())?;
         let (status, _, body) = self.app.request(request).await;
         // A webhook responds with a status only.
@@ -328,7 +328,7 @@ impl Session {
     }
 
     /// The first event of a subscription.
-    async fn first_event(&mut self, body: &str) -> Outcome<String> {
+    async fn first_event(&mut self, body: &str) -> PageResult<String> {
         let mut connection = self.app.serve().await.connect().await;
         let token = self.authorization();
         let token = token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
@@ -346,7 +346,7 @@ impl Session {
     }
 
     /// Runs the commands of a transcript and returns it with their output.
-    async fn run_transcript(&mut self, transcript: &str) -> Outcome<String> {
+    async fn run_transcript(&mut self, transcript: &str) -> PageResult<String> {
         let (mut output, mut lines) = (String::new(), transcript.lines());
         while let Some(line) = lines.next() {
             if !line.starts_with("$ ") {
@@ -381,7 +381,7 @@ async fn twilio() -> String {
 }
 
 /// JSON as GraphiQL and jq show it: indented, members in their original order.
-fn pretty(json: &str) -> Outcome<String> {
+fn pretty(json: &str) -> PageResult<String> {
     let mut value: Ordered = serde_json::from_str(json)?;
     shorten(&mut value);
     Ok(serde_json::to_string_pretty(&value)?)

@@ -1,5 +1,5 @@
-//! The program in a test: the real modules and router in process, on a database of its own, with a clock that
-//! the test moves and randomness that repeats.
+//! The app under test: the real modules and router in this process, on a separate database, with a manual clock and a
+//! seeded random generator.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,8 +31,8 @@ use super::{Caller, PASSWORD, TestDatabase};
 /// A key ring for tests.
 pub const KEY_RING: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A running program, and what a test controls of it. When the last clone is dropped, no background job may
-/// have failed unseen: a test that expects failures takes them by `take_job_failures`.
+/// A running app and the clock that the test moves. When the last clone is dropped, background jobs must not have
+/// failed: a test that expects failures fetches them by `take_job_failures`.
 #[derive(Clone)]
 pub struct TestApp {
     pub app: Arc<App>,
@@ -50,7 +50,7 @@ impl Drop for JobCheck {
         let failures = self.0.take_job_failures();
         // A second panic would abort the process and hide the first.
         if !std::thread::panicking() {
-            assert_eq!(failures, 0, "background jobs failed unseen; the log says why");
+            assert_eq!(failures, 0, "background jobs failed; the log shows the errors");
         }
     }
 }
@@ -61,47 +61,51 @@ pub fn start_time() -> Timestamp {
 }
 
 impl TestApp {
-    /// With default settings.
-    pub async fn new(place: &TestDatabase) -> Self {
-        Self::with(place, &[]).await
+    /// Starts an app with default settings.
+    pub async fn new(database: &TestDatabase) -> Self {
+        Self::with(database, &[]).await
     }
 
-    /// With settings by their names in the environment.
-    pub async fn with(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+    /// Starts an app with these environment variables.
+    pub async fn with(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::at(start_time());
-        Self::at(place, settings, clock, 1, switchboard::server::build_engine).await
+        Self::start(database, settings, clock, 1, switchboard::server::build_engine).await
     }
 
-    /// With the clock at the system's time, for tests that share a database with other processes.
-    pub async fn at_system_time(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+    /// Starts an app whose clock shows the system's time, for tests that share a database with other processes.
+    pub async fn at_system_time(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::at(SystemClock.now());
-        Self::at(place, settings, clock, 1, switchboard::server::build_engine).await
+        Self::start(database, settings, clock, 1, switchboard::server::build_engine).await
     }
 
-    /// With the schema of `tests/live`, which has a field for everything that a transport can carry.
-    pub async fn live(place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
-        Self::at(place, settings, ManualClock::at(start_time()), 1, crate::live::engine).await
+    /// Starts an app with the schema of `tests/live`, which has a field for everything that a transport can carry.
+    pub async fn live(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::start(database, settings, ManualClock::at(start_time()), 1, crate::live::engine).await
     }
 
-    /// Another instance on the same database, with the same clock and other randomness.
-    pub async fn second_instance(&self, place: &TestDatabase, settings: &[(&str, &str)]) -> Self {
-        Self::at(place, settings, self.clock.clone(), 2, self.engine).await
+    /// Starts another instance on the same database, with the same clock and another random seed.
+    pub async fn second_instance(
+        &self,
+        database: &TestDatabase,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::start(database, settings, self.clock.clone(), 2, self.engine).await
     }
 
-    /// Another instance on the same database, whose clock is behind.
-    pub async fn lagging_instance(&self, place: &TestDatabase, by: Duration) -> Self {
+    /// Starts another instance on the same database, whose clock is behind by this duration.
+    pub async fn lagging_instance(&self, database: &TestDatabase, by: Duration) -> Self {
         let clock = ManualClock::at(self.clock.now() - by);
-        Self::at(place, &[], clock, 2, self.engine).await
+        Self::start(database, &[], clock, 2, self.engine).await
     }
 
-    async fn at(
-        place: &TestDatabase,
+    async fn start(
+        database: &TestDatabase,
         settings: &[(&str, &str)],
         clock: ManualClock,
         seed: u64,
         engine: fn(&App) -> Result<Engine, String>,
     ) -> Self {
-        let url = place.url();
+        let url = database.url();
         let mut values: BTreeMap<String, String> = [
             ("DATABASE_URL", url.as_str()),
             ("SECRET_KEYS", KEY_RING),
@@ -111,10 +115,11 @@ impl TestApp {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
         values.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let config = Config::from_values(values).expect("a good configuration");
+        let config = Config::from_values(values).expect("a valid configuration");
         let platform = Platform {
             database: Database::connect(&config.database).await.expect("a database"),
-            vault: Vault::parse(config.secret_keys.as_ref().expect("a ring")).expect("a good ring"),
+            vault: Vault::parse(config.secret_keys.as_ref().expect("a key ring"))
+                .expect("a valid key ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::new(config.redis_url.clone()),
             files: Files::open(&config.files).expect("a store"),
@@ -129,13 +134,13 @@ impl TestApp {
         Self { _job_check: Arc::new(JobCheck(app.clone())), app, clock, router, engine }
     }
 
-    /// Moves the clock, and runs the jobs that are due by then.
+    /// Moves the clock, and runs the jobs that have become due.
     pub async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.app.run_due_jobs().await.expect("no job fails");
     }
 
-    /// How many runs of background jobs failed since this was last asked.
+    /// Returns how many runs of background jobs failed since the last call.
     pub fn take_job_failures(&self) -> u64 {
         self.app.take_job_failures()
     }
@@ -145,21 +150,21 @@ impl TestApp {
         Caller::anonymous(self)
     }
 
-    /// A caller with this token, valid or not.
+    /// A caller with this token, which need not be valid.
     pub fn with_token(&self, token: &str) -> Caller {
         Caller { token: Some(token.to_owned()), ..self.anonymous() }
     }
 
-    /// Signs up by nickname; the caller has the token.
+    /// Signs up by nickname. Returns a caller with the access token.
     pub async fn signed_in(&self, nickname: &str) -> Caller {
-        let answer = self.anonymous().sign_up(json!({ "nickname": nickname })).await;
-        self.with_token(answer.text("/signup/accessToken"))
+        let response = self.anonymous().sign_up(json!({ "nickname": nickname })).await;
+        self.with_token(response.text("/signup/accessToken"))
     }
 
-    /// Logs in by nickname and password.
+    /// Logs in by nickname and password. Returns a caller with the access token.
     pub async fn logged_in(&self, nickname: &str) -> Caller {
-        let answer = self.anonymous().log_in(nickname, PASSWORD).await;
-        self.with_token(answer.text("/login/accessToken"))
+        let response = self.anonymous().log_in(nickname, PASSWORD).await;
+        self.with_token(response.text("/login/accessToken"))
     }
 
     /// The router of this instance.
@@ -167,15 +172,15 @@ impl TestApp {
         self.router.clone()
     }
 
-    /// Sends a request unchanged.
+    /// Sends a request from a fixed client address.
     pub async fn request(&self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1234))));
         self.route(request).await
     }
 
-    /// Sends a request that has its ConnectInfo.
+    /// Sends a request that already has a ConnectInfo.
     pub async fn route(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let response = self.router.clone().oneshot(request).await.expect("the router responds");
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
         (parts.status, parts.headers, body.to_vec())
@@ -192,9 +197,9 @@ impl TestApp {
     pub async fn sql(&self, statement: &str) -> Result<u64, sea_orm::DbErr> {
         use sea_orm::ConnectionTrait;
         let tx = self.app.platform.database.begin().await.expect("a transaction");
-        let done = tx.execute_unprepared(statement).await?;
+        let result = tx.execute_unprepared(statement).await?;
         tx.commit().await.expect("committed");
-        Ok(done.rows_affected())
+        Ok(result.rows_affected())
     }
 
     /// The number that a statement selects.
@@ -202,7 +207,7 @@ impl TestApp {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.app.platform.database.reads();
         let statement = Statement::from_string(db.get_database_backend(), statement.to_owned());
-        let row = db.query_one_raw(statement).await.expect("a good statement").expect("a row");
+        let row = db.query_one_raw(statement).await.expect("a valid statement").expect("a row");
         row.try_get_by_index(0).expect("a number")
     }
 }

@@ -1,4 +1,4 @@
-//! The binary as a process, with its own folder and environment.
+//! The binary as a separate process, with its own folder and environment.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::form::{BOUNDARY, MultipartForm};
+use super::multipart_form::{BOUNDARY, MultipartForm};
 
-/// A command of the binary with these settings only.
+/// A command that runs the binary with these arguments, and with these settings as its only environment.
 pub fn switchboard(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command.current_dir(folder).env_clear().envs(settings.iter().copied()).args(arguments);
     command
 }
 
-/// A serving process; killed when it is dropped.
+/// A server process, killed on drop.
 pub struct ServerProcess {
     pub child: Child,
     pub url: String,
@@ -43,7 +43,7 @@ impl ServerProcess {
                 return Self { url: url.to_owned(), child, output };
             }
         }
-        panic!("it ended: {output:?}");
+        panic!("the process ended: {output:?}");
     }
 
     /// Sends a GraphQL operation.

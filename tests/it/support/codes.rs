@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Caller, TestApp, query};
+use super::{Caller, GraphQLResponse, TestApp, query};
 
 impl TestApp {
     /// Runs the due jobs and returns the code of the newest SMS to a number.
@@ -32,17 +32,21 @@ impl TestApp {
     }
 
     /// Signs up by nickname and an unverified phone.
-    pub async fn signed_up_with_phone(&self, nickname: &str, phone: &str) -> (Caller, Answer) {
-        let answer =
+    pub async fn signed_up_with_phone(
+        &self,
+        nickname: &str,
+        phone: &str,
+    ) -> (Caller, GraphQLResponse) {
+        let response =
             self.anonymous().sign_up(json!({ "nickname": nickname, "phone": phone })).await;
-        (self.with_token(answer.text("/signup/accessToken")), answer)
+        (self.with_token(response.text("/signup/accessToken")), response)
     }
 
     /// Signs up by nickname and phone, and verifies the phone.
     pub async fn with_verified_phone(&self, nickname: &str, phone: &str) -> Caller {
-        let (caller, answer) = self.signed_up_with_phone(nickname, phone).await;
+        let (caller, response) = self.signed_up_with_phone(nickname, phone).await;
         let code = self.latest_code(phone).await;
-        let verification = verification(answer.text("/signup/challenge/id"), &code);
+        let verification = verification(response.text("/signup/challenge/id"), &code);
         let verified = caller.verify_phone(&verification).await;
         assert_eq!(verified.data("/verifyPhone/phoneVerified"), true);
         caller
@@ -68,52 +72,57 @@ impl TestApp {
 }
 
 impl Caller {
-    pub async fn request_code(&self, purpose: &str) -> Answer {
+    pub async fn request_code(&self, purpose: &str) -> GraphQLResponse {
         self.send(query!("request_code"), json!({ "purpose": purpose })).await
     }
 
-    pub async fn resend_code(&self, id: &str) -> Answer {
+    pub async fn resend_code(&self, id: &str) -> GraphQLResponse {
         self.send(query!("resend_code"), json!({ "id": id })).await
     }
 
-    pub async fn challenge(&self, id: &str) -> Answer {
+    pub async fn challenge(&self, id: &str) -> GraphQLResponse {
         self.send(query!("challenge"), json!({ "id": id })).await
     }
 
-    pub async fn verify_code(&self, input: &Value) -> Answer {
+    pub async fn verify_code(&self, input: &Value) -> GraphQLResponse {
         self.send(query!("verify_code"), json!({ "input": input })).await
     }
 
-    pub async fn verify_phone(&self, verification: &Value) -> Answer {
+    pub async fn verify_phone(&self, verification: &Value) -> GraphQLResponse {
         self.send(query!("verify_phone"), json!({ "verification": verification })).await
     }
 
-    pub async fn add_phone(&self, phone: &str, password: &str) -> Answer {
+    pub async fn add_phone(&self, phone: &str, password: &str) -> GraphQLResponse {
         let variables = json!({ "phone": phone, "currentPassword": password });
         self.send(query!("add_phone"), variables).await
     }
 
-    pub async fn set_two_factor(&self, enabled: bool, verification: &Value) -> Answer {
+    pub async fn set_two_factor(&self, enabled: bool, verification: &Value) -> GraphQLResponse {
         let variables = json!({ "enabled": enabled, "verification": verification });
         self.send(query!("set_two_factor"), variables).await
     }
 
-    pub async fn update_profile(&self, input: Value) -> Answer {
+    pub async fn update_profile(&self, input: Value) -> GraphQLResponse {
         self.send(query!("update_profile"), json!({ "input": input })).await
     }
 
-    pub async fn change_password(&self, current: &str, new: &str, verification: &Value) -> Answer {
+    pub async fn change_password(
+        &self,
+        current: &str,
+        new: &str,
+        verification: &Value,
+    ) -> GraphQLResponse {
         let input = json!({
             "currentPassword": current, "newPassword": new, "verification": verification,
         });
         self.send(query!("change_password"), json!({ "input": input })).await
     }
 
-    pub async fn forgot_password(&self, identifier: &str) -> Answer {
+    pub async fn forgot_password(&self, identifier: &str) -> GraphQLResponse {
         self.send(query!("forgot_password"), json!({ "identifier": identifier })).await
     }
 
-    pub async fn reset_password(&self, verification: &Value, new: &str) -> Answer {
+    pub async fn reset_password(&self, verification: &Value, new: &str) -> GraphQLResponse {
         let input = json!({ "verification": verification, "newPassword": new });
         self.send(query!("reset_password"), json!({ "input": input })).await
     }

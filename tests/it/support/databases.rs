@@ -1,7 +1,8 @@
 //! The databases of tests: SQLite and PostgreSQL, a fresh database for each test. SQLite is in memory, or in a
 //! file for tests with several connections or processes.
 //!
-//! PostgreSQL is the server of `TEST_DATABASE_URL`, else a temporary one if `initdb` and `postgres` are found. With `REQUIRE_POSTGRES` set, its absence is a failure.
+//! PostgreSQL is the server of `TEST_DATABASE_URL`, or else a temporary one if `initdb` and `postgres` are installed.
+//! With `REQUIRE_POSTGRES` set, tests fail without PostgreSQL.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -80,13 +81,13 @@ async fn on_each(sqlite: TestDatabase, test: impl AsyncFn(&TestDatabase)) {
 struct Server {
     /// The URL of one of its databases.
     url: String,
-    /// A temporary server stops when its standard input closes, however this process ends.
+    /// A temporary server stops when its standard input closes, even if this process is killed.
     _process: Option<(Child, ChildStdin)>,
 }
 
 fn server() -> Option<&'static Server> {
     static SERVER: LazyLock<Option<Server>> = LazyLock::new(|| {
-        let server = Server::from_environment().or_else(Server::throwaway);
+        let server = Server::from_environment().or_else(Server::start_temporary);
         let databases = match &server {
             Some(Server { _process: Some(_), .. }) => "SQLite and a throwaway PostgreSQL",
             Some(_) => "SQLite and the PostgreSQL of TEST_DATABASE_URL",
@@ -111,7 +112,7 @@ impl Server {
     }
 
     /// Starts a server that listens on a socket in a temporary folder.
-    fn throwaway() -> Option<Self> {
+    fn start_temporary() -> Option<Self> {
         let folder_of_binaries = postgres_bin_folder()?;
         let mut child = Command::new("sh")
             .args(["-c", include_str!("postgres.sh"), "sh"])
@@ -138,8 +139,8 @@ impl Server {
 
     async fn run(&self, statement: &str) {
         let connection: DatabaseConnection =
-            Database::connect(&self.url).await.expect("the server answers");
-        connection.execute_unprepared(statement).await.expect("a good statement");
+            Database::connect(&self.url).await.expect("the server accepts connections");
+        connection.execute_unprepared(statement).await.expect("a valid statement");
         connection.close().await.expect("it closes");
     }
 }

@@ -1,16 +1,16 @@
-//! What the integration tests share: the program in process, callers, databases, and the services around it.
+//! Support for the integration tests: the app in this process, callers, databases, and fake external services.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
 
-pub mod answer;
 pub mod app;
 pub mod binary;
 pub mod caller;
 pub mod codes;
 pub mod databases;
-pub mod form;
-pub mod gateway;
+pub mod fake_gateway;
+pub mod graphql_response;
+pub mod multipart_form;
 pub mod pgbouncer;
 pub mod pictures;
 pub mod proxy;
@@ -23,12 +23,12 @@ pub mod socket;
 pub mod transports;
 pub mod upstream;
 
-pub use answer::Answer;
 pub use app::{KEY_RING, TestApp, start_time};
 pub use caller::Caller;
 pub use databases::{TestDatabase, on_each_database, on_each_shared_database};
+pub use graphql_response::GraphQLResponse;
 
-/// The password of every account that a test makes.
+/// The password of every account that a test creates.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// The text of an operation in `tests/it/queries`.

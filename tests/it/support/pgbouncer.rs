@@ -1,4 +1,4 @@
-//! PgBouncer, a connection pooler, before the database of a test. With `REQUIRE_PGBOUNCER` set, its absence is a failure.
+//! PgBouncer, a connection pooler, between a test and its database. With `REQUIRE_PGBOUNCER` set, tests fail without it.
 
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +10,7 @@ use super::TestDatabase;
 /// Smaller than the number of clients, so that clients share server connections.
 const POOL_SIZE: u32 = 6;
 
-/// The running process; killed when it is dropped.
+/// The running process, killed on drop.
 pub struct PgBouncer {
     /// The value of `DATABASE_URL`.
     pub url: String,
@@ -63,12 +63,13 @@ impl PgBouncer {
             .expect("sh starts");
         let name = options.get_database().expect("a database");
         let url = format!("postgres://{user}@127.0.0.1:{port}/{name}?sslmode=disable");
-        let mut started = Self { url, child, _folder: folder };
+        let mut pgbouncer = Self { url, child, _folder: folder };
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(started.child.try_wait().expect("it is ours").is_none(), "it ended");
+            let exit_status = pgbouncer.child.try_wait().expect("a child process");
+            assert!(exit_status.is_none(), "PgBouncer ended");
             tokio::task::yield_now().await;
         }
-        Some(started)
+        Some(pgbouncer)
     }
 }
 

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, StatusCode};
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use serde_json::{Value, json};
 
-use super::form::MultipartForm;
-use super::{Answer, Caller, TestApp, empty_request, query};
+use super::multipart_form::MultipartForm;
+use super::{Caller, GraphQLResponse, TestApp, empty_request, query};
 
 /// A PNG of one colour with this red component.
 pub fn picture(red: u8) -> Vec<u8> {
@@ -29,12 +29,12 @@ pub fn avatar_form(name: &str, content: &[u8]) -> MultipartForm {
 }
 
 impl Caller {
-    pub async fn upload_avatar(&self, content: &[u8]) -> Answer {
+    pub async fn upload_avatar(&self, content: &[u8]) -> GraphQLResponse {
         self.upload_avatar_named("me.png", content).await
     }
 
     /// Uploads an avatar with this file name.
-    pub async fn upload_avatar_named(&self, name: &str, content: &[u8]) -> Answer {
+    pub async fn upload_avatar_named(&self, name: &str, content: &[u8]) -> GraphQLResponse {
         self.send_request(avatar_form(name, content).into_request(self)).await
     }
 
@@ -43,7 +43,7 @@ impl Caller {
         self.upload_avatar(&picture(red)).await.data("/uploadAvatar").clone()
     }
 
-    pub async fn remove_avatar(&self) -> Answer {
+    pub async fn remove_avatar(&self) -> GraphQLResponse {
         self.send(query!("remove_avatar"), json!({})).await
     }
 }

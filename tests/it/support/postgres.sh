@@ -1,5 +1,5 @@
-# Runs a PostgreSQL server of our own until standard input closes, then removes it. Prints the folder of
-# its socket when it answers. $1: the folder of its programs.
+# Runs a temporary PostgreSQL server until standard input closes, then removes its files. Prints the folder
+# of its socket when it accepts connections. $1: the folder of its programs.
 set -eu
 programs=$1
 folder=$(mktemp -d)

@@ -1,4 +1,4 @@
-//! A TCP proxy before PostgreSQL that can be frozen: connections stay open and no byte gets through.
+//! A TCP proxy between a test and PostgreSQL. It can be frozen: then connections stay open and no byte gets through.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ struct Gate {
 }
 
 impl FreezableProxy {
-    /// Starts a proxy before the database of a test.
-    pub async fn to(database: &TestDatabase) -> Self {
+    /// Starts a proxy to the database of a test.
+    pub async fn start(database: &TestDatabase) -> Self {
         let options: PgConnectOptions = database.url().parse().expect("a URL");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -49,7 +49,7 @@ impl FreezableProxy {
         *self.gate.closes_after.lock() = Some(sent);
     }
 
-    /// Forwards again, first what waited.
+    /// Forwards again, first the bytes received meanwhile.
     pub fn thaw(&self) {
         self.gate.is_open.send_replace(true);
     }

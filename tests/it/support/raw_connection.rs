@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 
 use super::TestApp;
 
-/// Only a broken program takes longer.
+/// A test that takes longer fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 impl TestApp {
-    /// Serves on loopback, like the program.
+    /// Serves the app on loopback, like the binary.
     pub async fn serve(&self) -> TestServer {
         self.serve_routes(self.router()).await
     }
@@ -31,7 +31,7 @@ impl TestApp {
         TestServer { address, ended }
     }
 
-    /// Awaits what a client receives. Whenever the program is idle, the clock moves by half a second.
+    /// Waits for the output of a future. Whenever the app is idle, the clock moves by half a second.
     pub async fn receive_while_time_passes<T>(&self, received: impl Future<Output = T>) -> T {
         const IDLE_YIELDS: usize = 1_000;
         let mut received = pin!(received);
@@ -48,27 +48,27 @@ impl TestApp {
         }
     }
 
-    /// Moves the clock second by second until the future ends. Once is not enough: a timer may be set after
-    /// the clock was moved.
+    /// Moves the clock second by second until the future ends. One big step is not enough, because a timer may be set
+    /// after it.
     #[expect(clippy::disallowed_methods, reason = "a broken program fails a test, not hangs it")]
-    pub async fn while_time_passes<T>(&self, until: impl Future<Output = T>) -> T {
-        let passing = async {
+    pub async fn while_time_passes<T>(&self, future: impl Future<Output = T>) -> T {
+        let pass_time = async {
             loop {
                 self.clock.advance(Duration::from_secs(1));
                 tokio::task::yield_now().await;
             }
         };
-        let happened = async {
+        let output = async {
             tokio::select! {
-                happened = until => happened,
-                () = passing => unreachable!("time never ends"),
+                output = future => output,
+                () = pass_time => unreachable!("time never ends"),
             }
         };
-        tokio::time::timeout(TIMEOUT, happened).await.expect("something happens")
+        tokio::time::timeout(TIMEOUT, output).await.expect("the future ends in time")
     }
 }
 
-/// The program, listening on loopback.
+/// The app, listening on loopback.
 pub struct TestServer {
     pub address: SocketAddr,
     /// Completes when the server has shut down.
@@ -85,7 +85,7 @@ impl TestServer {
     pub async fn is_alive(&self) -> bool {
         let mut connection = self.connect().await;
         connection.write(LIVENESS_REQUEST).await;
-        connection.read_response().await.expect("an answer").status == StatusCode::OK
+        connection.read_response().await.expect("a response").status == StatusCode::OK
     }
 }
 
@@ -137,9 +137,9 @@ impl RawConnection {
     /// Reads up to and including these bytes. `None` when the connection ends before.
     pub async fn read_until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
-            let found = self.received.windows(end.len()).position(|window| window == end);
-            if let Some(at) = found {
-                return Some(self.received.drain(..at + end.len()).collect());
+            let position = self.received.windows(end.len()).position(|window| window == end);
+            if let Some(start) = position {
+                return Some(self.received.drain(..start + end.len()).collect());
             }
             if !self.read_more().await {
                 return None;

@@ -1,6 +1,6 @@
-//! A Redis server of a test, which it can stop and start, and instances that are connected by it.
+//! A Redis server that a test can stop and start, and app instances connected by it.
 //!
-//! It is the `redis-server` on the PATH. With `REQUIRE_REDIS` set, its absence is a failure.
+//! Runs the `redis-server` on the PATH. With `REQUIRE_REDIS` set, tests fail without it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use super::TestApp;
 /// The longest delay before an instance reconnects to Redis.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(10);
 
-/// A server on a loopback port; killed when it is dropped.
+/// A server on a loopback port, killed on drop.
 pub struct Redis {
     port: u16,
     arguments: Vec<String>,
@@ -27,11 +27,11 @@ pub struct Redis {
 impl Redis {
     /// Starts a server. `None` when Redis is not installed.
     pub fn start() -> Option<Self> {
-        Self::with(&[])
+        Self::start_with(&[])
     }
 
     /// Starts a server with settings.
-    pub fn with(arguments: &[&str]) -> Option<Self> {
+    pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let arguments = arguments.iter().copied().map(str::to_owned).collect();
         let mut server = is_installed().then_some(Self { port: 0, arguments, running: None })?;
         // A port that was free a moment ago may be taken by now.
@@ -108,16 +108,17 @@ impl Drop for Redis {
 }
 
 fn is_installed() -> bool {
-    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+    static IS_INSTALLED: LazyLock<bool> = LazyLock::new(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path).any(|folder| folder.join("redis-server").exists());
-        let server = if found { "a throwaway one" } else { "none: no redis-server was found" };
+        let is_found =
+            std::env::split_paths(&path).any(|folder| folder.join("redis-server").exists());
+        let server = if is_found { "a throwaway one" } else { "none: no redis-server was found" };
         // Not captured, so that successful runs show it too.
         let _ = writeln!(std::io::stderr(), "Redis of this run: {server}");
-        assert!(found || std::env::var_os("REQUIRE_REDIS").is_none(), "Redis is required");
-        found
+        assert!(is_found || std::env::var_os("REQUIRE_REDIS").is_none(), "Redis is required");
+        is_found
     });
-    *FOUND
+    *IS_INSTALLED
 }
 
 impl TestApp {
@@ -129,15 +130,15 @@ impl TestApp {
         ended.drop_guard()
     }
 
-    /// Also runs the background jobs. They poll when the clock moves.
+    /// Runs the Redis bridge and the background jobs, which poll when the clock moves.
     pub fn run_background_jobs(&self) -> [DropGuard; 2] {
         let ended = CancellationToken::new();
         tokio::spawn(ended.clone().run_until_cancelled_owned(self.app.clone().run_jobs()));
         [ended.drop_guard(), self.run_redis_bridge()]
     }
 
-    /// Waits until it is known whether Redis can be reached.
-    async fn known_link(&self) -> RedisLink {
+    /// Waits until the first attempt to connect has succeeded or failed.
+    async fn settled_link(&self) -> RedisLink {
         let mut link = self.app.platform.events.redis_link().expect("REDIS_URL is set");
         *link.wait_for(|link| *link != RedisLink::Connecting).await.expect("the bridge runs")
     }
@@ -149,7 +150,7 @@ impl TestApp {
         link.wait_for(is_lost).await.expect("the bridge runs");
     }
 
-    /// The degraded parts that `/health/ready` lists.
+    /// The degraded components that `/health/ready` lists.
     pub async fn degraded(&self) -> serde_json::Value {
         let (status, ready) = self.get("/health/ready").await;
         assert_eq!(status, 200, "{ready}");
@@ -160,15 +161,15 @@ impl TestApp {
 /// Waits until instances that share a clock are connected to Redis.
 pub async fn wait_until_connected(apps: &[&TestApp]) {
     loop {
-        let links = join_all(apps.iter().map(|app| app.known_link())).await;
+        let links = join_all(apps.iter().map(|app| app.settled_link())).await;
         if links.iter().all(|link| *link == RedisLink::Connected) {
             return;
         }
         apps[0].clock.advance(MAX_RECONNECT_DELAY);
         for (app, before) in apps.iter().zip(links) {
             let mut link = app.app.platform.events.redis_link().expect("REDIS_URL is set");
-            let is_over = |link: &RedisLink| before == RedisLink::Connected || *link != before;
-            link.wait_for(is_over).await.expect("the bridge runs");
+            let has_changed = |link: &RedisLink| before == RedisLink::Connected || *link != before;
+            link.wait_for(has_changed).await.expect("the bridge runs");
         }
     }
 }
@@ -177,10 +178,10 @@ pub async fn wait_until_connected(apps: &[&TestApp]) {
 pub async fn wait_until_in_sync(one: &TestApp, other: &TestApp) {
     wait_until_connected(&[one, other]).await;
     for (to, from) in [(one, other), (other, one)] {
-        let figures = to.app.platform.events.redis_metrics().expect("REDIS_URL is set");
-        let heard = || figures.received.load(std::sync::atomic::Ordering::Relaxed);
-        let before = heard();
-        while heard() == before {
+        let metrics = to.app.platform.events.redis_metrics().expect("REDIS_URL is set");
+        let received_count = || metrics.received.load(std::sync::atomic::Ordering::Relaxed);
+        let before = received_count();
+        while received_count() == before {
             from.app.platform.events.publish("are you there?");
             tokio::task::yield_now().await;
         }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Caller, query};
+use super::{Caller, GraphQLResponse, query};
 
 impl Caller {
-    pub async fn start_round(&self, game: &str) -> Answer {
+    pub async fn start_round(&self, game: &str) -> GraphQLResponse {
         self.send(query!("start_round"), json!({ "game": game })).await
     }
 
@@ -14,7 +14,7 @@ impl Caller {
         self.start_round(game).await.text("/startRound/id").to_owned()
     }
 
-    pub async fn play(&self, round: &str, played: Value, client_seed: &str) -> Answer {
+    pub async fn play(&self, round: &str, played: Value, client_seed: &str) -> GraphQLResponse {
         let input = json!({ "roundId": round, "move": played, "clientSeed": client_seed });
         self.send(query!("play_game"), json!({ "input": input })).await
     }

@@ -26,15 +26,15 @@ pub struct Bucket {
 #[derive(Default)]
 struct StoredFiles {
     files: Mutex<BTreeMap<String, (HeaderMap, Bytes)>>,
-    unsigned: Mutex<usize>,
-    refuses_deletion: AtomicBool,
+    unsigned_requests: Mutex<usize>,
+    rejects_deletions: AtomicBool,
 }
 
 impl Bucket {
     pub const KEY_ID: &str = "an-id-for-tests";
     pub const SECRET: &str = "a-secret-for-tests";
 
-    /// Listens on loopback: by paths that begin with the bucket's name, and as the bucket's own host.
+    /// Listens on two loopback ports: for path-style URLs (with the bucket's name) and for virtual-hosted ones.
     pub async fn start(name: &str) -> Self {
         let stored = Arc::<StoredFiles>::default();
         let listen = async |prefix: String| {
@@ -67,13 +67,13 @@ impl Bucket {
     }
 
     /// Whether deletions are rejected from now on.
-    pub fn refuse_deletion(&self, is_refused: bool) {
-        self.stored.refuses_deletion.store(is_refused, Ordering::Relaxed);
+    pub fn reject_deletions(&self, is_rejected: bool) {
+        self.stored.rejects_deletions.store(is_rejected, Ordering::Relaxed);
     }
 
     /// How many requests had no valid signature.
     pub fn unsigned_requests(&self) -> usize {
-        *self.stored.unsigned.lock().expect("not poisoned")
+        *self.stored.unsigned_requests.lock().expect("not poisoned")
     }
 }
 
@@ -84,13 +84,13 @@ async fn respond(
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
     if !is_signed(&parts, &body) {
-        *stored.unsigned.lock().expect("not poisoned") += 1;
+        *stored.unsigned_requests.lock().expect("not poisoned") += 1;
         return (StatusCode::FORBIDDEN, "<Error><Code>SignatureDoesNotMatch</Code></Error>")
             .into_response();
     }
     let is_deletion = parts.method == Method::DELETE
         || parts.uri.query().is_some_and(|query| query.starts_with("delete"));
-    if is_deletion && stored.refuses_deletion.load(Ordering::Relaxed) {
+    if is_deletion && stored.rejects_deletions.load(Ordering::Relaxed) {
         return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
     }
     let mut files = stored.files.lock().expect("not poisoned");
@@ -149,16 +149,16 @@ fn list(files: &BTreeMap<String, (HeaderMap, Bytes)>, query: &str) -> String {
 /// Whether the signature is valid for this request and body.
 fn is_signed(parts: &Parts, body: &[u8]) -> bool {
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let read = || {
+    let check = || {
         let signed = header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
         let field = |name: &str| signed.split(',').find_map(|part| part.trim().strip_prefix(name));
         let scope = field("Credential=")?.strip_prefix(Bucket::KEY_ID)?.strip_prefix('/')?;
         let (names, signature) = (field("SignedHeaders=")?, field("Signature=")?);
         let body_hash = HEXLOWER.encode(&sha256(body));
         let (hash, date) = (header("x-amz-content-sha256")?, header("x-amz-date")?);
-        let covers = ["host", "x-amz-date", "x-amz-content-sha256"];
+        let required_headers = ["host", "x-amz-date", "x-amz-content-sha256"];
         if hash != body_hash
-            || !covers.iter().all(|header| names.split(';').any(|name| name == *header))
+            || !required_headers.iter().all(|header| names.split(';').any(|name| name == *header))
         {
             return None;
         }
@@ -176,15 +176,15 @@ fn is_signed(parts: &Parts, body: &[u8]) -> bool {
             let _ = writeln!(canonical, "{name}:{}", header(name)?.trim());
         }
         let _ = write!(canonical, "\n{names}\n{hash}");
-        let hashed = HEXLOWER.encode(&sha256(canonical.as_bytes()));
-        let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashed}");
+        let canonical_hash = HEXLOWER.encode(&sha256(canonical.as_bytes()));
+        let string_to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{canonical_hash}");
         let mut key = format!("AWS4{}", Bucket::SECRET).into_bytes();
         for part in scope.split('/') {
             key = mac(&key, part);
         }
-        Some(HEXLOWER.encode(&mac(&key, &to_sign)) == signature)
+        Some(HEXLOWER.encode(&mac(&key, &string_to_sign)) == signature)
     };
-    read().unwrap_or(false)
+    check().unwrap_or(false)
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {

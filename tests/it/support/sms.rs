@@ -14,7 +14,7 @@ use switchboard::platform::clock::Timestamp;
 use switchboard::platform::phone::PhoneNumber;
 
 use super::upstream::Upstream;
-use super::{Answer, Caller, TestApp, TestDatabase, query};
+use super::{Caller, GraphQLResponse, TestApp, TestDatabase, query};
 
 /// The secret that authenticates the gateway's receipts.
 pub const RECEIPT_SECRET: &str = "receipts are signed";
@@ -50,12 +50,12 @@ impl TestApp {
         &self,
         kind: Kind,
         number: u32,
-        end: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
     ) -> MessageId {
         let platform = &self.app.platform;
         let tx = platform.database.begin().await.expect("a transaction");
-        let new = message(kind, number, end);
-        let id = enqueue(&self.app.messages, platform, &tx, new).await.expect("enqueued");
+        let new_message = message(kind, number, expires_at);
+        let id = enqueue(&self.app.messages, platform, &tx, new_message).await.expect("enqueued");
         tx.commit().await.expect("committed");
         id
     }
@@ -66,8 +66,10 @@ impl TestApp {
         let tx = platform.database.begin().await.expect("a transaction");
         let mut ids = Vec::new();
         for number in numbers {
-            let new = message(kind, number, None);
-            ids.push(enqueue(&self.app.messages, platform, &tx, new).await.expect("enqueued"));
+            let new_message = message(kind, number, None);
+            ids.push(
+                enqueue(&self.app.messages, platform, &tx, new_message).await.expect("enqueued"),
+            );
         }
         tx.commit().await.expect("committed");
         ids
@@ -83,9 +85,9 @@ impl TestApp {
         self.app.run_due_jobs().await.expect("no job fails");
     }
 
-    /// Asserts that the kept counts equal the rows.
+    /// Asserts that the recorded counts per status and kind equal the rows.
     pub async fn assert_counts(&self) {
-        let wrong = self
+        let wrong_counts = self
             .count(
                 "SELECT COUNT(*) FROM (SELECT status, kind, SUM(n) AS total FROM (\
                  SELECT status, kind, 1 AS n FROM messages \
@@ -94,14 +96,14 @@ impl TestApp {
                  WHERE from_status IS NOT NULL) AS all_of_it GROUP BY status, kind) AS sums WHERE total <> 0",
             )
             .await;
-        assert_eq!(wrong, 0, "lanes and statuses whose count is not what the rows are");
+        assert_eq!(wrong_counts, 0, "kinds and statuses whose count differs from the rows");
     }
 
     /// A message as an operator sees it.
     pub async fn message(&self, admin: &Caller, id: MessageId) -> Value {
         self.assert_counts().await;
-        let answer = admin.send(query!("messages"), json!({ "first": 100 })).await;
-        let nodes = answer.data("/messages/nodes").as_array().expect("a list").clone();
+        let response = admin.send(query!("messages"), json!({ "first": 100 })).await;
+        let nodes = response.nodes("/messages").to_vec();
         let message = nodes.into_iter().find(|node| node["id"] == id.to_string());
         message.unwrap_or_else(|| panic!("no message {id}"))
     }
@@ -112,16 +114,16 @@ impl TestApp {
         let mut after = Value::Null;
         loop {
             let page = json!({ "first": 100, "after": after });
-            let answer = admin.send(query!("messages"), page).await;
-            for node in answer.data("/messages/nodes").as_array().expect("a list") {
+            let response = admin.send(query!("messages"), page).await;
+            for node in response.nodes("/messages") {
                 let text = |name: &str| node[name].as_str().expect("text").to_owned();
                 let before = statuses.insert(text("id"), text("status"));
                 assert_eq!(before, None, "{node} is there twice");
             }
-            if answer.data("/messages/pageInfo/hasNextPage") == false {
+            if response.data("/messages/pageInfo/hasNextPage") == false {
                 return statuses;
             }
-            after = answer.data("/messages/pageInfo/endCursor").clone();
+            after = response.data("/messages/pageInfo/endCursor").clone();
         }
     }
 
@@ -133,15 +135,15 @@ impl TestApp {
     /// `messageQueue` as an operator sees it.
     pub async fn queue(&self, admin: &Caller) -> Value {
         self.assert_counts().await;
-        let answer: Answer = admin.send(query!("message_queue"), json!({})).await;
-        answer.data("/messageQueue").clone()
+        let response: GraphQLResponse = admin.send(query!("message_queue"), json!({})).await;
+        response.data("/messageQueue").clone()
     }
 
     /// The texts that the console gateway sent to a number, newest first.
     pub async fn sent_sms(&self, to: &str) -> Vec<String> {
         let path = format!("/dev/messages?to={}", to.replace('+', "%2B"));
-        let (_, answer) = self.get(&path).await;
-        let messages = answer["data"]["messages"].as_array().expect("a list");
+        let (_, response) = self.get(&path).await;
+        let messages = response["data"]["messages"].as_array().expect("a list");
         messages
             .iter()
             .map(|message| message["body"].as_str().expect("a text").to_owned())

@@ -19,13 +19,13 @@ pub const MODERN: &str = "graphql-transport-ws";
 /// The subprotocol of subscriptions-transport-ws, which GraphQL Playground uses.
 pub const LEGACY: &str = "graphql-ws";
 
-/// Only a broken program takes longer.
+/// A test that takes longer fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An open socket.
 pub struct Socket(WebSocketStream<TcpStream>);
 
-/// What a socket receives.
+/// An event on a socket.
 #[derive(Debug, PartialEq)]
 pub enum SocketEvent {
     /// A message.
@@ -50,9 +50,9 @@ impl TestServer {
         let stream = TcpStream::connect(self.address).await.expect("it listens");
         match client_async(request, stream).await {
             Ok((stream, _)) => Ok(Socket(stream)),
-            Err(Error::Http(answer)) => {
-                let body = answer.body().as_deref().unwrap_or_default();
-                Err((answer.status(), serde_json::from_slice(body).unwrap_or_default()))
+            Err(Error::Http(response)) => {
+                let body = response.body().as_deref().unwrap_or_default();
+                Err((response.status(), serde_json::from_slice(body).unwrap_or_default()))
             }
             Err(error) => panic!("{error}"),
         }
@@ -237,7 +237,7 @@ impl Socket {
 }
 
 impl TestApp {
-    /// Waits until no socket and no listener of a topic is left.
+    /// Waits until all sockets are closed and all topic subscriptions have ended.
     pub async fn wait_until_no_socket_is_open(&self) {
         while !self.app.tasks.is_empty() || self.app.platform.events.topic_count() > 0 {
             tokio::task::yield_now().await;

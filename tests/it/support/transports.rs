@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use switchboard::platform::vault::sha256;
 
-use super::form::MultipartForm;
+use super::multipart_form::MultipartForm;
 use super::socket::{LEGACY, MODERN};
 use super::{Caller, TestApp};
 

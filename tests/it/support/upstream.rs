@@ -1,4 +1,4 @@
-//! A fake HTTP service that replies as the test wants, also badly.
+//! A fake HTTP service with scripted replies, including invalid, slow and missing ones.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Texts of messages: the encrypted ones with codes, and the deletion of texts after their retention.
+//! Bodies of messages: access to sealed bodies, and clearing of bodies.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{QueryOrder, QuerySelect};
@@ -9,7 +9,7 @@ use crate::messages::status::Kind;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 
-/// All encrypted texts.
+/// All sealed bodies.
 pub async fn find_sealed_bodies(tx: &Work) -> Result<Vec<(MessageId, Vec<u8>)>, DbErr> {
     Entity::find()
         .select_only()
@@ -22,7 +22,7 @@ pub async fn find_sealed_bodies(tx: &Work) -> Result<Vec<(MessageId, Vec<u8>)>, 
         .await
 }
 
-/// Replaces an encrypted text, unless it has changed meanwhile.
+/// Replaces a sealed body, unless it has changed meanwhile.
 pub async fn replace_sealed_body(
     tx: &Work,
     id: MessageId,
@@ -38,8 +38,8 @@ pub async fn replace_sealed_body(
     Ok(updated.rows_affected == 1)
 }
 
-/// Erases the encrypted text of a message that is not sent again.
-pub async fn erase_sealed_body(tx: &Work, id: MessageId) -> Result<(), DbErr> {
+/// Clears the sealed body of a message that is not sent again.
+pub async fn clear_sealed_body(tx: &Work, id: MessageId) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
         .filter(Column::Id.eq(id))
@@ -48,7 +48,7 @@ pub async fn erase_sealed_body(tx: &Work, id: MessageId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Clears the texts of a batch of messages that were created before a time, oldest first, starting after a message.
+/// Clears the bodies of a batch of messages that were created before a time, oldest first, starting after a message.
 /// Returns the last message of the batch.
 pub async fn clear_bodies(
     tx: &Work,

@@ -1,4 +1,4 @@
-//! Claims of due messages by one instance for the time of a lease, and what has expired.
+//! Claims of due messages by one instance for the time of a lease, and expiry of messages and leases.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub struct DueRange {
     pub until: Timestamp,
 }
 
-/// Claims messages of one lane for sending through a gateway, the longest due first. Messages that are pinned to
-/// one of the other gateways are skipped.
+/// Claims messages of one lane for sending through a gateway, the longest due first. Skips messages that are pinned to
+/// one of the other gateways.
 pub async fn claim(
     tx: &Work,
     DueRange { kind, from, until: now }: DueRange,
@@ -48,7 +48,7 @@ pub async fn claim(
         .col_expr(Column::Gateway, Expr::value(gateway))
         .col_expr(Column::GatewayId, Expr::value(None::<String>))
         .col_expr(Column::DueAt, Expr::value(now + lease))
-        .col_expr(Column::HandedOverAt, Expr::value(now))
+        .col_expr(Column::AttemptedAt, Expr::value(now))
         .exec_with_returning(tx)
         .await?;
     claimed.sort_by_key(|message| message.id);
@@ -56,7 +56,11 @@ pub async fn claim(
 }
 
 /// The earliest due time of a lane's due messages.
-pub async fn first_due(tx: &Work, kind: Kind, now: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+pub async fn first_due_at(
+    tx: &Work,
+    kind: Kind,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, DbErr> {
     let first = due(Status::Queued, now).filter(Column::Kind.eq(kind)).order_by_asc(Column::DueAt);
     first.select_only().column(Column::DueAt).into_tuple().one(tx).await
 }
@@ -72,8 +76,8 @@ pub async fn expire(tx: &Work, now: Timestamp) -> Result<Vec<Kind>, DbErr> {
     Ok(expired.into_iter().map(|message| message.kind).collect())
 }
 
-/// Expires leases: the sender has crashed, and the messages become UNKNOWN. Those of reconcilable gateways are
-/// reconciled at once. Returns their lanes.
+/// Expires leases: their sender has crashed, so the messages become UNKNOWN. Those of reconcilable gateways are due for
+/// reconciliation at once. Returns their lanes.
 pub async fn expire_leases(
     tx: &Work,
     now: Timestamp,
@@ -106,24 +110,24 @@ pub async fn claim_unknown(
 }
 
 /// Whether any UNKNOWN message is due for reconciliation.
-pub async fn has_unknown_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
-    has_any(db, due(Status::Unknown, now)).await
+pub async fn has_due_unknown(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
+    exists(db, due(Status::Unknown, now)).await
 }
 
 /// Whether any queued message is due.
-pub async fn has_queued_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
-    has_any(db, due(Status::Queued, now)).await
+pub async fn has_due_queued(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
+    exists(db, due(Status::Queued, now)).await
 }
 
 /// Whether any queued message or any lease has expired.
-pub async fn has_any_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
+pub async fn has_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, DbErr> {
     let ids = expired(now).select_only().column(Column::Id);
     let expired = ids.into_tuple::<MessageId>().one(db).await?;
-    Ok(expired.is_some() || has_any(db, due(Status::Sending, now)).await?)
+    Ok(expired.is_some() || exists(db, due(Status::Sending, now)).await?)
 }
 
-/// Ordered like the index, because PostgreSQL would not use it otherwise.
-async fn has_any(db: &impl ConnectionTrait, rows: Select<Entity>) -> Result<bool, DbErr> {
+/// Whether there is a row. Ordered like the index, because PostgreSQL would not use the index otherwise.
+async fn exists(db: &impl ConnectionTrait, rows: Select<Entity>) -> Result<bool, DbErr> {
     let ordered = rows.order_by_asc(Column::Kind).order_by_asc(Column::DueAt);
     let first = ordered.select_only().column(Column::Id).into_tuple::<MessageId>().one(db).await?;
     Ok(first.is_some())
@@ -139,10 +143,10 @@ fn expired(now: Timestamp) -> Select<Entity> {
     queued.filter(Column::ExpiresAt.lte(now)).order_by_asc(Column::ExpiresAt)
 }
 
-/// An update of up to `limit` rows that no other instance is updating.
+/// An update of up to `limit` of these rows, without those that another instance is updating.
 pub(super) fn update_claimed(rows: Select<Entity>, limit: u64, from: Status) -> UpdateMany<Entity> {
     let mut ids: SelectStatement = rows.select_only().column(Column::Id).limit(limit).into_query();
-    // Skips rows that another instance is updating. SQLite has a single writer and ignores the clause.
+    // SQLite has a single writer and ignores the clause.
     ids.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     // A common table expression, because PostgreSQL may run a subquery more than once, each time with other rows.
     let due = CommonTableExpression::new().query(ids).table_name(Alias::new("due")).to_owned();

@@ -1,4 +1,4 @@
-//! Erasure of a person's messages: their texts and numbers.
+//! Erasure of a person's messages: cancels them, and clears their texts and numbers.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QuerySelect};
@@ -10,8 +10,8 @@ use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::phone::PhoneNumber;
 
-/// The ids of the codes to a number since a time.
-pub async fn code_ids_to(
+/// The ids of the messages with a code that were created for a number since a time.
+pub async fn find_code_message_ids(
     tx: &Work,
     phone: &PhoneNumber,
     since: Timestamp,
@@ -22,7 +22,7 @@ pub async fn code_ids_to(
 }
 
 /// Cancels messages with this status that are to the number or among the ids. Returns their lanes.
-pub async fn cancel_all(
+pub async fn cancel_many(
     tx: &Work,
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
@@ -32,7 +32,7 @@ pub async fn cancel_all(
         .col_expr(Column::Status, status_value(Status::Cancelled))
         .col_expr(Column::DueAt, Expr::value(None::<Timestamp>))
         .filter(has_status(from))
-        .filter(is_to_or_among(phone, ids))
+        .filter(matches_phone_or_ids(phone, ids))
         .exec_with_returning(tx)
         .await?;
     Ok(cancelled.into_iter().map(|message| message.kind).collect())
@@ -44,13 +44,13 @@ pub async fn erase(tx: &Work, phone: Option<&PhoneNumber>, ids: &[MessageId]) ->
         .col_expr(Column::Body, Expr::value(""))
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
         .col_expr(Column::Phone, Expr::value(""))
-        .filter(is_to_or_among(phone, ids))
+        .filter(matches_phone_or_ids(phone, ids))
         .exec(tx)
         .await?;
     Ok(())
 }
 
-fn is_to_or_among(phone: Option<&PhoneNumber>, ids: &[MessageId]) -> Condition {
+fn matches_phone_or_ids(phone: Option<&PhoneNumber>, ids: &[MessageId]) -> Condition {
     Condition::any()
         .add(Column::Id.is_in(pad_to_pow2(ids)))
         .add_option(phone.map(|phone| Column::Phone.is_in(phone.variants())))

@@ -1,5 +1,5 @@
-//! The queue of messages (an outbox): one row per message. Each statement that changes the status is guarded by the
-//! status from before.
+//! The messages table: the queue (an outbox), with one row per message. Each statement that changes the status is
+//! guarded by the previous status (compare and set).
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::CaseStatement;
@@ -21,13 +21,13 @@ mod reschedule;
 mod retry;
 mod search;
 
-pub use bodies::{clear_bodies, erase_sealed_body, find_sealed_bodies, replace_sealed_body};
+pub use bodies::{clear_bodies, clear_sealed_body, find_sealed_bodies, replace_sealed_body};
 pub use claim::{
-    DueRange, claim, claim_unknown, expire, expire_leases, first_due, has_any_expired,
-    has_queued_due, has_unknown_due,
+    DueRange, claim, claim_unknown, expire, expire_leases, first_due_at, has_due_queued,
+    has_due_unknown, has_expired,
 };
-pub use erase::{cancel_all, code_ids_to, erase};
-pub use reschedule::{LatestDueTimes, has_any_due_later, reschedule};
+pub use erase::{cancel_many, erase, find_code_message_ids};
+pub use reschedule::{LatestDueTimes, has_due_later_than, reschedule};
 pub use retry::{find_retryable, retry_many, retry_one};
 pub use search::{MessageFilter, find_page, find_statuses};
 
@@ -39,9 +39,9 @@ pub struct Model {
     pub id: MessageId,
     pub kind: Kind,
     pub phone: PhoneNumber,
-    /// The text, with codes masked. Empty after its retention.
+    /// The text, with the code masked. Empty after its retention.
     pub body: String,
-    /// The encrypted text with its code, until it is sent.
+    /// The encrypted text with the code, until it is sent.
     pub sealed_body: Option<Vec<u8>>,
     pub encoding: Encoding,
     pub segments: i16,
@@ -52,7 +52,7 @@ pub struct Model {
     pub manual_retries: i16,
     pub gateway: Option<String>,
     pub gateway_id: Option<String>,
-    /// The only gateway that may send it, as that gateway may have it already and would detect the duplicate.
+    /// The only gateway that may send it, because it may have the message already and would detect the duplicate.
     pub pinned_gateway: Option<String>,
     pub error: Option<String>,
     pub created_at: Timestamp,
@@ -61,7 +61,8 @@ pub struct Model {
     /// QUEUED: the next attempt. SENDING: the end of the lease. UNKNOWN: the next reconciliation.
     pub due_at: Option<Timestamp>,
     pub expires_at: Timestamp,
-    pub handed_over_at: Option<Timestamp>,
+    /// When the latest attempt began. Identifies the attempt in guarded statements.
+    pub attempted_at: Option<Timestamp>,
     pub sent_at: Option<Timestamp>,
     pub delivered_at: Option<Timestamp>,
 }
@@ -71,7 +72,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many rows one statement changes, as there may be a million in all.
+/// Rows per statement, because a million may be affected in all.
 pub const BATCH_SIZE: u64 = 2_000;
 
 /// Inserts a message.
@@ -100,8 +101,8 @@ pub async fn find_by_gateway_id(
         .await
 }
 
-/// When the oldest queued message of a lane was queued.
-pub async fn oldest_queued(
+/// When the longest waiting message of a lane was queued.
+pub async fn oldest_queued_at(
     db: &impl ConnectionTrait,
     kind: Kind,
 ) -> Result<Option<Timestamp>, DbErr> {
@@ -132,7 +133,7 @@ pub async fn mark_sent(
         };
         accepted.iter().fold(CaseStatement::new(), add_case).into()
     };
-    let handed_over_at = by_id(&|message, _| Expr::value(message.handed_over_at));
+    let attempted_at = by_id(&|message, _| Expr::value(message.attempted_at));
     let sent = Entity::update_many()
         .col_expr(Column::Status, status_value(Status::Sent))
         .col_expr(Column::GatewayId, by_id(&|_, gateway_id| Expr::value(gateway_id.clone())))
@@ -142,13 +143,13 @@ pub async fn mark_sent(
         .col_expr(Column::Error, Expr::value(None::<String>))
         .filter(has_status(Status::Sending))
         .filter(Column::Id.is_in(accepted.iter().map(|(message, _)| message.id)))
-        .filter(ExprTrait::eq(Expr::col(Column::HandedOverAt), handed_over_at))
+        .filter(ExprTrait::eq(Expr::col(Column::AttemptedAt), attempted_at))
         .exec_with_returning(tx)
         .await?;
     Ok(sent.into_iter().map(|message| message.id).collect())
 }
 
-/// What changes together with the status. `due_at` and `error` are always set, the rest if it is not None.
+/// The columns that change together with the status. `due_at` and `error` are always set, the others unless None.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub due_at: Option<Timestamp>,
@@ -160,7 +161,7 @@ pub struct Changes {
     pub delivered_at: Option<Timestamp>,
 }
 
-/// Changes the status of a message. Returns None if its status or attempt has changed since it was read.
+/// Changes the status of a message. Returns None if its status, attempt or manual retry has changed since it was read.
 pub async fn transition(
     tx: &Work,
     message: &Model,
@@ -174,9 +175,9 @@ pub async fn transition(
         .filter(Column::Id.eq(message.id))
         .filter(Column::Status.eq(message.status))
         .filter(Column::ManualRetries.eq(message.manual_retries))
-        .filter(match message.handed_over_at {
-            Some(handed_over_at) => Column::HandedOverAt.eq(handed_over_at),
-            None => Column::HandedOverAt.is_null(),
+        .filter(match message.attempted_at {
+            Some(attempted_at) => Column::AttemptedAt.eq(attempted_at),
+            None => Column::AttemptedAt.is_null(),
         });
     if let Some(attempts) = changes.attempts {
         update = update.col_expr(Column::Attempts, Expr::value(attempts));
@@ -200,7 +201,7 @@ pub async fn transition(
     Ok(was_updated.then_some((message.kind, Some(message.status), to)))
 }
 
-/// A literal, because the planner does not match a bound value with the condition of a partial index.
+/// With a literal, because the planner does not match a bound value with the condition of a partial index.
 fn has_status(status: Status) -> Expr {
     ExprTrait::eq(Expr::col(Column::Status), Expr::cust(format!("'{}'", status.to_value())))
 }

@@ -1,4 +1,4 @@
-//! Manual retries: operators have messages sent again.
+//! Manual retries of messages by operators.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ExprTrait, QueryOrder, QuerySelect, UpdateMany};
@@ -9,7 +9,7 @@ use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 
-/// Protects the counter, which is 16 bits wide.
+/// Keeps the counter, which has 16 bits, from overflow.
 const MAX_MANUAL_RETRIES: i16 = 1_000;
 
 /// Queues a message again. Returns None if its status has changed since it was read.

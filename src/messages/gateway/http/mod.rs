@@ -1,4 +1,4 @@
-//! Generic HTTP gateway: sends one request per message, as the settings describe it.
+//! SMS gateway for any HTTP API: sends one request per message, as the settings describe it.
 
 use async_trait::async_trait;
 use reqwest::header::HeaderName;
@@ -47,7 +47,7 @@ impl HttpGateway {
         Ok(Self {
             template,
             id_path: settings.id_path.clone(),
-            is_idempotent: settings.idempotent,
+            is_idempotent: settings.is_idempotent,
             receipts: settings.receipts.clone(),
         })
     }

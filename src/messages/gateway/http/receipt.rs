@@ -46,7 +46,7 @@ pub fn parse(
     Ok(Receipt { message, update })
 }
 
-/// The status that is stored for a mapped one, and a description if it is a failure.
+/// The message status for a mapped one, and a description if it is a failure.
 fn stored_status(status: MappedStatus) -> Option<(Status, Option<&'static str>)> {
     Some(match status {
         MappedStatus::Ignored => return None,

@@ -20,7 +20,7 @@ fn settings() -> HttpGatewayConfig {
         headers: [("X-Key".to_owned(), "secret".into())].into(),
         body: r#"{"to":"{to}","body":"{body}","id":"{id}"}"#.into(),
         id_path: None,
-        idempotent: false,
+        is_idempotent: false,
         receipts: None,
     }
 }

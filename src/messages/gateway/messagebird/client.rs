@@ -1,4 +1,4 @@
-//! MessageBird's SMS API: authentication and the URL of its messages.
+//! Client of MessageBird's SMS API: authentication and URL.
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder};

@@ -1,4 +1,4 @@
-//! The gateway and the message that the tests of MessageBird use.
+//! Test fixtures of MessageBird: a gateway and a message.
 
 use std::time::Duration;
 

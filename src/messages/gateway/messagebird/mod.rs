@@ -1,6 +1,6 @@
-//! MessageBird's SMS API.
+//! SMS gateway MessageBird.
 //!
-//! It has no idempotency: the same reference sent twice is two SMS. But it can be asked whether it has a message.
+//! It has no idempotency: a reference that is sent twice results in two SMS. But its list of messages can be queried.
 
 use async_trait::async_trait;
 

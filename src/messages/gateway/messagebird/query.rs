@@ -1,4 +1,4 @@
-//! Status query for a message whose sending got no response: `GET /messages`.
+//! Status query for a message whose attempt had no clear outcome: `GET /messages`.
 
 use chrono::{SecondsFormat, TimeDelta};
 use reqwest::Method;
@@ -14,11 +14,11 @@ use crate::platform::outbound::{Limits, Outbound};
 const LIST_LIMITS: Limits = Limits { max_bytes: 1024 * 1024, ..REQUEST_LIMITS };
 const PAGE_SIZE: usize = 50;
 const MAX_PAGES: usize = 5;
-/// How far MessageBird's clock may be behind ours. References are unique, so it may be generous.
+/// How far MessageBird's clock may be behind ours. Generous, because references are unique.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 impl MessageBirdGateway {
-    /// Looks for the message by its reference. `None` if MessageBird did not say.
+    /// Finds the message by its reference. `None` if the list cannot be read.
     pub(super) async fn find_message(
         &self,
         outbound: &Outbound,

@@ -3,7 +3,7 @@
 use crate::messages::gateway::FailureReason;
 use crate::messages::status::Status;
 
-/// Parses a status. `None` if it is not a known one.
+/// Parses a status. `None` if it is unknown.
 pub fn parse_status(gateway_status: &str) -> Option<Status> {
     match gateway_status {
         "scheduled" | "sent" | "buffered" => Some(Status::Sent),
@@ -13,8 +13,8 @@ pub fn parse_status(gateway_status: &str) -> Option<Status> {
     }
 }
 
-/// Why a message was not delivered. MessageBird's phrase ("unknown subscriber") is used if it looks like one of
-/// its fixed phrases; other text could contain the number.
+/// Why a message was not delivered. MessageBird's text is only used if it looks like one of its fixed phrases ("unknown
+/// subscriber"), because other text could contain the number.
 pub fn failure_reason(
     status: Status,
     code: Option<i64>,

@@ -1,4 +1,4 @@
-//! Twilio's Messages resource (API of 2010-04-01): authentication and URL.
+//! Client of Twilio's Messages resource (API of 2010-04-01): authentication and URL.
 
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;

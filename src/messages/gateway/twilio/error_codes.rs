@@ -66,7 +66,7 @@ fn find_meaning(code: i64) -> Option<(Meaning, &'static str)> {
 }
 
 /// Outcome of a request that failed with this code. `None` if the code is unknown.
-pub fn outcome(code: i64, response: &Response) -> Option<SendOutcome> {
+pub fn outcome_by_code(code: i64, response: &Response) -> Option<SendOutcome> {
     let (meaning, text) = find_meaning(code)?;
     let reason = FailureReason::with_code(code, text);
     Some(match meaning {

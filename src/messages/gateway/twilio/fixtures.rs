@@ -1,4 +1,4 @@
-//! The gateway and the message that the tests of Twilio use.
+//! Test fixtures of Twilio: a gateway and a message.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub struct Message {
     pub date_created: Option<String>,
 }
 
-/// Parses a status. `None` while Twilio has the message but did not send it yet.
+/// Parses a status. `None` if it is unknown, or Twilio has not sent the message yet.
 pub fn parse_status(gateway_status: &str) -> Option<Status> {
     match gateway_status {
         "sent" => Some(Status::Sent),

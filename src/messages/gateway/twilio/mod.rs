@@ -1,6 +1,6 @@
-//! Twilio's Programmable Messaging API.
+//! SMS gateway Twilio (Programmable Messaging).
 //!
-//! It has no idempotency key, but it can be asked for the messages to a number.
+//! It has no idempotency key, but its list of messages to a number can be queried.
 
 use async_trait::async_trait;
 

@@ -1,7 +1,7 @@
-//! Status query for a message whose sending got no response: `GET …/Messages.json`, filtered by number.
+//! Status query for a message whose attempt had no clear outcome: `GET …/Messages.json`, filtered by number.
 //!
-//! Not filtered by "DateSent>", because a queued message has no such date. The order of the list is undefined, so
-//! "not found" is only concluded from the complete list.
+//! There is no filter by `DateSent`, because a queued message has no such date. The order of the list is undefined, so
+//! only the complete list proves that a message does not exist.
 
 use chrono::{DateTime, TimeDelta};
 use reqwest::Method;
@@ -31,7 +31,7 @@ struct Page {
 }
 
 impl TwilioGateway {
-    /// Looks for the message in the list. `None` if Twilio did not say.
+    /// Finds the message in the list. `None` if the list cannot be read.
     pub(super) async fn find_message(
         &self,
         outbound: &Outbound,
@@ -221,8 +221,9 @@ mod tests {
             );
         }
         assert_eq!(query_result(&twilio(), json!([])), QueryResult::NotFound);
-        let later = json!([changed(&json!({"body": "another", "sid": "SM2"})), listed_message()]);
-        assert!(matches!(query_result(&twilio(), later), QueryResult::Found(_)));
+        let after_another =
+            json!([changed(&json!({"body": "another", "sid": "SM2"})), listed_message()]);
+        assert!(matches!(query_result(&twilio(), after_another), QueryResult::Found(_)));
     }
 
     #[test]
@@ -240,10 +241,10 @@ mod tests {
 
     #[test]
     fn redacted_texts_are_inconclusive() {
-        let hidden = changed(&json!({"body": ""}));
-        assert_eq!(query_result(&twilio(), json!([hidden])), QueryResult::Inconclusive);
+        let redacted = changed(&json!({"body": ""}));
+        assert_eq!(query_result(&twilio(), json!([redacted])), QueryResult::Inconclusive);
         assert!(matches!(
-            query_result(&twilio(), json!([hidden, listed_message()])),
+            query_result(&twilio(), json!([redacted, listed_message()])),
             QueryResult::Found(_)
         ));
     }

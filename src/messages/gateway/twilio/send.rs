@@ -63,7 +63,7 @@ fn parse_response(response: &Response) -> SendOutcome {
         let code =
             serde_json::from_slice::<ErrorResponse>(&response.body).ok().map(|error| error.code);
         return code
-            .and_then(|code| error_codes::outcome(code, response))
+            .and_then(|code| error_codes::outcome_by_code(code, response))
             .unwrap_or_else(|| outcome_by_status(response, code));
     }
     let message = match serde_json::from_slice::<Message>(&response.body) {
@@ -74,11 +74,12 @@ fn parse_response(response: &Response) -> SendOutcome {
         }
     };
     match message.status.as_deref().and_then(parse_status) {
-        Some(Status::Failed | Status::Undelivered) => {
-            message.error_code.and_then(|code| error_codes::outcome(code, response)).unwrap_or_else(
-                || SendOutcome::Refused(error_codes::failure_reason(message.error_code)),
-            )
-        }
+        Some(Status::Failed | Status::Undelivered) => message
+            .error_code
+            .and_then(|code| error_codes::outcome_by_code(code, response))
+            .unwrap_or_else(|| {
+                SendOutcome::Refused(error_codes::failure_reason(message.error_code))
+            }),
         _ => SendOutcome::Accepted { gateway_id: Some(message.sid) },
     }
 }

@@ -288,7 +288,7 @@ mod tests {
         let parsed = parse_query(document).expect("it parses");
         let name = parsed.operations.iter().next().and_then(|(name, _)| name.cloned());
         let document = Document::select(parsed, name.as_deref()).expect("an operation");
-        let limits = Config::from_values([].into()).expect("good defaults").graphql.documents;
+        let limits = Config::from_values([].into()).expect("good defaults").graphql.document_limits;
         let (schema, variables) = (SchemaIndex::from_sdl(SDL), Variables::from_json(variables));
         operation_cost(&schema, &limits, &document, &variables)
             .map(|cost| cost.fields)

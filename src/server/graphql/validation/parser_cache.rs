@@ -76,7 +76,7 @@ mod tests {
 
     fn parser() -> ParserCache {
         let config = Config::from_values([].into()).expect("the defaults are good");
-        ParserCache::new(config.graphql.documents)
+        ParserCache::new(config.graphql.document_limits)
     }
 
     #[test]

@@ -64,7 +64,7 @@ mod tests {
 
     fn check(document: &str) -> Result<(), UserError> {
         let config = Config::from_values([].into()).expect("the defaults are good");
-        check_text(document, &config.graphql.documents)
+        check_text(document, &config.graphql.document_limits)
     }
 
     #[test]

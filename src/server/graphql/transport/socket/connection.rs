@@ -143,7 +143,7 @@ impl Connection {
 
     async fn message_loop(&mut self, requester: &Requester) -> Result<Infallible, ConnectionEnd> {
         let platform = self.endpoint.app.platform.clone();
-        let max = self.endpoint.app.config.graphql.streams.max_operations_per_socket;
+        let max = self.endpoint.app.config.graphql.stream_limits.max_operations_per_socket;
         let mut operations: StreamMap<String, BoxStream<'static, StreamItem>> = StreamMap::new();
         let mut keep_alive = platform.clock.sleep_until(platform.now() + KEEP_ALIVE);
         let mut is_silent = false;
