@@ -80,11 +80,12 @@ pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<St
         problems.push(problem);
         Files::in_memory()
     });
+    let events = Events::new(config.redis_url.clone());
     let platform = Platform {
-        database: Database::open(&config.database),
+        database: Database::open(&config.database, events.clone()),
         vault,
         outbound: Outbound::new(clock.clone()),
-        events: Events::new(config.redis_url.clone()),
+        events,
         files,
         temp_files,
         clock,

@@ -4,8 +4,9 @@ use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::reauthentication::reauthenticate;
-use super::revocations::{self, Revocation};
-use super::{Accounts, revocation_sync, security_notice};
+use super::revocation_sync::revoke;
+use super::revocations::Revocation;
+use super::{Accounts, security_notice};
 use crate::error::{CollectErrors, ForField, Result, check_optional};
 use crate::ids::{SessionId, UserId};
 use crate::messages::Template;
@@ -47,9 +48,7 @@ pub async fn change_password(
     credentials::set_password(&tx, user, hash, platform.now()).await?;
     challenges::consume_sign_in_codes(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
-    revocations::record(&tx, platform, Revocation::Account(user)).await?;
+    revoke(accounts, platform, &tx, Revocation::Account(user)).await?;
     security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
-    tx.commit().await?;
-    accounts.messages.notifier.notify();
-    revocation_sync::invalidate(accounts, platform, Revocation::Account(user)).await
+    tx.commit().await
 }

@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{join_all, join3};
+use tokio::sync::oneshot;
 
 use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::reauthentication::reauthenticate;
-use super::revocations::{self, MAX_STALENESS, Revocation};
+use super::Accounts;
+use super::revocation_sync::{ClosedElsewhere, revoke};
+use super::revocations::{MAX_STALENESS, Revocation};
 use super::session_watch::session_topic;
-use super::{Accounts, revocation_sync};
 use crate::avatars;
 use crate::contacts;
 use crate::error::{CollectErrors, ForField, Result, check_optional};
@@ -87,27 +90,27 @@ pub async fn delete_account(
     let avatar = avatars::erase(&tx, user, now).await?;
     games::erase(platform, &tx, user).await?;
     people::erase(&tx, user, now).await?;
-    let revocation = Revocation::Account(user);
-    revocations::record(&tx, platform, revocation).await?;
-    tx.commit().await?;
+    people::publish_profile_change(&tx, platform, &person);
+    revoke(accounts, platform, &tx, Revocation::Account(user)).await?;
     // In its own task: a client that sends this over a socket is disconnected, which cancels the request.
+    let (report, files_deleted) = oneshot::channel();
     let file_deletion = avatar.delete_files(platform.database.clone(), platform.files.clone());
-    let file_deletion = tokio::spawn(file_deletion);
-    people::publish_profile_change(platform, &person);
-    games::publish_leaderboard_changes(platform);
+    tx.after_commit(move || {
+        tokio::spawn(file_deletion.map(|deleted| report.send(deleted)));
+    });
 
     let topics: Vec<String> = sessions.iter().map(|session| session_topic(*session)).collect();
     let count_sockets =
         || topics.iter().map(|topic| platform.events.listener_count(topic)).sum::<usize>();
     let sockets_before = count_sockets();
-    let closed_elsewhere = revocation_sync::closed_elsewhere(platform, user);
-    revocation_sync::invalidate(accounts, platform, revocation).await?;
+    let closed_elsewhere = ClosedElsewhere::listen(platform, user);
+    tx.commit().await?;
     let closed_here = join_all(topics.iter().map(|topic| platform.events.no_listeners(topic)));
     let mut avatar_removed = false;
-    let avatar_deleted = async { avatar_removed = file_deletion.await.unwrap_or_default() };
+    let avatar_deleted = async { avatar_removed = files_deleted.await.unwrap_or_default() };
     let timeout = platform.clock.sleep_until(platform.now() + CLOSE_TIMEOUT);
     tokio::select! {
-        _ = join3(closed_here, closed_elsewhere, avatar_deleted) => {}
+        _ = join3(closed_here, closed_elsewhere.wait(platform), avatar_deleted) => {}
         () = timeout => {}
     }
     Ok(AccountDeletion {

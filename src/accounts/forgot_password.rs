@@ -42,7 +42,7 @@ pub async fn forgot_password(
     if let Some(open) = open.filter(|open| resend_wait(open, platform.now()).is_some()) {
         return Ok(anonymous_view(platform, &open));
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     acquire_limits(accounts, platform, &tx, client, &hash).await?;
     let now = platform.now();
     // The rate limit's row lock has waited for parallel requests: read again.
@@ -69,8 +69,8 @@ pub async fn forgot_password(
     };
     let view = anonymous_view(platform, &challenge);
     challenges::insert(&tx, challenge).await?;
+    tx.notify(&accounts.reset_code_notifier);
     tx.commit().await?;
-    accounts.reset_code_notifier.notify();
     Ok(view)
 }
 
@@ -85,7 +85,7 @@ pub async fn resend_reset_code(
     challenge: &Model,
 ) -> Result<ChallengeView> {
     let not_found = || Error::not_found("challenge");
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if let Some(hash) = &challenge.identifier_hash {
         acquire_limits(accounts, platform, &tx, client, hash).await?;
     }
@@ -96,8 +96,8 @@ pub async fn resend_reset_code(
     if !challenges::update_if_unchanged(&tx, &expected, &updated).await? {
         return Err(not_found());
     }
+    tx.notify(&accounts.reset_code_notifier);
     tx.commit().await?;
-    accounts.reset_code_notifier.notify();
     Ok(anonymous_view(platform, &updated))
 }
 
@@ -130,7 +130,7 @@ pub async fn send_reset_codes(
                 Err(error) => {
                     // Give up: another try would fail too and block the others.
                     error.log();
-                    let tx = platform.database.begin().await?;
+                    let tx = platform.begin().await?;
                     challenges::update_if_unchanged(
                         &tx,
                         &challenge,
@@ -141,7 +141,6 @@ pub async fn send_reset_codes(
                 }
             }
         }
-        accounts.messages.notifier.notify();
     }
 }
 
@@ -159,7 +158,7 @@ async fn send_pending_code(
 ) -> Result<()> {
     let is_expired = challenge.expires_at <= platform.now();
     let identifier = decrypt_identifier(accounts, platform, challenge).filter(|_| !is_expired);
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let person = match &identifier {
         Some(identifier) => people::find_by_identifier(&tx, identifier).await?,
         None => None,

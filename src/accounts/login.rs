@@ -62,7 +62,7 @@ pub async fn login(
         VerifyOutcome::Match | VerifyOutcome::Mismatch => None,
     };
 
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let locked = account_lock::lock(&tx, credential.user_id).await?;
     let unchanged_account = locked.filter(|locked| locked.password_version == credential.version);
     let LockedAccount { person, .. } = unchanged_account.ok_or_else(invalid_credentials)?;
@@ -82,7 +82,6 @@ pub async fn login(
         ),
     };
     tx.commit().await?;
-    accounts.messages.notifier.notify();
     Ok(result)
 }
 

@@ -1,8 +1,9 @@
 //! Logout: ends the current session, another one of the user, or all.
 
 use super::entity::sessions;
-use super::revocations::{self, Revocation};
-use super::{Accounts, account_lock, revocation_sync};
+use super::revocation_sync::revoke;
+use super::revocations::Revocation;
+use super::{Accounts, account_lock};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::Platform;
@@ -15,7 +16,7 @@ pub async fn logout(
     session: SessionId,
     everywhere: bool,
 ) -> Result<()> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let revocation = if everywhere {
         account_lock::lock(&tx, user).await?;
         sessions::end_all(&tx, user, None, platform.now()).await?;
@@ -24,9 +25,8 @@ pub async fn logout(
         sessions::end(&tx, user, session, platform.now()).await?;
         Revocation::Session(session)
     };
-    revocations::record(&tx, platform, revocation).await?;
-    tx.commit().await?;
-    revocation_sync::invalidate(accounts, platform, revocation).await
+    revoke(accounts, platform, &tx, revocation).await?;
+    tx.commit().await
 }
 
 /// Ends one of the user's sessions.
@@ -39,14 +39,12 @@ pub async fn end_session(
     user: UserId,
     session: SessionId,
 ) -> Result<()> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if !sessions::end(&tx, user, session, platform.now()).await? {
         return Err(Error::not_found("session"));
     }
-    let revocation = Revocation::Session(session);
-    revocations::record(&tx, platform, revocation).await?;
-    tx.commit().await?;
-    revocation_sync::invalidate(accounts, platform, revocation).await
+    revoke(accounts, platform, &tx, Revocation::Session(session)).await?;
+    tx.commit().await
 }
 
 /// Ends one of the user's sessions, unless it has ended already.

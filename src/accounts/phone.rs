@@ -39,7 +39,7 @@ pub async fn add_phone(
     let password_match =
         reauthentication::verify_password(accounts, platform, user, &password, "currentPassword")
             .await?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let person = password_match.lock(&tx).await?;
     if !people::set_phone(&tx, platform, user, &phone).await? {
         return Err(phone_already_set());
@@ -49,7 +49,6 @@ pub async fn add_phone(
     let challenge =
         send_code(accounts, platform, &tx, &recipient, &phone, Purpose::VerifyPhone).await?;
     tx.commit().await?;
-    accounts.messages.notifier.notify();
     Ok(challenge)
 }
 
@@ -67,9 +66,8 @@ pub async fn verify_phone(
         (Claimant::SignedIn(user, session), verification.parse("verification.code")?);
     let (tx, person) =
         verify_and_begin(accounts, platform, Purpose::VerifyPhone, claimant, &code).await?;
-    tx.commit().await?;
-    people::publish_profile_change(platform, &person);
-    Ok(())
+    people::publish_profile_change(&tx, platform, &person);
+    tx.commit().await
 }
 
 fn phone_already_set() -> Error {

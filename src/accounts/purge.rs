@@ -17,13 +17,13 @@ pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
     let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else { return Ok(None) };
     let now = platform.now();
     // One transaction per table: a common one could deadlock with others that lock these rows in another order.
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     revocations::purge_expired(&tx, now).await?;
     tx.commit().await?;
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     sessions::purge_expired(&tx, now).await?;
     tx.commit().await?;
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     challenges::purge_expired(&tx, now).await?;
     lease.release(&tx, None, now + INTERVAL).await?;
     tx.commit().await?;

@@ -102,7 +102,7 @@ impl Reauthenticated {
             Some(code) => {
                 verify_and_begin(accounts, platform, self.purpose, self.claimant, code).await?.0
             }
-            None => platform.database.begin().await?,
+            None => platform.begin().await?,
         };
         let person = self.password_match.lock(&tx).await?;
         if needs_code(&person) && self.code.is_none() {

@@ -40,7 +40,7 @@ pub async fn recover(
     identifier: &Identifier,
 ) -> Result<Recovery> {
     let now = platform.now();
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let not_found = || Error::not_found("user");
     let person = people::find_by_identifier(&tx, identifier).await?.ok_or_else(not_found)?;
     let LockedAccount { person, .. } =

@@ -38,7 +38,7 @@ pub async fn refresh(
     token: &str,
 ) -> Result<IssuedTokens> {
     let token = RefreshToken::parse(token).ok_or_else(not_accepted)?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     for _ in 0..MAX_ATTEMPTS {
         let session = sessions::find_live(&tx, token.session(), platform.now()).await?;
         let Some(session) = session else {

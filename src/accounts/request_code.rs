@@ -24,7 +24,7 @@ pub async fn request_code(
         let message = "`login` and `forgotPassword` send these codes.";
         return Err(UserError::bad_input(message).for_field("purpose").into());
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let locked = account_lock::lock(&tx, user).await?;
     let LockedAccount { person, .. } = locked.ok_or_else(|| Error::not_found("user"))?;
     let is_verified = person.phone_verified_at.is_some();
@@ -42,6 +42,5 @@ pub async fn request_code(
         CodeRecipient { person: &person, session: Some(session), address: client.address };
     let challenge = send_code(accounts, platform, &tx, &recipient, phone, purpose).await?;
     tx.commit().await?;
-    accounts.messages.notifier.notify();
     Ok(challenge)
 }

@@ -9,7 +9,7 @@ use crate::platform::database::BATCH_TIMEOUT;
 ///
 /// Fails if a row cannot be opened because its key is missing from the ring.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     let resealed = signing_keys::reseal(&tx, platform).await?
         + forgot_password::reseal_identifiers(&tx, platform).await?;
     tx.commit().await?;

@@ -3,10 +3,11 @@
 use super::challenge::{self, Claimant, CodeRecipient, Purpose, Verification, verify_and_begin};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::revocations::{self, Revocation};
+use super::revocation_sync::revoke;
+use super::revocations::Revocation;
 use super::second_factor::second_factor_phone;
 use super::session::{self, AuthMethod, Client, SignInResult};
-use super::{Accounts, revocation_sync, security_notice};
+use super::{Accounts, security_notice};
 use crate::error::{CollectErrors, ForField, Result, Status};
 use crate::messages::Template;
 use crate::people;
@@ -55,10 +56,9 @@ pub async fn reset_password(
     credentials::set_password(&tx, person.id, hash, platform.now()).await?;
     challenges::consume_sign_in_codes(&tx, person.id, platform.now()).await?;
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
-    let revocation = Revocation::Account(person.id);
-    revocations::record(&tx, platform, revocation).await?;
+    revoke(accounts, platform, &tx, Revocation::Account(person.id)).await?;
+    people::publish_profile_change(&tx, platform, &person);
     security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
-    let owner = person.clone();
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
             accounts.code_rate_limiter.force_acquire(platform, &tx, phone, person.id).await?;
@@ -75,8 +75,5 @@ pub async fn reset_password(
         ),
     };
     tx.commit().await?;
-    people::publish_profile_change(platform, &owner);
-    accounts.messages.notifier.notify();
-    revocation_sync::invalidate(accounts, platform, revocation).await?;
     Ok(result)
 }

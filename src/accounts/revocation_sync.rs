@@ -5,25 +5,40 @@ use std::time::Duration;
 
 use super::Accounts;
 use super::entity::revocations;
-use super::revocations::{PollState, Revocation, revocation_topic};
+use super::revocations::{PollState, Revocation, record, revocation_topic};
 use super::session_watch::{session_topic, user_topic};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::events::Events;
+use crate::platform::database::Work;
+use crate::platform::events::{Events, Listener};
 
 /// Each poll reads this much of the past again: a transaction may commit after one that began later, and the clocks of
 /// two instances differ a little.
 const POLL_OVERLAP: Duration = Duration::from_secs(15);
 
-/// Applies a committed revocation on this instance, and notifies the others to poll.
-pub async fn invalidate(
+/// Writes a revocation in the transaction that revokes. After the commit it is applied on this instance, and the others
+/// poll.
+pub async fn revoke(
     accounts: &Accounts,
     platform: &Platform,
+    tx: &Work,
     revocation: Revocation,
 ) -> Result<()> {
-    invalidate_locally(accounts, platform, revocation).await?;
-    platform.events.publish(&revocation_topic());
+    record(tx, platform, revocation).await?;
+    let cache = accounts.session_cache.clone();
+    match revocation {
+        Revocation::Session(id) => {
+            tx.after_commit(move || cache.invalidate(id));
+            tx.publish_local(session_topic(id));
+        }
+        Revocation::Account(id) | Revocation::Role(id) => {
+            tx.after_commit(move || cache.invalidate_user(id));
+            tx.publish_local(user_topic(id));
+        }
+        // The poll reloads the keys.
+        Revocation::SigningKeys => {}
+    }
     Ok(())
 }
 
@@ -86,12 +101,21 @@ fn closed_topic(user: UserId) -> String {
     format!("closed:{user}")
 }
 
-/// Notifies the other instances to poll, and waits until all of them have closed the sockets and streams of a user.
-/// Without Redis that is unknown, and this never returns.
-pub async fn closed_elsewhere(platform: &Platform, user: UserId) {
-    let mut closed = platform.events.listen(closed_topic(user));
-    let instances = platform.events.publish_counted(&revocation_topic()).await;
-    while closed.version() < instances {
-        closed.changed().await;
+/// The confirmations of other instances that they have closed all sockets and streams of a user.
+pub struct ClosedElsewhere(Listener);
+
+impl ClosedElsewhere {
+    /// Listens for confirmations. To be called before the commit of the revocation.
+    pub fn listen(platform: &Platform, user: UserId) -> Self {
+        Self(platform.events.listen(closed_topic(user)))
+    }
+
+    /// Notifies the other instances to poll, and waits until all of them have confirmed. Without Redis that is unknown,
+    /// and this never returns.
+    pub async fn wait(mut self, platform: &Platform) {
+        let instances = platform.events.publish_counted(&revocation_topic()).await;
+        while self.0.version() < instances {
+            self.0.changed().await;
+        }
     }
 }

@@ -87,7 +87,7 @@ impl PollState {
     }
 }
 
-/// Writes a revocation in the transaction that revokes. Call `revocation_sync::invalidate` after the commit.
+/// Writes a revocation in the transaction that revokes, and notifies all instances to poll after the commit.
 pub async fn record(tx: &Work, platform: &Platform, revocation: Revocation) -> Result<()> {
     let (kind, subject) = match revocation {
         Revocation::Session(id) => (Kind::Session, Some(id.uuid())),
@@ -95,6 +95,7 @@ pub async fn record(tx: &Work, platform: &Platform, revocation: Revocation) -> R
         Revocation::Role(id) => (Kind::Role, Some(id.uuid())),
         Revocation::SigningKeys => (Kind::SigningKeys, None),
     };
+    tx.publish(revocation_topic());
     Ok(revocations::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)
 }
 

@@ -11,7 +11,7 @@ use crate::platform::Platform;
 /// # Errors
 /// NOT_FOUND if no account has the identifier.
 pub async fn set_role(platform: &Platform, identifier: &Identifier, role: Role) -> Result<Person> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let person = people::find_by_identifier(&tx, identifier)
         .await?
         .ok_or_else(|| Error::not_found("user"))?;

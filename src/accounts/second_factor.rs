@@ -46,9 +46,7 @@ pub async fn set_two_factor(
         let template = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };
         security_notice::send(accounts, platform, &tx, &person, template).await?;
     }
-    tx.commit().await?;
-    accounts.messages.notifier.notify();
-    Ok(())
+    tx.commit().await
 }
 
 /// The error of an action that needs a verified phone.

@@ -8,7 +8,7 @@ use crate::people::Person;
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
-/// Queues a notice within the caller's transaction. The message queue must be notified after the commit.
+/// Queues a notice within the caller's transaction.
 pub async fn send(
     accounts: &Accounts,
     platform: &Platform,

@@ -161,7 +161,7 @@ async fn load_keys(platform: &Platform) -> Result<KeySet> {
 
 /// Creates a signing key, if there is none. Call it while holding the migration lock.
 pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if signing_keys::find_all(&tx).await?.iter().all(|key| key.retired_at.is_some()) {
         create_key(&tx, platform).await?;
     }
@@ -173,7 +173,7 @@ pub async fn ensure_signing_key(platform: &Platform) -> Result<()> {
 pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
     // Without the lock, concurrent rotations would leave two keys that are not retired.
     let lock = platform.database.acquire_migration_lock().await?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     signing_keys::retire_all(&tx, platform.now() + PUBLISH_LEAD).await?;
     signing_keys::purge_retired(&tx, platform.now() - RETENTION).await?;
     let id = create_key(&tx, platform).await?;

@@ -39,7 +39,7 @@ pub async fn signup(
     person.ensure_available(platform.database.reads()).await?;
     let password_hash = accounts.password_hasher.hash(platform, &password).await?;
 
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let person = people::register(&tx, platform, person).await?;
     let credential = credentials::Model {
         user_id: person.id,
@@ -50,7 +50,6 @@ pub async fn signup(
     credentials::insert(&tx, credential).await?;
     let result = open_first_session(accounts, platform, &tx, client, person).await?;
     tx.commit().await?;
-    accounts.messages.notifier.notify();
     Ok(result)
 }
 

@@ -35,7 +35,7 @@ pub struct Accounts {
     pub(super) password_hasher: Hasher,
     pub(super) signing_keys: SigningKeys,
     pub(super) access_tokens: AccessTokens,
-    pub(super) session_cache: SessionCache,
+    pub(super) session_cache: Arc<SessionCache>,
     pub(super) revocation_poll: RevocationPoll,
     pub(super) signup_limiter: RateLimiter<IpAddr>,
     pub(super) failed_login_limiter: RateLimiter<(Identifier, IpAddr)>,
@@ -62,7 +62,7 @@ impl Accounts {
             password_hasher: Hasher::default(),
             signing_keys: SigningKeys::load(platform).await?,
             access_tokens: AccessTokens::new(config.base_url(), config.access_token_ttl),
-            session_cache: SessionCache::default(),
+            session_cache: Arc::default(),
             revocation_poll: RevocationPoll::new(platform),
             signup_limiter: RateLimiter::new(limit(limits.signups_per_address, SIGNUPS_WINDOW)),
             failed_login_limiter: RateLimiter::new(limit(

@@ -55,16 +55,15 @@ pub async fn update_profile(
         let password = Password::parse(&current_password).for_field(field)?;
         let password_match =
             reauthentication::verify_password(accounts, platform, user, &password, field).await?;
-        let tx = platform.database.begin().await?;
+        let tx = platform.begin().await?;
         if password_match.lock(&tx).await?.phone_verified_at.is_some() {
             return Err(code_required());
         }
         tx
     };
     people::update(&tx, platform, user, changes).await?;
-    tx.commit().await?;
-    people::publish_profile_change(platform, &person);
-    Ok(())
+    people::publish_profile_change(&tx, platform, &person);
+    tx.commit().await
 }
 
 fn parse_input(input: &UpdateProfileInput) -> Result<(PersonChanges, Option<EnteredCode>)> {

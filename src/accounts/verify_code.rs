@@ -22,8 +22,7 @@ pub async fn verify_code(
         verify_and_begin(accounts, platform, Purpose::Login, claimant, &code).await?;
     let method = AuthMethod::PasswordAndCode;
     let tokens = session::open(accounts, platform, &tx, person, client, method).await?;
+    people::publish_profile_change(&tx, platform, &tokens.person);
     tx.commit().await?;
-    people::publish_profile_change(platform, &tokens.person);
-    accounts.messages.notifier.notify();
     Ok(tokens)
 }

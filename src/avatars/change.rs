@@ -58,7 +58,7 @@ async fn set_picture(
     user: UserId,
     picture: Option<PictureName>,
 ) -> Result<(Person, Model)> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let person = people::lock_own(&tx, user).await?;
     let current = entity::find(&tx, user).await?;
     let version = current.as_ref().map_or(0, |avatar| avatar.version);
@@ -71,8 +71,8 @@ async fn set_picture(
     if let Some(old) = &old {
         discards::insert(&tx, user, old.clone(), platform.now()).await?;
     }
+    people::publish_profile_change(&tx, platform, &person);
     tx.commit().await?;
-    people::publish_profile_change(platform, &person);
     if let Some(old) = old {
         delete_discarded(&platform.database, &platform.files, &old).await;
     }

@@ -59,7 +59,7 @@ pub async fn purge_discarded(platform: &Platform) -> Result<Option<Timestamp>> {
     for picture in &discarded {
         delete_discarded(&platform.database, &platform.files, picture).await;
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     lease.release(&tx, None, now + INTERVAL).await?;
     tx.commit().await?;
     Ok(None)

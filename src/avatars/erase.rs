@@ -32,8 +32,7 @@ impl ErasedPictures {
     }
 }
 
-/// Deletes a user's avatar row. A concurrent upload fails, because the person no longer exists. Call
-/// [`people::publish_profile_change`] after the commit.
+/// Deletes a user's avatar row. A concurrent upload fails, because the person no longer exists.
 pub async fn erase(tx: &Work, user: UserId, now: Timestamp) -> Result<ErasedPictures> {
     // Waits for an upload that holds the lock.
     people::lock(tx, user).await?;

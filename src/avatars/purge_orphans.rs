@@ -48,7 +48,7 @@ pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
         }
     }
     platform.files.delete_partial_files(FOLDER, move |file| old_picture(file).is_some()).await?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     lease.release(&tx, None, now + INTERVAL).await?;
     tx.commit().await?;
     Ok(None)

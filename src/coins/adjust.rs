@@ -40,7 +40,7 @@ pub async fn adjust(
         reference.for_field("reference"),
     )
         .collect_errors()?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     people::lock(&tx, user).await?.ok_or_else(|| Error::not_found("user"))?;
     let posting = Posting {
         user,

@@ -13,5 +13,5 @@ mod verify_ledger;
 pub use adjust::adjust;
 pub use entity::coin_entries::{EntryReason, Model as Entry};
 pub use entity::wallets::MAX_BALANCE;
-pub use posting::{Posting, is_out_of_range, post, publish_wallet_change, wallet_topic};
+pub use posting::{Posting, is_out_of_range, post, wallet_topic};
 pub use verify_ledger::{LedgerReport, verify_ledger};

@@ -22,7 +22,7 @@ pub struct Posting {
     pub note: Option<String>,
 }
 
-/// Posts a change in the caller's transaction. After its commit, call [`publish_wallet_change`].
+/// Posts a change in the caller's transaction. Its commit is published to the watchers of the wallet.
 ///
 /// # Errors
 /// CONFLICT at `amount` if the balance would be negative or above [`MAX_BALANCE`](super::MAX_BALANCE), and at
@@ -69,9 +69,4 @@ pub fn is_out_of_range(error: &Error) -> bool {
 /// Topic of a user's wallet.
 pub fn wallet_topic(user: UserId) -> String {
     format!("wallet:{user}")
-}
-
-/// Publishes that a wallet changed. Call it after the commit.
-pub fn publish_wallet_change(platform: &Platform, user: UserId) {
-    platform.events.publish(&wallet_topic(user));
 }

@@ -42,7 +42,7 @@ pub async fn add(
     }
     lookup.ensure_callable(owner, &phone).await?;
 
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     people::lock_own(&tx, owner).await?;
     let contact = Model {
         id: platform.new_id(),
@@ -59,8 +59,8 @@ pub async fn add(
             false => Error::from(error),
         }
     })?;
+    tx.publish(contacts_topic(owner));
     tx.commit().await?;
-    platform.events.publish(&contacts_topic(owner));
     Ok(contact)
 }
 

@@ -16,11 +16,11 @@ pub async fn remove(
 ) -> Result<ContactId> {
     let not_found = || Error::not_found("contact");
     let id = id.ok_or_else(not_found)?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if !entity::delete(&tx, owner, id).await? {
         return Err(not_found());
     }
+    tx.publish(contacts_topic(owner));
     tx.commit().await?;
-    platform.events.publish(&contacts_topic(owner));
     Ok(id)
 }

@@ -19,7 +19,7 @@ pub async fn rename(
     let name = parse_person_name(name).for_field("name")?;
     let not_found = || Error::not_found("contact");
     let id = id.ok_or_else(not_found)?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if !entity::set_name(&tx, owner, id, &name, &text::sort_key(&name)).await? {
         return Err(not_found());
     }

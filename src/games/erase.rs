@@ -9,8 +9,8 @@ use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::events::announce;
 
-/// Expires a player's open rounds and deletes their leaderboard rows. Announces the change, which every instance
-/// notices within about a second; call [`publish_leaderboard_changes`] after the commit to publish it at once.
+/// Expires a player's open rounds and deletes their leaderboard rows. The commit is published at once, and announced
+/// to instances that Redis does not reach.
 pub async fn erase(platform: &Platform, tx: &Work, user: UserId) -> Result<()> {
     // Locked before the rounds, in the same order as in `update_leaderboards`: the rounds that an update has claimed
     // are on the leaderboards before the player is removed from them.
@@ -22,10 +22,6 @@ pub async fn erase(platform: &Platform, tx: &Work, user: UserId) -> Result<()> {
     for row in leaderboard_rows::delete_by_user(tx, user).await? {
         leaderboard_buckets::decrement(tx, &row.leaderboard_key, row.position()).await?;
     }
+    LeaderboardScope::all().for_each(|scope| tx.publish(scope.topic()));
     announce(tx, platform, LeaderboardScope::all().map(LeaderboardScope::topic)).await
-}
-
-/// Publishes that all leaderboards may have changed. Call it after the commit.
-pub fn publish_leaderboard_changes(platform: &Platform) {
-    LeaderboardScope::all().for_each(|scope| platform.events.publish(&scope.topic()));
 }

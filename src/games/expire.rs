@@ -20,7 +20,7 @@ pub async fn expire_all_overdue(platform: &Platform) -> Result<Option<Timestamp>
         return Ok(None);
     };
     while expire_overdue(platform, None).await? == BATCH_SIZE {}
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     lease.release(&tx, None, platform.now() + INTERVAL).await?;
     tx.commit().await?;
     Ok(None)

@@ -129,7 +129,7 @@ pub async fn update_leaderboards(
         return Ok(Some(next));
     }
 
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     // Another instance may have held the lock until now and counted all rounds.
     updater.observe_change(platform, leaderboard_state::lock(&tx).await?);
     // Taken under the lock, so that it is never earlier than the time another instance wrote.
@@ -141,10 +141,10 @@ pub async fn update_leaderboards(
     if !has_more {
         leaderboard_state::set_counted_up_to(&tx, now).await?;
     }
-    tx.commit().await?;
     for scope in changed {
-        platform.events.publish(&scope.topic());
+        tx.publish(scope.topic());
     }
+    tx.commit().await?;
     if has_more {
         return Ok(Some(now));
     }

@@ -29,7 +29,7 @@ mod watch_leaderboard;
 
 pub use entity::leaderboard_rows::{Model as LeaderboardRow, RankedRow};
 pub use entity::rounds::{GameKind, Model as Round, Status};
-pub use erase::{erase, publish_leaderboard_changes};
+pub use erase::erase;
 pub use expire::expire_all_overdue;
 pub use game::Game;
 pub use leaderboard_scope::{LeaderboardScope, Period};

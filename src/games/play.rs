@@ -73,26 +73,30 @@ pub async fn play_round(
         played_at: Some(now),
         ..requested
     };
-    if !save_played_round(platform, played.clone(), now).await? {
+    if !save_played_round(games, platform, played.clone(), now).await? {
         let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
         return resolve_closed_round(round, &played);
-    }
-    games.leaderboard_updater.notifier.notify();
-    if won {
-        coins::publish_wallet_change(platform, user);
     }
     Ok(played)
 }
 
 /// Saves a played round and posts its reward. False: it was already played or has expired.
-async fn save_played_round(platform: &Platform, played: Round, now: Timestamp) -> Result<bool> {
+async fn save_played_round(
+    games: &Games,
+    platform: &Platform,
+    played: Round,
+    now: Timestamp,
+) -> Result<bool> {
+    let notifier = &games.leaderboard_updater.notifier;
     if played.won != Some(true) {
-        return Ok(rounds::set_played(platform.database.writes(), played, now).await?);
+        let is_saved = rounds::set_played(platform.database.writes(), played, now).await?;
+        notifier.notify();
+        return Ok(is_saved);
     }
     let reference = played.id.to_string();
     let (user, reason) = (played.user_id, EntryReason::GameReward);
     let reward = Posting { user, amount: REWARD, reason, reference, note: None };
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     if !rounds::set_played(&tx, played, now).await? {
         drop(tx);
         return Ok(false);
@@ -102,6 +106,7 @@ async fn save_played_round(platform: &Platform, played: Round, now: Timestamp) -
         Err(error) if coins::is_out_of_range(&error) => {}
         posted => drop(posted?),
     }
+    tx.notify(notifier);
     tx.commit().await?;
     Ok(true)
 }

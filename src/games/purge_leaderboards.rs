@@ -22,7 +22,7 @@ pub async fn purge_expired_leaderboards(platform: &Platform) -> Result<Option<Ti
         return Ok(None);
     };
     let now = platform.now();
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     leaderboard_state::lock(&tx).await?;
     let mut has_more = false;
     for period in Period::ALL {

@@ -42,7 +42,7 @@ pub enum MessageText {
     },
 }
 
-/// Queues a message. Call `notifier.notify()` after the commit, so that it is sent at once.
+/// Queues a message, which is sent once the transaction is committed.
 pub async fn enqueue(
     messages: &Messages,
     platform: &Platform,
@@ -87,5 +87,6 @@ pub async fn enqueue(
     };
     messages::insert(tx, message).await?;
     transitions::record(tx, platform, [(new.kind, None, Status::Queued)]).await?;
+    tx.notify(&messages.notifier);
     Ok(id)
 }

@@ -9,7 +9,7 @@ use super::error_text::error_text;
 use super::gateway::{
     MessageRef, Receipt, ReceiptError, StatusUpdate, WebhookRequest, is_valid_gateway_id,
 };
-use super::topics::{message_topic, publish_transitions};
+use super::topics::message_topic;
 use super::{Kind, Message, Messages, Status};
 use crate::error::{Error, Result};
 use crate::platform::Platform;
@@ -73,13 +73,12 @@ async fn record_receipt(platform: &Platform, gateway: &str, receipt: Receipt) ->
             if is_current(&message, gateway, &reference, &update)
                 && update.status.predecessors().any(|status| status == message.status)
             {
-                let tx = platform.database.begin().await?;
+                let tx = platform.begin().await?;
                 apply_status(platform, &tx, message.id, &update).await?;
-                tx.commit().await?;
-                publish_transitions(platform);
                 if message.kind == Kind::Code {
-                    platform.events.publish(&message_topic(message.id));
+                    tx.publish(message_topic(message.id));
                 }
+                tx.commit().await?;
             }
             Ok(true)
         }
@@ -91,7 +90,7 @@ async fn record_receipt(platform: &Platform, gateway: &str, receipt: Receipt) ->
                 error: update.reason.as_ref().map(error_text),
                 received_at: platform.now(),
             };
-            let tx = platform.database.begin().await?;
+            let tx = platform.begin().await?;
             unmatched_receipts::insert(&tx, unmatched).await?;
             tx.commit().await?;
             Ok(false)

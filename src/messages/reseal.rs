@@ -11,7 +11,7 @@ use crate::platform::database::BATCH_TIMEOUT;
 /// # Errors
 /// If a body cannot be decrypted with any of the keys.
 pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     let mut resealed = 0;
     for (id, old) in messages::find_sealed_bodies(&tx).await? {
         if !platform.vault.is_current(&old) {

@@ -25,7 +25,7 @@ pub async fn apply_retention(
 ) -> Result<Option<Timestamp>> {
     let Some(lease) = acquire_lease(platform, LEASE_KEY, INTERVAL).await? else { return Ok(None) };
     let now = platform.now();
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     let compacted =
         transitions::compact(&tx, platform, now - COMPACT_AFTER, COMPACTION_BATCH_SIZE).await?;
     unmatched_receipts::purge_expired(&tx, now).await?;

@@ -2,7 +2,6 @@
 
 use super::entity::messages::{self, MessageFilter};
 use super::entity::transitions;
-use super::topics::publish_transitions;
 use super::{Kind, Message, Messages, Status};
 use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError};
 use crate::ids::MessageId;
@@ -22,7 +21,7 @@ pub async fn retry(
 ) -> Result<Message> {
     let not_found = || Error::not_found("message");
     let id = id.ok_or_else(not_found)?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let message = messages::find(&tx, id).await?.ok_or_else(not_found)?;
     let conflict = |text: &str| Err(Error::new(ErrorCode::Conflict, text));
     if !message.status.is_retryable() {
@@ -45,9 +44,8 @@ pub async fn retry(
     };
     let transition = (retried.kind, Some(message.status), Status::Queued);
     transitions::record(&tx, platform, [transition]).await?;
+    tx.notify(&messages.notifier);
     tx.commit().await?;
-    messages.notifier.notify();
-    publish_transitions(platform);
     Ok(retried)
 }
 
@@ -82,7 +80,7 @@ pub async fn retry_all(
     loop {
         let batch = messages::find_retryable(platform.database.reads(), &filter, after).await?;
         let Some((last_id, _)) = batch.last() else { return Ok(count) };
-        let tx = platform.database.begin().await?;
+        let tx = platform.begin().await?;
         for status in &filter.statuses {
             let with_status = batch.iter().filter(|(_, current_status)| current_status == status);
             let ids: Vec<MessageId> = with_status.map(|(id, _)| *id).collect();
@@ -93,9 +91,8 @@ pub async fn retry_all(
                 transitions::record(&tx, platform, to_queued).await?;
             }
         }
+        tx.notify(&messages.notifier);
         tx.commit().await?;
-        messages.notifier.notify();
-        publish_transitions(platform);
         after = Some(*last_id);
     }
 }

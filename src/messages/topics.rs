@@ -1,7 +1,6 @@
 //! Event topics of messages.
 
 use crate::ids::MessageId;
-use crate::platform::Platform;
 
 /// The topic of one message with a code. Published when an attempt has ended and when a receipt has arrived; for other
 /// changes, listeners have to poll.
@@ -17,9 +16,4 @@ pub fn queue_topic() -> String {
 /// The topic of status transitions, on all instances.
 pub fn transitions_topic() -> String {
     "message-transitions".to_owned()
-}
-
-/// Publishes on all instances that transitions were committed.
-pub fn publish_transitions(platform: &Platform) {
-    platform.events.publish(&transitions_topic());
 }

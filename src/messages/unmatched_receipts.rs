@@ -19,7 +19,7 @@ pub async fn apply_unmatched_receipts(platform: &Platform) -> Result<()> {
         let reason = receipt.error.clone().map(FailureReason::new);
         let gateway_id = Some(receipt.gateway_id.clone());
         let update = StatusUpdate { status: receipt.status, reason, gateway_id };
-        let tx = platform.database.begin().await?;
+        let tx = platform.begin().await?;
         apply_status(platform, &tx, message.id, &update).await?;
         unmatched_receipts::delete(&tx, receipt).await?;
         tx.commit().await?;

@@ -5,6 +5,7 @@ use data_encoding::BASE32_DNSSEC;
 use super::entity::Model;
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::database::Work;
 use crate::platform::phone::PhoneKey;
 use crate::platform::vault::Purpose;
 
@@ -24,13 +25,13 @@ fn hashed_topic(hash: &[u8]) -> String {
     format!("number:{}", BASE32_DNSSEC.encode(hash))
 }
 
-/// Publishes that a person's profile, avatar or visibility changed. Call it after the commit.
-pub fn publish_profile_change(platform: &Platform, person: &Model) {
-    platform.events.publish(&profile_topic(person.id));
+/// Publishes after the commit that a person's profile, avatar or visibility changed.
+pub fn publish_profile_change(tx: &Work, platform: &Platform, person: &Model) {
+    tx.publish(profile_topic(person.id));
     if let Some(phone) = &person.phone_key {
         // During a key rotation, instances listen to topics of different keys.
         for hash in platform.vault.keyed_hashes(PHONE_TOPIC_PURPOSE, phone.as_str().as_bytes()) {
-            platform.events.publish(&hashed_topic(&hash));
+            tx.publish(hashed_topic(&hash));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
-use database::Database;
+use database::{Database, Work};
 use entropy::Entropy;
 use events::Events;
 use files::Files;
@@ -13,6 +13,8 @@ use outbound::Outbound;
 use temp_files::TempFiles;
 use uuid::{Builder, Uuid};
 use vault::Vault;
+
+use crate::error::Result;
 
 pub mod clock;
 pub mod database;
@@ -59,6 +61,22 @@ impl Platform {
     /// Monotonic time since an arbitrary start, unaffected by clock changes.
     pub fn uptime(&self) -> Duration {
         self.clock.uptime()
+    }
+
+    /// Begins a unit of work.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
+    pub async fn begin(&self) -> Result<Work> {
+        self.database.begin().await
+    }
+
+    /// Begins a unit of work with another timeout for each of its statements.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
+    pub async fn begin_with_timeout(&self, timeout: Duration) -> Result<Work> {
+        self.database.begin_with_timeout(timeout).await
     }
 
     /// Random bytes.

@@ -1,9 +1,15 @@
 //! Units of work on both databases: commit, rollback, savepoints, and writes after a failure.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use switchboard::config::Config;
 use switchboard::error::{Error, ErrorCode};
 use switchboard::platform::database::{Database, Work};
+use switchboard::platform::events::{Events, Listener};
+use switchboard::platform::jobs::Notifier;
 
 use crate::support::{TestDatabase, on_each_shared_database};
 
@@ -13,7 +19,7 @@ const INSERT_ROW: &str = "INSERT INTO kept (number, filling) VALUES ($1, $2)";
 async fn connect(test_database: &TestDatabase) -> Database {
     let url = ("DATABASE_URL".to_owned(), test_database.url());
     let config = Config::from_values([url].into()).expect("good settings");
-    Database::connect(&config.database).await.expect("connected")
+    Database::connect(&config.database, Events::default()).await.expect("connected")
 }
 
 async fn connect_with_table(test_database: &TestDatabase) -> Database {
@@ -189,10 +195,10 @@ async fn an_abandoned_statement_leaves_the_database_usable() {
         for number in 0..10 {
             let work = database.begin().await.expect("begun");
             // Polled once, so it is running, and then dropped.
-            let _ = futures_util::FutureExt::now_or_never(insert(&work, number));
+            let _ = insert(&work, number).now_or_never();
             drop(work);
-            let _ = futures_util::FutureExt::now_or_never(insert(database.writes(), 100 + number));
-            let _ = futures_util::FutureExt::now_or_never(read_numbers(&database));
+            let _ = insert(database.writes(), 100 + number).now_or_never();
+            let _ = read_numbers(&database).now_or_never();
         }
         insert_in_transaction(&database, 50).await.expect("written");
         insert(database.writes(), 51).await.expect("written");
@@ -209,13 +215,13 @@ async fn a_unit_of_work_with_an_abandoned_statement_is_lost() {
         let database = connect_with_table(test_database).await;
         let work = database.begin().await.expect("begun");
         insert(&work, 1).await.expect("written");
-        let abandoned = futures_util::FutureExt::now_or_never(insert_slowly(&work, 2));
+        let abandoned = insert_slowly(&work, 2).now_or_never();
         assert!(abandoned.is_none(), "still running");
         insert(&work, 3).await.expect_err("the outcome of 2 is unknown");
         let error = work.commit().await.expect_err("the unit of work is lost");
         assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
         // A dropped `begin` holds no lock.
-        let _ = futures_util::FutureExt::now_or_never(database.begin());
+        let _ = database.begin().now_or_never();
         insert_in_transaction(&connect(test_database).await, 4).await.expect("on another instance");
         assert_eq!(read_numbers(&database).await, [4]);
     })
@@ -305,6 +311,96 @@ async fn a_longer_timeout_is_set_on_the_server() {
         }
         insert(&work, 1).await.expect("written");
         work.commit().await.expect("committed");
+    })
+    .await;
+}
+
+/// A database and its event bus, with a listener of the topic "kept".
+async fn connect_with_listener(test_database: &TestDatabase) -> (Database, Listener) {
+    connect_with_table(test_database).await;
+    let url = ("DATABASE_URL".to_owned(), test_database.url());
+    let config = Config::from_values([url].into()).expect("good settings");
+    let events = Events::default();
+    let database = Database::connect(&config.database, events.clone()).await.expect("connected");
+    (database, events.listen("kept".to_owned()))
+}
+
+#[tokio::test]
+async fn effects_run_once_after_the_commit() {
+    on_each_shared_database(async |test_database| {
+        let (database, listener) = connect_with_listener(test_database).await;
+        let (notifier, calls) = (Notifier::default(), Arc::new(AtomicUsize::new(0)));
+        let work = database.begin().await.expect("begun");
+        insert(&work, 1).await.expect("written");
+        work.publish("kept");
+        work.publish("kept");
+        work.notify(&notifier);
+        let counter = calls.clone();
+        work.after_commit(move || _ = counter.fetch_add(1, Ordering::Relaxed));
+        assert_eq!((listener.version(), calls.load(Ordering::Relaxed)), (0, 0));
+        assert!(notifier.notified().now_or_never().is_none());
+        work.commit().await.expect("committed");
+        assert_eq!((listener.version(), calls.load(Ordering::Relaxed)), (1, 1));
+        assert!(notifier.notified().now_or_never().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rollback_runs_no_effect() {
+    on_each_shared_database(async |test_database| {
+        let (database, listener) = connect_with_listener(test_database).await;
+        let dropped = database.begin().await.expect("begun");
+        dropped.publish("kept");
+        drop(dropped);
+        let failing = database.begin().await.expect("begun");
+        insert(&failing, 1).await.expect("written");
+        failing.publish("kept");
+        insert(&failing, 1).await.expect_err("the row exists");
+        let is_committed = failing.commit().await.is_ok();
+        assert_eq!(listener.version(), u64::from(is_committed));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_savepoint_that_is_rolled_back_takes_its_effects_with_it() {
+    on_each_shared_database(async |test_database| {
+        let (database, listener) = connect_with_listener(test_database).await;
+        let work = database.begin().await.expect("begun");
+        let rolled_back = work.savepoint().await.expect("a savepoint");
+        rolled_back.publish("kept");
+        let inner = rolled_back.savepoint().await.expect("a savepoint");
+        inner.publish("kept");
+        inner.release().await.expect("released");
+        rolled_back.rollback().await.expect("rolled back");
+        let dropped = work.savepoint().await.expect("a savepoint");
+        dropped.publish("kept");
+        drop(dropped);
+        insert(&work, 1).await.expect("written");
+        work.commit().await.expect("committed");
+        assert_eq!(listener.version(), 0);
+
+        let work = database.begin().await.expect("begun");
+        let released = work.savepoint().await.expect("a savepoint");
+        released.publish("kept");
+        released.release().await.expect("released");
+        work.commit().await.expect("committed");
+        assert_eq!(listener.version(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abandoned_commit_is_completed_with_its_effects() {
+    on_each_shared_database(async |test_database| {
+        let (database, mut listener) = connect_with_listener(test_database).await;
+        let work = database.begin().await.expect("begun");
+        insert(&work, 1).await.expect("written");
+        work.publish("kept");
+        assert!(work.commit().now_or_never().is_none(), "still running");
+        listener.changed().await;
+        assert_eq!(read_numbers(&database).await, [1]);
     })
     .await;
 }

@@ -24,7 +24,7 @@ pub async fn resend_code(
 ) -> Result<ChallengeView> {
     let not_found = || Error::not_found("challenge");
     let user = challenge.user_id.ok_or_else(not_found)?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let LockedAccount { person, .. } =
         account_lock::lock(&tx, user).await?.ok_or_else(not_found)?;
     let expected = challenges::find(&tx, challenge.id).await?.ok_or_else(not_found)?;
@@ -46,8 +46,7 @@ pub async fn resend_code(
         return Err(not_found());
     }
     let view = load_view_with_phone(platform, &tx, &updated, Some(phone)).await?;
+    tx.publish(challenge_topic(updated.id));
     tx.commit().await?;
-    accounts.messages.notifier.notify();
-    platform.events.publish(&challenge_topic(updated.id));
     Ok(view)
 }

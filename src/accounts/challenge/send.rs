@@ -30,8 +30,7 @@ pub struct CodeRecipient<'a> {
 }
 
 /// Queues a code within the caller's transaction. During the wait after the previous code, sends nothing and returns
-/// the challenge of that one. The account must be locked before, and the message queue notified after the
-/// commit.
+/// the challenge of that one. The account must be locked before.
 ///
 /// # Errors
 /// RATE_LIMITED

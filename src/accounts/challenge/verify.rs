@@ -37,7 +37,7 @@ pub async fn verify_and_begin(
     claimant: Claimant,
     entered: &EnteredCode,
 ) -> Result<(Work, Person)> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let challenge = match public_id::decode(platform, &entered.challenge_id) {
         Some(id) => challenges::find(&tx, id).await?,
         None => None,

@@ -164,7 +164,7 @@ async fn look_up_and_save(
             format!("{}: {error}", provider.name()),
         )
     })?;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let lookup = entity::save(&tx, phone, result, provider.name(), platform.now()).await?;
     tx.commit().await?;
     Ok(lookup)

@@ -60,7 +60,7 @@ pub fn is_down(gateway: &gateways::Model) -> bool {
 /// meanwhile, and after the clock was set back.
 pub async fn end_cooldowns(messages: &Messages, platform: &Platform) -> Result<()> {
     let names: Vec<&str> = messages.gateways.iter().map(|gateway| gateway.name()).collect();
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     gateways::end_cooldowns(&tx, &names, platform.now()).await?;
     tx.commit().await?;
     Ok(())

@@ -4,7 +4,6 @@ use super::reschedule::reschedule_after_set_back;
 use crate::error::Result;
 use crate::messages::entity::messages::BATCH_SIZE;
 use crate::messages::entity::{messages, transitions};
-use crate::messages::topics::publish_transitions;
 use crate::messages::{Kind, Messages, Status};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
@@ -24,7 +23,7 @@ pub async fn expire(messages: &Messages, platform: &Platform) -> Result<Option<T
         if !messages::has_expired(platform.database.reads(), now).await? {
             return Ok(None);
         }
-        let tx = platform.database.begin().await?;
+        let tx = platform.begin().await?;
         let expired = messages::expire(&tx, now).await?;
         let with_expired_lease = messages::expire_leases(&tx, now, &reconcilable_gateways).await?;
         if !with_expired_lease.is_empty() {
@@ -39,7 +38,6 @@ pub async fn expire(messages: &Messages, platform: &Platform) -> Result<Option<T
             with_expired_lease.into_iter().map(transition(Status::Sending, Status::Unknown));
         transitions::record(&tx, platform, expired.chain(unknown)).await?;
         tx.commit().await?;
-        publish_transitions(platform);
         if !may_be_more {
             return Ok(None);
         }

@@ -14,7 +14,6 @@ use crate::messages::apply_status::apply_status;
 use crate::messages::entity::messages::{self, Changes};
 use crate::messages::entity::transitions;
 use crate::messages::gateway::{QueryResult, StatusUpdate};
-use crate::messages::topics::publish_transitions;
 use crate::messages::unmatched_receipts::apply_unmatched_receipts;
 use crate::messages::{Message, Messages, Status};
 use crate::platform::Platform;
@@ -33,7 +32,7 @@ pub async fn reconcile(messages: &Messages, platform: &Platform) -> Result<Optio
     if !messages::has_due_unknown(platform.database.reads(), platform.now()).await? {
         return Ok(None);
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let claimed = messages::claim_unknown(&tx, BATCH_SIZE, platform.now(), LEASE_DURATION).await?;
     tx.commit().await?;
     let may_be_more = claimed.len() as u64 == BATCH_SIZE;
@@ -76,7 +75,7 @@ async fn record_result(
     result: Option<QueryResult>,
 ) -> Result<()> {
     let now = platform.now();
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let is_expired = message.expires_at <= now;
     let error = message.error.clone();
     let transition = match result {
@@ -120,11 +119,9 @@ async fn record_result(
     }
     if let Some(transition) = transition {
         transitions::record(&tx, platform, [transition]).await?;
-        messages.notifier.notify();
+        tx.notify(&messages.notifier);
     }
-    tx.commit().await?;
-    publish_transitions(platform);
-    Ok(())
+    tx.commit().await
 }
 
 /// Whether the query found another message with the same text for the same number.

@@ -39,7 +39,7 @@ pub async fn reschedule_after_set_back(messages: &Messages, platform: &Platform)
         if !messages::has_due_later_than(platform.database.reads(), latest).await? {
             return Ok(());
         }
-        let tx = platform.database.begin().await?;
+        let tx = platform.begin().await?;
         let rescheduled = messages::reschedule(&tx, latest, now).await?;
         tx.commit().await?;
         tracing::warn!(messages = rescheduled, "the clock was set back: messages are due sooner");

@@ -21,7 +21,7 @@ use super::timing::LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::entity::messages;
 use crate::messages::gateway::{FailureReason, REQUEST_LIMITS, SendOutcome};
-use crate::messages::topics::{message_topic, publish_transitions};
+use crate::messages::topics::message_topic;
 use crate::messages::{Kind, Messages};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
@@ -95,7 +95,7 @@ async fn tick(
     finished: &[Attempt],
     slots: Option<&SendSlots>,
 ) -> Result<(Vec<ClaimedMessage>, Option<Timestamp>)> {
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let mut slots = slots.cloned();
     for attempt in finished {
         if let Some(slots) = &mut slots {
@@ -107,13 +107,10 @@ async fn tick(
         Some(slots) => claim_due(messages, platform, &tx, slots).await?,
         None => (Vec::new(), None),
     };
-    tx.commit().await?;
     for attempt in finished.iter().filter(|attempt| attempt.message.kind == Kind::Code) {
-        platform.events.publish(&message_topic(attempt.message.id));
+        tx.publish(message_topic(attempt.message.id));
     }
-    if !finished.is_empty() || !claimed.is_empty() {
-        publish_transitions(platform);
-    }
+    tx.commit().await?;
     Ok((claimed, next_at))
 }
 

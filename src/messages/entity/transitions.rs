@@ -9,6 +9,7 @@ use sea_orm::sea_query::{Alias, Expr, Func};
 use sea_orm::{ActiveValue::Set, FromQueryResult, QueryOrder, QuerySelect};
 
 use crate::messages::status::{Kind, Status};
+use crate::messages::topics::transitions_topic;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
@@ -56,7 +57,7 @@ impl From<Model> for TransitionCount {
     }
 }
 
-/// Records transitions.
+/// Records transitions. Their commit is published.
 pub async fn record(
     tx: &Work,
     platform: &Platform,
@@ -68,7 +69,11 @@ pub async fn record(
         to_status,
         count: 1,
     });
-    insert(tx, platform, sum_by_transition(counts), platform.now()).await
+    let counts = sum_by_transition(counts);
+    if !counts.is_empty() {
+        tx.publish(transitions_topic());
+    }
+    insert(tx, platform, counts, platform.now()).await
 }
 
 /// Sums the counts of each transition.

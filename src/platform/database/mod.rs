@@ -14,10 +14,12 @@ use unit_of_work::BeginOptions;
 
 use crate::config::database::{DatabaseConfig, DatabasePooler};
 use crate::error::Result;
+use crate::platform::events::Events;
 
 mod batch;
 mod connect;
 mod connection;
+mod effects;
 mod migrate;
 mod pool;
 mod readiness;
@@ -39,9 +41,11 @@ pub use unit_of_work::{Savepoint, Work};
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The database, with its connection pools.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
     config: DatabaseConfig,
+    /// Where units of work publish.
+    events: Events,
     shared: Arc<SharedState>,
     options: BeginOptions,
     reads: StatementPool,
@@ -52,8 +56,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Creates the pools, without connecting.
-    pub fn open(config: &DatabaseConfig) -> Self {
+    /// Creates the pools, without connecting. Units of work publish on this event bus.
+    pub fn open(config: &DatabaseConfig, events: Events) -> Self {
         let shared = Arc::new(SharedState::new(Target::new(config)));
         let has_pooler = config.pooler == DatabasePooler::Transaction;
         let (backend, timeout) = match shared.target {
@@ -83,6 +87,7 @@ impl Database {
         };
         Self {
             config: config.clone(),
+            events,
             options,
             reads: StatementPool::new(reads, options, AccessMode::ReadOnly),
             writes: StatementPool::new(writes, options, AccessMode::ReadWrite),
@@ -96,8 +101,8 @@ impl Database {
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
-    pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
-        let database = Self::open(config);
+    pub async fn connect(config: &DatabaseConfig, events: Events) -> Result<Self> {
+        let database = Self::open(config, events);
         database.ping().await?;
         Ok(database)
     }
@@ -118,7 +123,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE if no connection is free in time.
     pub async fn begin(&self) -> Result<Work> {
-        Ok(Work::begin(&self.transactions, self.options).await?)
+        Ok(Work::begin(&self.transactions, self.options, &self.events).await?)
     }
 
     /// Begins a transaction with another timeout for each of its statements, such as a report or a large deletion.
@@ -128,7 +133,7 @@ impl Database {
     pub async fn begin_with_timeout(&self, timeout: Duration) -> Result<Work> {
         let timeout = self.options.timeout.map(|_| timeout);
         let options = BeginOptions { timeout, sets_timeout: true, ..self.options };
-        Ok(Work::begin(&self.transactions, options).await?)
+        Ok(Work::begin(&self.transactions, options, &self.events).await?)
     }
 
     /// Checks that the database can be read and, for SQLite, opened for writing.

@@ -1,23 +1,31 @@
-//! Unit of work: one transaction, written completely by [`Work::commit`] or not at all.
+//! Unit of work: one transaction, written completely by [`Work::commit`] or not at all, and the effects that follow
+//! its commit: events, notifications of jobs, and changes in memory.
 //!
 //! If it is unclear what the database did, the work is lost: the connection is closed, and all later statements and the
 //! commit fail.
 
+use std::fmt;
 use std::ops::Deref;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex as SyncMutex;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, sqlx,
 };
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument;
 
 use super::connect::{Target, server_timeout};
 use super::connection::Connection;
+use super::effects::{Effects, EffectsMark};
 use super::pool::{AcquiredConnection, ConnectionState, Pool, SharedState};
 use super::statement_error::FailureKind;
 use crate::error::Result;
+use crate::platform::events::Events;
+use crate::platform::jobs::Notifier;
 
 /// How transactions begin.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +55,20 @@ impl BeginOptions {
     }
 }
 
-/// A transaction. Dropped without a commit, it is rolled back.
-#[derive(Debug)]
+/// A transaction and its effects. Dropped without a commit, it is rolled back, and no effect runs.
 pub struct Work {
     options: BeginOptions,
     inner: Mutex<Inner>,
     /// Depth of the outermost savepoint that was dropped without release or rollback. 0: none.
     abandoned_depth: AtomicU32,
+    effects: SyncMutex<Effects>,
+    events: Events,
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("inner", &self.inner).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -67,7 +82,11 @@ struct Inner {
 
 impl Work {
     /// Begins a transaction. Retries once on a new connection if the first is unusable.
-    pub(super) async fn begin(pool: &Pool, options: BeginOptions) -> Result<Self, DbErr> {
+    pub(super) async fn begin(
+        pool: &Pool,
+        options: BeginOptions,
+        events: &Events,
+    ) -> Result<Self, DbErr> {
         let health = &pool.shared().health;
         let mut is_retry = false;
         loop {
@@ -81,7 +100,7 @@ impl Work {
                 .run(options.timeout, async |connection| connection.execute_sql(&sql).await);
             let Err(failure) = begin.await else {
                 acquired.state = ConnectionState::InTransaction;
-                break Ok(Self::new(acquired, options));
+                break Ok(Self::new(acquired, options, events.clone()));
             };
             let kind = failure.kind();
             if kind == FailureKind::Busy {
@@ -100,20 +119,68 @@ impl Work {
         }
     }
 
-    fn new(acquired: AcquiredConnection, options: BeginOptions) -> Self {
+    fn new(acquired: AcquiredConnection, options: BeginOptions, events: Events) -> Self {
         let inner = Inner { acquired: Some(acquired), is_aborted: false, savepoints: 0 };
-        Self { options, inner: Mutex::new(inner), abandoned_depth: AtomicU32::new(0) }
+        Self {
+            options,
+            inner: Mutex::new(inner),
+            abandoned_depth: AtomicU32::new(0),
+            effects: SyncMutex::default(),
+            events,
+        }
     }
 
-    /// Commits the transaction.
+    /// Publishes an event on every instance after the commit. Several of one topic are one.
+    pub fn publish(&self, topic: impl Into<String>) {
+        self.effects.lock().add_event(topic.into(), false);
+    }
+
+    /// Publishes an event on this instance after the commit, if every instance notices the change by itself.
+    pub fn publish_local(&self, topic: impl Into<String>) {
+        self.effects.lock().add_event(topic.into(), true);
+    }
+
+    /// Wakes a job of this instance after the commit.
+    pub fn notify(&self, notifier: &Notifier) {
+        self.effects.lock().add_notification(notifier.clone());
+    }
+
+    /// Runs a function after the commit, which must not block: it removes outdated state from memory.
+    pub fn after_commit(&self, function: impl FnOnce() + Send + 'static) {
+        self.effects.lock().add_closure(Box::new(function));
+    }
+
+    /// Commits the transaction, then runs its effects. They also run if the outcome of the commit is unknown: each only
+    /// makes somebody read again.
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if the connection is lost; the outcome is then unknown. INTERNAL_SERVER_ERROR if a statement
     /// failed before; nothing was written.
     pub async fn commit(self) -> Result<()> {
-        let mut inner = self.lock_usable().await?;
-        let Some(mut acquired) = inner.acquired.take() else { return Err(lost_error().into()) };
-        drop(inner);
+        // In its own task, so that a request that is dropped meanwhile does not separate the commit from its effects.
+        let commit = async move {
+            let (outcome, result) = self.commit_transaction().await;
+            if outcome != CommitOutcome::RolledBack {
+                self.effects.into_inner().run(&self.events);
+            }
+            result
+        };
+        match tokio::spawn(commit.in_current_span()).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => Err(lost_error().into()),
+        }
+    }
+
+    async fn commit_transaction(&self) -> (CommitOutcome, Result<()>) {
+        let acquired = match self.lock_usable().await {
+            Ok(mut inner) => inner.acquired.take().ok_or_else(lost_error),
+            Err(error) => Err(error),
+        };
+        let mut acquired = match acquired {
+            Ok(acquired) => acquired,
+            Err(error) => return (CommitOutcome::RolledBack, Err(error.into())),
+        };
         let shared = acquired.shared.clone();
         // The outcome is unknown also if this future is dropped before the response arrives.
         let mut guard = UnknownOutcomeGuard(Some(&shared));
@@ -122,7 +189,7 @@ impl Work {
         let Err(failure) = commit.await else {
             guard.0 = None;
             acquired.state = ConnectionState::Idle;
-            return Ok(());
+            return (CommitOutcome::Committed, Ok(()));
         };
         let kind = failure.kind();
         shared.health.record_failure(kind);
@@ -133,10 +200,10 @@ impl Work {
             // A deferred constraint or a conflict: the server has rolled back.
             guard.0 = None;
             acquired.state = ConnectionState::Idle;
-        } else {
-            discard(acquired);
+            return (CommitOutcome::RolledBack, Err(failure.into_db_err().into()));
         }
-        Err(failure.into_db_err().into())
+        discard(acquired);
+        (CommitOutcome::Unknown, Err(failure.into_db_err().into()))
     }
 
     /// Begins a part that can be rolled back on its own.
@@ -148,7 +215,8 @@ impl Work {
             inner.savepoints = depth;
             depth
         };
-        Ok(Savepoint { work: self, depth, is_ended: false })
+        let mark = self.effects.lock().mark();
+        Ok(Savepoint { work: self, depth, mark, is_ended: false })
     }
 
     /// Locks the transaction, after rolling back dropped savepoints.
@@ -212,6 +280,14 @@ impl Work {
     }
 }
 
+/// What became of a transaction at its commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CommitOutcome {
+    Committed,
+    RolledBack,
+    Unknown,
+}
+
 /// Closes a connection in an unknown state. SQLite in memory is rolled back instead, as its connection holds the data.
 fn discard(acquired: AcquiredConnection) {
     match acquired.shared.target {
@@ -259,11 +335,13 @@ impl ConnectionTrait for Work {
     }
 }
 
-/// A savepoint: a part of a [`Work`]. Dropped without [`Savepoint::release`], it is rolled back.
+/// A savepoint: a part of a [`Work`]. Dropped without [`Savepoint::release`], it is rolled back with its effects.
 #[derive(Debug)]
 pub struct Savepoint<'a> {
     work: &'a Work,
     depth: u32,
+    /// The effects before it.
+    mark: EffectsMark,
     is_ended: bool,
 }
 
@@ -280,6 +358,7 @@ impl Savepoint<'_> {
 
     /// Rolls the part back.
     pub async fn rollback(mut self) -> Result<(), DbErr> {
+        self.work.effects.lock().roll_back_to(self.mark);
         let mut inner = self.work.lock().await?;
         self.work.roll_back_to(&mut inner, self.depth).await?;
         drop(inner);
@@ -299,6 +378,7 @@ impl Deref for Savepoint<'_> {
 impl Drop for Savepoint<'_> {
     fn drop(&mut self) {
         if !self.is_ended {
+            self.work.effects.lock().roll_back_to(self.mark);
             // Rolling back the outermost savepoint includes the inner ones.
             let outermost =
                 |depth: u32| Some(if depth == 0 { self.depth } else { depth.min(self.depth) });

@@ -75,7 +75,9 @@ impl Events {
         }
     }
 
-    /// Publishes a change on every instance. Call it after the commit.
+    /// Publishes a change on every instance. A transaction publishes by [`Work::publish`].
+    ///
+    /// [`Work::publish`]: crate::platform::database::Work::publish
     pub fn publish(&self, topic: &str) {
         self.publish_local(topic);
         self.publish_remote(topic);

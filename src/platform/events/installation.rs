@@ -28,7 +28,7 @@ pub async fn load_id(platform: &Platform) -> Result<Uuid, Error> {
     if let Some(row) = Entity::find_by_id(ROW_ID).one(platform.database.reads()).await? {
         return Ok(row.installation_id);
     }
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let new_row = ActiveModel { id: Set(ROW_ID), installation_id: Set(platform.new_id()) };
     let keep_existing = OnConflict::column(Column::Id).do_nothing().to_owned();
     Entity::insert(new_row).on_conflict(keep_existing).exec_without_returning(&tx).await?;

@@ -33,7 +33,7 @@ pub async fn acquire_lease(
         _ => {}
     }
     let expires_at = now + LEASE_DURATION;
-    let tx = platform.database.begin().await?;
+    let tx = platform.begin().await?;
     let acquired = entity::acquire(&tx, name, (now, max_wait), expires_at).await?;
     tx.commit().await?;
     Ok(acquired.map(|watermark| Lease { name, expires_at, watermark }))

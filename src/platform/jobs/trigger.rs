@@ -1,12 +1,14 @@
 //! Triggers: wake a job's loop before its next poll.
 
+use std::sync::Arc;
+
 use tokio::sync::Notify;
 
 use crate::platform::events::Listener;
 
 /// Wakes a job of this instance. A notification during a run starts another run.
-#[derive(Debug, Default)]
-pub struct Notifier(Notify);
+#[derive(Clone, Debug, Default)]
+pub struct Notifier(Arc<Notify>);
 
 impl Notifier {
     /// Wakes the job.

@@ -116,14 +116,14 @@ pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
     };
     let now = platform.now();
     loop {
-        let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+        let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
         let deleted = entity::purge_expired(&tx, now).await?;
         tx.commit().await?;
         if deleted == 0 {
             break;
         }
     }
-    let tx = platform.database.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     lease.release(&tx, None, now + PURGE_INTERVAL).await?;
     tx.commit().await?;
     Ok(None)

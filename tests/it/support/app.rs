@@ -116,12 +116,15 @@ impl TestApp {
         .into();
         values.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let config = Config::from_values(values).expect("a valid configuration");
+        let events = Events::new(config.redis_url.clone());
         let platform = Platform {
-            database: Database::connect(&config.database).await.expect("a database"),
+            database: Database::connect(&config.database, events.clone())
+                .await
+                .expect("a database"),
             vault: Vault::parse(config.secret_keys.as_ref().expect("a key ring"))
                 .expect("a valid key ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
-            events: Events::new(config.redis_url.clone()),
+            events,
             files: Files::open(&config.files).expect("a store"),
             temp_files: TempFiles::open(&[std::env::temp_dir()], 1).expect("a folder"),
             entropy: Arc::new(SeededEntropy::new(seed)),
