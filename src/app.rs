@@ -2,14 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::SchemaBuilder;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
@@ -24,7 +25,7 @@ use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
-use crate::platform::jobs::{self, Trigger};
+use crate::platform::jobs::{self, JobStats, Trigger};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_create;
 use crate::platform::shared_rate_limit;
@@ -47,7 +48,7 @@ pub struct App {
     lookup: Arc<CachedLookup>,
     /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
     pub stopping: CancellationToken,
-    job_failures: AtomicU64,
+    job_stats: [JobStats; JOBS.len()],
     /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
 }
@@ -143,7 +144,7 @@ impl App {
             games,
             lookup,
             stopping,
-            job_failures: AtomicU64::new(0),
+            job_stats: Default::default(),
             tasks,
         })
     }
@@ -169,39 +170,47 @@ impl App {
 
     /// Runs each background job once, up to the first that fails.
     pub async fn run_due_jobs(&self) -> Result<()> {
-        for job in &JOBS {
-            self.run_job(job).await?;
+        for index in 0..JOBS.len() {
+            self.run_job(index).await?;
         }
         Ok(())
     }
 
-    /// Runs the background jobs until the process stops.
+    /// Runs the background jobs until the process stops. Each has its own task, so that none holds up another.
     pub async fn run_jobs(self: Arc<Self>) {
-        let app = &*self;
-        let loops = JOBS.iter().map(|job| {
-            let trigger = (job.trigger)(app);
-            jobs::run_loop(&app.platform, &app.stopping, trigger, move || app.run_job(job).boxed())
-                .boxed()
-        });
-        join_all(loops).await;
+        let mut tasks = JoinSet::new();
+        for (index, job) in JOBS.iter().enumerate() {
+            let app = self.clone();
+            let span = tracing::info_span!("job", job_name = job.name);
+            let job_loop = async move {
+                let trigger = (job.trigger)(&app);
+                let run = || app.run_job(index).boxed();
+                jobs::run_loop(&app.platform, &app.stopping, trigger, run).await;
+            };
+            tasks.spawn(job_loop.instrument(span));
+        }
+        tasks.join_all().await;
     }
 
-    async fn run_job(&self, job: &Job) -> Result<Option<Timestamp>> {
-        let outcome = AssertUnwindSafe((job.run)(self)).catch_unwind().await;
-        if !matches!(outcome, Ok(Ok(_))) {
-            self.job_failures.fetch_add(1, Ordering::Relaxed);
-        }
+    async fn run_job(&self, index: usize) -> Result<Option<Timestamp>> {
+        let started_at = self.platform.uptime();
+        let outcome = AssertUnwindSafe((JOBS[index].run)(self)).catch_unwind().await;
+        let (is_success, duration) =
+            (matches!(outcome, Ok(Ok(_))), self.platform.uptime().saturating_sub(started_at));
+        self.job_stats[index].record(is_success, duration, self.platform.now());
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Returns how many job runs failed or panicked since the last call.
-    pub fn take_job_failures(&self) -> u64 {
-        self.job_failures.swap(0, Ordering::Relaxed)
+    /// The names of all background jobs and their statistics.
+    pub fn job_stats(&self) -> impl Iterator<Item = (&'static str, &JobStats)> {
+        JOBS.iter().map(|job| job.name).zip(&self.job_stats)
     }
 }
 
 /// A background job.
 struct Job {
+    /// Name in the log and the metrics.
+    name: &'static str,
     /// Starts the job before its next poll.
     trigger: for<'a> fn(&'a App) -> Trigger<'a>,
     /// Runs the job once. Returns when it is due again, if that is known.
@@ -211,16 +220,19 @@ struct Job {
 /// All background jobs.
 const JOBS: [Job; 17] = [
     Job {
+        name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
         run: |app| {
             accounts::poll_revocations(&app.accounts, &app.platform).map_ok(|()| None).boxed()
         },
     },
     Job {
+        name: "poll_announcements",
         trigger: |_| Trigger::Interval,
         run: |app| events::poll_announcements(&app.platform).boxed(),
     },
     Job {
+        name: "probe_database_writes",
         trigger: |_| Trigger::Interval,
         run: |app| {
             let platform = &app.platform;
@@ -228,60 +240,74 @@ const JOBS: [Job; 17] = [
         },
     },
     Job {
+        name: "purge_sessions",
         trigger: |_| Trigger::Interval,
         run: |app| accounts::purge_expired(&app.platform).boxed(),
     },
     Job {
+        name: "purge_orphaned_avatars",
         trigger: |_| Trigger::Interval,
         run: |app| avatars::purge_orphans(&app.platform).boxed(),
     },
     Job {
+        name: "purge_discarded_avatars",
         trigger: |_| Trigger::Interval,
         run: |app| avatars::purge_discarded(&app.platform).boxed(),
     },
     Job {
+        name: "purge_rate_limits",
         trigger: |_| Trigger::Interval,
         run: |app| shared_rate_limit::purge_expired(&app.platform).boxed(),
     },
     Job {
+        name: "expire_rounds",
         trigger: |_| Trigger::Interval,
         run: |app| games::expire_all_overdue(&app.platform).boxed(),
     },
     Job {
+        name: "purge_leaderboards",
         trigger: |_| Trigger::Interval,
         run: |app| games::purge_expired_leaderboards(&app.platform).boxed(),
     },
     Job {
+        name: "update_leaderboards",
         trigger: |app| Trigger::Notifier(&app.games.leaderboard_updater.notifier),
         run: |app| {
             games::update_leaderboards(&app.games.leaderboard_updater, &app.platform).boxed()
         },
     },
     Job {
+        name: "send_reset_codes",
         trigger: |app| Trigger::Notifier(&app.accounts.reset_code_notifier),
         run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
     },
     Job {
+        name: "expire_messages",
         trigger: |_| Trigger::Interval,
         run: |app| messages::expire(&app.messages, &app.platform).boxed(),
     },
     Job {
+        name: "send_messages",
         trigger: |app| Trigger::Notifier(&app.messages.notifier),
         run: |app| messages::send_due(&app.messages, &app.platform, &app.stopping).boxed(),
     },
     Job {
+        name: "reconcile_messages",
         trigger: |_| Trigger::Interval,
         run: |app| messages::reconcile(&app.messages, &app.platform).boxed(),
     },
     Job {
+        name: "publish_queue_changes",
         trigger: |app| Trigger::Event(app.platform.events.listen(messages::transitions_topic())),
         run: |app| messages::publish_queue_changes(&app.messages, &app.platform).boxed(),
     },
     Job {
+        name: "publish_challenge_changes",
         trigger: |_| Trigger::Interval,
         run: |app| accounts::publish_challenge_changes(&app.accounts, &app.platform).boxed(),
     },
     Job {
+        name: "apply_message_retention",
         trigger: |_| Trigger::Interval,
         run: |app| messages::apply_retention(&app.messages, &app.platform).boxed(),
     },

@@ -7,11 +7,11 @@ use futures_util::FutureExt;
 use futures_util::future::{join_all, join3};
 use tokio::sync::oneshot;
 
+use super::Accounts;
 use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::reauthentication::reauthenticate;
-use super::Accounts;
 use super::revocation_sync::{ClosedElsewhere, revoke};
 use super::revocations::{MAX_STALENESS, Revocation};
 use super::session_watch::session_topic;

@@ -54,7 +54,10 @@ pub async fn post(tx: &Work, platform: &Platform, posting: Posting) -> Result<En
         created_at: now,
     };
     match coin_entries::insert(tx, entry.clone()).await {
-        Ok(()) => Ok(entry),
+        Ok(()) => {
+            tx.publish(wallet_topic(user));
+            Ok(entry)
+        }
         Err(error) if coin_entries::is_duplicate_reference(&error) => Err(already_posted()),
         Err(error) => Err(error.into()),
     }

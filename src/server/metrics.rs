@@ -1,4 +1,5 @@
-//! `/metrics` for Prometheus (OpenMetrics 1.0): the message queue, SMS gateways, and events between instances.
+//! `/metrics` for Prometheus (OpenMetrics 1.0): the message queue, SMS gateways, background jobs, and events between
+//! instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +46,11 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabel {
+    job_name: &'static str,
+}
+
 /// `GET /metrics`.
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if !is_authorized(&app.config, &headers) {
@@ -52,7 +58,7 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     }
     match messages::load_queue_stats(&app.messages, &app.platform).await {
         Ok(stats) => {
-            let text = encode_metrics(&stats, app.platform.events.redis_metrics());
+            let text = encode_metrics(&app, &stats);
             ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
         }
         Err(error) => {
@@ -72,7 +78,7 @@ fn is_authorized(config: &Config, headers: &HeaderMap) -> bool {
     constant_time_eq(&sha256(sent.as_bytes()), &sha256(token.expose_secret().as_bytes()))
 }
 
-fn encode_metrics(stats: &QueueStats, events: Option<&RedisMetrics>) -> String {
+fn encode_metrics(app: &App, stats: &QueueStats) -> String {
     let mut registry = Registry::with_prefix("switchboard");
     let current = Family::<MessageLabels, Gauge>::default();
     for (kind, status, count) in &stats.current_counts {
@@ -122,13 +128,40 @@ fn encode_metrics(stats: &QueueStats, events: Option<&RedisMetrics>) -> String {
     }
     registry.register("sms_receipts_rejected", "Receipts that this instance rejected", rejected);
 
-    if let Some(events) = events {
+    register_job_metrics(&mut registry, app);
+    if let Some(events) = app.platform.events.redis_metrics() {
         register_event_metrics(&mut registry, events);
     }
 
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string succeeds");
     text
+}
+
+fn register_job_metrics(registry: &mut Registry, app: &App) {
+    let (runs, failures) =
+        (Family::<JobLabel, Counter>::default(), Family::<JobLabel, Counter>::default());
+    let last_success = Family::<JobLabel, Gauge>::default();
+    let duration = Family::<JobLabel, Counter<f64, AtomicU64>>::default();
+    for (job_name, stats) in app.job_stats() {
+        let label = JobLabel { job_name };
+        runs.get_or_create(&label).inc_by(stats.runs());
+        failures.get_or_create(&label).inc_by(stats.failures());
+        last_success.get_or_create(&label).set(stats.last_success_at());
+        duration.get_or_create(&label).inc_by(stats.total_duration().as_secs_f64());
+    }
+    registry.register("job_runs", "Runs of a background job, failed ones included", runs);
+    registry.register("job_failures", "Runs of a background job that failed or panicked", failures);
+    registry.register(
+        "job_last_success_timestamp_seconds",
+        "When the last successful run of a background job ended, or 0",
+        last_success,
+    );
+    registry.register(
+        "job_duration_seconds",
+        "Time that all runs of a background job took together",
+        duration,
+    );
 }
 
 fn register_event_metrics(registry: &mut Registry, events: &RedisMetrics) {

@@ -4,9 +4,11 @@ mod backoff;
 mod entity;
 mod lease;
 mod run_loop;
+mod stats;
 mod trigger;
 
 pub use backoff::Backoff;
 pub use lease::{Lease, acquire_lease};
 pub use run_loop::{POLL_INTERVAL, run_loop};
+pub use stats::JobStats;
 pub use trigger::{Notifier, Trigger};

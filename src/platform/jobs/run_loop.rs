@@ -99,7 +99,9 @@ mod tests {
         let platform = Platform {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(MaxEntropy),
-            database: Database::connect(&config.database, Events::default()).await.expect("a database"),
+            database: Database::connect(&config.database, Events::default())
+                .await
+                .expect("a database"),
             vault: Vault::parse(&Vault::generate(&MaxEntropy)).expect("a key ring"),
             outbound: Outbound::new(Arc::new(clock.clone())),
             events: Events::default(),
