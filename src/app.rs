@@ -26,7 +26,7 @@ use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
 use crate::platform::jobs::{self, Trigger};
 use crate::platform::outbound::Outbound;
-use crate::platform::private_files::read_or_create;
+use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::shared_rate_limit;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
@@ -81,7 +81,7 @@ pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<St
         Files::in_memory()
     });
     let platform = Platform {
-        database: Database::open(&config.database),
+        database: Database::new(&config.database),
         vault,
         outbound: Outbound::new(clock.clone()),
         events: Events::new(config.redis_url.clone()),
@@ -99,8 +99,8 @@ fn load_key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretS
     }
     let file = config.data_dir.join("secret-keys");
     let generate = || Vault::generate(entropy).expose_secret().to_owned();
-    let (ring, is_new) =
-        read_or_create(&file, generate).map_err(|error| format!("{}: {error}", file.display()))?;
+    let (ring, is_new) = read_or_create_private_file(&file, generate)
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     let verb = if is_new { "made" } else { "read" };
     config.defaults_used.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
     Ok(ring.trim().to_owned().into())

@@ -48,7 +48,8 @@ pub async fn change_password(
     challenges::consume_sign_in_codes(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
     revocations::record(&tx, platform, Revocation::Account(user)).await?;
-    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::PasswordChanged)
+        .await?;
     tx.commit().await?;
     accounts.messages.notifier.notify();
     revocation_sync::invalidate(accounts, platform, Revocation::Account(user)).await

@@ -7,7 +7,7 @@ use super::revocations::{self, Revocation};
 use super::second_factor::second_factor_phone;
 use super::session::{self, AuthMethod, Client, SignInResult};
 use super::{Accounts, revocation_sync, security_notice};
-use crate::error::{CollectErrors, ForField, Result, Status};
+use crate::error::{CollectErrors, ErrorStatus, ForField, Result};
 use crate::messages::Template;
 use crate::people;
 use crate::platform::Platform;
@@ -46,7 +46,7 @@ pub async fn reset_password(
     let (tx, person) = match verify_and_begin(accounts, platform, purpose, claimant, &code).await {
         Ok(verified) => verified,
         Err(error) => {
-            if error.code().status() == Status::Fail {
+            if error.code().status() == ErrorStatus::Fail {
                 attempt.commit();
             }
             return Err(error);
@@ -57,7 +57,8 @@ pub async fn reset_password(
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
     let revocation = Revocation::Account(person.id);
     revocations::record(&tx, platform, revocation).await?;
-    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::PasswordChanged)
+        .await?;
     let owner = person.clone();
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
@@ -71,7 +72,8 @@ pub async fn reset_password(
             )
         }
         None => SignInResult::Tokens(
-            session::open(accounts, platform, &tx, person, client, AuthMethod::Password).await?,
+            session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)
+                .await?,
         ),
     };
     tx.commit().await?;

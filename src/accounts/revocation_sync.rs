@@ -77,7 +77,7 @@ pub async fn poll_revocations(accounts: &Accounts, platform: &Platform) -> Resul
 
 /// Waits until this instance has no open socket or stream of a user, and notifies the other instances.
 async fn confirm_closed(events: Events, user: UserId) {
-    events.no_listeners(&user_topic(user)).await;
+    events.wait_until_no_listeners(&user_topic(user)).await;
     events.publish_remote(&closed_topic(user));
 }
 
@@ -88,7 +88,7 @@ fn closed_topic(user: UserId) -> String {
 
 /// Notifies the other instances to poll, and waits until all of them have closed the sockets and streams of a user.
 /// Without Redis that is unknown, and this never returns.
-pub async fn closed_elsewhere(platform: &Platform, user: UserId) {
+pub async fn close_elsewhere(platform: &Platform, user: UserId) {
     let mut closed = platform.events.listen(closed_topic(user));
     let instances = platform.events.publish_counted(&revocation_topic()).await;
     while closed.version() < instances {

@@ -6,9 +6,9 @@ use super::entity::Model;
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::phone::PhoneKey;
-use crate::platform::vault::Purpose;
+use crate::platform::vault::KeyPurpose;
 
-const PHONE_TOPIC_PURPOSE: Purpose = Purpose("topic of a number");
+const PHONE_TOPIC_PURPOSE: KeyPurpose = KeyPurpose("topic of a number");
 
 /// The topic of a person's profile.
 pub fn profile_topic(user: UserId) -> String {

@@ -53,7 +53,7 @@ pub struct Database {
 
 impl Database {
     /// Creates the pools, without connecting.
-    pub fn open(config: &DatabaseConfig) -> Self {
+    pub fn new(config: &DatabaseConfig) -> Self {
         let shared = Arc::new(SharedState::new(Target::new(config)));
         let has_pooler = config.pooler == DatabasePooler::Transaction;
         let (backend, timeout) = match shared.target {
@@ -97,7 +97,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
-        let database = Self::open(config);
+        let database = Self::new(config);
         database.ping().await?;
         Ok(database)
     }
