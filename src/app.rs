@@ -27,7 +27,7 @@ use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
 use crate::platform::jobs::{self, JobStats, Trigger};
 use crate::platform::outbound::Outbound;
-use crate::platform::private_files::read_or_create;
+use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::shared_rate_limit;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
@@ -83,7 +83,7 @@ pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<St
     });
     let events = Events::new(config.redis_url.clone());
     let platform = Platform {
-        database: Database::open(&config.database, events.clone()),
+        database: Database::new(&config.database, events.clone()),
         vault,
         outbound: Outbound::new(clock.clone()),
         events,
@@ -101,8 +101,8 @@ fn load_key_ring(config: &mut Config, entropy: &SystemEntropy) -> Result<SecretS
     }
     let file = config.data_dir.join("secret-keys");
     let generate = || Vault::generate(entropy).expose_secret().to_owned();
-    let (ring, is_new) =
-        read_or_create(&file, generate).map_err(|error| format!("{}: {error}", file.display()))?;
+    let (ring, is_new) = read_or_create_private_file(&file, generate)
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     let verb = if is_new { "made" } else { "read" };
     config.defaults_used.push(format!("SECRET_KEYS is not set: {verb} in {}", file.display()));
     Ok(ring.trim().to_owned().into())

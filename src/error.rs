@@ -12,14 +12,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who can correct an error, in JSend's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum ErrorStatus {
     /// The client, by another request.
     Fail,
     /// The server.
     Error,
 }
 
-impl Status {
+impl ErrorStatus {
     /// The name in responses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,8 +42,8 @@ macro_rules! error_codes {
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Who can correct it.
-            pub fn status(self) -> Status {
-                match self { $(Self::$name => Status::$status,)* }
+            pub fn status(self) -> ErrorStatus {
+                match self { $(Self::$name => ErrorStatus::$status,)* }
             }
 
             /// Whether the same request may succeed later.

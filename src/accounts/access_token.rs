@@ -113,7 +113,7 @@ impl AccessTokens {
         token: &str,
     ) -> Result<Claims> {
         if token.len() > MAX_TOKEN_LEN {
-            return Err(not_accepted());
+            return Err(not_accepted_error());
         }
         let (now, digest): (_, Hash) = (platform.now(), vault::sha256(token.as_bytes()));
         let VerifiedToken { claims, .. } = match self
@@ -130,7 +130,7 @@ impl AccessTokens {
         };
         if platform.now() >= claims.expires_at {
             self.verified.remove(&digest);
-            return Err(expired());
+            return Err(expired_error());
         }
         Ok(claims)
     }
@@ -141,26 +141,28 @@ impl AccessTokens {
         keys: &SigningKeys,
         token: &str,
     ) -> Result<VerifiedToken> {
-        let header = decode_header(token).map_err(|_| not_accepted())?;
-        let id = header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted)?;
+        let header = decode_header(token).map_err(|_| not_accepted_error())?;
+        let id =
+            header.kid.filter(|_| header.alg == Algorithm::EdDSA).ok_or_else(not_accepted_error)?;
         let (now, mut key_set) = (platform.now(), keys.current());
         if key_set.verifier(&id, now, self.lifetime).is_none() {
             key_set = keys.reload_for_unknown_key(platform).await?;
         }
         let (key, key_expires_at) =
-            key_set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted)?;
+            key_set.verifier(&id, now, self.lifetime).ok_or_else(not_accepted_error)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         // `verify` checks the expiry: the library would use the system's clock and allow a minute of leeway.
         validation.validate_exp = false;
-        let jwt = decode::<JwtClaims>(token, key, &validation).map_err(|_| not_accepted())?.claims;
+        let jwt =
+            decode::<JwtClaims>(token, key, &validation).map_err(|_| not_accepted_error())?.claims;
         let [generation, issue] = jwt.r#gen;
         let claims = Claims {
-            user: ids::parse(&jwt.sub).ok_or_else(not_accepted)?,
-            session: ids::parse(&jwt.sid).ok_or_else(not_accepted)?,
+            user: ids::parse(&jwt.sub).ok_or_else(not_accepted_error)?,
+            session: ids::parse(&jwt.sid).ok_or_else(not_accepted_error)?,
             token_version: TokenVersion { generation, issue },
-            expires_at: Timestamp::from_timestamp(jwt.exp, 0).ok_or_else(not_accepted)?,
+            expires_at: Timestamp::from_timestamp(jwt.exp, 0).ok_or_else(not_accepted_error)?,
         };
         // A token forged with a stolen key may claim any expiry: cache it for no longer than one of ours could be
         // valid, and not beyond the expiry of its key.
@@ -171,11 +173,11 @@ impl AccessTokens {
 }
 
 /// The error for a token that has expired.
-pub fn expired() -> Error {
+pub fn expired_error() -> Error {
     Error::unauthenticated("The access token is over. Refresh it.")
 }
 
 /// The error for a token that this instance does not recognize as ours.
-pub fn not_accepted() -> Error {
+pub fn not_accepted_error() -> Error {
     Error::unauthenticated("The access token is not accepted.")
 }

@@ -80,7 +80,7 @@ pub async fn revalidate_session(
             }
             // The session that was read is outdated.
             AccessTokenStatus::NewerGeneration => false,
-            AccessTokenStatus::Outdated => return Err(access_token::expired()),
+            AccessTokenStatus::Outdated => return Err(access_token::expired_error()),
             AccessTokenStatus::Reuse => {
                 end_session_if_live(accounts, platform, user, session).await?;
                 tracing::warn!(%session, "the access token of a copy was used: the session is revoked");
@@ -91,7 +91,7 @@ pub async fn revalidate_session(
             return Ok(Authenticated { user, session, token_version, role: live.role });
         }
     }
-    Err(access_token::not_accepted())
+    Err(access_token::not_accepted_error())
 }
 
 /// Confirms the issue of its generation that is used first. False if another one was confirmed meanwhile, or there is a

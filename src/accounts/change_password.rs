@@ -49,6 +49,7 @@ pub async fn change_password(
     challenges::consume_sign_in_codes(&tx, user, platform.now()).await?;
     sessions::end_all(&tx, user, Some(session), platform.now()).await?;
     revoke(accounts, platform, &tx, Revocation::Account(user)).await?;
-    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::PasswordChanged)
+        .await?;
     tx.commit().await
 }

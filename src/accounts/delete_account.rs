@@ -26,7 +26,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 
 /// The response waits at most this long for sockets to close and files to be deleted.
-const CLOSE_TIMEOUT: Duration = MAX_STALENESS;
+const CLEANUP_TIMEOUT: Duration = MAX_STALENESS;
 
 /// `DeleteAccountInput` of the schema.
 #[derive(Clone)]
@@ -105,10 +105,11 @@ pub async fn delete_account(
     let sockets_before = count_sockets();
     let closed_elsewhere = ClosedElsewhere::listen(platform, user);
     tx.commit().await?;
-    let closed_here = join_all(topics.iter().map(|topic| platform.events.no_listeners(topic)));
+    let closed_here =
+        join_all(topics.iter().map(|topic| platform.events.wait_until_no_listeners(topic)));
     let mut avatar_removed = false;
     let avatar_deleted = async { avatar_removed = files_deleted.await.unwrap_or_default() };
-    let timeout = platform.clock.sleep_until(platform.now() + CLOSE_TIMEOUT);
+    let timeout = platform.clock.sleep_until(platform.now() + CLEANUP_TIMEOUT);
     tokio::select! {
         _ = join3(closed_here, closed_elsewhere.wait(platform), avatar_deleted) => {}
         () = timeout => {}

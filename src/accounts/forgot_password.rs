@@ -19,7 +19,8 @@ use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 use crate::platform::vault;
 
-const IDENTIFIER_PURPOSE: vault::Purpose = vault::Purpose("identifier of a forgotten password");
+const IDENTIFIER_PURPOSE: vault::KeyPurpose =
+    vault::KeyPurpose("identifier of a forgotten password");
 /// How many pending challenges one query reads.
 const BATCH_SIZE: u64 = 50;
 

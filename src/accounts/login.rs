@@ -78,7 +78,8 @@ pub async fn login(
             )
         }
         None => SignInResult::Tokens(
-            session::open(accounts, platform, &tx, person, client, AuthMethod::Password).await?,
+            session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)
+                .await?,
         ),
     };
     tx.commit().await?;

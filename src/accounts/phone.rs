@@ -34,7 +34,7 @@ pub async fn add_phone(
         .collect_errors()?;
     let person = people::get_own(platform.database.reads(), user).await?;
     if person.phone.is_some() {
-        return Err(phone_already_set());
+        return Err(phone_already_set_error());
     }
     let password_match =
         reauthentication::verify_password(accounts, platform, user, &password, "currentPassword")
@@ -42,7 +42,7 @@ pub async fn add_phone(
     let tx = platform.begin().await?;
     let person = password_match.lock(&tx).await?;
     if !people::set_phone(&tx, platform, user, &phone).await? {
-        return Err(phone_already_set());
+        return Err(phone_already_set_error());
     }
     let recipient =
         CodeRecipient { person: &person, session: Some(session), address: client.address };
@@ -70,7 +70,7 @@ pub async fn verify_phone(
     tx.commit().await
 }
 
-fn phone_already_set() -> Error {
+fn phone_already_set_error() -> Error {
     let message = "The account has a phone number, which can never be changed.";
     UserError::new(ErrorCode::Conflict, message).for_field("phone").into()
 }

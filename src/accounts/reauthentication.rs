@@ -3,7 +3,7 @@
 use super::challenge::{Claimant, EnteredCode, Purpose, verify_and_begin};
 use super::entity::credentials;
 use super::password::{Password, VerifyOutcome};
-use super::second_factor::code_required;
+use super::second_factor::code_required_error;
 use super::{Accounts, account_lock};
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, UserId};
@@ -79,7 +79,7 @@ pub async fn reauthenticate(
     let person = people::get_own(platform.database.reads(), user).await?;
     let code = code.filter(|_| needs_code(&person));
     if needs_code(&person) && code.is_none() {
-        return Err(code_required());
+        return Err(code_required_error());
     }
     let password_match = verify_password(accounts, platform, user, password, field).await?;
     Ok(Reauthenticated {
@@ -106,7 +106,7 @@ impl Reauthenticated {
         };
         let person = self.password_match.lock(&tx).await?;
         if needs_code(&person) && self.code.is_none() {
-            return Err(code_required());
+            return Err(code_required_error());
         }
         Ok((tx, person))
     }

@@ -47,7 +47,8 @@ pub async fn recover(
         account_lock::lock(&tx, person.id).await?.ok_or_else(not_found)?;
     people::waive_two_factor(&tx, person.id, now).await?;
     if person.two_factor_enabled {
-        security_notice::send(accounts, platform, &tx, &person, Template::TwoFactorOff).await?;
+        security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::TwoFactorOff)
+            .await?;
     }
     // Without a second factor, a thief of the password could sign in.
     credentials::set_password(&tx, person.id, password::unusable_hash(), now).await?;

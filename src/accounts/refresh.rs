@@ -37,30 +37,31 @@ pub async fn refresh(
     platform: &Platform,
     token: &str,
 ) -> Result<IssuedTokens> {
-    let token = RefreshToken::parse(token).ok_or_else(not_accepted)?;
+    let token = RefreshToken::parse(token).ok_or_else(not_accepted_error)?;
     let tx = platform.begin().await?;
     for _ in 0..MAX_ATTEMPTS {
         let session = sessions::find_live(&tx, token.session(), platform.now()).await?;
         let Some(session) = session else {
             return Err(no_session_error(&tx, platform, &token).await);
         };
-        let person = people::find_by_id(&tx, session.user_id).await?.ok_or_else(not_accepted)?;
+        let person =
+            people::find_by_id(&tx, session.user_id).await?.ok_or_else(not_accepted_error)?;
         match exchange(&tx, platform, &session, &token).await? {
             ExchangeOutcome::Issued(next) => {
                 tx.commit().await?;
                 return issue_tokens(accounts, platform, person, &session, next);
             }
             ExchangeOutcome::Conflict => {}
-            ExchangeOutcome::Underivable => return Err(not_accepted()),
+            ExchangeOutcome::Underivable => return Err(not_accepted_error()),
             // A forged token must not end a session.
             ExchangeOutcome::Reuse if !is_ours(platform, &session, &token) => {
-                return Err(not_accepted());
+                return Err(not_accepted_error());
             }
             ExchangeOutcome::Reuse => {
                 drop(tx);
                 end_session_if_live(accounts, platform, session.user_id, session.id).await?;
                 tracing::warn!(session = %session.id, "an old refresh token was used again: the session is revoked");
-                return Err(not_accepted());
+                return Err(not_accepted_error());
             }
         }
     }
@@ -143,11 +144,11 @@ async fn store_successors(
 async fn no_session_error(tx: &Work, platform: &Platform, token: &RefreshToken) -> Error {
     // A forged token must not reveal anything about an account.
     if !token.is_genuine(&platform.vault) {
-        return not_accepted();
+        return not_accepted_error();
     }
-    people::get_own(tx, token.user()).await.map_or_else(|error| error, |_| not_accepted())
+    people::get_own(tx, token.user()).await.map_or_else(|error| error, |_| not_accepted_error())
 }
 
-fn not_accepted() -> Error {
+fn not_accepted_error() -> Error {
     Error::unauthenticated("The refresh token is not accepted. Log in again.")
 }

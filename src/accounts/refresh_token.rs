@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::ids::{Id, SessionId, TokenVersion, UserId};
 use crate::platform::Platform;
-use crate::platform::vault::{Hash, Purpose, Vault, constant_time_eq, sha256};
+use crate::platform::vault::{Hash, KeyPurpose, Vault, constant_time_eq, sha256};
 
-const SUCCESSOR_PURPOSE: Purpose = Purpose("refresh token successor");
-const TAG_PURPOSE: Purpose = Purpose("refresh token tag");
+const SUCCESSOR_PURPOSE: KeyPurpose = KeyPurpose("refresh token successor");
+const TAG_PURPOSE: KeyPurpose = KeyPurpose("refresh token tag");
 
 const ID_LEN: usize = 16;
 const NUMBER_LEN: usize = 4;

@@ -2,7 +2,7 @@
 
 use super::account_lock::{self, LockedAccount};
 use super::challenge::{ChallengeView, CodeRecipient, Purpose, send_code};
-use super::second_factor::phone_required;
+use super::second_factor::phone_required_error;
 use super::{Accounts, Client};
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{SessionId, UserId};
@@ -28,14 +28,14 @@ pub async fn request_code(
     let locked = account_lock::lock(&tx, user).await?;
     let LockedAccount { person, .. } = locked.ok_or_else(|| Error::not_found("user"))?;
     let is_verified = person.phone_verified_at.is_some();
-    let phone = person.phone.as_ref().ok_or_else(phone_required)?;
+    let phone = person.phone.as_ref().ok_or_else(phone_required_error)?;
     match purpose {
         Purpose::VerifyPhone if is_verified => {
             let message = "The phone number is verified already.";
             return Err(UserError::new(ErrorCode::Conflict, message).for_field("purpose").into());
         }
         Purpose::VerifyPhone => {}
-        _ if !is_verified => return Err(phone_required()),
+        _ if !is_verified => return Err(phone_required_error()),
         _ => {}
     }
     let recipient =

@@ -23,6 +23,6 @@ pub async fn resend_code(
         Purpose::ResetPassword => {
             forgot_password::resend_reset_code(accounts, platform, client, &challenge).await
         }
-        _ => challenge::resend_code(accounts, platform, client, &challenge).await,
+        _ => challenge::resend_account_code(accounts, platform, client, &challenge).await,
     }
 }

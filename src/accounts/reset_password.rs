@@ -8,7 +8,7 @@ use super::revocations::Revocation;
 use super::second_factor::second_factor_phone;
 use super::session::{self, AuthMethod, Client, SignInResult};
 use super::{Accounts, security_notice};
-use crate::error::{CollectErrors, ForField, Result, Status};
+use crate::error::{CollectErrors, ErrorStatus, ForField, Result};
 use crate::messages::Template;
 use crate::people;
 use crate::platform::Platform;
@@ -47,7 +47,7 @@ pub async fn reset_password(
     let (tx, person) = match verify_and_begin(accounts, platform, purpose, claimant, &code).await {
         Ok(verified) => verified,
         Err(error) => {
-            if error.code().status() == Status::Fail {
+            if error.code().status() == ErrorStatus::Fail {
                 attempt.commit();
             }
             return Err(error);
@@ -58,7 +58,8 @@ pub async fn reset_password(
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
     revoke(accounts, platform, &tx, Revocation::Account(person.id)).await?;
     people::publish_profile_change(&tx, platform, &person);
-    security_notice::send(accounts, platform, &tx, &person, Template::PasswordChanged).await?;
+    security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::PasswordChanged)
+        .await?;
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
             accounts.code_rate_limiter.force_acquire(platform, &tx, phone, person.id).await?;
@@ -71,7 +72,8 @@ pub async fn reset_password(
             )
         }
         None => SignInResult::Tokens(
-            session::open(accounts, platform, &tx, person, client, AuthMethod::Password).await?,
+            session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)
+                .await?,
         ),
     };
     tx.commit().await?;

@@ -92,7 +92,7 @@ pub async fn poll_revocations(accounts: &Accounts, platform: &Platform) -> Resul
 
 /// Waits until this instance has no open socket or stream of a user, and notifies the other instances.
 async fn confirm_closed(events: Events, user: UserId) {
-    events.no_listeners(&user_topic(user)).await;
+    events.wait_until_no_listeners(&user_topic(user)).await;
     events.publish_remote(&closed_topic(user));
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::entity::revocations::{self, Kind};
+use super::entity::revocations::{self, RevocationKind};
 use crate::error::Result;
 use crate::ids::{Id, SessionId, UserId};
 use crate::platform::Platform;
@@ -35,10 +35,10 @@ impl Revocation {
     /// Reads a row. None if it lacks the subject of its kind.
     pub fn from_row(row: &revocations::Model) -> Option<Self> {
         match row.kind {
-            Kind::Session => row.subject_id.map(|id| Self::Session(id.into())),
-            Kind::Account => row.subject_id.map(|id| Self::Account(id.into())),
-            Kind::Role => row.subject_id.map(|id| Self::Role(id.into())),
-            Kind::SigningKeys => Some(Self::SigningKeys),
+            RevocationKind::Session => row.subject_id.map(|id| Self::Session(id.into())),
+            RevocationKind::Account => row.subject_id.map(|id| Self::Account(id.into())),
+            RevocationKind::Role => row.subject_id.map(|id| Self::Role(id.into())),
+            RevocationKind::SigningKeys => Some(Self::SigningKeys),
         }
     }
 }
@@ -90,10 +90,10 @@ impl PollState {
 /// Writes a revocation in the transaction that revokes, and notifies all instances to poll after the commit.
 pub async fn record(tx: &Work, platform: &Platform, revocation: Revocation) -> Result<()> {
     let (kind, subject) = match revocation {
-        Revocation::Session(id) => (Kind::Session, Some(id.uuid())),
-        Revocation::Account(id) => (Kind::Account, Some(id.uuid())),
-        Revocation::Role(id) => (Kind::Role, Some(id.uuid())),
-        Revocation::SigningKeys => (Kind::SigningKeys, None),
+        Revocation::Session(id) => (RevocationKind::Session, Some(id.uuid())),
+        Revocation::Account(id) => (RevocationKind::Account, Some(id.uuid())),
+        Revocation::Role(id) => (RevocationKind::Role, Some(id.uuid())),
+        Revocation::SigningKeys => (RevocationKind::SigningKeys, None),
     };
     tx.publish(revocation_topic());
     Ok(revocations::insert(tx, platform.new_id::<Uuid>(), kind, subject, platform.now()).await?)

@@ -13,8 +13,8 @@ use crate::platform::Platform;
 /// session has ended, has no effect.
 pub async fn revoke_token(accounts: &Accounts, platform: &Platform, token: &str) -> Result<()> {
     let session = match RefreshToken::parse(token) {
-        Some(token) => session_of_refresh_token(platform, &token).await?,
-        None => session_of_access_token(accounts, platform, token).await?,
+        Some(token) => find_session_of_refresh_token(platform, &token).await?,
+        None => find_session_of_access_token(accounts, platform, token).await?,
     };
     match session {
         Some((user, id)) => end_session_if_live(accounts, platform, user, id).await,
@@ -22,7 +22,7 @@ pub async fn revoke_token(accounts: &Accounts, platform: &Platform, token: &str)
     }
 }
 
-async fn session_of_refresh_token(
+async fn find_session_of_refresh_token(
     platform: &Platform,
     token: &RefreshToken,
 ) -> Result<Option<(UserId, SessionId)>> {
@@ -33,7 +33,7 @@ async fn session_of_refresh_token(
     Ok(is_ours(platform, &session, token).then_some((session.user_id, session.id)))
 }
 
-async fn session_of_access_token(
+async fn find_session_of_access_token(
     accounts: &Accounts,
     platform: &Platform,
     token: &str,

@@ -32,7 +32,7 @@ pub async fn set_two_factor(
     let code = verification.parse("verification.code")?;
     let person = people::get_own(platform.database.reads(), user).await?;
     if person.phone_verified_at.is_none() {
-        return Err(phone_required());
+        return Err(phone_required_error());
     }
     if !enabled && accounts.two_factor_policy == TwoFactorPolicy::Required {
         let message = "Two-factor login is required here.";
@@ -44,24 +44,24 @@ pub async fn set_two_factor(
     people::set_two_factor(&tx, user, enabled, platform.now()).await?;
     if person.two_factor_enabled != enabled {
         let template = if enabled { Template::TwoFactorOn } else { Template::TwoFactorOff };
-        security_notice::send(accounts, platform, &tx, &person, template).await?;
+        security_notice::enqueue_notice(accounts, platform, &tx, &person, template).await?;
     }
     tx.commit().await
 }
 
 /// The error of an action that needs a verified phone.
-pub fn phone_required() -> Error {
+pub fn phone_required_error() -> Error {
     Error::new(ErrorCode::PhoneRequired, "This needs a verified phone number. Confirm yours first.")
 }
 
 /// The error of an action that needs a code.
-pub fn code_required() -> Error {
+pub fn code_required_error() -> Error {
     let message = "Give the code of an SMS: `requestCode` sends one.";
     UserError::new(ErrorCode::VerificationRequired, message).for_field("verification").into()
 }
 
 /// The error of an action that needs the current password.
-pub fn password_required() -> Error {
+pub fn password_required_error() -> Error {
     let message = "Give your current password.";
     UserError::new(ErrorCode::VerificationRequired, message).for_field("currentPassword").into()
 }

@@ -9,7 +9,7 @@ use crate::platform::Platform;
 use crate::platform::database::Work;
 
 /// Queues a notice within the caller's transaction.
-pub async fn send(
+pub async fn enqueue_notice(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,

@@ -67,7 +67,7 @@ pub enum AuthMethod {
 }
 
 /// Opens a session and issues its first tokens. Notifies the owner of a login from a new device.
-pub async fn open(
+pub async fn open_session(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
@@ -79,7 +79,8 @@ pub async fn open(
     let refresh_token = RefreshToken::first(platform, person.id, id);
     let user_agent = client.stored_user_agent();
     if sessions::is_new_device(tx, person.id, user_agent.as_deref()).await? {
-        security_notice::send(accounts, platform, tx, &person, Template::NewDevice).await?;
+        security_notice::enqueue_notice(accounts, platform, tx, &person, Template::NewDevice)
+            .await?;
     }
     let session = Model {
         id,

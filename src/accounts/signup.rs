@@ -65,7 +65,7 @@ async fn open_first_session(
     let Some(phone) = person.phone.clone() else {
         let method = AuthMethod::Password;
         return Ok(SignInResult::Tokens(
-            session::open(accounts, platform, tx, person, client, method).await?,
+            session::open_session(accounts, platform, tx, person, client, method).await?,
         ));
     };
     if second_factor_phone(accounts, &person).is_some() {
@@ -75,7 +75,7 @@ async fn open_first_session(
         ));
     }
     let tokens =
-        session::open(accounts, platform, tx, person, client, AuthMethod::Password).await?;
+        session::open_session(accounts, platform, tx, person, client, AuthMethod::Password).await?;
     let (person, session) = (&tokens.person, Some(tokens.session));
     let recipient = CodeRecipient { person, session, address: client.address };
     // Savepoint: a refused code must not count against the limits.

@@ -2,7 +2,7 @@
 
 use super::challenge::{Claimant, EnteredCode, Purpose, Verification, verify_and_begin};
 use super::password::Password;
-use super::second_factor::{code_required, password_required};
+use super::second_factor::{code_required_error, password_required_error};
 use super::{Accounts, reauthentication};
 use crate::error::{CollectErrors, ForField, Result, UserError, check_optional};
 use crate::ids::{SessionId, UserId};
@@ -46,18 +46,18 @@ pub async fn update_profile(
     let (changes, code) = parse_input(&input)?;
     let person = people::get_own(platform.database.reads(), user).await?;
     let tx = if person.phone_verified_at.is_some() {
-        let code = code.ok_or_else(code_required)?;
+        let code = code.ok_or_else(code_required_error)?;
         let claimant = Claimant::SignedIn(user, session);
         verify_and_begin(accounts, platform, Purpose::UpdateProfile, claimant, &code).await?.0
     } else {
         let field = "currentPassword";
-        let current_password = input.current_password.ok_or_else(password_required)?;
+        let current_password = input.current_password.ok_or_else(password_required_error)?;
         let password = Password::parse(&current_password).for_field(field)?;
         let password_match =
             reauthentication::verify_password(accounts, platform, user, &password, field).await?;
         let tx = platform.begin().await?;
         if password_match.lock(&tx).await?.phone_verified_at.is_some() {
-            return Err(code_required());
+            return Err(code_required_error());
         }
         tx
     };

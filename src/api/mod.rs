@@ -12,7 +12,7 @@ mod viewer;
 pub use context::ContextExt;
 pub use memoized::{HasMemo, Memoized};
 pub use operation_key::OperationKey;
-pub use paging::{Cursor, MAX_PAGE_SIZE, Page};
+pub use paging::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page};
 pub use results::{
     ApiError, NullableResult, error_extensions, respond, stream_states, stream_states_for_admins,
     try_respond,

@@ -9,7 +9,8 @@ use crate::error::{CollectErrors, ForField, Result, UserError, check_optional};
 /// The key of a row in its list, opaque to clients.
 pub type Cursor<K> = OpaqueCursor<K>;
 
-const DEFAULT_PAGE_SIZE: i32 = 25;
+/// The page size without `first`.
+pub const DEFAULT_PAGE_SIZE: i32 = 25;
 /// The largest allowed `first`.
 pub const MAX_PAGE_SIZE: i32 = 100;
 

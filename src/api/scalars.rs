@@ -36,7 +36,7 @@ pub struct Long(pub i64);
 
 impl Long {
     /// The largest integer that JavaScript represents exactly.
-    const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+    pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 }
 
 /// A whole number within ±(2^53 − 1), which JavaScript reads exactly.

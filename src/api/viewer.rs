@@ -68,7 +68,7 @@ impl Caller {
     }
 
     /// Why the token was not accepted.
-    pub fn rejection(&self) -> Option<&Error> {
+    pub fn token_error(&self) -> Option<&Error> {
         match &self.0 {
             Identity::Rejected(error) => Some(error),
             Identity::Anonymous | Identity::SignedIn(_) => None,

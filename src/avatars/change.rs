@@ -5,7 +5,7 @@ use std::fs::File;
 
 use futures_util::future::join_all;
 
-use super::discard::{delete_discarded, delete_files};
+use super::delete_discarded::{delete_discarded, delete_files};
 use super::entity::avatars::{self as entity, Model};
 use super::entity::discards;
 use super::picture_name::PictureName;

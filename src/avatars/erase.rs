@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::discard::delete_discarded;
+use super::delete_discarded::delete_discarded;
 use super::entity::{avatars, discards};
 use super::picture_name::PictureName;
 use crate::error::Result;

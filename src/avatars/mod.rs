@@ -4,7 +4,7 @@
 //! two jobs delete the files that a crash in between left behind.
 
 mod change;
-mod discard;
+mod delete_discarded;
 mod entity;
 mod erase;
 pub mod graphql;
@@ -19,7 +19,7 @@ mod watch;
 mod watch_contacts;
 
 pub use change::{remove_avatar, upload_avatar};
-pub use discard::purge_discarded;
+pub use delete_discarded::purge_discarded;
 pub use entity::avatars::Model as Avatar;
 pub use erase::erase;
 pub use picture_file::{PictureFile, read_picture_file};

@@ -13,7 +13,7 @@ use crate::platform::vault::sha256;
 /// The folder of all pictures.
 pub const FOLDER: &str = "avatars";
 const ID_LEN: usize = 16;
-const HASH_LEN: usize = 16;
+const CONTENT_HASH_LEN: usize = 16;
 
 /// The name of a picture. The names of its files add the side length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, DeriveValueType)]
@@ -32,13 +32,13 @@ impl PictureName {
         let id: Uuid = platform.new_id();
         // Salted with the id: whether two users have the same picture must not show in its hash.
         let hash = sha256(&[id.as_bytes(), content].concat());
-        Self(BASE32_DNSSEC.encode(&[id.as_bytes(), &hash[..HASH_LEN]].concat()))
+        Self(BASE32_DNSSEC.encode(&[id.as_bytes(), &hash[..CONTENT_HASH_LEN]].concat()))
     }
 
     /// Parses a name exactly: no path, no other letter case.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE32_DNSSEC.decode(text.as_bytes()).ok()?;
-        (bytes.len() == ID_LEN + HASH_LEN && BASE32_DNSSEC.encode(&bytes) == text)
+        (bytes.len() == ID_LEN + CONTENT_HASH_LEN && BASE32_DNSSEC.encode(&bytes) == text)
             .then(|| Self(text.to_owned()))
     }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn only_exact_file_names_are_parsed() {
-        let name = &BASE32_DNSSEC.encode(&[7; ID_LEN + HASH_LEN]);
+        let name = &BASE32_DNSSEC.encode(&[7; ID_LEN + CONTENT_HASH_LEN]);
         let picture = PictureName::parse(name).expect("a name");
         for side in SIDES {
             let file = format!("{name}-{side}.webp");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::discard::delete_files;
+use super::delete_discarded::delete_files;
 use super::entity::avatars as entity;
 use super::picture_name::{FOLDER, PictureName};
 use crate::error::Result;

@@ -72,7 +72,7 @@ impl ThumbnailRenderer {
             Error::with_cause(ErrorCode::ServiceUnavailable, message, cause)
         };
         let _queue_permit = self.queue.clone().try_acquire_owned().map_err(busy)?;
-        let core = acquire(&self.cores, 1).await?;
+        let core = acquire_permits(&self.cores, 1).await?;
         // The permits move into the blocking task, which keeps them until it ends even if the caller is dropped.
         let measure = move || {
             let image = SourceImage::read(&file)?;
@@ -82,11 +82,11 @@ impl ThumbnailRenderer {
         // The file's content is not held while waiting, only its size.
         let (file, memory_mib) = run_blocking(measure).await?;
         let large = match memory_mib > LARGE_PICTURE_MIB {
-            true => Some(acquire(&self.large, 1).await?),
+            true => Some(acquire_permits(&self.large, 1).await?),
             false => None,
         };
-        let memory = acquire(&self.memory, memory_mib).await?;
-        let core = acquire(&self.cores, 1).await?;
+        let memory = acquire_permits(&self.memory, memory_mib).await?;
+        let core = acquire_permits(&self.cores, 1).await?;
         run_blocking(move || {
             let thumbnails = SourceImage::read(&file)?.render();
             drop((core, memory, large));
@@ -96,7 +96,7 @@ impl ThumbnailRenderer {
     }
 }
 
-async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
+async fn acquire_permits(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
     semaphore.clone().acquire_many_owned(permits).await.map_err(Error::internal)
 }
 

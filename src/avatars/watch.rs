@@ -87,7 +87,7 @@ impl Watch {
         loop {
             let read = match self.latest.take() {
                 Some(view) => self.next_change(view).await,
-                None => self.person_reads.first().await,
+                None => self.person_reads.read_once().await,
             };
             let view = match read {
                 // The viewer's own account is deleted. The end of the session ends the stream, with a clearer reason.

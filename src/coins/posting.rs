@@ -1,4 +1,4 @@
-//! Posting of coins: the only code that changes a wallet.
+//! Posting of coins: the only code that changes a wallet. Also has the wallet's event topic.
 
 use super::entity::coin_entries::{self, EntryReason, Model as Entry};
 use super::entity::wallets;

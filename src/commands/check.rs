@@ -6,7 +6,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::cli_error::CliError;
-use super::startup::load_config;
+use super::startup::load_config_and_start_log;
 use crate::app::{self, App};
 use crate::config::sms::GatewayConfig;
 use crate::config::{Config, LookupSource};
@@ -23,7 +23,7 @@ type CheckResult = Result<String, String>;
 
 #[expect(clippy::print_stdout, reason = "the output of the command")]
 pub async fn run() -> Result<(), CliError> {
-    let mut config = load_config()?;
+    let mut config = load_config_and_start_log()?;
     println!("configuration: good");
     let (platform, mut problems) = app::build_platform_with_substitutes(&mut config);
     for line in &config.defaults_used {
@@ -133,7 +133,7 @@ async fn check_sms(config: &Config, platform: &Platform) -> Vec<CheckResult> {
 }
 
 async fn check_migrations_and_keys(config: Config, platform: Platform) -> CheckResult {
-    let pending = platform.database.pending_migrations().await;
+    let pending = platform.database.count_pending_migrations().await;
     match pending.map_err(|error| describe_cause(&error))? {
         0 => {
             let app = App::new(config, platform).await.map_err(|error| describe_cause(&error))?;

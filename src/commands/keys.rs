@@ -11,7 +11,7 @@ use crate::accounts::{self, rotate_signing_keys};
 use crate::games;
 use crate::messages;
 use crate::platform::entropy::SystemEntropy;
-use crate::platform::private_files::read_or_create;
+use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::vault::Vault;
 
 /// Looks after the keys.
@@ -36,7 +36,7 @@ pub async fn run(command: Keys) -> Result<(), CliError> {
             println!("{}", Vault::generate(&SystemEntropy).expose_secret());
         }
         Keys::Generate { to: Some(path) } => {
-            let (_, is_new) = read_or_create(&path, || {
+            let (_, is_new) = read_or_create_private_file(&path, || {
                 Vault::generate(&SystemEntropy).expose_secret().to_owned()
             })?;
             println!("{} {}", if is_new { "Made" } else { "There already:" }, path.display());

@@ -27,7 +27,7 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliEr
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| CliError(vec![format!("LISTEN: {address}: {error}")]))?;
-    let shutdown_signal = shutdown_signal()?;
+    let shutdown_signal = register_shutdown_signals()?;
     print_banner(&app.config, listener.local_addr()?);
     report_temp_files(&app);
 
@@ -35,7 +35,7 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliEr
     let bridge_stop = CancellationToken::new();
     let (platform, stop) = (app.platform.clone(), bridge_stop.clone());
     let bridge = tokio::spawn(async move { events::run_redis_bridge(&platform, &stop).await });
-    server::raise_file_limit(app.config.connection_limits.max_connections);
+    server::raise_open_file_limit(app.config.connection_limits.max_connections);
     let begin_shutdown = async {
         shutdown_signal.await;
         tracing::info!("stopping: no new requests, the running ones are answered");
@@ -79,7 +79,7 @@ fn print_banner(config: &Config, address: SocketAddr) {
         config.defaults_used.iter().map(|line| format!("  {line}")).collect();
     lines.push(format!("Switchboard listens on http://{local_address}"));
     if config.is_graphiql_enabled {
-        let note = match server::console_is_built() {
+        let note = match server::is_console_built() {
             true => "",
             false => ", loaded from a CDN: the console was not built",
         };
@@ -88,9 +88,10 @@ fn print_banner(config: &Config, address: SocketAddr) {
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
-/// Completes on Ctrl-C (SIGINT) or SIGTERM. After this call, the signals no longer end the process by themselves.
+/// Registers for Ctrl-C (SIGINT) and SIGTERM, which then no longer end the process by themselves. The future completes
+/// at the first of them.
 #[cfg(unix)]
-fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn register_shutdown_signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -102,9 +103,9 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes on Ctrl-C.
+/// The future completes on Ctrl-C.
 #[cfg(not(unix))]
-fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn register_shutdown_signals() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })

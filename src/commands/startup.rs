@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::platform::Platform;
 
 /// Loads the configuration and starts the log.
-pub fn load_config() -> Result<Config, CliError> {
+pub fn load_config_and_start_log() -> Result<Config, CliError> {
     let config = Config::load().map_err(CliError)?;
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
         .map_err(|error| CliError(vec![format!("LOG: {error}")]))?;
@@ -30,7 +30,7 @@ pub fn load_config() -> Result<Config, CliError> {
 
 /// Builds the platform and applies pending migrations.
 pub async fn prepare_platform() -> Result<(Config, Platform), CliError> {
-    let mut config = load_config()?;
+    let mut config = load_config_and_start_log()?;
     let platform = app::build_platform(&mut config).map_err(CliError)?;
     app::prepare_database(&platform).await?;
     Ok((config, platform))

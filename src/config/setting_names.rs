@@ -1,6 +1,6 @@
-//! The names of all settings.
+//! The names of all settings. Another name in `switchboard.toml` is an error; in the environment it is not read.
 
-/// The names of all settings. `.env.example` explains each.
+/// `.env.example` explains each.
 pub const SETTING_NAMES: &[&str] = &[
     "ENVIRONMENT",
     "LISTEN",

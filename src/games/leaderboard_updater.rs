@@ -1,4 +1,4 @@
-//! The job that counts played rounds on the leaderboards.
+//! The job that counts played rounds on the leaderboards, and publishes the leaderboards whose period has ended.
 //!
 //! Each run is one transaction, which first updates the only row of `leaderboard_state`. Other writers of
 //! leaderboards, on any instance, wait for that row, and a crash leaves no partial change.
@@ -28,7 +28,7 @@ const MIN_UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 /// How many ranks are read at once for watchers, so that they leave connections for others.
 const MAX_CONCURRENT_RANK_READS: usize = 2;
 
-/// The in-memory state of the leaderboards on this instance.
+/// The in-memory state of the job on this instance.
 #[derive(Debug)]
 pub struct LeaderboardUpdater {
     /// Notified when a round was played.

@@ -43,5 +43,5 @@ pub use registry::{GAMES, game_for};
 pub use sealed_seed::reseal_seeds;
 pub use start::start_round;
 pub use state::Games;
-pub use verify::{Verification, verify_round};
+pub use verify::{RoundVerification, verify_round};
 pub use watch_leaderboard::{LeaderboardView, watch_leaderboard};

@@ -1,4 +1,4 @@
-//! Purge of the leaderboards of past days, weeks and months.
+//! Purge of the leaderboards of past days, weeks and months, after a retention.
 
 use std::time::Duration;
 

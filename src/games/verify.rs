@@ -17,7 +17,7 @@ use crate::platform::vault::{constant_time_eq, sha256};
 
 /// The result of verifying a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verification {
+pub struct RoundVerification {
     /// Whether the seed has the published hash, and outcome and points follow from it.
     pub is_valid: bool,
     /// The recomputed outcome. None: the round was not played.
@@ -32,7 +32,7 @@ pub struct Verification {
 ///
 /// # Errors
 /// NOT_FOUND; CONFLICT at `id` while the round is open, because its seed is secret, and when the seed is lost.
-pub async fn verify_round(platform: &Platform, id: Option<RoundId>) -> Result<Verification> {
+pub async fn verify_round(platform: &Platform, id: Option<RoundId>) -> Result<RoundVerification> {
     let not_found = || Error::not_found("round");
     let id = id.ok_or_else(not_found)?;
     let db = platform.database.reads();
@@ -53,7 +53,7 @@ pub async fn verify_round(platform: &Platform, id: Option<RoundId>) -> Result<Ve
     Ok(verify_with_seed(&round, &seed))
 }
 
-fn verify_with_seed(round: &Round, seed: &Seed) -> Verification {
+fn verify_with_seed(round: &Round, seed: &Seed) -> RoundVerification {
     let game = game_for(round.game);
     let (published_hash, hash) =
         (HEXLOWER.encode(&round.seed_hash), HEXLOWER.encode(&sha256(seed)));
@@ -78,7 +78,7 @@ fn verify_with_seed(round: &Round, seed: &Seed) -> Verification {
             true => "3. The round expired before it was played, so nothing was drawn.".to_owned(),
             false => "3. What was played cannot be read.".to_owned(),
         });
-        return Verification {
+        return RoundVerification {
             is_valid: hash_matches && is_expired,
             outcome: None,
             seed_hash: published_hash,
@@ -106,7 +106,7 @@ fn verify_with_seed(round: &Round, seed: &Seed) -> Verification {
     };
     let result_matches =
         equals(round.outcome, displayed) && equals(round.points, points) && round.won == Some(won);
-    Verification {
+    RoundVerification {
         is_valid: hash_matches && result_matches,
         outcome: Some(displayed),
         seed_hash: published_hash,

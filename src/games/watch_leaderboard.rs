@@ -1,4 +1,5 @@
-//! Live view of a leaderboard: streams each change, and switches to the next leaderboard when its period ends.
+//! Live view of a leaderboard: streams its state after each change. When its period ends, `leaderboard_updater` publishes
+//! the topic, and the next read finds the next leaderboard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 
 /// Just over 500 ms: jitter must not put three updates into a second.
-const MIN_UPDATE_INTERVAL: Duration = Duration::from_millis(520);
+const MIN_SEND_INTERVAL: Duration = Duration::from_millis(520);
 
 /// One state of a watched leaderboard.
 #[derive(Clone, Debug)]
@@ -26,13 +27,13 @@ pub struct LeaderboardView {
     pub rank: Option<Option<RankView>>,
 }
 
-/// Streams the current leaderboard, then each change of its first rows or of the viewer's rank, at most twice a
-/// second. The rank is read only with a viewer.
+/// Streams the current leaderboard, then each change of its first `watched_rows` rows or of the viewer's rank,
+/// at most twice a second. The rank is read only with a viewer.
 pub fn watch_leaderboard(
     games: Arc<Games>,
     platform: Arc<Platform>,
     scope: LeaderboardScope,
-    first: usize,
+    watched_rows: usize,
     viewer: Option<UserId>,
 ) -> impl Stream<Item = Result<LeaderboardView>> + Send + use<> {
     let (reader_games, reader_platform) = (games.clone(), platform.clone());
@@ -44,7 +45,8 @@ pub fn watch_leaderboard(
         }
     });
     let tops = tops.boxed();
-    let watch = Watch { games, platform, tops, first, viewer, read_at: None, last_sent: None };
+    let watch =
+        Watch { games, platform, tops, watched_rows, viewer, read_at: None, last_sent: None };
     try_unfold(watch, Watch::next)
 }
 
@@ -52,7 +54,7 @@ struct Watch {
     games: Arc<Games>,
     platform: Arc<Platform>,
     tops: BoxStream<'static, Result<Arc<LeaderboardTop>>>,
-    first: usize,
+    watched_rows: usize,
     viewer: Option<UserId>,
     /// When the last state was read, as uptime, which is never set back.
     read_at: Option<Duration>,
@@ -66,7 +68,7 @@ impl Watch {
     async fn next(mut self) -> Result<Option<(LeaderboardView, Self)>> {
         loop {
             if let Some(read_at) = self.read_at {
-                let wait = (read_at + MIN_UPDATE_INTERVAL).saturating_sub(self.platform.uptime());
+                let wait = (read_at + MIN_SEND_INTERVAL).saturating_sub(self.platform.uptime());
                 self.platform.clock.sleep_until(self.platform.now() + wait).await;
             }
             let Some(top) = self.tops.next().await.transpose()? else { return Ok(None) };
@@ -79,7 +81,7 @@ impl Watch {
                 }
                 None => None,
             };
-            let visible = top.rows.iter().take(self.first);
+            let visible = top.rows.iter().take(self.watched_rows);
             let positions = visible.map(|row| (row.position(), row.rounds)).collect();
             let state = Some((positions, rank.clone()));
             if self.last_sent != state {

@@ -1,7 +1,7 @@
 //! Applies status updates from gateways. They only move a message forward, so that their order and number do not matter.
 
 use super::Status;
-use super::entity::messages::{self, Changes};
+use super::entity::messages::{self, StatusChanges};
 use super::entity::transitions;
 use super::error_text::error_text;
 use super::gateway::{StatusUpdate, is_valid_gateway_id};
@@ -30,12 +30,12 @@ pub async fn apply_status(
         }
         let now = platform.now();
         let was_sent = update.status != Status::Failed;
-        let changes = Changes {
+        let changes = StatusChanges {
             error: update.reason.as_ref().map(error_text),
             gateway_id: gateway_id.clone(),
             sent_at: (message.sent_at.is_none() && was_sent).then_some(now),
             delivered_at: (update.status == Status::Delivered).then_some(now),
-            ..Changes::default()
+            ..StatusChanges::default()
         };
         // Try again if the message has changed since it was read.
         let transition = messages::transition(tx, &message, update.status, changes).await?;

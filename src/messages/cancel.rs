@@ -1,7 +1,7 @@
 //! Cancellation of a queued message.
 
 use super::Status;
-use super::entity::messages::{self, Changes};
+use super::entity::messages::{self, StatusChanges};
 use super::entity::transitions;
 use crate::error::Result;
 use crate::ids::MessageId;
@@ -14,7 +14,7 @@ pub async fn cancel(platform: &Platform, tx: &Work, id: MessageId) -> Result<()>
     let queued = message.filter(|message| message.status == Status::Queued);
     let Some(queued) = queued else { return Ok(()) };
     let transition =
-        messages::transition(tx, &queued, Status::Cancelled, Changes::default()).await?;
+        messages::transition(tx, &queued, Status::Cancelled, StatusChanges::default()).await?;
     if let Some(transition) = transition {
         transitions::record(tx, platform, [transition]).await?;
     }

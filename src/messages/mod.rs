@@ -5,6 +5,7 @@
 //! none of them.
 
 mod apply_status;
+mod apply_unmatched_receipts;
 mod cancel;
 mod client_reference;
 mod dispatch;
@@ -29,7 +30,6 @@ mod status;
 mod templates;
 mod text_template;
 mod topics;
-mod unmatched_receipts;
 
 pub use cancel::cancel;
 pub use dispatch::expire::expire;

@@ -19,7 +19,7 @@ pub async fn load_queue_stats(messages: &Messages, platform: &Platform) -> Resul
     let (db, now) = (platform.database.reads(), platform.now());
     let mut current_counts = Vec::new();
     let mut total_counts = Vec::new();
-    for transition in transitions::totals(db).await? {
+    for transition in transitions::load_totals(db).await? {
         add_count(&mut total_counts, transition.kind, transition.to_status, transition.count);
         add_count(&mut current_counts, transition.kind, transition.to_status, transition.count);
         if let Some(from) = transition.from_status {
@@ -28,7 +28,7 @@ pub async fn load_queue_stats(messages: &Messages, platform: &Platform) -> Resul
     }
     let mut oldest_queued_ages = Vec::new();
     for kind in Kind::LANES {
-        if let Some(queued_at) = messages::oldest_queued_at(db, kind).await? {
+        if let Some(queued_at) = messages::find_oldest_queued_at(db, kind).await? {
             oldest_queued_ages.push((kind, (now - queued_at).to_std().unwrap_or_default()));
         }
     }

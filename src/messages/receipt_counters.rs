@@ -10,7 +10,7 @@ pub struct ReceiptCounters {
 }
 
 impl ReceiptCounters {
-    /// Receipts with a wrong signature.
+    /// Receipts whose signature or secret is missing or wrong.
     pub fn forged(&self) -> u64 {
         self.forged.load(Ordering::Relaxed)
     }

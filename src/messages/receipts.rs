@@ -17,11 +17,11 @@ use crate::platform::Platform;
 /// Why a receipt is rejected.
 #[derive(Debug)]
 pub enum ReceiptRejection {
-    /// The signature is missing or wrong.
+    /// The signature or secret is missing or wrong, or the gateway is not configured.
     Forged,
     /// It cannot be parsed.
     Unreadable,
-    /// It cannot be stored now. The gateway sends it again.
+    /// It cannot be stored now. Not every gateway sends it again: Twilio by default only repeats failed connections.
     Failed(Error),
 }
 

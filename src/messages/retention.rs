@@ -12,7 +12,7 @@ use crate::platform::clock::Timestamp;
 use crate::platform::database::BATCH_TIMEOUT;
 use crate::platform::jobs::acquire_lease;
 
-const LEASE_KEY: &str = "messages.retention";
+const LEASE_NAME: &str = "messages.retention";
 const INTERVAL: Duration = Duration::from_secs(10);
 const COMPACTION_BATCH_SIZE: u64 = 2_000;
 /// A little longer than the window of the send rate, which is computed from single transitions.
@@ -23,7 +23,7 @@ pub async fn apply_retention(
     messages: &Messages,
     platform: &Platform,
 ) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_KEY, INTERVAL).await? else { return Ok(None) };
+    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else { return Ok(None) };
     let now = platform.now();
     let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
     let compacted =

@@ -82,9 +82,9 @@ impl Templates {
     /// # Errors
     /// A sentence about SMS_LANGUAGE if there are no texts in this language.
     pub fn new(language: &str, service: &str) -> Result<Self, String> {
-        let mut parse_languages = languages();
-        let available = parse_languages.keys().cloned().collect::<Vec<_>>().join(", ");
-        let texts = parse_languages.remove(language);
+        let mut languages = languages();
+        let available = languages.keys().cloned().collect::<Vec<_>>().join(", ");
+        let texts = languages.remove(language);
         let texts = texts.ok_or_else(|| format!("SMS_LANGUAGE: must be one of {available}"))?;
         Ok(Self { service: service.to_owned(), texts })
     }

@@ -7,9 +7,9 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneKey;
-use crate::platform::vault::Purpose;
+use crate::platform::vault::KeyPurpose;
 
-const PHONE_TOPIC_PURPOSE: Purpose = Purpose("topic of a number");
+const PHONE_TOPIC_PURPOSE: KeyPurpose = KeyPurpose("topic of a number");
 
 /// The topic of a person's profile.
 pub fn profile_topic(user: UserId) -> String {

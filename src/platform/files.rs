@@ -17,7 +17,7 @@ use object_store::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::private_files::create_private_folder;
+use super::private_files::ensure_private_folder;
 use crate::config::files::{self as config, FileStore};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -53,7 +53,7 @@ impl Files {
         Ok(match &config.store {
             FileStore::Memory => Self::in_memory(),
             FileStore::Folder(folder) => {
-                create_private_folder(folder)
+                ensure_private_folder(folder)
                     .map_err(|why| problem(&format!("{}: {why}", folder.display())))?;
                 let store =
                     LocalFileSystem::new_with_prefix(folder).map_err(|why| problem(&why))?;

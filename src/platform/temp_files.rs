@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::private_files::create_private_folder;
+use super::private_files::ensure_private_folder;
 
 /// The folder for temporary files.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl TempFiles {
         let (mut problems, mut too_small) = (Vec::new(), None);
         for folder in folders {
             let files = Self::at(folder.clone());
-            match create_private_folder(folder).and_then(|()| files.ensure_space(1)) {
+            match ensure_private_folder(folder).and_then(|()| files.ensure_space(1)) {
                 Ok(()) if files.ensure_space(bytes).is_ok() => return Ok(files),
                 Ok(()) => too_small = too_small.or(Some(files)),
                 Err(error) => problems.push(format!("{}: {error}", folder.display())),

@@ -21,9 +21,9 @@ const FORMAT_VERSION: u8 = 1;
 
 /// Domain separation: keyed hashes and derived keys of different purposes are unrelated.
 #[derive(Clone, Copy, Debug)]
-pub struct Purpose(pub &'static str);
+pub struct KeyPurpose(pub &'static str);
 
-const SEAL: Purpose = Purpose("seal");
+const SEAL: KeyPurpose = KeyPurpose("seal");
 
 /// The key ring.
 pub struct Vault {
@@ -133,13 +133,13 @@ impl Vault {
     }
 
     /// The keyed hash of `data` with the first key.
-    pub fn keyed_hash(&self, purpose: Purpose, data: &[u8]) -> Hash {
+    pub fn keyed_hash(&self, purpose: KeyPurpose, data: &[u8]) -> Hash {
         compute_keyed_hash(&self.keys[0], purpose, data)
     }
 
     /// The keyed hashes of `data` with every key, in the order of the ring: to verify a hash that an earlier first key
     /// may have computed.
-    pub fn keyed_hashes(&self, purpose: Purpose, data: &[u8]) -> impl Iterator<Item = Hash> {
+    pub fn keyed_hashes(&self, purpose: KeyPurpose, data: &[u8]) -> impl Iterator<Item = Hash> {
         self.keys.iter().map(move |key| compute_keyed_hash(key, purpose, data))
     }
 }
@@ -151,11 +151,11 @@ fn split_sealed(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length.into())
 }
 
-fn derive_key(root: &hmac::Key, purpose: Purpose) -> hmac::Tag {
+fn derive_key(root: &hmac::Key, purpose: KeyPurpose) -> hmac::Tag {
     hmac::sign(root, purpose.0.as_bytes())
 }
 
-fn compute_keyed_hash(key: &Key, purpose: Purpose, data: &[u8]) -> Hash {
+fn compute_keyed_hash(key: &Key, purpose: KeyPurpose, data: &[u8]) -> Hash {
     let derived = hmac::Key::new(hmac::HMAC_SHA256, derive_key(&key.root, purpose).as_ref());
     hmac::sign(&derived, data).as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes")
 }
@@ -210,8 +210,14 @@ mod tests {
     #[test]
     fn purposes_have_unrelated_hashes() {
         let vault = key_ring(&[&Vault::generate(&SystemEntropy)]);
-        assert_ne!(vault.keyed_hash(Purpose("a"), b"x"), vault.keyed_hash(Purpose("b"), b"x"));
-        assert_eq!(vault.keyed_hash(Purpose("a"), b"x"), vault.keyed_hash(Purpose("a"), b"x"));
+        assert_ne!(
+            vault.keyed_hash(KeyPurpose("a"), b"x"),
+            vault.keyed_hash(KeyPurpose("b"), b"x")
+        );
+        assert_eq!(
+            vault.keyed_hash(KeyPurpose("a"), b"x"),
+            vault.keyed_hash(KeyPurpose("a"), b"x")
+        );
     }
 
     #[test]

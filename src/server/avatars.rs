@@ -1,4 +1,5 @@
-//! `/avatars/…`: serves avatar files. A file never changes, so clients may cache it forever.
+//! `/avatars/…`: serves avatar files, also in ranges, to anybody who knows the name. The content of a name never
+//! changes, so clients may cache it forever.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Reads request bodies within limits of size and time.
+//! Reads request bodies within limits of size, pause and total time, until the shutdown begins. Also reads the headers
+//! that describe a body.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -81,13 +82,14 @@ pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     name.trim().eq_ignore_ascii_case(media_type)
 }
 
-/// Whether the body is uncompressed. Compressed bodies are rejected, as a small one could expand to a large one.
+/// Whether the body is uncompressed. GraphQL and OAuth reject compressed bodies, as a small one could expand to a large
+/// one.
 pub fn is_uncompressed(headers: &HeaderMap) -> bool {
     let coding = headers.get(header::CONTENT_ENCODING);
     coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Reads the whole body, up to `max_bytes`.
+/// Reads the whole body, up to `max_bytes` and within the configured limits of pause and total time.
 pub async fn read(app: &Arc<App>, body: Body, max_bytes: usize) -> Result<Vec<u8>, BodyError> {
     let timeout = app.config.connection_limits.body_timeout;
     let mut chunks = pin!(chunks(app.clone(), body, max_bytes, timeout));
@@ -98,7 +100,8 @@ pub async fn read(app: &Arc<App>, body: Body, max_bytes: usize) -> Result<Vec<u8
     Ok(bytes)
 }
 
-/// Streams the chunks of the body as they arrive, up to `max_bytes` and `timeout` in total.
+/// Streams the chunks of the body as they arrive, up to `max_bytes` and `timeout` in total, with the configured limit of
+/// a pause.
 pub fn chunks(
     app: Arc<App>,
     body: Body,

@@ -35,7 +35,7 @@ pub async fn log_request(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = RequestId::assign(&app, &request);
+    let id = RequestId::from_client_or_random(&app, &request);
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = %id.0);

@@ -17,7 +17,7 @@ pub struct RequestId(pub Arc<str>);
 
 impl RequestId {
     /// The client's own id if it is valid, or a new random one.
-    pub fn assign(app: &App, request: &Request) -> Self {
+    pub fn from_client_or_random(app: &App, request: &Request) -> Self {
         let client_id = request.headers().get(&X_REQUEST_ID).and_then(|id| id.to_str().ok());
         match client_id.filter(|id| is_valid(id)) {
             Some(id) => Self(id.into()),

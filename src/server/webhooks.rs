@@ -1,7 +1,7 @@
-//! Webhooks: delivery receipts from SMS gateways, authenticated by each gateway's own signature.
+//! Webhooks: delivery receipts from SMS gateways, authenticated by each gateway's signature or secret.
 //!
-//! The status is 200 for every accepted receipt, even without an effect. After any other status gateways send the
-//! receipt again.
+//! The status is 200 for every authenticated and readable receipt, also if it changes nothing or its message is unknown:
+//! a gateway may send a receipt again after any other status.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ async fn receive_receipt(
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
-    // The URL that the gateway signed: the public one, which a proxy may have rewritten.
+    // The public URL, which the gateway signed. A proxy may have rewritten the received one.
     let base_url = app.config.base_url();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let webhook = WebhookRequest {

@@ -1,4 +1,4 @@
-// The client graphql-ws, alone and as a link of Apollo Client.
+// The npm client graphql-ws, alone and as a link of Apollo Client.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-// Two instances with a shared PostgreSQL and Redis, and clients with graphql-ws on both.
+// Two instances with a shared PostgreSQL and Redis, and npm clients graphql-ws on both.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

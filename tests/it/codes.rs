@@ -189,7 +189,10 @@ async fn malformed_codes_are_bad_input_and_do_not_count_as_attempts() {
         let fields = ["BAD_USER_INPUT verification.code", "BAD_USER_INPUT newPassword"];
         assert_eq!(reset.errors(), fields);
         assert_eq!(app.app.accounts.passwords_hashed(), hashed, "no password was hashed");
-        assert_eq!(app.count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'tries%'").await, 0);
+        assert_eq!(
+            app.count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'attempts%'").await,
+            0
+        );
         let truncated_id = bob.verify_phone(&verification(&id[..20], "123456")).await;
         truncated_id.assert_error("CODE_INVALID", "verification.code");
         let right = bob.verify_phone(&verification(id, &app.latest_code(BOB_PHONE).await)).await;
@@ -258,7 +261,7 @@ async fn five_wrong_codes_lock_all_codes_of_an_account_for_an_hour() {
         }
         assert_eq!(
             app.count(
-                "SELECT CAST(attempts AS BIGINT) FROM rate_limits WHERE key LIKE 'tries.account%'"
+                "SELECT CAST(attempts AS BIGINT) FROM rate_limits WHERE key LIKE 'attempts.account%'"
             )
             .await,
             5
@@ -287,7 +290,10 @@ async fn right_codes_do_not_count_as_failed_attempts() {
         }
         let input = json!({ "nickname": "ann2", "verification": right });
         assert_eq!(ann.update_profile(input).await.data("/updateProfile/nickname"), "ann2");
-        assert_eq!(app.count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'tries%'").await, 0);
+        assert_eq!(
+            app.count("SELECT COUNT(*) FROM rate_limits WHERE key LIKE 'attempts%'").await,
+            0
+        );
     })
     .await;
 }

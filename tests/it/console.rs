@@ -82,7 +82,7 @@ async fn pages_load_only_own_or_pinned_files() {
 #[tokio::test]
 async fn pages_with_the_bundle_need_no_network() {
     let app = TestApp::new(&TestDatabase::Memory).await;
-    let is_built = switchboard::server::console_is_built();
+    let is_built = switchboard::server::is_console_built();
     let is_required = std::env::var_os("REQUIRE_CONSOLE").is_some();
     assert!(is_built || !is_required, "npm --prefix console run build");
     for path in ["/", "/playground"] {

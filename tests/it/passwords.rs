@@ -447,7 +447,7 @@ async fn reset_guesses_are_limited_across_identifiers_of_an_account() {
         assert_eq!(counted.len(), 10, "five attempts are reported per identifier");
         assert!(rejected.iter().all(|error| error == "RATE_LIMITED"), "{rejected:?}");
         let used =
-            "SELECT CAST(attempts AS BIGINT) FROM rate_limits WHERE key LIKE 'tries.reset.account%'";
+            "SELECT CAST(attempts AS BIGINT) FROM rate_limits WHERE key LIKE 'attempts.reset.account%'";
         assert_eq!(app.count(used).await, 5, "only five attempts are counted for the account");
         app.advance(Duration::from_secs(1)).await;
         for (id, code) in &resets {

@@ -208,7 +208,12 @@ async fn a_transaction_pooler_does_not_mix_up_responses() {
         work.execute_unprepared("SELECT 1").await.expect("run");
         work.commit().await.expect("committed");
         assert_eq!(
-            app.app.platform.database.pending_migrations().await.map_err(|error| error.code()),
+            app.app
+                .platform
+                .database
+                .count_pending_migrations()
+                .await
+                .map_err(|error| error.code()),
             Ok::<_, ErrorCode>(0)
         );
     })

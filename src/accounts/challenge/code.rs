@@ -10,7 +10,7 @@ use crate::error::{ForField, UserError};
 use crate::platform::vault::{self, Hash, constant_time_eq};
 use crate::platform::{Platform, text};
 
-const CODE_PURPOSE: vault::Purpose = vault::Purpose("challenge code");
+const CODE_PURPOSE: vault::KeyPurpose = vault::KeyPurpose("challenge code");
 
 /// The number of digits of a code.
 pub const CODE_LEN: usize = 6;

@@ -31,7 +31,10 @@ impl LastStates {
 
     /// Stores the current states. Returns those of `ids` whose state differs from the previous one.
     pub fn replace(&self, ids: &[Uuid], current: HashMap<Uuid, ChallengeState>) -> Vec<Uuid> {
-        let previous = std::mem::replace(&mut *self.0.lock(), current.clone());
-        ids.iter().copied().filter(|id| previous.get(id) != current.get(id)).collect()
+        let mut previous = self.0.lock();
+        let changed =
+            ids.iter().copied().filter(|id| previous.get(id) != current.get(id)).collect();
+        *previous = current;
+        changed
     }
 }

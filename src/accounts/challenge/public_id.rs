@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::platform::Platform;
 use crate::platform::vault::{self, constant_time_eq};
 
-const ID_PURPOSE: vault::Purpose = vault::Purpose("challenge id");
+const ID_PURPOSE: vault::KeyPurpose = vault::KeyPurpose("challenge id");
 const PREFIX: &str = "chl_";
 const ENCODED_LEN: usize = 52;
 const UUID_LEN: usize = 16;

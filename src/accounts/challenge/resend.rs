@@ -16,7 +16,7 @@ use crate::platform::Platform;
 /// # Errors
 /// RATE_LIMITED until `resend_at` and when a rate limit is reached; CODE_INVALID when the code was used;
 /// CODE_EXPIRED when it has expired.
-pub async fn resend_code(
+pub async fn resend_account_code(
     accounts: &Accounts,
     platform: &Platform,
     client: &Client,

@@ -47,7 +47,7 @@ pub async fn verify_and_begin(
         (Claimant::SignedIn(user, _), _) => Some(user),
         (Claimant::Anonymous, Some(challenge)) => challenge.user_id,
         // Ids are unguessable, so nothing needs to be counted.
-        (Claimant::Anonymous, None) => return Err(code_invalid(purpose)),
+        (Claimant::Anonymous, None) => return Err(code_invalid_error(purpose)),
     };
     // Lock even when there is no account, so that timing does not reveal it.
     let locked = account_lock::lock(&tx, user.unwrap_or_else(|| Uuid::nil().into())).await?;
@@ -80,11 +80,11 @@ pub async fn verify_and_begin(
         |challenge: &Model| !is_open(challenge) && matches_code(platform, challenge, &entered.code);
     if challenge.as_ref().is_some_and(is_used_code) {
         // Repeating a used code is not a guess: roll back, so that it is not counted.
-        return Err(code_invalid(purpose));
+        return Err(code_invalid_error(purpose));
     }
     let (Some(challenge), Some(locked), true) = (challenge, locked, is_accepted) else {
         tx.commit().await?;
-        return Err(code_invalid(purpose));
+        return Err(code_invalid_error(purpose));
     };
     let mut person = locked.person;
     challenges::consume(&tx, &challenge, now).await?;
@@ -107,7 +107,7 @@ fn is_claimable(challenge: &Model, purpose: Purpose, claimant: Claimant) -> bool
     challenge.purpose == purpose && is_owned
 }
 
-fn code_invalid(purpose: Purpose) -> Error {
+fn code_invalid_error(purpose: Purpose) -> Error {
     let message = "The code is wrong, was used already, or belongs to something else.";
     UserError::new(ErrorCode::CodeInvalid, message).for_field(code_field(purpose)).into()
 }

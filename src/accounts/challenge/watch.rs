@@ -34,7 +34,7 @@ pub fn challenge_topic(id: Uuid) -> String {
 ///
 /// # Errors
 /// NOT_FOUND; UNAUTHENTICATED.
-pub async fn watch(
+pub async fn watch_challenge(
     platform: Arc<Platform>,
     viewer: Option<UserId>,
     id: String,

@@ -16,7 +16,7 @@ const RETENTION: Duration = Duration::from_hours(1);
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub kind: Kind,
+    pub kind: RevocationKind,
     /// The session or user. None for the signing keys.
     pub subject_id: Option<Uuid>,
     pub revoked_at: Timestamp,
@@ -25,7 +25,7 @@ pub struct Model {
 /// The kind of subject that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Kind {
+pub enum RevocationKind {
     /// One session.
     Session,
     /// All sessions of a user.
@@ -44,7 +44,7 @@ impl ActiveModelBehavior for ActiveModel {}
 pub async fn insert(
     tx: &Work,
     id: Uuid,
-    kind: Kind,
+    kind: RevocationKind,
     subject_id: Option<Uuid>,
     now: Timestamp,
 ) -> Result<(), DbErr> {

@@ -6,7 +6,7 @@ use futures_util::{Stream, TryStreamExt};
 use super::auth_result::AuthTokens;
 use super::code_challenge::{CodeChallenge, CodePurpose, VerificationInput};
 use super::context::accounts;
-use crate::accounts::challenge::{find_view, watch};
+use crate::accounts::challenge::{find_view, watch_challenge};
 use crate::accounts::request_code::request_code;
 use crate::accounts::resend_code::resend_code;
 use crate::accounts::verify_code::verify_code;
@@ -102,7 +102,7 @@ impl CodeSubscription {
         #[graphql(desc = "The challenge's id.")] challenge_id: ID,
     ) -> Result<impl Stream<Item = Result<CodeChallenge, ApiError>> + use<>, ApiError> {
         let (platform, viewer) = (ctx.shared_platform(), viewer_id(ctx));
-        let views = watch(platform, viewer, challenge_id.to_string()).await?;
+        let views = watch_challenge(platform, viewer, challenge_id.to_string()).await?;
         Ok(stream_states(views.map_ok(CodeChallenge::from)))
     }
 }

@@ -37,9 +37,9 @@ pub struct CachedLookup {
     platform: Arc<Platform>,
     provider: Arc<dyn LookupProvider>,
     in_flight: Arc<Mutex<HashMap<PhoneNumber, SharedLookup>>>,
-    rejected_line_types: Vec<String>,
+    refused_line_types: Vec<String>,
     default_region: Option<Region>,
-    rate_limit: RateLimiter<UserId>,
+    rate_limiter: RateLimiter<UserId>,
 }
 
 impl CachedLookup {
@@ -61,9 +61,9 @@ impl CachedLookup {
             platform,
             provider,
             in_flight: Arc::default(),
-            rejected_line_types: config.refused_line_types.clone(),
+            refused_line_types: config.refused_line_types.clone(),
             default_region: config.default_region.map(Region::from),
-            rate_limit: RateLimiter::new(RateLimit {
+            rate_limiter: RateLimiter::new(RateLimit {
                 max_attempts: config.rate_limits.lookups,
                 window: RATE_LIMIT_WINDOW,
             }),
@@ -83,11 +83,11 @@ impl CachedLookup {
         let lookup = match find_cached(&self.platform, &*self.provider, phone).await? {
             Some(lookup) => lookup,
             None => {
-                self.rate_limit.acquire(self.platform.uptime(), &user)?;
+                self.rate_limiter.acquire(self.platform.uptime(), &user)?;
                 self.look_up_shared(phone).await?
             }
         };
-        match lookup.invalid_reason(&self.rejected_line_types) {
+        match lookup.invalid_reason(&self.refused_line_types) {
             Some(reason) => Err(UserError::from(reason).for_field("phone").into()),
             None => Ok(()),
         }

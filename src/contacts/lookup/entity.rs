@@ -34,11 +34,11 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     /// Why the number is not accepted for contacts. `None` if it is.
-    pub fn invalid_reason(&self, rejected_types: &[String]) -> Option<InvalidPhoneReason> {
+    pub fn invalid_reason(&self, refused_types: &[String]) -> Option<InvalidPhoneReason> {
         if !self.is_valid {
             return Some(self.reason.unwrap_or(InvalidPhoneReason::NotInUse));
         }
-        rejected_types
+        refused_types
             .contains(&self.line_type.to_value())
             .then_some(InvalidPhoneReason::NotCallable)
     }

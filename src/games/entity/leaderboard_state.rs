@@ -25,7 +25,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// How far the rounds are counted.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct State {
+pub struct CountingProgress {
     /// All plays that were answered before this time are counted.
     pub counted_up_to: Timestamp,
     /// Whether there are played rounds that are not counted.
@@ -33,7 +33,7 @@ pub struct State {
 }
 
 /// Reads how far the rounds are counted.
-pub async fn read(db: &impl ConnectionTrait) -> Result<State, DbErr> {
+pub async fn read(db: &impl ConnectionTrait) -> Result<CountingProgress, DbErr> {
     let state = Entity::find_by_id(ROW_ID)
         .select_only()
         .column(Column::CountedUpTo)

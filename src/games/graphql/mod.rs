@@ -262,8 +262,8 @@ pub struct RoundCheck {
     explanation: String,
 }
 
-impl From<super::Verification> for RoundCheck {
-    fn from(verification: super::Verification) -> Self {
+impl From<super::RoundVerification> for RoundCheck {
+    fn from(verification: super::RoundVerification) -> Self {
         Self {
             valid: verification.is_valid,
             outcome: verification

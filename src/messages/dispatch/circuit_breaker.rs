@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::timing::LEASE_DURATION;
+use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::Messages;
 use crate::messages::entity::gateways;
@@ -38,16 +38,17 @@ pub enum CircuitState {
 pub fn circuit_state(gateway: &gateways::Model, now: Timestamp) -> CircuitState {
     let Some(open_until) = gateway.open_until else { return CircuitState::Closed };
     // After the clock was set back, `open_until` may be far too late: do not wait for it.
-    let cooldown_until = Some(open_until).filter(|_| !clock_was_set_back(gateway, now));
-    let probe_until = gateway.probe_until.filter(|until| is_waiting(now, *until, LEASE_DURATION));
+    let cooldown_until = Some(open_until).filter(|_| !is_last_failure_ahead(gateway, now));
+    let probe_until =
+        gateway.probe_until.filter(|until| is_waiting(now, *until, SEND_LEASE_DURATION));
     match cooldown_until.max(probe_until) {
         Some(until) if until > now => CircuitState::Open { until },
         _ => CircuitState::HalfOpen,
     }
 }
 
-/// Whether the clock was set back since the gateway's last failure.
-fn clock_was_set_back(gateway: &gateways::Model, now: Timestamp) -> bool {
+/// Whether the gateway's last failure lies in the future, because the clock was set back since.
+fn is_last_failure_ahead(gateway: &gateways::Model, now: Timestamp) -> bool {
     gateway.last_failure_at.is_some_and(|failed_at| is_ahead(now, failed_at))
 }
 
@@ -143,7 +144,7 @@ fn next_state(
         // Only an attempt that began after the last failure proves that the gateway works again.
         let is_newer_than_failure = |attempt: &&&Attempt| {
             before.last_failure_at <= attempt.message.attempted_at
-                || clock_was_set_back(&before, now)
+                || is_last_failure_ahead(&before, now)
         };
         let has_succeeded = relevant
             .clone()
@@ -194,7 +195,7 @@ fn next_state(
         last_failure_at: Some(now),
         // Never shorten a wait that the gateway asked for earlier.
         open_until: must_open.then(|| match before.open_until {
-            Some(earlier) if !clock_was_set_back(&before, now) => earlier.max(until),
+            Some(earlier) if !is_last_failure_ahead(&before, now) => earlier.max(until),
             _ => until,
         }),
         probe_until: None,

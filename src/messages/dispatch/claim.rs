@@ -6,7 +6,7 @@ use super::build_sms::build_sms;
 use super::circuit_breaker::{CircuitState, circuit_state};
 use super::rate_reservation::reserve_rate;
 use super::send_slots::SendSlots;
-use super::timing::LEASE_DURATION;
+use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::entity::messages::DueRange;
 use crate::messages::entity::{gateways, messages, transitions};
@@ -42,11 +42,12 @@ pub async fn claim_due(
                 next_at = Some(next_at.map_or(until, |next_at| next_at.min(until)));
             }
             CircuitState::HalfOpen => {
-                if gateways::start_probe(tx, gateway.name(), now, LEASE_DURATION).await? {
+                if gateways::start_probe(tx, gateway.name(), now, SEND_LEASE_DURATION).await? {
                     let claimed =
                         claim_lanes(messages, platform, tx, gateway, &mut slots, 1).await?;
                     if claimed.is_empty() {
-                        gateways::cancel_probe(tx, gateway.name(), now, LEASE_DURATION).await?;
+                        gateways::cancel_probe(tx, gateway.name(), now, SEND_LEASE_DURATION)
+                            .await?;
                     }
                     all_claimed.extend(claimed);
                 }
@@ -93,8 +94,8 @@ async fn claim_lanes(
         let due = DueRange { kind, from: lane_starts.lane_start(kind), until: now };
         let lane_limit = u64::try_from(lane_limit).unwrap_or(u64::MAX);
         let name = gateway.name();
-        let rows =
-            messages::claim(tx, due, lane_limit, name, &other_gateways, LEASE_DURATION).await?;
+        let rows = messages::claim(tx, due, lane_limit, name, &other_gateways, SEND_LEASE_DURATION)
+            .await?;
         for message in rows {
             slots.occupy(kind);
             let sms = build_sms(platform, &message);

@@ -45,7 +45,7 @@ impl LaneStartCache {
         }
         let mut starts = [now - MAX_COMMIT_DELAY; Kind::LANES.len()];
         for (kind, start) in Kind::LANES.into_iter().zip(&mut starts) {
-            if let Some(first) = messages::first_due_at(tx, kind, now).await? {
+            if let Some(first) = messages::find_first_due_at(tx, kind, now).await? {
                 *start = first.min(*start);
             }
         }

@@ -8,13 +8,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::build_sms::build_sms;
-use super::timing::{LEASE_DURATION, RECONCILE_AFTER};
+use super::timing::{RECONCILE_AFTER, SEND_LEASE_DURATION};
 use crate::error::Result;
 use crate::messages::apply_status::apply_status;
-use crate::messages::entity::messages::{self, Changes};
+use crate::messages::apply_unmatched_receipts::apply_unmatched_receipts;
+use crate::messages::entity::messages::{self, StatusChanges};
 use crate::messages::entity::transitions;
 use crate::messages::gateway::{QueryResult, StatusUpdate};
-use crate::messages::unmatched_receipts::apply_unmatched_receipts;
 use crate::messages::{Message, Messages, Status};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
@@ -33,7 +33,8 @@ pub async fn reconcile(messages: &Messages, platform: &Platform) -> Result<Optio
         return Ok(None);
     }
     let tx = platform.begin().await?;
-    let claimed = messages::claim_unknown(&tx, BATCH_SIZE, platform.now(), LEASE_DURATION).await?;
+    let claimed =
+        messages::claim_unknown(&tx, BATCH_SIZE, platform.now(), SEND_LEASE_DURATION).await?;
     tx.commit().await?;
     let may_be_more = claimed.len() as u64 == BATCH_SIZE;
     let mut queries: FuturesUnordered<_> = claimed
@@ -86,10 +87,10 @@ async fn record_result(
             None
         }
         Some(QueryResult::NotFound) if is_expired => {
-            messages::transition(&tx, message, Status::Expired, Changes::default()).await?
+            messages::transition(&tx, message, Status::Expired, StatusChanges::default()).await?
         }
         None if is_expired => {
-            let changes = Changes { error, ..Changes::default() };
+            let changes = StatusChanges { error, ..StatusChanges::default() };
             messages::transition(&tx, message, Status::Unknown, changes).await?;
             None
         }
@@ -97,11 +98,11 @@ async fn record_result(
             if message.attempts >= messages.settings.max_attempts =>
         {
             let error = error.map(|error| format!("tried {} times; {error}", message.attempts));
-            let changes = Changes { error, ..Changes::default() };
+            let changes = StatusChanges { error, ..StatusChanges::default() };
             messages::transition(&tx, message, Status::Failed, changes).await?
         }
         Some(QueryResult::NotFound) | None => {
-            let changes = Changes { due_at: Some(now), error, ..Changes::default() };
+            let changes = StatusChanges { due_at: Some(now), error, ..StatusChanges::default() };
             messages::transition(&tx, message, Status::Queued, changes).await?
         }
         Some(QueryResult::Found(_) | QueryResult::Inconclusive) => {
@@ -109,7 +110,7 @@ async fn record_result(
             let age = (now - attempted_at(message)).to_std().unwrap_or_default();
             let is_queried_again = age < RECONCILE_PERIOD && !is_expired;
             let due_at = is_queried_again.then(|| now + age.max(RECONCILE_AFTER));
-            let changes = Changes { due_at, error, ..Changes::default() };
+            let changes = StatusChanges { due_at, error, ..StatusChanges::default() };
             messages::transition(&tx, message, Status::Unknown, changes).await?;
             None
         }

@@ -9,7 +9,7 @@ use super::circuit_breaker;
 use super::timing::{RECEIPT_GRACE, RECONCILE_AFTER, RETRY_BACKOFF};
 use crate::error::Result;
 use crate::messages::apply_status::apply_status;
-use crate::messages::entity::messages::{self, Changes};
+use crate::messages::entity::messages::{self, StatusChanges};
 use crate::messages::entity::{gateways, transitions};
 use crate::messages::error_text::error_text;
 use crate::messages::gateway::{FailureReason, SendOutcome, StatusUpdate, is_valid_gateway_id};
@@ -80,13 +80,14 @@ async fn record_unaccepted(
     let now = platform.now();
     let (status, changes) = match &attempt.outcome {
         SendOutcome::Accepted { .. } => return Ok(()),
-        SendOutcome::Refused(reason) => {
-            (Status::Failed, Changes { error: Some(error_text(reason)), ..Changes::default() })
-        }
-        SendOutcome::Unreachable(reason) => requeue(message, reason, now),
+        SendOutcome::Refused(reason) => (
+            Status::Failed,
+            StatusChanges { error: Some(error_text(reason)), ..StatusChanges::default() },
+        ),
+        SendOutcome::Unreachable(reason) => requeue_changes(message, reason, now),
         // Requeue behind the others, so that one failing message cannot block its lane.
         SendOutcome::Throttled { reason, .. } | SendOutcome::Misconfigured(reason) => {
-            requeue(message, reason, now + delay_by_age(platform, message))
+            requeue_changes(message, reason, now + delay_by_age(platform, message))
         }
         SendOutcome::Indeterminate { reason, is_gateway_error } => {
             decide_indeterminate(messages, platform, gateway, attempt, reason, *is_gateway_error)
@@ -106,9 +107,16 @@ async fn record_unaccepted(
 }
 
 /// The changes that queue a message again without counting the attempt, because any message would have failed.
-fn requeue(message: &Message, reason: &FailureReason, due_at: Timestamp) -> (Status, Changes) {
+fn requeue_changes(
+    message: &Message,
+    reason: &FailureReason,
+    due_at: Timestamp,
+) -> (Status, StatusChanges) {
     let (error, attempts) = (Some(error_text(reason)), Some(message.attempts - 1));
-    (Status::Queued, Changes { due_at: Some(due_at), error, attempts, ..Changes::default() })
+    (
+        Status::Queued,
+        StatusChanges { due_at: Some(due_at), error, attempts, ..StatusChanges::default() },
+    )
 }
 
 /// The status and changes of a message that the gateway may have accepted. A receipt or a query of the gateway decides
@@ -120,7 +128,7 @@ fn decide_indeterminate(
     attempt: &Attempt,
     reason: &FailureReason,
     is_gateway_error: bool,
-) -> (Status, Changes) {
+) -> (Status, StatusChanges) {
     let (message, now) = (&attempt.message, platform.now());
     let is_down = circuit_breaker::is_down(gateway);
     let is_safe_to_repeat = attempt.gateway.is_idempotent();
@@ -128,7 +136,7 @@ fn decide_indeterminate(
     let is_last_attempt = message.attempts >= messages.settings.max_attempts && !is_down;
     if is_last_attempt && is_gateway_error && !can_query_status {
         let error = format!("tried {} times; {}", message.attempts, error_text(reason));
-        return (Status::Failed, Changes { error: Some(error), ..Changes::default() });
+        return (Status::Failed, StatusChanges { error: Some(error), ..StatusChanges::default() });
     }
     let delay = RETRY_BACKOFF.delay(message.attempts.unsigned_abs(), platform);
     let delay = delay.max(delay_by_age(platform, message));
@@ -143,7 +151,7 @@ fn decide_indeterminate(
     let attempts = is_down.then_some(message.attempts - 1);
     let (due_at, error) = (Some(due_at), Some(error_text(reason)));
     let pinned_gateway = Some(attempt.gateway.name().to_owned());
-    (status, Changes { due_at, error, attempts, pinned_gateway, ..Changes::default() })
+    (status, StatusChanges { due_at, error, attempts, pinned_gateway, ..StatusChanges::default() })
 }
 
 /// A delay that grows with the time for which the message has been queued.

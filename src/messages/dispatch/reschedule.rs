@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::circuit_breaker;
-use super::timing::{LEASE_DURATION, RECEIPT_GRACE, RECONCILE_AFTER, RETRY_BACKOFF};
+use super::timing::{RECEIPT_GRACE, RECONCILE_AFTER, RETRY_BACKOFF, SEND_LEASE_DURATION};
 use crate::error::Result;
 use crate::messages::Messages;
 use crate::messages::entity::messages::{self, BATCH_SIZE, LatestDueTimes};
@@ -17,7 +17,7 @@ const MAX_ADJUSTMENT: TimeDelta = TimeDelta::seconds(1);
 /// Moves due times that are later than any delay allows. If this instance noticed that its clock was set back, all
 /// waiting messages become due and the gateways are probed, because the remaining delays are not known.
 pub async fn reschedule_after_set_back(messages: &Messages, platform: &Platform) -> Result<()> {
-    let was_set_back = clock_was_set_back(messages, platform);
+    let was_set_back = detect_set_back(messages, platform);
     if was_set_back {
         circuit_breaker::end_cooldowns(messages, platform).await?;
     }
@@ -33,7 +33,7 @@ pub async fn reschedule_after_set_back(messages: &Messages, platform: &Platform)
             past_event: if was_set_back { now } else { now + MAX_SKEW },
             queued: if was_set_back { now } else { now + RETRY_BACKOFF.max + MAX_SKEW },
             // The sender may still be working: grant it a full lease.
-            sending: now + LEASE_DURATION,
+            sending: now + SEND_LEASE_DURATION,
             unknown: now + unknown_delay,
         };
         if !messages::has_due_later_than(platform.database.reads(), latest).await? {
@@ -49,8 +49,9 @@ pub async fn reschedule_after_set_back(messages: &Messages, platform: &Platform)
     }
 }
 
-/// Whether the clock was set back since the last call.
-fn clock_was_set_back(messages: &Messages, platform: &Platform) -> bool {
+/// Computes the start of this instance again. Returns whether the clock was set back since the last call, which makes
+/// the start earlier.
+fn detect_set_back(messages: &Messages, platform: &Platform) -> bool {
     let uptime = TimeDelta::from_std(platform.uptime()).unwrap_or(TimeDelta::MAX);
     let started_at = platform.now() - uptime;
     let before = messages.started_at.lock().replace(started_at);

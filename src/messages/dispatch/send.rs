@@ -17,7 +17,7 @@ use super::circuit_breaker;
 use super::claim::{ClaimedMessage, claim_due};
 use super::record_outcomes::record_outcomes;
 use super::send_slots::SendSlots;
-use super::timing::LEASE_DURATION;
+use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::entity::messages;
 use crate::messages::gateway::{FailureReason, REQUEST_LIMITS, SendOutcome};
@@ -60,7 +60,7 @@ pub async fn send_due(
                 error.log();
                 // Drop attempts whose lease has expired: their messages are UNKNOWN now.
                 finished.retain(|attempt| {
-                    platform.uptime() < attempt.finished_at + LEASE_DURATION || {
+                    platform.uptime() < attempt.finished_at + SEND_LEASE_DURATION || {
                         slots.release(attempt.message.kind);
                         false
                     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::platform::jobs::Backoff;
 
 /// How long a claimed message belongs to the instance that claimed it. Longer than any request to a gateway.
-pub const LEASE_DURATION: Duration = Duration::from_mins(1);
+pub const SEND_LEASE_DURATION: Duration = Duration::from_mins(1);
 
 /// Delay before the next attempt.
 pub const RETRY_BACKOFF: Backoff =

@@ -110,7 +110,7 @@ async fn insert(
 }
 
 /// The sums of all transitions since the installation.
-pub async fn totals(db: &impl ConnectionTrait) -> Result<Vec<TransitionCount>, DbErr> {
+pub async fn load_totals(db: &impl ConnectionTrait) -> Result<Vec<TransitionCount>, DbErr> {
     Entity::find()
         .select_only()
         .columns([Column::Kind, Column::FromStatus, Column::ToStatus])

@@ -41,7 +41,7 @@ pub struct WebhookRequest<'a> {
 /// Why a receipt is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
-    /// The signature is missing or wrong: the sender is not the gateway.
+    /// The signature or secret is missing or wrong: the sender is not the gateway.
     #[error("{0}")]
     Forged(&'static str),
     /// The receipt is genuine but malformed.

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::connection::Connection;
 use super::timeout::timeout;
 use crate::config::database::{DatabaseConfig, DatabasePooler, DatabaseTarget, DatabaseTls};
-use crate::platform::private_files::create_private_file;
+use crate::platform::private_files::ensure_private_file;
 
 /// The application name in PostgreSQL's list of connections.
 const APPLICATION_NAME: &str = "switchboard";
@@ -138,7 +138,7 @@ impl Target {
                 let path = options.get_filename();
                 let address = path.display().to_string();
                 // SQLite creates its other files with the same permissions.
-                create_private_file(path).map_err(|error| ConnectError::new(&address, error))?;
+                ensure_private_file(path).map_err(|error| ConnectError::new(&address, error))?;
                 // SQLite does not wait while another process switches the same file to WAL mode.
                 let _lock = match was_opened.load(Ordering::Relaxed) {
                     true => None,
@@ -174,7 +174,7 @@ impl Target {
     }
 
     /// Finds the PostgreSQL host that accepts writes. None for SQLite.
-    pub async fn writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
+    pub async fn find_writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
         match self {
             Self::Postgres { hosts, last_host, .. } => {
                 Ok(Some(connect_first_writable(hosts, last_host).await?.1))

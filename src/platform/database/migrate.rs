@@ -57,7 +57,7 @@ impl Database {
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
-    pub async fn pending_migrations(&self) -> Result<usize, Error> {
+    pub async fn count_pending_migrations(&self) -> Result<usize, Error> {
         let applied = migration::applied_names(self.reads()).await?;
         let is_applied = |name: &str| applied.iter().any(|applied_name| applied_name == name);
         Ok(Migrator::migrations().iter().filter(|migration| !is_applied(migration.name())).count())
@@ -85,7 +85,7 @@ impl Database {
                 Ok(MigrationLock(HeldLock::File { connection, file }))
             }
             Target::Postgres { pooler, .. } => {
-                let finding_host = Box::pin(target.writable_host());
+                let finding_host = Box::pin(target.find_writable_host());
                 let host = timeout(target.connect_timeout(max_wait), finding_host).await;
                 let host = host.unwrap_or_else(|| Err(target.timeout_error(max_wait)));
                 let host = host.map_err(|error| unreachable_error(&error))?;

@@ -57,7 +57,7 @@ pub struct Database {
 
 impl Database {
     /// Creates the pools, without connecting. Units of work publish on this event bus.
-    pub fn open(config: &DatabaseConfig, events: Events) -> Self {
+    pub fn new(config: &DatabaseConfig, events: Events) -> Self {
         let shared = Arc::new(SharedState::new(Target::new(config)));
         let has_pooler = config.pooler == DatabasePooler::Transaction;
         let (backend, timeout) = match shared.target {
@@ -102,7 +102,7 @@ impl Database {
     /// # Errors
     /// SERVICE_UNAVAILABLE if the database is unreachable.
     pub async fn connect(config: &DatabaseConfig, events: Events) -> Result<Self> {
-        let database = Self::open(config, events);
+        let database = Self::new(config, events);
         database.ping().await?;
         Ok(database)
     }

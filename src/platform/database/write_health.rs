@@ -1,10 +1,12 @@
-//! Write health: whether the database stores writes, known from failed writes and from the write probe.
+//! Write health: whether the database stores writes, known from failed writes and from the write probe. Also records
+//! that a commit had an unknown outcome.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::statement_error::FailureKind;
 
-/// Whether writes fail: from the first write that the database could not store until a probe succeeds.
+/// Whether writes fail, from the first write that the database could not store until a probe succeeds; and whether a
+/// commit had an unknown outcome.
 #[derive(Debug, Default)]
 pub struct WriteHealth {
     is_failing: AtomicBool,

@@ -1,5 +1,6 @@
 //! Announcements: events stored as rows, which every instance polls each second. For commands, which end before Redis
-//! would deliver their events, and for rare events that must arrive without Redis too.
+//! would deliver their events, and for rare events that must arrive without Redis too. The poll also
+//! reacts to commits of unknown outcome.
 
 use std::collections::HashSet;
 use std::time::Duration;

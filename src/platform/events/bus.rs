@@ -179,7 +179,7 @@ impl Events {
     }
 
     /// Waits until a topic has no listeners.
-    pub async fn no_listeners(&self, topic: &str) {
+    pub async fn wait_until_no_listeners(&self, topic: &str) {
         let version = self.topics.lock().get(topic).map(|topic| topic.version.clone());
         if let Some(version) = version {
             version.closed().await;

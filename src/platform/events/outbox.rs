@@ -94,7 +94,7 @@ impl Outbox {
     }
 
     /// Waits until something is pending.
-    pub(super) async fn pending(&self) {
+    pub(super) async fn wait_until_pending(&self) {
         while self.pending.lock().changes.is_empty() {
             self.added.notified().await;
         }
@@ -176,15 +176,15 @@ mod tests {
     #[test]
     fn repeated_changes_of_a_topic_are_sent_once() {
         let outbox = outbox();
-        assert!(outbox.pending().now_or_never().is_none());
+        assert!(outbox.wait_until_pending().now_or_never().is_none());
         for _ in 0..3 {
             outbox.add("a");
             outbox.add("b");
         }
-        assert!(outbox.pending().now_or_never().is_some());
+        assert!(outbox.wait_until_pending().now_or_never().is_some());
         let changes = outbox.take().changes;
         assert_eq!(changes.topic_count(), 2);
-        assert!(outbox.pending().now_or_never().is_none());
+        assert!(outbox.wait_until_pending().now_or_never().is_none());
     }
 
     #[test]

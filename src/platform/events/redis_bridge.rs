@@ -124,7 +124,7 @@ impl Bridge<'_> {
         loop {
             let ping_at = self.platform.now() + PING_INTERVAL;
             tokio::select! {
-                () = self.outbox.pending() => self.send_pending(&mut connection).await?,
+                () = self.outbox.wait_until_pending() => self.send_pending(&mut connection).await?,
                 () = lost.notified() => return Err(BridgeError::Closed),
                 () = self.platform.clock.sleep_until(ping_at) => {
                     with_timeout(self.platform, cmd("PING").query_async::<()>(&mut connection)).await?;

@@ -59,14 +59,14 @@ impl<T: Clone + Send + Sync + 'static> SharedReader<T> {
 pub struct SharedRead<T> {
     reader: Arc<SharedReader<T>>,
     states: watch::Receiver<(u64, Option<Result<T>>)>,
-    /// Version of the last returned state. Initially the version at subscription, which [`Self::first`] includes.
+    /// Version of the last returned state. Initially the version at subscription, which [`Self::read_once`] includes.
     version: u64,
     _listener: Listener,
 }
 
 impl<T: Clone + Send + Sync + 'static> SharedRead<T> {
     /// Reads the current state, for this follower only.
-    pub async fn first(&self) -> Result<T> {
+    pub async fn read_once(&self) -> Result<T> {
         (self.reader.read)().await
     }
 
@@ -136,7 +136,7 @@ impl Events {
     {
         try_unfold((self.follow(topic, read), true), async |(mut shared_read, is_first)| {
             let state =
-                if is_first { shared_read.first().await? } else { shared_read.next().await? };
+                if is_first { shared_read.read_once().await? } else { shared_read.next().await? };
             Ok(Some((state, (shared_read, false))))
         })
     }

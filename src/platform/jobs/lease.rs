@@ -9,7 +9,7 @@ use crate::platform::clock::{Timestamp, is_waiting};
 use crate::platform::database::Work;
 
 /// After this time another instance may acquire the lease, as its holder probably crashed.
-const LEASE_DURATION: Duration = Duration::from_mins(5);
+const JOB_LEASE_DURATION: Duration = Duration::from_mins(5);
 
 /// The right to run a job once.
 #[derive(Debug)]
@@ -27,12 +27,12 @@ pub async fn acquire_lease(
     name: &'static str,
     interval: Duration,
 ) -> Result<Option<Lease>> {
-    let (now, max_wait) = (platform.now(), interval.max(LEASE_DURATION));
+    let (now, max_wait) = (platform.now(), interval.max(JOB_LEASE_DURATION));
     match entity::find_by_name(platform.database.reads(), name).await? {
         Some(row) if is_waiting(now, row.due_at, max_wait) => return Ok(None),
         _ => {}
     }
-    let expires_at = now + LEASE_DURATION;
+    let expires_at = now + JOB_LEASE_DURATION;
     let tx = platform.begin().await?;
     let acquired = entity::acquire(&tx, name, (now, max_wait), expires_at).await?;
     tx.commit().await?;

@@ -9,14 +9,14 @@ use super::Platform;
 use super::clock::{Timestamp, is_waiting};
 use super::jobs::acquire_lease;
 use super::rate_limiter::RateLimit;
-use super::vault::Purpose;
+use super::vault::KeyPurpose;
 use crate::error::{Error, Result};
 use crate::platform::database::{BATCH_TIMEOUT, Work};
 
 mod entity;
 
-const SUBJECT_HASH: Purpose = Purpose("rate limit subject");
-const PURGE_JOB: &str = "rate_limits.purge";
+const SUBJECT_HASH: KeyPurpose = KeyPurpose("rate limit subject");
+const LEASE_NAME: &str = "rate_limits.purge";
 const PURGE_INTERVAL: Duration = Duration::from_mins(10);
 
 /// A limit per subject, in a window that starts with the first attempt.
@@ -111,7 +111,7 @@ impl SharedRateLimit {
 
 /// Deletes the rows whose window has ended.
 pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, PURGE_JOB, PURGE_INTERVAL).await? else {
+    let Some(lease) = acquire_lease(platform, LEASE_NAME, PURGE_INTERVAL).await? else {
         return Ok(None);
     };
     let now = platform.now();

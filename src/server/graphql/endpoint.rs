@@ -70,5 +70,5 @@ impl Endpoint {
 /// A rejection because a limit is reached.
 pub fn rate_limited(message: &str) -> Rejection {
     let error = UserError::new(ErrorCode::RateLimited, message);
-    Rejection::from_error(StatusCode::TOO_MANY_REQUESTS, error)
+    Rejection::new(StatusCode::TOO_MANY_REQUESTS, error)
 }

@@ -16,14 +16,14 @@ use super::request::concurrency_limiter::ConcurrencyPermit;
 use super::request::parameters::GraphQLRequest;
 use super::request::persisted_documents::{self, PersistedDocuments};
 use super::response::was_executed;
-use super::validation::cost::{Cost, operation_cost};
+use super::validation::cost::{Cost, check_operation_cost};
 use super::validation::document::Document;
 use super::validation::input_validation::{validate_document, validate_variables};
+use super::validation::omitted_variables::{apply_variable_defaults, remove_omitted_variables};
 use super::validation::parser_cache::ParserCache;
 use super::validation::request_error::RequestError;
 use super::validation::schema_index::SchemaIndex;
 use super::validation::subscription_field::{inline_root_field, shrink_to_fit, single_root_field};
-use super::validation::variables::{apply_defaults, remove_omitted};
 use crate::api::{OperationKey, UploadRule};
 use crate::config::graphql::GraphqlConfig;
 use crate::error::{ErrorCode, UserError};
@@ -133,7 +133,8 @@ impl Engine {
         let mut document =
             Document::select(parsed, request.operation_name.as_deref()).map_err(single)?;
         let limits = &self.settings.document_limits;
-        let cost = operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;
+        let cost =
+            check_operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;
         let root = document.root_selection();
         let root_fields = root.field_names();
         self.check_introspection(&root_fields).map_err(single)?;
@@ -145,12 +146,12 @@ impl Engine {
         };
         validate_variables(&self.schema, document.operation(), &usages, &variables, files)
             .map_err(|errors| errors.into_iter().map(RequestError::from).collect::<Vec<_>>())?;
-        apply_defaults(document.operation(), &mut variables);
+        apply_variable_defaults(document.operation(), &mut variables);
         if let Some(field) = subscription_field {
             inline_root_field(&mut document, field);
             shrink_to_fit(&mut document);
         }
-        remove_omitted(&mut document, &variables);
+        remove_omitted_variables(&mut document, &variables);
         let mut executable = Request::new("").variables(variables);
         if kind == OperationType::Subscription {
             let name = request.operation_name.as_deref();

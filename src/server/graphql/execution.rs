@@ -110,7 +110,7 @@ impl Endpoint {
         )
     }
 
-    /// The caller with the current state of session and role.
+    /// Checks the caller's session and role again. Returns the caller with their current state.
     pub async fn revalidate(&self, caller: Caller) -> Caller {
         let Ok(viewer) = caller.viewer() else { return caller };
         let Viewer { user, session, token_version, .. } = viewer;

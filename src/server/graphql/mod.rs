@@ -1,5 +1,6 @@
-//! GraphQL at `/graphql`. A request goes one way: `transport` reads it, `engine` checks it with `request` and
-//! `validation`, `execution` runs it for the requester, and `transport` writes the response.
+//! GraphQL at `/graphql`: `transport` reads a request, `engine` prepares the operation (checks in `validation`),
+//! `execution` adds the requester's data and lets `engine` run it, `response` completes the response, and `transport`
+//! writes it. `request` has the parameters and the requester, `rejection` what is answered with an HTTP error.
 
 mod endpoint;
 mod engine;

@@ -1,4 +1,4 @@
-//! Rejections: requests refused at the HTTP edge, before they are GraphQL requests.
+//! Rejections: requests to `/graphql` that are answered with an HTTP error and not with a GraphQL response.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
@@ -17,18 +17,18 @@ pub struct Rejection {
 
 impl From<BodyError> for Rejection {
     fn from(problem: BodyError) -> Self {
-        Self::from_error(problem.status(), problem.user_error())
+        Self::new(problem.status(), problem.user_error())
     }
 }
 
 impl Rejection {
-    /// BAD_REQUEST: the request or its transport is malformed.
+    /// The code BAD_REQUEST, with any status: the request or its transport is malformed.
     pub fn bad_request(status: StatusCode, message: impl Into<String>) -> Self {
-        Self::from_error(status, UserError::new(ErrorCode::BadRequest, message))
+        Self::new(status, UserError::new(ErrorCode::BadRequest, message))
     }
 
-    /// Any other error.
-    pub fn from_error(status: StatusCode, error: UserError) -> Self {
+    /// A rejection with this status and error.
+    pub fn new(status: StatusCode, error: UserError) -> Self {
         Self { status, error, header: None }
     }
 
@@ -41,10 +41,11 @@ impl Rejection {
     /// There is no valid access token.
     pub fn unauthenticated(error: UserError) -> Self {
         let scheme = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Self { header: Some(scheme), ..Self::from_error(StatusCode::UNAUTHORIZED, error) }
+        Self { header: Some(scheme), ..Self::new(StatusCode::UNAUTHORIZED, error) }
     }
 
-    /// The HTTP response. It is not a GraphQL response, so its media type is `application/json`.
+    /// The HTTP response, with Retry-After if the error has one. It is not a GraphQL response, so its media type is
+    /// `application/json`.
     pub fn into_response(self, id: &RequestId) -> axum::response::Response {
         let retry_after = self.error.retry_after;
         let errors = server_errors(vec![self.error.into()], id);

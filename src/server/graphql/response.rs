@@ -6,13 +6,10 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::request::accept::MediaType;
-use super::validation::request_error::RequestError;
+use super::validation::request_error::{MAX_ERRORS, RequestError};
 use crate::api::error_extensions;
 use crate::error::{ErrorCode, UserError};
 use crate::server::request_id::RequestId;
-
-/// More errors would not help a developer.
-const MAX_ERRORS: usize = 20;
 
 /// A response without `data`: nothing was executed.
 #[derive(Serialize)]

@@ -42,7 +42,7 @@ pub async fn claim(
         .filter(Column::ExpiresAt.gt(now))
         .filter(Column::PinnedGateway.is_null().or(not_pinned_elsewhere))
         .order_by_asc(Column::DueAt);
-    let mut claimed = update_claimed(due, limit, Status::Queued)
+    let mut claimed = build_claimed_update(due, limit, Status::Queued)
         .col_expr(Column::Status, status_value(Status::Sending))
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .col_expr(Column::Gateway, Expr::value(gateway))
@@ -56,7 +56,7 @@ pub async fn claim(
 }
 
 /// The earliest due time of a lane's due messages.
-pub async fn first_due_at(
+pub async fn find_first_due_at(
     tx: &Work,
     kind: Kind,
     now: Timestamp,
@@ -67,7 +67,7 @@ pub async fn first_due_at(
 
 /// Expires queued messages. Returns their lanes.
 pub async fn expire(tx: &Work, now: Timestamp) -> Result<Vec<Kind>, DbErr> {
-    let expired = update_claimed(expired(now), BATCH_SIZE, Status::Queued)
+    let expired = build_claimed_update(expired(now), BATCH_SIZE, Status::Queued)
         .col_expr(Column::Status, status_value(Status::Expired))
         .col_expr(Column::DueAt, Expr::value(None::<Timestamp>))
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
@@ -86,7 +86,7 @@ pub async fn expire_leases(
     let due_at = CaseStatement::new()
         .case(Column::Gateway.is_in(reconcilable_gateways.iter().copied()), Expr::value(now))
         .finally(Expr::col(Column::ExpiresAt));
-    let expired = update_claimed(due(Status::Sending, now), BATCH_SIZE, Status::Sending)
+    let expired = build_claimed_update(due(Status::Sending, now), BATCH_SIZE, Status::Sending)
         .col_expr(Column::Status, status_value(Status::Unknown))
         .col_expr(Column::DueAt, due_at.into())
         .col_expr(Column::PinnedGateway, Expr::col(Column::Gateway))
@@ -103,10 +103,14 @@ pub async fn claim_unknown(
     now: Timestamp,
     lease: Duration,
 ) -> Result<Vec<Model>, DbErr> {
-    update_claimed(due(Status::Unknown, now).order_by_asc(Column::DueAt), limit, Status::Unknown)
-        .col_expr(Column::DueAt, Expr::value(now + lease))
-        .exec_with_returning(tx)
-        .await
+    build_claimed_update(
+        due(Status::Unknown, now).order_by_asc(Column::DueAt),
+        limit,
+        Status::Unknown,
+    )
+    .col_expr(Column::DueAt, Expr::value(now + lease))
+    .exec_with_returning(tx)
+    .await
 }
 
 /// Whether any UNKNOWN message is due for reconciliation.
@@ -143,8 +147,12 @@ fn expired(now: Timestamp) -> Select<Entity> {
     queued.filter(Column::ExpiresAt.lte(now)).order_by_asc(Column::ExpiresAt)
 }
 
-/// An update of up to `limit` of these rows, without those that another instance is updating.
-pub(super) fn update_claimed(rows: Select<Entity>, limit: u64, from: Status) -> UpdateMany<Entity> {
+/// Builds an update of up to `limit` of these rows, without those that another instance is updating.
+pub(super) fn build_claimed_update(
+    rows: Select<Entity>,
+    limit: u64,
+    from: Status,
+) -> UpdateMany<Entity> {
     let mut ids: SelectStatement = rows.select_only().column(Column::Id).limit(limit).into_query();
     // SQLite has a single writer and ignores the clause.
     ids.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);

@@ -23,7 +23,7 @@ mod search;
 
 pub use bodies::{clear_bodies, clear_sealed_body, find_sealed_bodies, replace_sealed_body};
 pub use claim::{
-    DueRange, claim, claim_unknown, expire, expire_leases, first_due_at, has_due_queued,
+    DueRange, claim, claim_unknown, expire, expire_leases, find_first_due_at, has_due_queued,
     has_due_unknown, has_expired,
 };
 pub use erase::{cancel_many, erase, find_code_message_ids};
@@ -102,7 +102,7 @@ pub async fn find_by_gateway_id(
 }
 
 /// When the longest waiting message of a lane was queued.
-pub async fn oldest_queued_at(
+pub async fn find_oldest_queued_at(
     db: &impl ConnectionTrait,
     kind: Kind,
 ) -> Result<Option<Timestamp>, DbErr> {
@@ -151,7 +151,7 @@ pub async fn mark_sent(
 
 /// The columns that change together with the status. `due_at` and `error` are always set, the others unless None.
 #[derive(Clone, Debug, Default)]
-pub struct Changes {
+pub struct StatusChanges {
     pub due_at: Option<Timestamp>,
     pub error: Option<String>,
     pub attempts: Option<i32>,
@@ -166,7 +166,7 @@ pub async fn transition(
     tx: &Work,
     message: &Model,
     to: Status,
-    changes: Changes,
+    changes: StatusChanges,
 ) -> Result<Option<Transition>, DbErr> {
     let mut update = Entity::update_many()
         .col_expr(Column::Status, status_value(to))

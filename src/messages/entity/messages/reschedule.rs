@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, ExprTrait, QuerySelect};
 
-use super::claim::update_claimed;
+use super::claim::build_claimed_update;
 use super::{BATCH_SIZE, Column, Entity, has_status};
 use crate::ids::MessageId;
 use crate::messages::status::{Kind, Status};
@@ -44,7 +44,7 @@ pub async fn reschedule(tx: &Work, latest: LatestDueTimes, now: Timestamp) -> Re
         (Status::Sending, late_sending(latest), latest.sending),
         (Status::Unknown, late_unknown(latest), latest.unknown),
     ] {
-        let update = update_claimed(Entity::find().filter(due_later), BATCH_SIZE, status);
+        let update = build_claimed_update(Entity::find().filter(due_later), BATCH_SIZE, status);
         let update = update.col_expr(Column::DueAt, Expr::value(due_at));
         rescheduled += update.exec(tx).await?.rows_affected;
     }

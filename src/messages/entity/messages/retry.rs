@@ -19,7 +19,8 @@ pub async fn retry_one(
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
-    let update = update_retried(message.status, now, expires_at).filter(Column::Id.eq(message.id));
+    let update =
+        build_retry_update(message.status, now, expires_at).filter(Column::Id.eq(message.id));
     Ok(update.exec_with_returning(tx).await?.into_iter().next())
 }
 
@@ -50,12 +51,13 @@ pub async fn retry_many(
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Vec<Kind>, DbErr> {
-    let update = update_retried(status, now, expires_at).filter(Column::Id.is_in(pad_to_pow2(ids)));
+    let update =
+        build_retry_update(status, now, expires_at).filter(Column::Id.is_in(pad_to_pow2(ids)));
     let retried = update.exec_with_returning(tx).await?;
     Ok(retried.into_iter().map(|message| message.kind).collect())
 }
 
-fn update_retried(from: Status, now: Timestamp, expires_at: Timestamp) -> UpdateMany<Entity> {
+fn build_retry_update(from: Status, now: Timestamp, expires_at: Timestamp) -> UpdateMany<Entity> {
     Entity::update_many()
         .col_expr(Column::Status, status_value(Status::Queued))
         .col_expr(Column::Attempts, Expr::value(0))

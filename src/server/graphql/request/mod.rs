@@ -1,4 +1,5 @@
-//! The request: its parameters, who sends it, which responses it accepts, and persisted documents.
+//! The request: its parameters, who sends it, which responses it accepts, persisted documents, and the limit of
+//! concurrent streams and uploads.
 
 pub mod accept;
 pub mod concurrency_limiter;

@@ -18,7 +18,7 @@ use super::parameters::GraphQLRequest;
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, UserError};
 use crate::platform::vault::{self, Hash};
-use crate::server::graphql::validation::text_limits::check_text;
+use crate::server::graphql::validation::text_limits::check_text_limits;
 
 /// The capacity in bytes of text.
 const MAX_REGISTERED_BYTES: u64 = 16 << 20;
@@ -177,7 +177,7 @@ pub fn read_manifest(
         }
     };
     for (name, text) in &documents {
-        check_text(text, limits).map_err(|error| format!("{name}: {}", error.message))?;
+        check_text_limits(text, limits).map_err(|error| format!("{name}: {}", error.message))?;
         parse_query(&**text).map_err(|_| format!("{name}: not a GraphQL document"))?;
     }
     Ok(documents)

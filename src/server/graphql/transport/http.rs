@@ -50,7 +50,7 @@ pub async fn handle(
         Method::POST if body::has_media_type(&parts.headers, "multipart/form-data") => {
             require_identity_encoding(&parts.headers)?;
             let requester = Requester::authenticate(&endpoint.app, parts).await;
-            (uploads::read_request(endpoint, parts, body, &requester).await?, requester)
+            (uploads::read_and_prepare(endpoint, parts, body, &requester).await?, requester)
         }
         Method::POST => {
             require_json(&parts.headers)?;
@@ -82,7 +82,7 @@ pub async fn handle(
         }
         Err(errors) => match errors.first() {
             Some(error) if error.user_error.code == ErrorCode::BadRequest => {
-                Err(Rejection::from_error(StatusCode::BAD_REQUEST, error.user_error.clone()))
+                Err(Rejection::new(StatusCode::BAD_REQUEST, error.user_error.clone()))
             }
             _ => respond_with_errors(endpoint, errors, &requester, accepted),
         },

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use crate::server::request_id::RequestId;
 
 mod http;
-mod multipart;
+mod multipart_stream;
 mod socket;
 mod sse;
 mod stream_event;

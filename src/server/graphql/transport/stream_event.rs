@@ -1,4 +1,4 @@
-//! Events of a streamed response, before they are encoded.
+//! Events of a streamed response, before and after they are encoded.
 
 use async_graphql::ServerError;
 

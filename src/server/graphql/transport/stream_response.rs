@@ -1,4 +1,4 @@
-//! A stream of responses in one HTTP response: server-sent events or multipart.
+//! A stream of responses in one HTTP response: `sse` or `multipart_stream` encodes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 
 use super::stream_event::{Chunk, StreamEvent};
-use super::{multipart, sse};
+use super::{multipart_stream, sse};
 use crate::accounts::SessionEnd;
 use crate::error::{ErrorCode, UserError};
 use crate::server::graphql::endpoint::Endpoint;
@@ -47,7 +47,7 @@ pub fn respond(
     // The opening is sent at once, so that the client knows that the stream is open.
     let (content_type, opening) = match stream_type {
         StreamType::Events => (sse::CONTENT_TYPE, sse::OPENING),
-        StreamType::Multipart => (multipart::CONTENT_TYPE, multipart::OPENING),
+        StreamType::Multipart => (multipart_stream::CONTENT_TYPE, multipart_stream::OPENING),
     };
     let state = StreamState {
         endpoint: endpoint.clone(),
@@ -87,7 +87,7 @@ impl StreamState {
         };
         Some(match self.stream_type {
             StreamType::Events => sse::encode(event),
-            StreamType::Multipart => multipart::encode(event),
+            StreamType::Multipart => multipart_stream::encode(event),
         })
     }
 

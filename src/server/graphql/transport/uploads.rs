@@ -1,7 +1,8 @@
 //! Multipart requests with files (the GraphQL multipart request specification): `operations`, `map`, then the files.
 //!
-//! The requester is authenticated before the body is read, and authorised before the first file. Files are spooled to
-//! unnamed files on the disk, which are gone with the request.
+//! The requester is authenticated before the body is read, and authorised for the mutation before the first file. The
+//! session is checked again after the last one. Files are spooled to unnamed files on the disk, which vanish when the
+//! request ends.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Seek, SeekFrom};
@@ -38,19 +39,19 @@ const MAX_MAP_LEN: usize = 16 * 1024;
 const MAX_PART_HEADER_LEN: usize = 16 * 1024;
 /// Longer file names are cut.
 const MAX_FILE_NAME_LEN: usize = 255;
-/// Forms of foreign pages cannot send these: one of them is required against cross-site request forgery.
+/// One of these headers is required: forms of foreign pages cannot set them, which prevents cross-site request forgery.
 const PREFLIGHT_HEADERS: [&str; 3] =
     ["apollo-require-preflight", "x-apollo-operation-name", "graphql-require-preflight"];
 
-/// Reads a request with files. It is rejected if the requester may not send files, or if the form is invalid or too
-/// large.
-pub async fn read_request(
+/// Reads a request with files and prepares its operation. Only signed-in users may send files, and only with mutations
+/// that take files.
+pub async fn read_and_prepare(
     endpoint: &Endpoint,
     parts: &Parts,
     body: Body,
     requester: &Requester,
 ) -> Result<PrepareResult, Rejection> {
-    require_preflight(&parts.headers)?;
+    require_preflight_header(&parts.headers)?;
     let viewer = requester.caller.viewer().map_err(|error| authentication_rejection(&error))?;
     let permit = endpoint
         .upload_limiter
@@ -87,11 +88,11 @@ pub async fn read_request(
     if prepared.kind != OperationType::Mutation {
         return Err(bad_request("Only mutations take files."));
     }
-    let to_rejection = |error| Rejection::from_error(StatusCode::BAD_REQUEST, error);
+    let to_rejection = |error| Rejection::new(StatusCode::BAD_REQUEST, error);
     let rule = endpoint.engine.upload_rule(&prepared).map_err(to_rejection)?;
     if rule.needs_admin && !viewer.is_admin {
         let error = UserError::new(ErrorCode::Forbidden, "This is for administrators.");
-        return Err(Rejection::from_error(StatusCode::FORBIDDEN, error));
+        return Err(Rejection::new(StatusCode::FORBIDDEN, error));
     }
 
     while let Some(field) = header_budget.next_part(&mut form).await? {
@@ -152,7 +153,7 @@ impl HeaderBudget {
     }
 }
 
-fn require_preflight(headers: &HeaderMap) -> Result<(), Rejection> {
+fn require_preflight_header(headers: &HeaderMap) -> Result<(), Rejection> {
     let is_present = |name: &str| headers.get(name).is_some_and(|value| !value.is_empty());
     match PREFLIGHT_HEADERS.iter().any(|name| is_present(name)) {
         true => Ok(()),
@@ -164,7 +165,7 @@ fn authentication_rejection(error: &Error) -> Rejection {
     let error = error.user_errors()[0].clone();
     match error.code {
         ErrorCode::Unauthenticated | ErrorCode::AccountDeleted => Rejection::unauthenticated(error),
-        _ => Rejection::from_error(StatusCode::SERVICE_UNAVAILABLE, error),
+        _ => Rejection::new(StatusCode::SERVICE_UNAVAILABLE, error),
     }
 }
 
@@ -247,14 +248,14 @@ fn bad_request(message: impl Into<String>) -> Rejection {
 
 fn too_large(message: impl Into<String>) -> Rejection {
     let error = UserError::new(ErrorCode::UploadTooLarge, message);
-    Rejection::from_error(StatusCode::PAYLOAD_TOO_LARGE, error)
+    Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, error)
 }
 
 fn cannot_store(error: std::io::Error) -> Rejection {
     let error =
         Error::with_cause(ErrorCode::ServiceUnavailable, "The file cannot be kept now.", error);
     error.log();
-    Rejection::from_error(StatusCode::SERVICE_UNAVAILABLE, error.user_errors()[0].clone())
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, error.user_errors()[0].clone())
 }
 
 fn malformed(error: multer::Error) -> Rejection {

@@ -21,7 +21,7 @@ use crate::error::{ErrorCode, UserError};
 /// How deeply fragments may be nested in fragments.
 const MAX_FRAGMENT_DEPTH: usize = 16;
 /// Assumed length of a page without `first`, and of a list that has no such argument.
-const DEFAULT_PAGE_SIZE: u64 = 25;
+const DEFAULT_PAGE_SIZE: u64 = api::DEFAULT_PAGE_SIZE.unsigned_abs() as u64;
 const MAX_PAGE_SIZE: u64 = api::MAX_PAGE_SIZE.unsigned_abs() as u64;
 /// GraphiQL's introspection query has about 200.
 const MAX_INTROSPECTION_SELECTIONS: u64 = 400;
@@ -76,12 +76,12 @@ fn to_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// The cost of the selected operation. All operations of the document must be within the limits, because
-/// async-graphql validates all of them.
+/// Computes the cost of the selected operation. Checks that all operations of the document are within the limits,
+/// because async-graphql validates all of them.
 ///
 /// # Errors
 /// QUERY_TOO_COMPLEX; GRAPHQL_VALIDATION_FAILED for fragments that are unknown, unused or part of a cycle.
-pub fn operation_cost(
+pub fn check_operation_cost(
     schema: &SchemaIndex,
     limits: &DocumentLimits,
     document: &Document,
@@ -290,7 +290,7 @@ mod tests {
         let document = Document::select(parsed, name.as_deref()).expect("an operation");
         let limits = Config::from_values([].into()).expect("good defaults").graphql.document_limits;
         let (schema, variables) = (SchemaIndex::from_sdl(SDL), Variables::from_json(variables));
-        operation_cost(&schema, &limits, &document, &variables)
+        check_operation_cost(&schema, &limits, &document, &variables)
             .map(|cost| cost.fields)
             .map_err(|error| error.code)
     }

@@ -1,4 +1,5 @@
-//! Input field uniqueness: async-graphql's parser silently keeps the last of two fields with the same name.
+//! Input field uniqueness: async-graphql's parser silently keeps the last of two fields with the same name, so the text
+//! is checked.
 
 use std::collections::HashSet;
 
@@ -12,7 +13,7 @@ use crate::error::{ErrorCode, UserError};
 ///
 /// # Errors
 /// GRAPHQL_VALIDATION_FAILED
-pub fn check_input_fields(text: &str) -> Result<(), RequestError> {
+pub fn check_input_field_uniqueness(text: &str) -> Result<(), RequestError> {
     // Inside parentheses, braces are input objects; outside, they are selection sets.
     let mut parentheses = 0_usize;
     let mut objects: Vec<HashSet<&[u8]>> = Vec::new();
@@ -59,7 +60,7 @@ mod tests {
             "query ($a: A = { b: 1, c: { b: 1 } }, $b: A) { a(b: $b, c: $b) }",
             r#"{ a(b: { c: "d: 1", d: 1 }) }"#,
         ] {
-            assert!(check_input_fields(good).is_ok(), "{good}");
+            assert!(check_input_field_uniqueness(good).is_ok(), "{good}");
         }
         for (bad, line, column) in [
             ("{ a(b: { c: 1, c: 1 }) }", 1, 16),
@@ -69,7 +70,7 @@ mod tests {
             (r#"{ a(b: { c: "é", c: 1 }) }"#, 1, 18),
             ("{ a @b(c: { d: 1 d: 1 }) }", 1, 18),
         ] {
-            let error = check_input_fields(bad).expect_err(bad);
+            let error = check_input_field_uniqueness(bad).expect_err(bad);
             assert_eq!(error.user_error.code, ErrorCode::GraphqlValidationFailed);
             assert_eq!(error.position, Some(Pos { line, column }), "{bad}");
         }

@@ -11,9 +11,9 @@ use async_graphql::{Name, Value, Variables};
 
 use super::document::Document;
 use super::literals::LiteralVisitor;
-use super::request_error::RequestError;
+use super::request_error::{MAX_ERRORS, RequestError};
 use super::schema_index::SchemaIndex;
-use super::value_checker::{MAX_ERRORS, ValueChecker};
+use super::value_checker::ValueChecker;
 use super::variable_usage::{VariableUsage, VariableUsages};
 use crate::error::UserError;
 
@@ -29,13 +29,13 @@ pub fn validate_document(
     let mut visitor = LiteralVisitor::new(schema);
     for operation in document.operations() {
         visitor.record_usages = std::ptr::eq(operation, document.operation());
-        visitor.operation(operation);
+        visitor.check_operation(operation);
     }
     for (name, fragment) in document.fragments() {
         visitor.record_usages = reachable.contains(name.as_str());
-        visitor.fragment(&fragment.node);
+        visitor.check_fragment(&fragment.node);
     }
-    visitor.variable_usages_allowed(document.operation());
+    visitor.check_variable_usages(document.operation());
     match visitor.errors.is_empty() {
         true => Ok(visitor.usages),
         false => Err(visitor.errors),

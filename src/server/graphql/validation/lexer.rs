@@ -1,5 +1,5 @@
-//! Lexer for the checks before parsing (GraphQL specification, section 2.1.6). It is simpler than the specification's: a
-//! number with a sign, a point or an exponent may be several tokens.
+//! Lexer for the checks of a document's text (GraphQL specification, section 2.1.6). It is simpler than the
+//! specification's: a number with a sign, a point or an exponent may be several tokens.
 
 /// A block string without closing quotation marks.
 #[derive(Debug, PartialEq, Eq)]

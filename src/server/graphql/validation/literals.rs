@@ -11,9 +11,9 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, Value};
 use async_graphql_value::Value as Literal;
 
-use super::request_error::RequestError;
+use super::request_error::{MAX_ERRORS, RequestError};
 use super::schema_index::{InputDefinitions, SchemaIndex};
-use super::value_checker::{MAX_ERRORS, ValueChecker};
+use super::value_checker::ValueChecker;
 use super::variable_usage::VariableUsages;
 use super::visitor::{Visitor, type_condition, walk_inline_fragment, walk_selection_set};
 use crate::error::{ErrorCode, UserError};
@@ -53,14 +53,14 @@ impl<'d> Visitor<'d> for LiteralVisitor<'d> {
         parent_type: Option<&'d str>,
     ) -> Result<(), Infallible> {
         let (field, position) = (&field.node, field.pos);
-        self.fields_can_merge(field, position);
+        self.check_field_merge(field, position);
         let schema = self.schema;
         let definition = parent_type.and_then(|parent| schema.field(parent, &field.name.node));
         if let Some(definition) = definition {
             self.check_arguments(&field.arguments, &definition.arguments, field.name.pos);
         }
         let field_type = definition.map(|definition| definition.type_name.as_str());
-        self.selection_set(&field.selection_set.node, field_type);
+        self.check_selection_set(&field.selection_set.node, field_type);
         Ok(())
     }
 
@@ -94,8 +94,8 @@ impl<'d> LiteralVisitor<'d> {
         }
     }
 
-    /// Visits an operation: defaults of its variables, directives and selections.
-    pub fn operation(&mut self, operation: &'d OperationDefinition) {
+    /// Checks an operation: defaults of its variables, directives and selections.
+    pub fn check_operation(&mut self, operation: &'d OperationDefinition) {
         for definition in &operation.variable_definitions {
             let definition = &definition.node;
             if let Some(default) = definition.default_value() {
@@ -105,18 +105,21 @@ impl<'d> LiteralVisitor<'d> {
             }
         }
         self.check_directives(&operation.directives);
-        self.selection_set(&operation.selection_set.node, self.schema.root_type(operation.ty));
+        self.check_selection_set(
+            &operation.selection_set.node,
+            self.schema.root_type(operation.ty),
+        );
     }
 
-    /// Visits a fragment.
-    pub fn fragment(&mut self, fragment: &'d FragmentDefinition) {
+    /// Checks a fragment.
+    pub fn check_fragment(&mut self, fragment: &'d FragmentDefinition) {
         let fragment_type = &fragment.type_condition.node.on.node;
-        self.selection_set(&fragment.selection_set.node, Some(fragment_type));
+        self.check_selection_set(&fragment.selection_set.node, Some(fragment_type));
     }
 
     /// Checks that no variable of an operation is passed to where its type does not fit because of null (section
     /// 5.8.5), and that all of them are defined.
-    pub fn variable_usages_allowed(&mut self, operation: &OperationDefinition) {
+    pub fn check_variable_usages(&mut self, operation: &OperationDefinition) {
         let definitions = &operation.variable_definitions;
         let is_defined =
             |name: &Name| definitions.iter().any(|definition| definition.node.name.node == *name);
@@ -141,7 +144,7 @@ impl<'d> LiteralVisitor<'d> {
         }
     }
 
-    fn selection_set(&mut self, set: &'d SelectionSet, parent_type: Option<&'d str>) {
+    fn check_selection_set(&mut self, set: &'d SelectionSet, parent_type: Option<&'d str>) {
         if set.items.is_empty() {
             return;
         }
@@ -154,7 +157,7 @@ impl<'d> LiteralVisitor<'d> {
 
     /// Checks that fields with the same response key are the same, with the same arguments (section 5.3.2).
     /// async-graphql compares all pairs, argument by argument: thousands of repetitions would be millions of errors.
-    fn fields_can_merge(&mut self, field: &'d Field, position: Pos) {
+    fn check_field_merge(&mut self, field: &'d Field, position: Pos) {
         let key = field.response_key().node.as_str();
         let Some(other) = self.fields.get(&(self.condition, key)) else {
             self.fields.insert((self.condition, key), field);

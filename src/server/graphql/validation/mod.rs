@@ -1,4 +1,4 @@
-//! Checks of a document and its variables before anything runs.
+//! Checks and rewrites of a document and its variables before anything runs.
 
 pub mod cost;
 pub mod document;
@@ -6,6 +6,7 @@ pub mod input_field_uniqueness;
 pub mod input_validation;
 pub mod lexer;
 pub mod literals;
+pub mod omitted_variables;
 pub mod parser_cache;
 pub mod request_error;
 pub mod schema_index;
@@ -14,5 +15,4 @@ pub mod text_limits;
 pub mod value_checker;
 pub mod values;
 pub mod variable_usage;
-pub mod variables;
 pub mod visitor;

@@ -8,9 +8,9 @@ use async_graphql::parser::types::ExecutableDocument;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::input_field_uniqueness::check_input_fields;
+use super::input_field_uniqueness::check_input_field_uniqueness;
 use super::request_error::RequestError;
-use super::text_limits::check_text;
+use super::text_limits::check_text_limits;
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, UserError};
 
@@ -49,9 +49,9 @@ impl ParserCache {
         if let Some(document) = self.documents.get(text) {
             return Ok((*document).clone());
         }
-        check_text(text, &self.limits)?;
+        check_text_limits(text, &self.limits)?;
         let document = parse_query(&**text).map_err(|error| parse_error(&error.into()))?;
-        check_input_fields(text)?;
+        check_input_field_uniqueness(text)?;
         self.documents.insert(text.clone(), Arc::new(document.clone()));
         Ok(document)
     }

@@ -4,6 +4,9 @@ use async_graphql::Pos;
 
 use crate::error::UserError;
 
+/// The most errors of a request or in a response. More would not help a developer.
+pub const MAX_ERRORS: usize = 20;
+
 /// An error of a request, found before anything runs.
 #[derive(Debug)]
 pub struct RequestError {

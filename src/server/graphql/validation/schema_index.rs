@@ -114,7 +114,7 @@ impl SchemaIndex {
         index
     }
 
-    /// The lists in the type of a page are as long as its `first` says, which is counted already.
+    /// Does not count the lists in the type of a page: they are as long as its `first` says, which is counted already.
     fn exempt_page_lists(&mut self) {
         let page_types = |definition: &TypeDefinition| match definition {
             TypeDefinition::Composite(fields) => fields

@@ -5,16 +5,16 @@ use super::lexer::{UnterminatedString, tokens};
 use crate::config::graphql::DocumentLimits;
 use crate::error::{ErrorCode, UserError};
 
-/// Rejects a document that is too long, has too many tokens or is nested too deeply.
+/// Rejects a text that is too long, has too many tokens, is nested too deeply, or has an unterminated block string.
 ///
 /// # Errors
 /// QUERY_TOO_COMPLEX, GRAPHQL_PARSE_FAILED
-pub fn check_text(document: &str, limits: &DocumentLimits) -> Result<(), UserError> {
+pub fn check_text_limits(text: &str, limits: &DocumentLimits) -> Result<(), UserError> {
     let too_complex = |message: String| UserError::new(ErrorCode::QueryTooComplex, message);
-    if document.len() > limits.max_bytes {
+    if text.len() > limits.max_bytes {
         return Err(too_complex(format!("The document has more than {} bytes.", limits.max_bytes)));
     }
-    let size = measure(document.as_bytes()).map_err(|UnterminatedString| {
+    let size = measure(text.as_bytes()).map_err(|UnterminatedString| {
         // The parser would take it as an empty string and continue after it.
         let message = "Cannot be parsed: a block string is not closed.";
         UserError::new(ErrorCode::GraphqlParseFailed, message)
@@ -64,7 +64,7 @@ mod tests {
 
     fn check(document: &str) -> Result<(), UserError> {
         let config = Config::from_values([].into()).expect("the defaults are good");
-        check_text(document, &config.graphql.document_limits)
+        check_text_limits(document, &config.graphql.document_limits)
     }
 
     #[test]

@@ -6,12 +6,10 @@ use async_graphql::Name;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{BaseType, Type};
 
+use super::request_error::MAX_ERRORS;
 use super::schema_index::{InputObject, SchemaIndex, TypeDefinition};
 use super::values::{InputValue, ValueKind, scalar_error};
 use super::variable_usage::VariableUsage;
-
-/// The most errors in a response. More would not help a developer.
-pub const MAX_ERRORS: usize = 20;
 
 /// Checks one value, and collects its errors, variables and files.
 #[derive(Default)]

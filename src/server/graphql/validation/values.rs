@@ -6,10 +6,10 @@ use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Number, Value};
 use async_graphql_value::Value as Literal;
 
+use crate::api::scalars::Long;
 use crate::platform::clock::Timestamp;
 
-/// The largest integer that JavaScript represents exactly.
-const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+const MAX_SAFE_INTEGER: i64 = Long::MAX_SAFE_INTEGER;
 
 /// A value by its kind, whether literal or variable.
 pub enum ValueKind<'v, V> {

@@ -1,4 +1,9 @@
 //! A WebSocket connection: initialisation, operations, keep-alive and closing.
+//!
+//! async-graphql's driver is not used: after its close codes 1002 and 1011 clients give up that should reconnect; a
+//! second operation with the same id replaces the first; message size and number of operations have no limit, and the
+//! time to initialise or read has none (it has a `keepalive_timeout`, off by default); the socket stays open when the
+//! session ends.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,8 +15,7 @@ use futures_util::stream::BoxStream;
 use tokio_stream::{StreamExt, StreamMap};
 
 use super::close_reason::CloseReason;
-use super::protocol::{ClientMessage, Protocol, authorization};
-use crate::accounts::SESSION_ENDED;
+use super::protocol::{ClientMessage, Subprotocol, authorization};
 use crate::error::{ErrorCode, UserError};
 use crate::server::authentication::authenticate_header;
 use crate::server::graphql::endpoint::Endpoint;
@@ -40,21 +44,21 @@ type ConnectionEnd = Option<CloseReason>;
 /// client slows its own operations and needs no memory.
 pub struct Connection {
     endpoint: Arc<Endpoint>,
-    protocol: Protocol,
+    subprotocol: Subprotocol,
     /// Boxed because the task would contain a copy for each function that it is moved through.
     socket: Box<WebSocket>,
 }
 
 impl Connection {
     /// A connection that is not initialised yet.
-    pub fn new(endpoint: Arc<Endpoint>, protocol: Protocol, socket: WebSocket) -> Self {
-        Self { endpoint, protocol, socket: Box::new(socket) }
+    pub fn new(endpoint: Arc<Endpoint>, subprotocol: Subprotocol, socket: WebSocket) -> Self {
+        Self { endpoint, subprotocol, socket: Box::new(socket) }
     }
 
     /// Runs the connection until one side closes it.
     pub async fn run(mut self, requester: Requester) {
         let id = requester.request_id.clone();
-        let end = self.session(requester).await;
+        let end = self.run_until_end(requester).await;
         let code = end.as_ref().map(|reason| reason.code);
         tracing::info!(id = %id.0, code, "socket closed");
         if let Some(reason) = end {
@@ -62,7 +66,8 @@ impl Connection {
         }
     }
 
-    async fn session(&mut self, requester: Requester) -> ConnectionEnd {
+    /// Initialises the connection and runs its operations. Returns how the connection ends.
+    async fn run_until_end(&mut self, requester: Requester) -> ConnectionEnd {
         let stopping = self.endpoint.app.stopping.clone();
         let (requester, _permit) = tokio::select! {
             // Boxed so that its memory is freed before the long wait.
@@ -92,44 +97,32 @@ impl Connection {
         let payload = loop {
             let message = tokio::select! {
                 message = self.receive() => message?,
-                () = &mut timeout => {
-                    return Err(Some(CloseReason::new(4408, "Connection initialisation timeout")));
-                }
+                () = &mut timeout => return Err(Some(CloseReason::init_timeout())),
             };
             match message {
                 ClientMessage::Init(payload) => break payload,
-                ClientMessage::Ping(payload) => self.send(Protocol::pong(payload)).await?,
-                ClientMessage::Pong | ClientMessage::Complete(_) => {}
-                ClientMessage::Subscribe(..) => {
-                    return Err(Some(CloseReason::new(4401, "Unauthorized")));
+                ClientMessage::Ping(payload) => {
+                    self.send(Subprotocol::pong_message(payload)).await?
                 }
+                ClientMessage::Pong | ClientMessage::Complete(_) => {}
+                ClientMessage::Subscribe(..) => return Err(Some(CloseReason::not_initialised())),
                 ClientMessage::Terminate => return Err(None),
             }
         };
         if let Some(value) = authorization(&payload) {
             requester.caller = authenticate_header(&self.endpoint.app, Some(value)).await;
         }
-        if let Some(error) = requester.caller.rejection() {
+        if let Some(error) = requester.caller.token_error() {
             let error = &error.user_errors()[0];
-            let code = match (error.code, error.reason) {
-                (ErrorCode::AccountDeleted, _)
-                | (ErrorCode::Unauthenticated, Some(SESSION_ENDED)) => 4401,
-                (ErrorCode::Unauthenticated, _) => 4403,
-                _ => 1013,
-            };
             let errors = response::server_errors(vec![error.clone().into()], &requester.request_id);
-            if let Some(message) = self.protocol.connection_error(&errors) {
+            if let Some(message) = self.subprotocol.connection_error_message(&errors) {
                 self.send(message).await?;
             }
-            return Err(Some(CloseReason::new(code, &*error.message)));
+            return Err(Some(CloseReason::authentication_failed(error)));
         }
-        let permit = self.endpoint.stream_limiter.acquire(&requester).ok_or_else(|| {
-            Some(CloseReason::new(
-                1013,
-                "Too many sockets are open. Close one, or come back later.",
-            ))
-        })?;
-        self.send(Protocol::ack()).await?;
+        let permit = self.endpoint.stream_limiter.acquire(&requester);
+        let permit = permit.ok_or_else(|| Some(CloseReason::too_many_sockets()))?;
+        self.send(Subprotocol::ack_message()).await?;
         Ok((requester, permit))
     }
 
@@ -153,33 +146,32 @@ impl Connection {
                     is_silent = false;
                     match message? {
                         ClientMessage::Init(_) => {
-                            return Err(Some(CloseReason::new(4429, "Too many initialisation requests")));
+                            return Err(Some(CloseReason::repeated_init()));
                         }
                         ClientMessage::Subscribe(id, _) if operations.contains_key(&id) => {
-                            let reason = format!("Subscriber for {id} already exists");
-                            return Err(Some(CloseReason::new(4409, reason)));
+                            return Err(Some(CloseReason::repeated_id(&id)));
                         }
                         ClientMessage::Subscribe(id, _) if operations.len() >= max => {
                             let message = format!("At most {max} operations run at once here.");
                             let error = UserError::new(ErrorCode::RateLimited, message);
                             let errors = response::server_errors(vec![error.into()], &requester.request_id);
-                            self.send(self.protocol.error(&id, &errors)).await?;
+                            self.send(self.subprotocol.error_message(&id, &errors)).await?;
                         }
                         ClientMessage::Subscribe(id, request) => {
                             let operation = self.endpoint.run_socket_operation(*request, requester.clone());
                             operations.insert(id, operation);
                         }
                         ClientMessage::Complete(id) => drop(operations.remove(&id)),
-                        ClientMessage::Ping(payload) => self.send(Protocol::pong(payload)).await?,
+                        ClientMessage::Ping(payload) => self.send(Subprotocol::pong_message(payload)).await?,
                         ClientMessage::Pong => {}
-                        ClientMessage::Terminate => return Err(Some(CloseReason::new(1000, ""))),
+                        ClientMessage::Terminate => return Err(Some(CloseReason::terminated())),
                     }
                 }
                 Some((id, item)) = operations.next() => {
                     let message = match &item {
-                        StreamItem::Next(json) => self.protocol.next(&id, json),
-                        StreamItem::Error(errors) => self.protocol.error(&id, errors),
-                        StreamItem::Complete => Protocol::complete(&id),
+                        StreamItem::Next(json) => self.subprotocol.next_message(&id, json),
+                        StreamItem::Error(errors) => self.subprotocol.error_message(&id, errors),
+                        StreamItem::Complete => Subprotocol::complete_message(&id),
                     };
                     if !matches!(item, StreamItem::Next(_)) {
                         operations.remove(&id);
@@ -207,7 +199,7 @@ impl Connection {
                     return Err(invalid(format!("A message has at most {MAX_REQUEST_LEN} bytes.")));
                 }
                 Some(Ok(Message::Text(text))) => {
-                    return self.protocol.parse(&text).map_err(invalid);
+                    return self.subprotocol.parse(&text).map_err(invalid);
                 }
                 Some(Ok(Message::Binary(_))) => {
                     return Err(invalid("Messages are text.".into()));
@@ -241,9 +233,9 @@ impl Connection {
     }
 
     /// Sends the reason, and waits for the client's close frame.
-    async fn close(mut self, CloseReason { code, text }: CloseReason) {
+    async fn close(mut self, CloseReason { code, reason }: CloseReason) {
         let platform = self.endpoint.app.platform.clone();
-        let frame = Message::Close(Some(CloseFrame { code, reason: text.into() }));
+        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let closing = async {
             if self.socket.send(frame).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}

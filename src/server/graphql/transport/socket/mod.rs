@@ -1,7 +1,5 @@
-//! GraphQL over WebSockets, `graphql-transport-ws` and the older `graphql-ws`.
-//!
-//! async-graphql's driver is not used: its close codes stop clients that should reconnect, a second operation with the
-//! same id replaces the first, nothing limits time, size or number, and a socket stays open when its session ends.
+//! Opens WebSockets: checks the upgrade request and its Origin. `connection` runs the socket, `protocol` has the
+//! messages of the two subprotocols, `close_reason` the reasons for closing.
 
 use std::sync::Arc;
 
@@ -17,7 +15,7 @@ use crate::server::graphql::endpoint::Endpoint;
 use crate::server::graphql::rejection::Rejection;
 use crate::server::graphql::request::requester::Requester;
 use connection::{Connection, MAX_READ_LEN};
-use protocol::Protocol;
+use protocol::Subprotocol;
 
 mod close_reason;
 mod connection;
@@ -33,20 +31,20 @@ pub fn is_upgrade(request: &Request) -> bool {
 }
 
 /// Opens a WebSocket. Rejected if the request does not follow RFC 6455, has no supported subprotocol, or comes
-/// from a page of a foreign origin.
+/// from a page of a foreign origin. A bad token is rejected only after `connection_init`, which may carry another.
 pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Response, Rejection> {
     let (mut parts, _) = request.into_parts();
-    let no_protocol = || {
+    let no_subprotocol = || {
         let names = ALL_WEBSOCKET_PROTOCOLS.join(" or ");
         let message = format!("Ask for the subprotocol {names} (Sec-WebSocket-Protocol).");
         Rejection::bad_request(StatusCode::BAD_REQUEST, message)
     };
     if GraphQLProtocol::from_request_parts(&mut parts, &()).await.is_err() {
-        return Err(no_protocol());
+        return Err(no_subprotocol());
     }
     if parts.headers.get(header::ORIGIN).is_some_and(|origin| !endpoint.origins.allows(origin)) {
         let error = UserError::new(ErrorCode::Forbidden, "Pages of this origin may not connect.");
-        return Err(Rejection::from_error(StatusCode::FORBIDDEN, error));
+        return Err(Rejection::new(StatusCode::FORBIDDEN, error));
     }
     let requester = Requester::authenticate(&endpoint.app, &parts).await;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
@@ -58,12 +56,12 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Respo
         .read_buffer_size(READ_BUFFER_LEN)
         .write_buffer_size(0);
     // The extractor ignores the case of names, the handshake does not.
-    let protocol = upgrade
+    let subprotocol = upgrade
         .selected_protocol()
-        .and_then(|name| Protocol::from_name(name.to_str().ok()?))
-        .ok_or_else(no_protocol)?;
+        .and_then(|name| Subprotocol::from_name(name.to_str().ok()?))
+        .ok_or_else(no_subprotocol)?;
     let (tasks, endpoint) = (endpoint.app.tasks.clone(), endpoint.clone());
     Ok(upgrade.on_upgrade(move |socket| {
-        tasks.track_future(Connection::new(endpoint, protocol, socket).run(requester))
+        tasks.track_future(Connection::new(endpoint, subprotocol, socket).run(requester))
     }))
 }

@@ -1,5 +1,5 @@
-//! Messages of the two subprotocols: `graphql-transport-ws`, and `graphql-ws` of subscriptions-transport-ws, which
-//! GraphQL Playground uses.
+//! Messages of the two subprotocols, `graphql-transport-ws` and the older `graphql-ws`, which GraphQL Playground uses:
+//! parses and writes them, and finds the token in `connection_init`.
 
 use async_graphql::ServerError;
 use serde::Deserialize;
@@ -11,10 +11,10 @@ const MAX_ID_LEN: usize = 256;
 
 /// A subprotocol of the WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// `graphql-transport-ws`, as npm's graphql-ws 6 documents it.
-    TransportWs,
-    /// `graphql-ws`, as npm's subscriptions-transport-ws documents it.
+pub enum Subprotocol {
+    /// The subprotocol `graphql-transport-ws`, as the npm client graphql-ws 6 documents it.
+    GraphqlTransportWs,
+    /// The subprotocol `graphql-ws`, as the npm client subscriptions-transport-ws documents it.
     Legacy,
 }
 
@@ -36,18 +36,18 @@ pub enum ClientMessage {
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct RawMessage {
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
     payload: Option<Value>,
 }
 
-impl Protocol {
+impl Subprotocol {
     /// The subprotocol with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
-            "graphql-transport-ws" => Some(Self::TransportWs),
+            "graphql-transport-ws" => Some(Self::GraphqlTransportWs),
             "graphql-ws" => Some(Self::Legacy),
             _ => None,
         }
@@ -55,7 +55,7 @@ impl Protocol {
 
     /// Parses a message. The error is the reason for closing the socket.
     pub fn parse(self, text: &str) -> Result<ClientMessage, String> {
-        let message: Message = serde_json::from_str(text)
+        let message: RawMessage = serde_json::from_str(text)
             .map_err(|_| "A message is a JSON object with type, and id as a string.".to_owned())?;
         let id = |id: Option<String>| {
             id.filter(|id| (1..=MAX_ID_LEN).contains(&id.len()))
@@ -67,18 +67,18 @@ impl Protocol {
                 Some(Value::Object(payload)) => Ok(ClientMessage::Init(payload)),
                 Some(_) => Err("The payload of connection_init must be an object.".into()),
             },
-            (Self::TransportWs, "ping" | "pong")
+            (Self::GraphqlTransportWs, "ping" | "pong")
                 if message.payload.as_ref().is_some_and(|payload| !is_object_or_null(payload)) =>
             {
                 Err("The payload of a ping or a pong must be an object.".into())
             }
-            (Self::TransportWs, "ping") => Ok(ClientMessage::Ping(message.payload)),
-            (Self::TransportWs, "pong") => Ok(ClientMessage::Pong),
-            (Self::TransportWs, "subscribe") | (Self::Legacy, "start") => {
+            (Self::GraphqlTransportWs, "ping") => Ok(ClientMessage::Ping(message.payload)),
+            (Self::GraphqlTransportWs, "pong") => Ok(ClientMessage::Pong),
+            (Self::GraphqlTransportWs, "subscribe") | (Self::Legacy, "start") => {
                 let request = GraphQLRequest::from_json(message.payload.unwrap_or_default())?;
                 Ok(ClientMessage::Subscribe(id(message.id)?, Box::new(request)))
             }
-            (Self::TransportWs, "complete") | (Self::Legacy, "stop") => {
+            (Self::GraphqlTransportWs, "complete") | (Self::Legacy, "stop") => {
                 Ok(ClientMessage::Complete(id(message.id)?))
             }
             (Self::Legacy, "connection_terminate") => Ok(ClientMessage::Terminate),
@@ -86,45 +86,45 @@ impl Protocol {
         }
     }
 
-    /// Acknowledges the initialisation.
-    pub fn ack() -> String {
+    /// The message that acknowledges the initialisation.
+    pub fn ack_message() -> String {
         json!({ "type": "connection_ack" }).to_string()
     }
 
-    /// Rejects the initialisation, if the subprotocol has a message for it.
-    pub fn connection_error(self, errors: &[ServerError]) -> Option<String> {
+    /// The message that rejects the initialisation, if the subprotocol has one.
+    pub fn connection_error_message(self, errors: &[ServerError]) -> Option<String> {
         let message = json!({ "type": "connection_error", "payload": errors.first() });
         (self == Self::Legacy).then(|| message.to_string())
     }
 
-    /// Responds to a ping, with its payload.
-    pub fn pong(payload: Option<Value>) -> String {
+    /// The message that responds to a ping, with its payload.
+    pub fn pong_message(payload: Option<Value>) -> String {
         match payload {
             Some(payload) => json!({ "type": "pong", "payload": payload }).to_string(),
             None => json!({ "type": "pong" }).to_string(),
         }
     }
 
-    /// A response of an operation, which is JSON already.
-    pub fn next(self, id: &str, json: &str) -> String {
+    /// The message with a response of an operation, which is JSON already.
+    pub fn next_message(self, id: &str, json: &str) -> String {
         let kind = match self {
-            Self::TransportWs => "next",
+            Self::GraphqlTransportWs => "next",
             Self::Legacy => "data",
         };
         format!(r#"{{"id":{},"type":"{kind}","payload":{json}}}"#, Value::from(id))
     }
 
-    /// The errors because of which an operation cannot run or continue.
-    pub fn error(self, id: &str, errors: &[ServerError]) -> String {
+    /// The message with the errors because of which an operation cannot run or continue.
+    pub fn error_message(self, id: &str, errors: &[ServerError]) -> String {
         let payload = match self {
-            Self::TransportWs => json!(errors),
+            Self::GraphqlTransportWs => json!(errors),
             Self::Legacy => json!(errors.first()),
         };
         json!({ "id": id, "type": "error", "payload": payload }).to_string()
     }
 
-    /// An operation is complete.
-    pub fn complete(id: &str) -> String {
+    /// The message that an operation is complete.
+    pub fn complete_message(id: &str) -> String {
         json!({ "id": id, "type": "complete" }).to_string()
     }
 }
@@ -166,19 +166,19 @@ mod tests {
 
     #[test]
     fn invalid_messages_are_rejected() {
-        use Protocol::{Legacy, TransportWs};
+        use Subprotocol::{GraphqlTransportWs, Legacy};
         for (protocol, text) in [
-            (TransportWs, "rubbish"),
-            (TransportWs, "[]"),
-            (TransportWs, r#"{"id":"1"}"#),
-            (TransportWs, r#"{"type":"start","id":"1","payload":{}}"#),
-            (TransportWs, r#"{"type":"subscribe","id":1,"payload":{}}"#),
-            (TransportWs, r#"{"type":"subscribe","payload":{}}"#),
-            (TransportWs, r#"{"type":"subscribe","id":"","payload":{}}"#),
-            (TransportWs, r#"{"type":"subscribe","id":"1"}"#),
-            (TransportWs, r#"{"type":"subscribe","id":"1","payload":{"query":5}}"#),
-            (TransportWs, r#"{"type":"connection_init","payload":[]}"#),
-            (TransportWs, r#"{"type":"ping","payload":1}"#),
+            (GraphqlTransportWs, "rubbish"),
+            (GraphqlTransportWs, "[]"),
+            (GraphqlTransportWs, r#"{"id":"1"}"#),
+            (GraphqlTransportWs, r#"{"type":"start","id":"1","payload":{}}"#),
+            (GraphqlTransportWs, r#"{"type":"subscribe","id":1,"payload":{}}"#),
+            (GraphqlTransportWs, r#"{"type":"subscribe","payload":{}}"#),
+            (GraphqlTransportWs, r#"{"type":"subscribe","id":"","payload":{}}"#),
+            (GraphqlTransportWs, r#"{"type":"subscribe","id":"1"}"#),
+            (GraphqlTransportWs, r#"{"type":"subscribe","id":"1","payload":{"query":5}}"#),
+            (GraphqlTransportWs, r#"{"type":"connection_init","payload":[]}"#),
+            (GraphqlTransportWs, r#"{"type":"ping","payload":1}"#),
             (Legacy, r#"{"type":"ping"}"#),
         ] {
             assert!(protocol.parse(text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! Apollo's multipart subscriptions.
+//! Encodes parts of multipart streams, for Apollo's multipart subscriptions. `stream_response` sends them.
 //!
 //! Apollo Client handles a part only when it has read the boundary after it. So the boundary is sent with each part,
 //! not before the next one.

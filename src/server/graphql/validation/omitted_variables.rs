@@ -1,6 +1,7 @@
-//! Variables without a value. A variable with a default gets it (GraphQL specification, section 6.1.2), which
-//! async-graphql ignores in `@skip` and `@include`. An argument or input field whose variable has none is left out,
-//! so that its own default applies (section 6.4.1), where async-graphql would set null.
+//! Variables that the request gives no value. One with a default gets the default (GraphQL specification, section
+//! 6.1.2), which async-graphql ignores in `@skip` and `@include`. One without is removed with each argument or input
+//! field that it is passed to, so that their own defaults apply (section 6.4.1), where async-graphql would set null. As
+//! a list item it becomes null.
 
 use std::collections::HashSet;
 
@@ -11,8 +12,8 @@ use async_graphql_value::Value as Literal;
 use super::document::Document;
 use super::visitor::{Arguments, VisitorMut};
 
-/// Sets the variables without a value to their defaults.
-pub fn apply_defaults(operation: &OperationDefinition, variables: &mut Variables) {
+/// Sets omitted variables to their defaults.
+pub fn apply_variable_defaults(operation: &OperationDefinition, variables: &mut Variables) {
     for definition in &operation.variable_definitions {
         let definition = &definition.node;
         if let Some(default) = &definition.default_value {
@@ -22,9 +23,9 @@ pub fn apply_defaults(operation: &OperationDefinition, variables: &mut Variables
     }
 }
 
-/// Removes the usages of variables that have neither a value nor a default. Other operations are dropped: editing a
+/// Removes variables that have neither a value nor a default, and their usages. Other operations are dropped: editing a
 /// shared fragment could make them invalid.
-pub fn remove_omitted(document: &mut Document, variables: &Variables) {
+pub fn remove_omitted_variables(document: &mut Document, variables: &Variables) {
     let operation = document.operation_mut();
     let definitions = &mut operation.variable_definitions;
     let has_value = |name: &Name| variables.contains_key(name);

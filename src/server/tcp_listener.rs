@@ -1,6 +1,7 @@
-//! The TCP listener: accepts connections up to a limit, and shuts down gracefully.
+//! Accepts TCP connections up to a limit, and waits for them at shutdown. `connection` serves each one.
 //!
-//! `axum::serve` limits neither the number of connections nor the time of slow clients.
+//! `axum::serve` is not used: it limits neither the number of connections nor, as `connection` does, the time of slow
+//! clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +18,15 @@ use super::connection::serve_connection;
 use crate::app::App;
 use crate::platform::clock::Clock;
 
-/// The maximum time for running requests and sockets to end at shutdown.
+/// The maximum time for running requests, sockets and tasks to end at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
 /// The pause after the system refused to accept a connection for lack of resources.
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Open files besides connections: the database's, the log, listeners.
 const RESERVED_FILES: u64 = 256;
 
-/// Serves until `app.stopping` is cancelled, then waits for running requests and sockets, at most `SHUTDOWN_GRACE`.
+/// Serves until `app.stopping` is cancelled, then waits for running requests, sockets and tasks, at most
+/// `SHUTDOWN_GRACE`.
 ///
 /// At the maximum number of connections, new ones wait in the system's queue and are served as soon as another closes.
 /// Rejected clients would reconnect at once.
@@ -54,9 +56,9 @@ pub async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
     }
 }
 
-/// Raises the limit of open files to the maximum, and warns if it is too low for `connections`.
-pub fn raise_file_limit(connections: usize) {
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(RESERVED_FILES);
+/// Raises the limit of open files to the maximum, and warns if it is too low for `max_connections`.
+pub fn raise_open_file_limit(max_connections: usize) {
+    let wanted = u64::try_from(max_connections).unwrap_or(u64::MAX).saturating_add(RESERVED_FILES);
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit < wanted => tracing::warn!(
             limit,
