@@ -90,7 +90,7 @@ fn fragment_bombs() -> Vec<(&'static str, Operation)> {
         (
             "fragment bomb in the operation that is not named",
             Operation {
-                operation_name: Some("Good"),
+                name: Some("Good"),
                 ..Operation::new(format!(
                     "query Good {{ __typename }} query Bad {{ ...F0 }} {doubling_bomb}"
                 ))
@@ -167,7 +167,7 @@ fn repeated() -> Vec<(&'static str, Operation)> {
         (
             "1,000 operations",
             Operation {
-                operation_name: Some("Q0"),
+                name: Some("Q0"),
                 ..Operation::new(concat_numbered(1_000, |n| {
                     format!("query Q{n} {{ __typename }} ")
                 }))

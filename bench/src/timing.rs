@@ -159,7 +159,7 @@ async fn measure_logins(timer: &mut Timer, rounds: usize) -> Result<Vec<Comparis
 async fn measure_forgot_password(timer: &mut Timer, rounds: usize) -> Result<Vec<Comparison>> {
     const NAMES: [&str; 2] =
         ["`forgotPassword`", "`forgotPassword`, the same again within the wait"];
-    let times: [[Vec<f64>; 3]; 2] = timer
+    let durations: [[Vec<f64>; 3]; 2] = timer
         .measure_rounds(rounds, async |timer, class: usize, round| {
             let identifier = identifier(FORGOT_PASSWORD_KINDS[class], round);
             let first = timer.forgot_password(&identifier).await?.0;
@@ -168,7 +168,7 @@ async fn measure_forgot_password(timer: &mut Timer, rounds: usize) -> Result<Vec
             Ok([first, again])
         })
         .await?;
-    Ok(compare_forgot_password(NAMES, &times))
+    Ok(compare_forgot_password(NAMES, &durations))
 }
 
 /// Measures a request followed by three unknown identifiers in the same document, so that the worker runs meanwhile.
@@ -181,7 +181,7 @@ async fn measure_followed_forgot_password(
         "`forgotPassword` and those of three strangers, in one document",
         "the same by its `resendAt`, from the first to the last",
     ];
-    let times: [[Vec<f64>; 3]; 2] = timer
+    let durations: [[Vec<f64>; 3]; 2] = timer
         .measure_rounds(rounds, async |timer, class: usize, round| {
             let unknown_identifier = |number: usize| format!("other{round:05}{class}{number}");
             let variables = json!({
@@ -195,7 +195,7 @@ async fn measure_followed_forgot_password(
             Ok([latency, elapsed.rem_euclid(MICROS_PER_DAY)])
         })
         .await?;
-    Ok(compare_forgot_password(NAMES, &times))
+    Ok(compare_forgot_password(NAMES, &durations))
 }
 
 /// Each account is identified once by its nickname and once by its e-mail address.
@@ -208,15 +208,16 @@ fn identifier(kind: AccountKind, index: usize) -> String {
 
 fn compare_forgot_password(
     names: [&'static str; 2],
-    times: &[[Vec<f64>; 3]; 2],
+    durations: &[[Vec<f64>; 3]; 2],
 ) -> Vec<Comparison> {
-    let comparisons = names.into_iter().zip(times).flat_map(|(name, [with, without, unknown])| {
-        [
-            Comparison::new(name, "with a phone, unknown", with, unknown),
-            Comparison::new(name, "without a phone, unknown", without, unknown),
-            Comparison::noise(name, unknown),
-        ]
-    });
+    let comparisons =
+        names.into_iter().zip(durations).flat_map(|(name, [with, without, unknown])| {
+            [
+                Comparison::new(name, "with a phone, unknown", with, unknown),
+                Comparison::new(name, "without a phone, unknown", without, unknown),
+                Comparison::noise(name, unknown),
+            ]
+        });
     comparisons.collect()
 }
 
@@ -237,7 +238,7 @@ async fn measure_wrong_codes(
 ) -> Result<Vec<Comparison>> {
     const NAME: &str = "`resetPassword`, wrong code";
     const SECOND_NAME: &str = "the same by another identifier, all tries of the account used up";
-    let mut times: [[Vec<f64>; 2]; 2] = Default::default();
+    let mut durations: [[Vec<f64>; 2]; 2] = Default::default();
     for batch in 0..batches {
         let numbers = batch * CODE_BATCH_SIZE..(batch + 1) * CODE_BATCH_SIZE;
         // Unknown identifiers first: when the last account's code has arrived, the worker has finished.
@@ -257,7 +258,7 @@ async fn measure_wrong_codes(
             gateway.wait_for_code(&phone, 2).await?;
         }
         sleep(WORKER_DURATION).await;
-        for (times, challenges) in times.iter_mut().zip(&challenges) {
+        for (durations, challenges) in durations.iter_mut().zip(&challenges) {
             let [batch_times] = timer
                 .measure_rounds(MAX_TRIES * CODE_BATCH_SIZE, async |timer, class: usize, round| {
                     let challenge = &challenges[class][round % CODE_BATCH_SIZE];
@@ -266,12 +267,12 @@ async fn measure_wrong_codes(
                     Ok([timer.time_error(RESET_PASSWORD, &input, "CODE_INVALID").await?])
                 })
                 .await?;
-            for (all, batch) in times.iter_mut().zip::<[_; 2]>(batch_times) {
+            for (all, batch) in durations.iter_mut().zip::<[_; 2]>(batch_times) {
                 all.extend(batch);
             }
         }
     }
-    let [[known, unknown], [known_by_another, unknown_by_another]] = &times;
+    let [[known, unknown], [known_by_another, unknown_by_another]] = &durations;
     Ok(vec![
         Comparison::new(NAME, "known, unknown", known, unknown),
         Comparison::noise(NAME, unknown),
@@ -316,8 +317,8 @@ impl Timer {
             let mut order: [usize; CLASSES] = std::array::from_fn(|class| class);
             self.random.shuffle(&mut order);
             for class in order {
-                let times = measure(self, class, round).await?;
-                for (times_by_class, time) in measured.iter_mut().zip(times) {
+                let durations = measure(self, class, round).await?;
+                for (times_by_class, time) in measured.iter_mut().zip(durations) {
                     let times_by_class: &mut [Vec<f64>; CLASSES] = times_by_class;
                     times_by_class[class].push(time);
                 }

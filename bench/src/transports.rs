@@ -26,7 +26,7 @@ pub struct Operation {
     /// The document.
     pub query: String,
     /// The name of the operation to execute.
-    pub operation_name: Option<&'static str>,
+    pub name: Option<&'static str>,
     /// The variables as JSON.
     pub variables: Option<String>,
 }
@@ -34,14 +34,13 @@ pub struct Operation {
 impl Operation {
     /// A request without an operation name and variables.
     pub fn new(query: impl Into<String>) -> Self {
-        Self { query: query.into(), operation_name: None, variables: None }
+        Self { query: query.into(), name: None, variables: None }
     }
 
     /// The JSON of a GraphQL-over-HTTP request. Written by hand: serde_json rejects variables nested too deeply.
     fn to_json(&self, extensions: Option<&Value>) -> String {
         let mut members = vec![format!(r#""query":{}"#, json!(self.query))];
-        members
-            .extend(self.operation_name.map(|name| format!(r#""operationName":{}"#, json!(name))));
+        members.extend(self.name.map(|name| format!(r#""operationName":{}"#, json!(name))));
         members
             .extend(self.variables.as_ref().map(|variables| format!(r#""variables":{variables}"#)));
         members.extend(extensions.map(|extensions| format!(r#""extensions":{extensions}"#)));
@@ -173,7 +172,7 @@ impl Transport {
 fn query_string(operation: &Operation) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("query", &operation.query);
-    query.extend_pairs(operation.operation_name.map(|name| ("operationName", name)));
+    query.extend_pairs(operation.name.map(|name| ("operationName", name)));
     query.extend_pairs(operation.variables.as_ref().map(|json| ("variables", json)));
     query.finish()
 }

@@ -1,6 +1,7 @@
-//! Refresh tokens: opaque to the client, with a secret of 256 bits, used once.
+//! Format of refresh tokens: opaque to the client, with a secret of 256 bits. [`refresh`](super::refresh) enforces that a
+//! token is used once.
 //!
-//! A token consists of its session, user and version, a secret, and a tag (a keyed hash) that proves that we issued it:
+//! A token consists of its session, user and version (generation and issue), a secret, and a tag (a keyed hash) that proves that we issued it:
 //! a used token can be told from a forged one without storing every token. A successor's secret is derived from its
 //! parent, so that a client that lost the response can get the same successor again.
 

@@ -1,4 +1,5 @@
-//! Password reset: replaces a forgotten password with a new one.
+//! Password reset: replaces a forgotten password with a new one, after the code that `forgot_password` sent, and signs
+//! in.
 
 use super::challenge::{self, Claimant, CodeRecipient, Purpose, Verification, verify_and_begin};
 use super::entity::{challenges, credentials, sessions};

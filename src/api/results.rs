@@ -1,7 +1,9 @@
-//! Results of resolvers: turns the result of a use case into a field's value and GraphQL errors.
+//! Results of resolvers: turns the result of a use case into a field's value, or a subscription's stream of states, and
+//! GraphQL errors.
 //!
 //! A nullable field returns [`NullableResult`], a non-null one `Result<T, ApiError>`: `Result<Option<T>>` would
-//! null the parent object. Every error passes through here, where its cause is logged once.
+//! null the parent object. Every error of a use case that a resolver answers with passes through here, where its cause
+//! is logged once.
 
 use std::future::Future;
 use std::time::Duration;

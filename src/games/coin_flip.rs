@@ -1,4 +1,4 @@
-//! Coin flip: heads or tails.
+//! Rules of coin flip: which outcomes a move of heads or tails wins.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Dice: a roll of 1 to 100, over or under a number.
+//! Rules of dice: which outcomes of a roll of 1 to 100 a move over or under a number wins.
 
 use std::ops::Range;
 

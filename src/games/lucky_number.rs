@@ -1,4 +1,4 @@
-//! Lucky number: one number of ten.
+//! Rules of lucky number: a move wins if its number, one of ten, is drawn.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Moves of players, one kind per game.
+//! Moves of players, one kind per game, as they are stored. Each game's file checks them against its rules.
 
 use serde::{Deserialize, Serialize};
 

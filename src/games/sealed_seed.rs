@@ -1,4 +1,4 @@
-//! Encryption of a round's seed while it is secret.
+//! Encryption of a round's seed while it is secret, and its re-encryption with the current key.
 
 use super::entity::rounds::{self, Model as Round};
 use super::provably_fair::Seed;

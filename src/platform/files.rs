@@ -1,5 +1,5 @@
-//! File store for uploads: a folder, an S3 bucket, or memory. A stored file is complete, visible to all instances, and
-//! stays until it is deleted.
+//! File store for uploads: a folder (shared by all instances), an S3 bucket, or memory (for one process, lost when it
+//! ends). A file is stored completely or not at all, and stays until it is deleted.
 
 use std::path::PathBuf;
 use std::sync::Arc;

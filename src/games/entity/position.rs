@@ -1,4 +1,4 @@
-//! A position in a leaderboard's order, and its columns.
+//! A position in a leaderboard's order (points, time, user), and its columns.
 
 use sea_orm::sea_query::Expr;
 

@@ -1,4 +1,5 @@
-//! Shared state of the `/graphql` endpoint: the app, the engine, and the limits of streams and uploads.
+//! Shared state of the `/graphql` endpoint: the app, the engine, the limits of streams and uploads, and the
+//! allowed origins.
 
 use std::sync::Arc;
 

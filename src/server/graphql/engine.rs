@@ -23,7 +23,7 @@ use super::validation::omitted_variables::{apply_variable_defaults, remove_omitt
 use super::validation::parser_cache::ParserCache;
 use super::validation::request_error::RequestError;
 use super::validation::schema_index::SchemaIndex;
-use super::validation::subscription_field::{inline_root_field, shrink_to_fit, single_root_field};
+use super::validation::subscription_field::{inline_root_field, single_root_field};
 use crate::api::{OperationKey, UploadRule};
 use crate::config::graphql::GraphqlConfig;
 use crate::error::{ErrorCode, UserError};
@@ -149,7 +149,7 @@ impl Engine {
         apply_variable_defaults(document.operation(), &mut variables);
         if let Some(field) = subscription_field {
             inline_root_field(&mut document, field);
-            shrink_to_fit(&mut document);
+            document.shrink_to_fit();
         }
         remove_omitted_variables(&mut document, &variables);
         let mut executable = Request::new("").variables(variables);

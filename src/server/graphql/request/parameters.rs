@@ -1,4 +1,4 @@
-//! GraphQL request parameters: document, operation name, variables and extensions, from JSON or a query string
+//! GraphQL request parameters: document or its id, operation name, variables and extensions, from JSON or a query string
 //! (GraphQL over HTTP, "Request").
 
 use serde::Deserialize;

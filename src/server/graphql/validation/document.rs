@@ -9,7 +9,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned};
 
-use super::visitor::{Visitor, walk_selection_set};
+use super::visitor::{Arguments, Visitor, VisitorMut, walk_selection_set, walk_selection_set_mut};
 use crate::error::{ErrorCode, UserError};
 
 /// A document and its selected operation.
@@ -68,6 +68,11 @@ impl Document {
         if let DocumentOperations::Multiple(operations) = &mut self.parsed.operations {
             operations.retain(|name, _| Some(name) == self.operation_name.as_ref());
         }
+    }
+
+    /// Frees the unused capacity of the selected operation: thousands of subscriptions keep theirs in memory.
+    pub fn shrink_to_fit(&mut self) {
+        Shrink.visit_selection_set(&mut self.operation_mut().selection_set.node);
     }
 
     /// All fragments, by name.
@@ -219,6 +224,19 @@ impl<'d> Visitor<'d> for FragmentCollector<'d> {
             self.pending.push(&fragment.selection_set.node);
         }
         Ok(())
+    }
+}
+
+struct Shrink;
+
+impl VisitorMut for Shrink {
+    fn visit_selection_set(&mut self, set: &mut SelectionSet) {
+        set.items.shrink_to_fit();
+        walk_selection_set_mut(self, set);
+    }
+
+    fn visit_arguments(&mut self, arguments: &mut Arguments) {
+        arguments.shrink_to_fit();
     }
 }
 

@@ -1,13 +1,13 @@
-//! The single root field of a subscription (GraphQL specification, section 5.2.3.1).
+//! The single root field of a subscription (GraphQL specification, section 5.2.3.1): checks that there is one, and moves
+//! it out of a fragment.
 //!
-//! async-graphql runs any number of root fields, those of introspection too, and ignores those inside fragments:
-//! such a subscription ends without a result or an error.
+//! async-graphql does not check this: it runs any number of root fields, those of introspection too. It ignores root
+//! fields inside fragments, so that such a subscription ends without a result or an error.
 
 use async_graphql::Positioned;
-use async_graphql::parser::types::{Field, Selection, SelectionSet};
+use async_graphql::parser::types::{Field, Selection};
 
 use super::document::{Document, RootSelection};
-use super::visitor::{Arguments, VisitorMut, walk_selection_set_mut};
 use crate::error::{ErrorCode, UserError};
 
 /// The root field of a subscription, also if it is inside a fragment.
@@ -37,23 +37,5 @@ pub fn inline_root_field(document: &mut Document, field: Positioned<Field>) {
     if !selections.iter().any(|selection| matches!(selection.node, Selection::Field(_))) {
         let position = field.pos;
         selections.insert(0, Positioned::new(Selection::Field(field), position));
-    }
-}
-
-/// Frees the unused capacity of the operation: thousands of subscriptions keep their documents in memory.
-pub fn shrink_to_fit(document: &mut Document) {
-    Shrink.visit_selection_set(&mut document.operation_mut().selection_set.node);
-}
-
-struct Shrink;
-
-impl VisitorMut for Shrink {
-    fn visit_selection_set(&mut self, set: &mut SelectionSet) {
-        set.items.shrink_to_fit();
-        walk_selection_set_mut(self, set);
-    }
-
-    fn visit_arguments(&mut self, arguments: &mut Arguments) {
-        arguments.shrink_to_fit();
     }
 }

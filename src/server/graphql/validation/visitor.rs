@@ -1,5 +1,6 @@
-//! Traversal of selection sets. A visitor handles the selections that it cares about, and calls the walk
-//! functions to descend. Fragment spreads are not followed: each visitor decides whether it visits the fragment.
+//! Traversal of selection sets: [`Visitor`] reads, and descends into a field only if it calls a walk function;
+//! [`VisitorMut`] changes, and descends by default. Fragment spreads are not followed: each visitor decides whether it
+//! visits the fragment.
 
 use async_graphql::parser::types::{
     Directive, Field, FragmentSpread, InlineFragment, Selection, SelectionSet,

@@ -102,7 +102,7 @@ impl Connection {
             match message {
                 ClientMessage::Init(payload) => break payload,
                 ClientMessage::Ping(payload) => {
-                    self.send(Subprotocol::pong_message(payload)).await?
+                    self.send(Subprotocol::pong_message(payload)).await?;
                 }
                 ClientMessage::Pong | ClientMessage::Complete(_) => {}
                 ClientMessage::Subscribe(..) => return Err(Some(CloseReason::not_initialised())),
