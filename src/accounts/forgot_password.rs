@@ -205,7 +205,7 @@ async fn send_code_to(
     }
     let purpose = Purpose::ResetPassword;
     let (code_hash, message_id) =
-        queue_code(accounts, platform, tx, challenge.id, phone, purpose).await?;
+        queue_code(accounts, platform, tx, (challenge.id, purpose), phone).await?;
     Ok(Model { code_hash: Some(code_hash), message_id: Some(message_id), ..assigned })
 }
 

@@ -3,7 +3,7 @@
 
 use super::Accounts;
 use super::account_lock::{self, LockedAccount};
-use super::challenge::{CodeRecipient, Purpose, send_code};
+use super::challenge::{CodeRequest, Purpose, send_code};
 use super::entity::credentials;
 use super::password::{Password, VerifyOutcome};
 use super::second_factor::second_factor_phone;
@@ -71,11 +71,9 @@ pub async fn login(
     }
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
-            let recipient =
-                CodeRecipient { person: &person, session: None, address: client.address };
-            SignInResult::CodeRequired(
-                send_code(accounts, platform, &tx, &recipient, phone, Purpose::Login).await?,
-            )
+            let (person, address, purpose) = (&person, client.address, Purpose::Login);
+            let request = CodeRequest { person, session: None, address, phone, purpose };
+            SignInResult::CodeRequired(send_code(accounts, platform, &tx, &request).await?)
         }
         None => SignInResult::Tokens(
             session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)

@@ -1,7 +1,7 @@
 //! The account's phone number: added once, never changed, verified by a code.
 
 use super::challenge::{
-    ChallengeView, Claimant, CodeRecipient, Purpose, Verification, send_code, verify_and_begin,
+    ChallengeView, Claimant, CodeRequest, Purpose, Verification, send_code, verify_and_begin,
 };
 use super::password::Password;
 use super::reauthentication;
@@ -44,10 +44,14 @@ pub async fn add_phone(
     if !people::set_phone(&tx, platform, user, &phone).await? {
         return Err(phone_already_set_error());
     }
-    let recipient =
-        CodeRecipient { person: &person, session: Some(session), address: client.address };
-    let challenge =
-        send_code(accounts, platform, &tx, &recipient, &phone, Purpose::VerifyPhone).await?;
+    let request = CodeRequest {
+        person: &person,
+        session: Some(session),
+        address: client.address,
+        phone: &phone,
+        purpose: Purpose::VerifyPhone,
+    };
+    let challenge = send_code(accounts, platform, &tx, &request).await?;
     tx.commit().await?;
     Ok(challenge)
 }

@@ -1,7 +1,7 @@
 //! Request of a code by a signed-in user, for an action that requires one.
 
 use super::account_lock::{self, LockedAccount};
-use super::challenge::{ChallengeView, CodeRecipient, Purpose, send_code};
+use super::challenge::{ChallengeView, CodeRequest, Purpose, send_code};
 use super::second_factor::phone_required_error;
 use super::{Accounts, Client};
 use crate::error::{Error, ErrorCode, Result, UserError};
@@ -38,9 +38,9 @@ pub async fn request_code(
         _ if !is_verified => return Err(phone_required_error()),
         _ => {}
     }
-    let recipient =
-        CodeRecipient { person: &person, session: Some(session), address: client.address };
-    let challenge = send_code(accounts, platform, &tx, &recipient, phone, purpose).await?;
+    let (person, session, address) = (&person, Some(session), client.address);
+    let request = CodeRequest { person, session, address, phone, purpose };
+    let challenge = send_code(accounts, platform, &tx, &request).await?;
     tx.commit().await?;
     Ok(challenge)
 }

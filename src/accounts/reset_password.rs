@@ -1,7 +1,7 @@
 //! Password reset: replaces a forgotten password with a new one, after the code that `forgot_password` sent, and signs
 //! in.
 
-use super::challenge::{self, Claimant, CodeRecipient, Purpose, Verification, verify_and_begin};
+use super::challenge::{self, Claimant, CodeRequest, Purpose, Verification, verify_and_begin};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
 use super::revocation_sync::revoke;
@@ -64,12 +64,10 @@ pub async fn reset_password(
     let result = match second_factor_phone(accounts, &person) {
         Some(phone) => {
             accounts.code_rate_limiter.force_acquire(platform, &tx, phone, person.id).await?;
-            let recipient =
-                CodeRecipient { person: &person, session: None, address: client.address };
-            let purpose = Purpose::Login;
+            let (person, address, purpose) = (&person, client.address, Purpose::Login);
+            let request = CodeRequest { person, session: None, address, phone, purpose };
             SignInResult::CodeRequired(
-                challenge::create_challenge(accounts, platform, &tx, &recipient, phone, purpose, 1)
-                    .await?,
+                challenge::create_challenge(accounts, platform, &tx, &request, 1).await?,
             )
         }
         None => SignInResult::Tokens(

@@ -1,7 +1,7 @@
 //! Sign-up: creates an account and signs in at once, before the phone number is verified by a code.
 
 use super::Accounts;
-use super::challenge::{CodeRecipient, Purpose, send_code};
+use super::challenge::{CodeRequest, Purpose, send_code};
 use super::entity::credentials;
 use super::password::Password;
 use super::second_factor::second_factor_phone;
@@ -69,20 +69,23 @@ async fn open_first_session(
         ));
     };
     if second_factor_phone(accounts, &person).is_some() {
-        let recipient = CodeRecipient { person: &person, session: None, address: client.address };
-        return Ok(SignInResult::CodeRequired(
-            send_code(accounts, platform, tx, &recipient, &phone, Purpose::Login).await?,
-        ));
+        let (person, phone, purpose) = (&person, &phone, Purpose::Login);
+        let request =
+            CodeRequest { person, session: None, address: client.address, phone, purpose };
+        return Ok(SignInResult::CodeRequired(send_code(accounts, platform, tx, &request).await?));
     }
     let tokens =
         session::open_session(accounts, platform, tx, person, client, AuthMethod::Password).await?;
-    let (person, session) = (&tokens.person, Some(tokens.session));
-    let recipient = CodeRecipient { person, session, address: client.address };
+    let request = CodeRequest {
+        person: &tokens.person,
+        session: Some(tokens.session),
+        address: client.address,
+        phone: &phone,
+        purpose: Purpose::VerifyPhone,
+    };
     // Savepoint: a refused code must not count against the limits.
     let savepoint = tx.savepoint().await?;
-    let send_result =
-        send_code(accounts, platform, &savepoint, &recipient, &phone, Purpose::VerifyPhone).await;
-    let challenge = match send_result {
+    let challenge = match send_code(accounts, platform, &savepoint, &request).await {
         Ok(challenge) => {
             savepoint.release().await?;
             Some(challenge)
@@ -90,7 +93,7 @@ async fn open_first_session(
         // The account works without a code, and `requestCode` can send one later.
         Err(error) if error.code() == ErrorCode::RateLimited => {
             savepoint.rollback().await?;
-            tracing::warn!(user = %person.id, "signed up without a code: too many went out");
+            tracing::warn!(user = %tokens.person.id, "signed up without a code: too many went out");
             None
         }
         Err(error) => return Err(error),

@@ -22,7 +22,7 @@ pub use find::{find_view, find_visible};
 pub use last_states::LastStates;
 pub use resend::resend_account_code;
 pub use resend_schedule::{CODE_LIFETIME, ensure_resendable, next_resend_at, resend_wait, resent};
-pub use send::{CodeRecipient, create_challenge, queue_code, send_code};
+pub use send::{CodeRequest, create_challenge, queue_code, send_code};
 pub use verify::{Claimant, verify_and_begin};
 pub use view::{ChallengeView, anonymous_view};
 pub use watch::{publish_challenge_changes, watch_challenge};

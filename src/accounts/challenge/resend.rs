@@ -36,7 +36,7 @@ pub async fn resend_account_code(
         messages::cancel(platform, &tx, message).await?;
     }
     let (code_hash, message_id) =
-        queue_code(accounts, platform, &tx, expected.id, phone, expected.purpose).await?;
+        queue_code(accounts, platform, &tx, (expected.id, expected.purpose), phone).await?;
     let updated = Model {
         code_hash: Some(code_hash),
         message_id: Some(message_id),

@@ -18,15 +18,19 @@ use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
-/// The account that a code is sent for, and the origin of the request.
+/// A request for a code.
 #[derive(Clone, Copy, Debug)]
-pub struct CodeRecipient<'a> {
+pub struct CodeRequest<'a> {
     /// The owner of the account.
     pub person: &'a Person,
     /// The requesting session; `None` before signing in.
     pub session: Option<SessionId>,
     /// The client's address.
     pub address: IpAddr,
+    /// The number that gets the code.
+    pub phone: &'a PhoneNumber,
+    /// What the code is for.
+    pub purpose: Purpose,
 }
 
 /// Queues a code within the caller's transaction. During the wait after the previous code, sends nothing and returns
@@ -38,19 +42,18 @@ pub async fn send_code(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    recipient: &CodeRecipient<'_>,
-    phone: &PhoneNumber,
-    purpose: Purpose,
+    request: &CodeRequest<'_>,
 ) -> Result<ChallengeView> {
-    let (user, session, now) = (recipient.person.id, recipient.session, platform.now());
+    let CodeRequest { person, session, address, phone, purpose } = *request;
+    let (user, now) = (person.id, platform.now());
     let open = challenges::find_newest_open(tx, user, session, purpose, now).await?;
     if let Some(open) = open.as_ref().filter(|open| resend_wait(open, now).is_some()) {
         return load_view_with_phone(platform, tx, open, Some(phone)).await;
     }
-    accounts.code_rate_limiter.acquire_for_address(platform, tx, recipient.address).await?;
+    accounts.code_rate_limiter.acquire_for_address(platform, tx, address).await?;
     accounts.code_rate_limiter.acquire(platform, tx, phone, user).await?;
     let send_count = open.map_or(0, |open| open.send_count) + 1;
-    create_challenge(accounts, platform, tx, recipient, phone, purpose, send_count).await
+    create_challenge(accounts, platform, tx, request, send_count).await
 }
 
 /// Creates a challenge and queues its code, without checking rate limits.
@@ -58,17 +61,16 @@ pub async fn create_challenge(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    recipient: &CodeRecipient<'_>,
-    phone: &PhoneNumber,
-    purpose: Purpose,
+    request: &CodeRequest<'_>,
     send_count: i32,
 ) -> Result<ChallengeView> {
+    let CodeRequest { person, session, phone, purpose, .. } = *request;
     let (id, now) = (platform.new_id(), platform.now());
-    let (code_hash, message_id) = queue_code(accounts, platform, tx, id, phone, purpose).await?;
+    let (code_hash, message_id) = queue_code(accounts, platform, tx, (id, purpose), phone).await?;
     let challenge = Model {
         id,
-        user_id: Some(recipient.person.id),
-        session_id: recipient.session,
+        user_id: Some(person.id),
+        session_id: session,
         purpose,
         identifier_hash: None,
         sealed_identifier: None,
@@ -86,14 +88,13 @@ pub async fn create_challenge(
     Ok(view)
 }
 
-/// Queues an SMS with a new code. Returns the code's hash and the id of the message.
+/// Queues an SMS with a new code of a challenge. Returns the code's hash and the id of the message.
 pub async fn queue_code(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    challenge_id: Uuid,
+    (challenge_id, purpose): (Uuid, Purpose),
     phone: &PhoneNumber,
-    purpose: Purpose,
 ) -> Result<(Vec<u8>, MessageId)> {
     let code = generate_code(platform);
     let (template, minutes) = (template_for(purpose), CODE_LIFETIME.as_secs() / 60);
