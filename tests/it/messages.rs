@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use switchboard::messages::{Kind, enqueue};
+use switchboard::messages::{Kind, enqueue, transitions_topic};
 use tokio::sync::Notify;
 
 use crate::support::sms::{accepting_replies, gateway_settings, message};
 use crate::support::upstream::{Reply, Upstream};
-use crate::support::{TestApp, TestDatabase, on_each_database, on_each_shared_database, query};
+use crate::support::{
+    PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database, query,
+};
 
 pub const PHONE: &str = "+31612345678";
 
@@ -188,4 +190,28 @@ async fn messages_wait_when_no_gateway_is_configured() {
     assert_eq!(ready["data"]["degraded"], json!(["sms"]));
     let (status, _) = app.get("/dev/messages").await;
     assert_eq!(status.as_u16(), 404, "not available in production");
+}
+
+#[tokio::test]
+async fn each_change_of_a_status_is_published_with_its_commit() {
+    on_each_database(async |app| {
+        let changes = app.app.platform.events.listen(transitions_topic());
+        let mut published = 0;
+        let mut assert_published = |cause: &str| {
+            assert!(changes.version() > published, "{cause}");
+            published = changes.version();
+        };
+        let (ann, signup) = app.signed_up_with_phone("ann", PHONE).await;
+        assert_published("a code is queued");
+        app.run_due_jobs().await;
+        assert_published("it is sent");
+        app.clock.advance(Duration::from_secs(30));
+        let challenge = signup.text("/signup/challenge/id").to_owned();
+        ann.resend_code(&challenge).await.data("/resendCode");
+        assert_published("another code is queued");
+        let input = json!({ "input": { "password": PASSWORD } });
+        ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+        assert_published("the queued code is cancelled");
+    })
+    .await;
 }
