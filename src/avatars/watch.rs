@@ -49,7 +49,7 @@ pub fn watch_avatar(
 ) -> impl Stream<Item = Result<Arc<AvatarView>>> + Send + use<> {
     // Watchers of the same person share the read. The permission is checked for each of them.
     let reader_platform = platform.clone();
-    let person_reads = platform.events.follow(people::profile_topic(user), move || {
+    let person_reads = platform.events.follow(people::profile_topic(user), (), move || {
         let platform = reader_platform.clone();
         async move { AvatarView::read(&platform, user).await }
     });

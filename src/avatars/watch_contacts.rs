@@ -115,7 +115,7 @@ impl Watch {
             self.numbers.insert(phone.clone(), WatchedNumber { watching, last_sent: None });
             let topic = people::phone_topic(&self.platform, phone);
             let (platform, number) = (self.platform.clone(), phone.clone());
-            let read = self.platform.events.follow(topic, move || {
+            let read = self.platform.events.follow(topic, (), move || {
                 let (platform, number) = (platform.clone(), [number.clone()]);
                 async move { read_view(&platform, &number).await }
             });

@@ -1,4 +1,5 @@
-//! Shared reads: the state behind a topic is read once after each change, for all streams that follow it.
+//! Shared reads: the state behind a topic is read once after each change, for all streams that follow it with the same
+//! arguments.
 //!
 //! Reads run on a task of their own, so that one stream whose client is slow does not delay the others.
 
@@ -15,8 +16,9 @@ use tokio::sync::{Semaphore, watch};
 use super::bus::{Events, Listener, Refresh};
 use crate::error::{Error, Result};
 
-/// Reads one type of state for all followers of a topic.
-struct SharedReader<T> {
+/// Reads one type of state for all followers of a topic with the same arguments.
+struct SharedReader<T, A> {
+    arguments: A,
     read: Box<dyn Fn() -> BoxFuture<'static, Result<T>> + Send + Sync>,
     /// The topic's number of changes.
     version: watch::Sender<u64>,
@@ -26,7 +28,11 @@ struct SharedReader<T> {
     read_permits: Arc<Semaphore>,
 }
 
-impl<T: Clone + Send + Sync + 'static> Refresh for SharedReader<T> {
+impl<T, A> Refresh for SharedReader<T, A>
+where
+    T: Clone + Send + Sync + 'static,
+    A: Send + Sync + 'static,
+{
     fn refresh(self: Arc<Self>) {
         if self.states.receiver_count() > 0 && !self.is_reading.swap(true, Ordering::SeqCst) {
             tokio::spawn(self.read_until_current());
@@ -34,7 +40,11 @@ impl<T: Clone + Send + Sync + 'static> Refresh for SharedReader<T> {
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> SharedReader<T> {
+impl<T, A> SharedReader<T, A>
+where
+    T: Clone + Send + Sync + 'static,
+    A: Send + Sync + 'static,
+{
     /// Reads until nothing changed during the read.
     async fn read_until_current(self: Arc<Self>) {
         let read_permits = self.read_permits.clone();
@@ -56,15 +66,19 @@ impl<T: Clone + Send + Sync + 'static> SharedReader<T> {
 }
 
 /// Follows the state of a topic until it is dropped.
-pub struct SharedRead<T> {
-    reader: Arc<SharedReader<T>>,
+pub struct SharedRead<T, A = ()> {
+    reader: Arc<SharedReader<T, A>>,
     states: watch::Receiver<(u64, Option<Result<T>>)>,
     /// Version of the last returned state. Initially the version at subscription, which [`Self::read_once`] includes.
     version: u64,
     _listener: Listener,
 }
 
-impl<T: Clone + Send + Sync + 'static> SharedRead<T> {
+impl<T, A> SharedRead<T, A>
+where
+    T: Clone + Send + Sync + 'static,
+    A: Send + Sync + 'static,
+{
     /// Reads the current state, for this follower only.
     pub async fn read_once(&self) -> Result<T> {
         (self.reader.read)().await
@@ -87,15 +101,17 @@ impl<T: Clone + Send + Sync + 'static> SharedRead<T> {
 }
 
 impl Events {
-    /// Follows a state from now on. `read` must return the same for all followers of the topic: state that only one
-    /// viewer may see needs a topic of that viewer.
-    pub fn follow<T, F>(
+    /// Follows a state from now on. `read` must return the same for all followers of the topic with the same
+    /// `arguments`: state that only one viewer may see needs a topic of that viewer.
+    pub fn follow<T, A, F>(
         &self,
         topic: String,
+        arguments: A,
         read: impl Fn() -> F + Send + Sync + 'static,
-    ) -> SharedRead<T>
+    ) -> SharedRead<T, A>
     where
         T: Clone + Send + Sync + 'static,
+        A: PartialEq + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let listener = self.listen(topic);
@@ -103,10 +119,12 @@ impl Events {
         let mut readers = topic.readers.lock();
         let existing_reader = readers.iter().find_map(|reader| {
             let reader: Arc<dyn Any + Send + Sync> = reader.clone();
-            reader.downcast::<SharedReader<T>>().ok()
+            let reader = reader.downcast::<SharedReader<T, A>>().ok();
+            reader.filter(|reader| reader.arguments == arguments)
         });
         let reader = existing_reader.unwrap_or_else(|| {
             let reader = Arc::new(SharedReader {
+                arguments,
                 read: Box::new(move || read().boxed()),
                 version: topic.version.clone(),
                 states: watch::Sender::new((0, None)),
@@ -134,7 +152,7 @@ impl Events {
         R: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        try_unfold((self.follow(topic, read), true), async |(mut shared_read, is_first)| {
+        try_unfold((self.follow(topic, (), read), true), async |(mut shared_read, is_first)| {
             let state =
                 if is_first { shared_read.read_once().await? } else { shared_read.next().await? };
             Ok(Some((state, (shared_read, false))))
@@ -226,6 +244,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn followers_with_other_arguments_have_a_read_of_their_own() {
+        let (events, counted) = (Events::default(), CountedState::default());
+        let follow = |factor: u32| {
+            let CountedState { value, reads } = counted.clone();
+            events.follow("counter".to_owned(), factor, move || {
+                reads.fetch_add(1, Ordering::Relaxed);
+                let value = value.load(Ordering::Relaxed);
+                async move { Ok(factor * value) }
+            })
+        };
+        let (mut doubled, mut tripled, mut also_tripled) = (follow(2), follow(3), follow(3));
+        counted.set(&events, 7);
+        assert_eq!(doubled.next().await.ok(), Some(14));
+        assert_eq!(tripled.next().await.ok(), Some(21));
+        assert_eq!(also_tripled.next().await.ok(), Some(21));
+        assert_eq!(counted.reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
     async fn a_failed_read_ends_the_stream() {
         let (events, counted) = (Events::default(), CountedState::default());
         let mut stream = pin!(counted.stream(&events));
@@ -242,8 +279,10 @@ mod tests {
             tokio::task::yield_now().await;
             Ok(1)
         };
-        let (mut first, mut second) =
-            (events.follow("a".to_owned(), slow_read), events.follow("a".to_owned(), slow_read));
+        let (mut first, mut second) = (
+            events.follow("a".to_owned(), (), slow_read),
+            events.follow("a".to_owned(), (), slow_read),
+        );
         let mut stuck = pin!(first.next());
         assert!(poll!(&mut stuck).is_pending());
         events.publish("a");
@@ -255,7 +294,7 @@ mod tests {
     async fn a_change_during_a_read_is_read_too() {
         let (events, counted) = (Events::default(), CountedState::default());
         let (value, publisher) = (counted.value.clone(), events.clone());
-        let mut shared_read = events.follow("counter".to_owned(), move || {
+        let mut shared_read = events.follow("counter".to_owned(), (), move || {
             let (current, publisher) = (value.load(Ordering::Relaxed), publisher.clone());
             let value = value.clone();
             async move {
@@ -278,7 +317,7 @@ mod tests {
     async fn a_read_that_panics_is_an_error_and_is_repeated() {
         let (events, counted) = (Events::default(), CountedState::default());
         let value = counted.value.clone();
-        let mut shared_read = events.follow("counter".to_owned(), move || {
+        let mut shared_read = events.follow("counter".to_owned(), (), move || {
             let value = value.load(Ordering::Relaxed);
             async move {
                 assert!(value != 13, "a read that panics");
