@@ -41,6 +41,7 @@ mod phones;
 mod play_crashes;
 mod postgres_outages;
 mod profile;
+mod purge;
 mod receipts;
 mod redis_events;
 mod refresh_token_reuse;

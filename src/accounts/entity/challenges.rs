@@ -5,9 +5,12 @@ use std::time::Duration;
 use sea_orm::entity::prelude::*;
 use sea_orm::{QueryOrder, QuerySelect, UpdateMany};
 
+use crate::error::Result;
 use crate::ids::{MessageId, SessionId, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
+use crate::platform::jobs::purge;
 
 /// How long rows are kept after their code has expired.
 const RETENTION: Duration = Duration::from_hours(24);
@@ -193,13 +196,12 @@ pub async fn replace_sealed_identifier(tx: &Work, id: Uuid, sealed: Vec<u8>) -> 
 }
 
 /// Deletes the identifiers of expired challenges, and challenges that expired longer ago than [`RETENTION`].
-pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
+pub async fn purge_expired(platform: &Platform, now: Timestamp) -> Result<u64> {
     Entity::update_many()
         .col_expr(Column::SealedIdentifier, Expr::value(None::<Vec<u8>>))
         .filter(Column::SealedIdentifier.is_not_null())
         .filter(Column::ExpiresAt.lt(now))
-        .exec(tx)
+        .exec(platform.database.writes())
         .await?;
-    Entity::delete_many().filter(Column::ExpiresAt.lt(now - RETENTION)).exec(tx).await?;
-    Ok(())
+    purge::<Entity>(platform, Column::Id, Column::ExpiresAt.lt(now - RETENTION)).await
 }

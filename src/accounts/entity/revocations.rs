@@ -5,8 +5,11 @@ use std::time::Duration;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
+use crate::error::Result;
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
+use crate::platform::jobs::purge;
 
 /// How long rows are kept: much longer than any instance takes to read them.
 const RETENTION: Duration = Duration::from_hours(1);
@@ -67,7 +70,6 @@ pub async fn find_revoked_after(
 }
 
 /// Deletes the revocations that every instance has read.
-pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::RevokedAt.lt(now - RETENTION)).exec(tx).await?;
-    Ok(())
+pub async fn purge_expired(platform: &Platform, now: Timestamp) -> Result<u64> {
+    purge::<Entity>(platform, Column::Id, Column::RevokedAt.lt(now - RETENTION)).await
 }

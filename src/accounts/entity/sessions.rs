@@ -6,9 +6,12 @@ use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
 
+use crate::error::Result;
 use crate::ids::{SessionId, TokenVersion, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
+use crate::platform::jobs::purge;
 use crate::platform::vault::{HASH_LEN, Hash, constant_time_eq};
 
 /// A session expires when it has not been refreshed for this time.
@@ -230,12 +233,9 @@ pub async fn erase(tx: &Work, user: UserId, now: Timestamp) -> Result<Vec<Sessio
 }
 
 /// Deletes the sessions that expired longer ago than [`RETENTION`].
-pub async fn purge_expired(tx: &Work, now: Timestamp) -> Result<(), DbErr> {
-    Entity::delete_many()
-        .filter(Column::LastUsedAt.lt(now - IDLE_TIMEOUT - RETENTION))
-        .exec(tx)
-        .await?;
-    Ok(())
+pub async fn purge_expired(platform: &Platform, now: Timestamp) -> Result<u64> {
+    let is_expired = Column::LastUsedAt.lt(now - IDLE_TIMEOUT - RETENTION);
+    purge::<Entity>(platform, Column::Id, is_expired).await
 }
 
 pub async fn insert(tx: &Work, session: Model) -> Result<Model, DbErr> {

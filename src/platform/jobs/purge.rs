@@ -1,0 +1,33 @@
+//! Purge of expired rows, page by page. Each page is a transaction of its own: none is long, and if the process ends,
+//! the next run deletes the rest.
+
+use sea_orm::sea_query::{Query, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::error::Result;
+use crate::platform::Platform;
+use crate::platform::database::BATCH_TIMEOUT;
+
+const PAGE_SIZE: u64 = 1_000;
+
+/// Deletes all rows of a table that match the condition. `key` is a column with unique values. Returns the number of
+/// deleted rows.
+pub async fn purge<E: EntityTrait>(
+    platform: &Platform,
+    key: E::Column,
+    is_expired: SimpleExpr,
+) -> Result<u64> {
+    let mut purged = 0;
+    loop {
+        let mut page = Query::select();
+        page.column(key).from(E::default()).and_where(is_expired.clone()).limit(PAGE_SIZE);
+        let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+        let deletion = E::delete_many().filter(key.in_subquery(page));
+        let deleted = deletion.exec(&tx).await?.rows_affected;
+        tx.commit().await?;
+        purged += deleted;
+        if deleted < PAGE_SIZE {
+            return Ok(purged);
+        }
+    }
+}
