@@ -222,18 +222,8 @@ fn decrypt_identifier(
 }
 
 /// Reseals the identifiers that were not sealed with the first key of the ring. Returns their number.
-pub async fn reseal_identifiers(tx: &Work, platform: &Platform) -> Result<usize> {
-    let mut count = 0;
-    for challenge in challenges::find_sealed_identifiers(tx).await? {
-        let sealed = challenge.sealed_identifier.unwrap_or_default();
-        if !platform.vault.is_current(&sealed) {
-            let identifier = platform.vault.open(&identifier_aad(challenge.id), &sealed)?;
-            let resealed = platform.vault.seal(&identifier_aad(challenge.id), &identifier);
-            challenges::replace_sealed_identifier(tx, challenge.id, resealed).await?;
-            count += 1;
-        }
-    }
-    Ok(count)
+pub async fn reseal_identifiers(platform: &Platform) -> Result<u64> {
+    challenges::reseal_identifiers(platform, |id| identifier_aad(*id)).await
 }
 
 /// The additional authenticated data of a sealed identifier: it binds the ciphertext to its row.

@@ -3,15 +3,11 @@
 use super::{forgot_password, signing_keys};
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::database::BATCH_TIMEOUT;
 
 /// Reseals every row that was sealed with another key. Returns the number of rows.
 ///
 /// Fails if a row cannot be opened because its key is missing from the ring.
-pub async fn reseal(platform: &Platform) -> Result<usize> {
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
-    let resealed = signing_keys::reseal(&tx, platform).await?
-        + forgot_password::reseal_identifiers(&tx, platform).await?;
-    tx.commit().await?;
-    Ok(resealed)
+pub async fn reseal(platform: &Platform) -> Result<u64> {
+    Ok(signing_keys::reseal(platform).await?
+        + forgot_password::reseal_identifiers(platform).await?)
 }

@@ -184,21 +184,8 @@ pub async fn rotate_signing_keys(platform: &Platform) -> Result<String> {
 }
 
 /// Reseals the keys that were not sealed with the first key of the ring. Returns their number.
-pub async fn reseal(tx: &Work, platform: &Platform) -> Result<usize> {
-    let stored_keys = signing_keys::find_all(tx).await?.into_iter();
-    let outdated: Vec<Model> =
-        stored_keys.filter(|key| !platform.vault.is_current(&key.sealed_private_key)).collect();
-    for key in &outdated {
-        let aad = aad(&key.id);
-        let private_key = platform.vault.open(&aad, &key.sealed_private_key)?;
-        signing_keys::replace_sealed_private_key(
-            tx,
-            &key.id,
-            platform.vault.seal(&aad, &private_key),
-        )
-        .await?;
-    }
-    Ok(outdated.len())
+pub async fn reseal(platform: &Platform) -> Result<u64> {
+    signing_keys::reseal_private_keys(platform, |id| aad(id)).await
 }
 
 async fn create_key(tx: &Work, platform: &Platform) -> Result<String> {

@@ -26,17 +26,8 @@ pub fn revealed_seed(platform: &Platform, round: &Round) -> Option<Vec<u8>> {
 
 /// Encrypts every sealed seed with the current key. Returns how many were changed. Fails when the key of one is no
 /// longer in the key ring.
-pub async fn reseal_seeds(platform: &Platform) -> Result<usize> {
-    let mut resealed = 0;
-    for (id, sealed) in rounds::find_sealed_seeds(platform.database.reads()).await? {
-        if !platform.vault.is_current(&sealed) {
-            let seed = platform.vault.open(&aad(id), &sealed)?;
-            let new = platform.vault.seal(&aad(id), &seed);
-            let db = platform.database.writes();
-            resealed += usize::from(rounds::replace_sealed_seed(db, id, sealed, new).await?);
-        }
-    }
-    Ok(resealed)
+pub async fn reseal_seeds(platform: &Platform) -> Result<u64> {
+    rounds::reseal_seeds(platform, |id| aad(*id)).await
 }
 
 /// The additional authenticated data: a sealed seed cannot be opened for another round.

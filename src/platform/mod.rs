@@ -26,6 +26,7 @@ pub mod outbound;
 pub mod phone;
 pub mod private_files;
 pub mod rate_limiter;
+pub mod reseal;
 pub mod response_memo;
 pub mod shared_rate_limit;
 pub mod temp_files;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::{Condition, QueryOrder, QuerySelect, UpdateMany};
 
 use crate::error::Result;
 use crate::ids::{MessageId, SessionId, UserId};
@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::jobs::purge;
+use crate::platform::reseal::{SealedColumn, reseal};
 
 /// How long rows are kept after their code has expired.
 const RETENTION: Duration = Duration::from_hours(24);
@@ -183,16 +184,10 @@ pub async fn erase(tx: &Work, user: UserId) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Finds the challenges that hold a sealed identifier.
-pub async fn find_sealed_identifiers(tx: &Work) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::SealedIdentifier.is_not_null()).all(tx).await
-}
-
-/// Replaces a sealed identifier.
-pub async fn replace_sealed_identifier(tx: &Work, id: Uuid, sealed: Vec<u8>) -> Result<(), DbErr> {
-    let update = Entity::update_many().col_expr(Column::SealedIdentifier, Expr::value(sealed));
-    update.filter(Column::Id.eq(id)).exec(tx).await?;
-    Ok(())
+/// Reseals the identifiers. Returns how many it changed.
+pub async fn reseal_identifiers(platform: &Platform, aad: fn(&Uuid) -> String) -> Result<u64> {
+    let column = SealedColumn { key: Column::Id, sealed: Column::SealedIdentifier, aad };
+    reseal::<Entity, _>(platform, &column, Condition::all()).await
 }
 
 /// Deletes the identifiers of expired challenges, and challenges that expired longer ago than [`RETENTION`].

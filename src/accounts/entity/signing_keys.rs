@@ -2,10 +2,13 @@
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder};
 
+use crate::error::Result;
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
+use crate::platform::reseal::{SealedColumn, reseal};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "signing_keys")]
@@ -45,11 +48,10 @@ pub async fn purge_retired(tx: &Work, before: Timestamp) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Replaces the sealed private key of a key.
-pub async fn replace_sealed_private_key(tx: &Work, id: &str, sealed: Vec<u8>) -> Result<(), DbErr> {
-    let change = ActiveModel { sealed_private_key: Set(sealed), ..Default::default() };
-    Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(tx).await?;
-    Ok(())
+/// Reseals the private keys. Returns how many it changed.
+pub async fn reseal_private_keys(platform: &Platform, aad: fn(&String) -> String) -> Result<u64> {
+    let column = SealedColumn { key: Column::Id, sealed: Column::SealedPrivateKey, aad };
+    reseal::<Entity, _>(platform, &column, Condition::all()).await
 }
 
 pub async fn insert(tx: &Work, key: Model) -> Result<Model, DbErr> {

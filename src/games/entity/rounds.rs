@@ -2,11 +2,15 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
-use sea_orm::{ActiveValue::Set, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, Condition, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect,
+};
 
 use crate::ids::{RoundId, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
+use crate::platform::reseal::{SealedColumn, reseal};
 
 /// A round.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -242,22 +246,12 @@ pub async fn claim_uncounted(tx: &Work, limit: u64) -> Result<Vec<PlayedRound>, 
     rows.iter().map(|row| PlayedRound::from_query_result(row, "")).collect()
 }
 
-/// The sealed seeds of all open rounds.
-pub async fn find_sealed_seeds(
-    db: &impl ConnectionTrait,
-) -> Result<Vec<(RoundId, Vec<u8>)>, DbErr> {
-    let open = Entity::find().filter(Column::Slot.is_not_null());
-    open.select_only().columns([Column::Id, Column::SealedSeed]).into_tuple().all(db).await
-}
-
-/// Replaces a round's sealed seed, unless the round was played meanwhile. Returns whether it was replaced.
-pub async fn replace_sealed_seed(
-    db: &impl ConnectionTrait,
-    id: RoundId,
-    old: Vec<u8>,
-    new: Vec<u8>,
-) -> Result<bool, DbErr> {
-    let resealed = ActiveModel { sealed_seed: Set(Some(new)), ..Default::default() };
-    let unchanged = Entity::update_many().set(resealed).filter(Column::Id.eq(id));
-    Ok(unchanged.filter(Column::SealedSeed.eq(old)).exec(db).await?.rows_affected == 1)
+/// Reseals the seeds of all open rounds. Returns how many it changed.
+pub async fn reseal_seeds(
+    platform: &Platform,
+    aad: fn(&RoundId) -> String,
+) -> crate::error::Result<u64> {
+    let column = SealedColumn { key: Column::Id, sealed: Column::SealedSeed, aad };
+    let is_open = Condition::all().add(Column::Slot.is_not_null());
+    reseal::<Entity, _>(platform, &column, is_open).await
 }

@@ -1,41 +1,25 @@
 //! Bodies of messages: access to sealed bodies, and clearing of bodies.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect};
+use sea_orm::{Condition, QueryOrder, QuerySelect};
 
 use super::{BATCH_SIZE, Column, Entity, min_id_at};
 use crate::ids::MessageId;
 use crate::messages::status::Kind;
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{Work, pad_to_pow2};
+use crate::platform::reseal::{SealedColumn, reseal};
 
-/// All sealed bodies.
-pub async fn find_sealed_bodies(tx: &Work) -> Result<Vec<(MessageId, Vec<u8>)>, DbErr> {
-    Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::SealedBody])
-        .filter(Column::DueAt.is_not_null())
-        .filter(Column::Kind.eq(Kind::Code))
-        .filter(Column::SealedBody.is_not_null())
-        .into_tuple()
-        .all(tx)
-        .await
-}
-
-/// Replaces a sealed body, unless it has changed meanwhile.
-pub async fn replace_sealed_body(
-    tx: &Work,
-    id: MessageId,
-    old: Vec<u8>,
-    new: Vec<u8>,
-) -> Result<bool, DbErr> {
-    let updated = Entity::update_many()
-        .col_expr(Column::SealedBody, Expr::value(new))
-        .filter(Column::Id.eq(id))
-        .filter(Column::SealedBody.eq(old))
-        .exec(tx)
-        .await?;
-    Ok(updated.rows_affected == 1)
+/// Reseals the bodies of queued messages with a code. Returns how many it changed.
+pub async fn reseal_bodies(
+    platform: &Platform,
+    aad: fn(&MessageId) -> String,
+) -> crate::error::Result<u64> {
+    let column = SealedColumn { key: Column::Id, sealed: Column::SealedBody, aad };
+    let is_queued_code =
+        Condition::all().add(Column::DueAt.is_not_null()).add(Column::Kind.eq(Kind::Code));
+    reseal::<Entity, _>(platform, &column, is_queued_code).await
 }
 
 /// Clears the sealed body of a message that is not sent again.

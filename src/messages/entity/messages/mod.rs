@@ -21,7 +21,7 @@ mod reschedule;
 mod retry;
 mod search;
 
-pub use bodies::{clear_bodies, clear_sealed_body, find_sealed_bodies, replace_sealed_body};
+pub use bodies::{clear_bodies, clear_sealed_body, reseal_bodies};
 pub use claim::{
     DueRange, claim, claim_unknown, expire, expire_leases, find_first_due_at, has_due_queued,
     has_due_unknown, has_expired,
