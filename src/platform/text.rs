@@ -41,7 +41,14 @@ pub fn nfkc_casefold(text: &str) -> String {
 /// without accents and vowel signs of Latin, Greek, Cyrillic, Arabic and Hebrew letters. In other scripts a mark
 /// makes a different letter, so it stays. Keys are compared by bytes, alike on both databases.
 pub fn sort_key(text: &str) -> String {
-    let decomposed = DecomposingNormalizer::new_nfkd();
+    let nfkd = DecomposingNormalizer::new_nfkd();
+    let fold_once = |text: &str| {
+        let folded = CaseMapper::new().fold_string(&nfkd.normalize(text)).into_owned();
+        nfkd.normalize(&folded).into_owned()
+    };
+    // Folded before marks are dropped, as folding may turn a mark into a letter. Twice, as the decomposed result may
+    // contain letters that fold again.
+    let folded = fold_once(&fold_once(&strip_invisible(text)));
     let mut skips_marks = false;
     let is_kept = |c: &char| {
         if category(*c) == GeneralCategory::NonspacingMark {
@@ -50,9 +57,7 @@ pub fn sort_key(text: &str) -> String {
         skips_marks = has_optional_marks(*c);
         true
     };
-    let text: String =
-        decomposed.normalize(&strip_invisible(text)).chars().filter(is_kept).collect();
-    let mut key = decomposed.normalize(&CaseMapper::new().fold_string(&text)).into_owned();
+    let mut key: String = folded.chars().filter(is_kept).collect();
     key.truncate(key.floor_char_boundary(MAX_SORT_KEY_LEN));
     key
 }
@@ -251,6 +256,7 @@ mod tests {
             sort_key("1"),
             "marks stay on characters that are not letters"
         );
+        assert_eq!(sort_key("\u{37a}\u{f99}"), " \u{3b9}", "a mark that folds to a letter");
         assert!(sort_key(&"\u{fdfa}".repeat(100)).len() <= MAX_SORT_KEY_LEN);
     }
 
