@@ -92,7 +92,8 @@ pub async fn delete_account(
     people::erase(&tx, user, now).await?;
     people::publish_profile_change(&tx, platform, &person);
     revoke(accounts, platform, &tx, Revocation::Account(user)).await?;
-    // In its own task: a client that sends this over a socket is disconnected, which cancels the request.
+    // In its own task: a client that sends this over a socket is disconnected, which cancels the request. If the outcome
+    // of the commit is unknown, a job deletes the files of a deleted account later.
     let (report, files_deleted) = oneshot::channel();
     let file_deletion = avatar.delete_files(platform.database.clone(), platform.files.clone());
     tx.after_commit(move || {

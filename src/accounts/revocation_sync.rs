@@ -29,11 +29,11 @@ pub async fn revoke(
     let cache = accounts.session_cache.clone();
     match revocation {
         Revocation::Session(id) => {
-            tx.after_commit(move || cache.invalidate(id));
+            tx.invalidate(move || cache.invalidate(id));
             tx.publish_local(session_topic(id));
         }
         Revocation::Account(id) | Revocation::Role(id) => {
-            tx.after_commit(move || cache.invalidate_user(id));
+            tx.invalidate(move || cache.invalidate_user(id));
             tx.publish_local(user_topic(id));
         }
         // The poll reloads the keys.

@@ -4,6 +4,7 @@
 //! leaderboards, on any instance, wait for that row, and a crash leaves no partial change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -39,7 +40,7 @@ pub struct LeaderboardUpdater {
     /// written when rounds were counted.
     changed_at: Mutex<Option<Timestamp>>,
     /// Time up to which all answered plays are counted, as far as this instance knows.
-    counted_up_to: Mutex<Option<Timestamp>>,
+    counted_up_to: Arc<Mutex<Option<Timestamp>>>,
     /// When this instance last checked whether a period has ended.
     rollover_checked_at: Mutex<Option<Timestamp>>,
     pub(super) rank_permits: Semaphore,
@@ -60,7 +61,7 @@ impl LeaderboardUpdater {
             batch_size,
             max_bucket_size,
             changed_at: Mutex::default(),
-            counted_up_to: Mutex::default(),
+            counted_up_to: Arc::default(),
             rollover_checked_at: Mutex::default(),
             rank_permits: Semaphore::new(MAX_CONCURRENT_RANK_READS),
         }
@@ -144,6 +145,9 @@ pub async fn update_leaderboards(
     for scope in changed {
         tx.publish(scope.topic());
     }
+    // A reader whom the events wake reads the new time from the database.
+    let counted_up_to = updater.counted_up_to.clone();
+    tx.invalidate(move || *counted_up_to.lock() = None);
     tx.commit().await?;
     if has_more {
         return Ok(Some(now));

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use futures_util::FutureExt;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
+use std::sync::Arc;
+
 use switchboard::error::ErrorCode;
 
 use crate::support::pgbouncer::PgBouncer;
@@ -84,6 +86,31 @@ async fn a_commit_of_unknown_outcome_notifies_all_listeners() {
         let repeated = ann.add_contact("Bob", "+31612345678").await;
         repeated.assert_error("CONFLICT", "phone");
         assert_eq!(app.count("SELECT COUNT(*) FROM contacts").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_unknown_outcome_runs_only_harmless_effects() {
+    on_postgres(async |database| {
+        let proxy = FreezableProxy::start(database).await;
+        let app = start_behind(&proxy, database).await;
+        let mut listener = app.app.platform.events.listen("state".into());
+        let calls: Arc<parking_lot::Mutex<Vec<&str>>> = Arc::default();
+        let record = |call: &'static str| {
+            let calls = calls.clone();
+            move || calls.lock().push(call)
+        };
+        let work = app.app.platform.begin().await.expect("begun");
+        work.execute_unprepared("UPDATE users SET name = NULL").await.expect("written");
+        work.publish("state");
+        work.after_commit(record("committed"));
+        work.invalidate(record("invalidated"));
+        proxy.freeze_after(b"COMMIT");
+        work.commit().await.expect_err("no response");
+        proxy.thaw();
+        assert_eq!(*calls.lock(), ["invalidated"]);
+        assert!(listener.changed().now_or_never().is_some());
     })
     .await;
 }

@@ -335,12 +335,13 @@ async fn effects_run_once_after_the_commit() {
         work.publish("kept");
         work.publish("kept");
         work.notify(&notifier);
-        let counter = calls.clone();
-        work.after_commit(move || _ = counter.fetch_add(1, Ordering::Relaxed));
+        let (closure_calls, invalidation_calls) = (calls.clone(), calls.clone());
+        work.after_commit(move || _ = closure_calls.fetch_add(1, Ordering::Relaxed));
+        work.invalidate(move || _ = invalidation_calls.fetch_add(1, Ordering::Relaxed));
         assert_eq!((listener.version(), calls.load(Ordering::Relaxed)), (0, 0));
         assert!(notifier.notified().now_or_never().is_none());
         work.commit().await.expect("committed");
-        assert_eq!((listener.version(), calls.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!((listener.version(), calls.load(Ordering::Relaxed)), (1, 2));
         assert!(notifier.notified().now_or_never().is_some());
     })
     .await;

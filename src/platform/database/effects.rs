@@ -8,9 +8,16 @@ use crate::platform::jobs::Notifier;
 /// The effects that were added so far.
 #[derive(Default)]
 pub(super) struct Effects {
-    closures: Vec<Box<dyn FnOnce() + Send>>,
+    closures: Vec<Closure>,
     events: Vec<Event>,
     notifiers: Vec<Notifier>,
+}
+
+/// A function to call.
+struct Closure {
+    function: Box<dyn FnOnce() + Send>,
+    /// Whether it also runs if the outcome of the commit is unknown.
+    runs_if_unknown: bool,
 }
 
 /// An event to publish.
@@ -29,8 +36,8 @@ pub(super) struct EffectsMark {
 }
 
 impl Effects {
-    pub fn add_closure(&mut self, closure: Box<dyn FnOnce() + Send>) {
-        self.closures.push(closure);
+    pub fn add_closure(&mut self, function: Box<dyn FnOnce() + Send>, runs_if_unknown: bool) {
+        self.closures.push(Closure { function, runs_if_unknown });
     }
 
     pub fn add_event(&mut self, topic: String, is_local: bool) {
@@ -56,10 +63,13 @@ impl Effects {
         self.notifiers.truncate(mark.notifiers);
     }
 
-    /// Runs the effects. Closures are first, so that a reader whom an event wakes finds no outdated cache.
-    pub fn run(self, bus: &Events) {
+    /// Runs the effects after a commit, or after one whose outcome is unknown. Closures are first, so that a reader whom
+    /// an event wakes finds no outdated cache.
+    pub fn run(self, bus: &Events, is_committed: bool) {
         for closure in self.closures {
-            closure();
+            if is_committed || closure.runs_if_unknown {
+                (closure.function)();
+            }
         }
         let mut published = HashSet::new();
         for event in self.events.iter().filter(|event| published.insert(*event)) {

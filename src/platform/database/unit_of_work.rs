@@ -145,13 +145,19 @@ impl Work {
         self.effects.lock().add_notification(notifier.clone());
     }
 
-    /// Runs a function after the commit, which must not block: it removes outdated state from memory.
+    /// Runs a function after the commit, which must not block. It does not run if the outcome of the commit is unknown.
     pub fn after_commit(&self, function: impl FnOnce() + Send + 'static) {
-        self.effects.lock().add_closure(Box::new(function));
+        self.effects.lock().add_closure(Box::new(function), false);
     }
 
-    /// Commits the transaction, then runs its effects. They also run if the outcome of the commit is unknown: each only
-    /// makes somebody read again.
+    /// Runs a function that removes outdated state from memory, after the commit or if its outcome is unknown. It must
+    /// not block.
+    pub fn invalidate(&self, function: impl FnOnce() + Send + 'static) {
+        self.effects.lock().add_closure(Box::new(function), true);
+    }
+
+    /// Commits the transaction, then runs its effects. If the outcome of the commit is unknown, those run that only make
+    /// somebody read again: events, notifications and invalidations.
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if the connection is lost; the outcome is then unknown. INTERNAL_SERVER_ERROR if a statement
@@ -161,7 +167,8 @@ impl Work {
         let commit = async move {
             let (outcome, result) = self.commit_transaction().await;
             if outcome != CommitOutcome::RolledBack {
-                self.effects.into_inner().run(&self.events);
+                let is_committed = outcome == CommitOutcome::Committed;
+                self.effects.into_inner().run(&self.events, is_committed);
             }
             result
         };

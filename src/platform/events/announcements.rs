@@ -54,7 +54,7 @@ pub async fn poll_announcements(platform: &Platform) -> Result<Option<Timestamp>
     for row in recent_rows.iter().filter(|row| !seen_ids.contains(&row.id)) {
         platform.events.publish_local(&row.topic);
     }
-    // A commit of unknown outcome may have changed any topic, and published nothing.
+    // A commit of unknown outcome may have changed any topic, and its events may have come too early.
     if platform.database.take_unknown_outcome() {
         platform.events.publish_all();
     }

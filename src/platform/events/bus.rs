@@ -37,13 +37,16 @@ impl Default for Events {
 pub(super) trait Refresh: Any + Send + Sync {
     /// Starts a read. If one is running, another follows it.
     fn refresh(self: Arc<Self>);
+
+    /// Whether anything follows the state.
+    fn is_followed(&self) -> bool;
 }
 
 #[derive(Default)]
 pub(super) struct Topic {
     /// Number of changes so far.
     pub version: watch::Sender<u64>,
-    /// One shared reader for each type of state.
+    /// One shared reader for each type of state and its arguments.
     pub readers: Mutex<Vec<Arc<dyn Refresh>>>,
 }
 
@@ -102,7 +105,7 @@ impl Events {
         self.topics.lock().values().for_each(|topic| topic.notify());
     }
 
-    /// Notifies all listeners of all instances: after a commit of unknown outcome, which published nothing.
+    /// Notifies all listeners of all instances: after a commit of unknown outcome, whose events may have come too early.
     pub fn publish_all(&self) {
         self.publish_all_local();
         if let Some(outbox) = &self.outbox {

@@ -38,6 +38,10 @@ where
             tokio::spawn(self.read_until_current());
         }
     }
+
+    fn is_followed(&self) -> bool {
+        self.states.receiver_count() > 0
+    }
 }
 
 impl<T, A> SharedReader<T, A>
@@ -131,6 +135,7 @@ impl Events {
                 is_reading: AtomicBool::new(false),
                 read_permits: self.read_permits.clone(),
             });
+            readers.retain(|reader| reader.is_followed());
             readers.push(reader.clone());
             reader
         });

@@ -22,7 +22,8 @@ pub async fn purge<E: EntityTrait>(
         let mut page = Query::select();
         page.column(key).from(E::default()).and_where(is_expired.clone()).limit(PAGE_SIZE);
         let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
-        let deletion = E::delete_many().filter(key.in_subquery(page));
+        // The condition again: PostgreSQL checks it anew for a row that changes meanwhile.
+        let deletion = E::delete_many().filter(key.in_subquery(page)).filter(is_expired.clone());
         let deleted = deletion.exec(&tx).await?.rows_affected;
         tx.commit().await?;
         purged += deleted;
