@@ -1,11 +1,12 @@
 //! Outages of PostgreSQL, and poolers: when it restarts, hangs or becomes read-only, requests fail fast, nothing is done
 //! twice, and the service recovers on its own.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use futures_util::FutureExt;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
-use std::sync::Arc;
 
 use switchboard::error::ErrorCode;
 
