@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use futures_util::FutureExt;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
-
 use switchboard::error::ErrorCode;
 
 use crate::support::pgbouncer::PgBouncer;
