@@ -284,8 +284,8 @@ fn print(options: &Options, baseline_rounds: &[Round], product_rounds: &[Round])
         &"change",
         &"bytes",
         &"answered when nobody listens, ms",
-        &"half are told, ms",
-        &"the last one is told, ms, median (worst)",
+        &"half have received it, ms",
+        &"the last one has received it, ms, median (worst)",
         &"the same without the change itself, ms",
     ])];
     let mut ratios = Vec::new();

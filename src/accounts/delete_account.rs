@@ -89,8 +89,7 @@ pub async fn delete_account(
     credentials::erase(&tx, user).await?;
     let avatar = avatars::erase(&tx, user, now).await?;
     games::erase(platform, &tx, user).await?;
-    people::erase(&tx, user, now).await?;
-    people::publish_profile_change(&tx, platform, &person);
+    people::erase(&tx, platform, &person, now).await?;
     revoke(accounts, platform, &tx, Revocation::Account(user)).await?;
     // In its own task: a client that sends this over a socket is disconnected, which cancels the request. If the outcome
     // of the commit is unknown, a job deletes the files of a deleted account later.

@@ -68,9 +68,8 @@ pub async fn verify_phone(
 ) -> Result<()> {
     let (claimant, code) =
         (Claimant::SignedIn(user, session), verification.parse("verification.code")?);
-    let (tx, person) =
+    let (tx, _) =
         verify_and_begin(accounts, platform, Purpose::VerifyPhone, claimant, &code).await?;
-    people::publish_profile_change(&tx, platform, &person);
     tx.commit().await
 }
 

@@ -11,7 +11,6 @@ use super::session::{self, AuthMethod, Client, SignInResult};
 use super::{Accounts, security_notice};
 use crate::error::{CollectErrors, ErrorStatus, ForField, Result};
 use crate::messages::Template;
-use crate::people;
 use crate::platform::Platform;
 use crate::platform::rate_limiter::rate_limit_network;
 
@@ -58,7 +57,6 @@ pub async fn reset_password(
     challenges::consume_sign_in_codes(&tx, person.id, platform.now()).await?;
     sessions::end_all(&tx, person.id, None, platform.now()).await?;
     revoke(accounts, platform, &tx, Revocation::Account(person.id)).await?;
-    people::publish_profile_change(&tx, platform, &person);
     security_notice::enqueue_notice(accounts, platform, &tx, &person, Template::PasswordChanged)
         .await?;
     let result = match second_factor_phone(accounts, &person) {

@@ -62,7 +62,6 @@ pub async fn update_profile(
         tx
     };
     people::update(&tx, platform, user, changes).await?;
-    people::publish_profile_change(&tx, platform, &person);
     tx.commit().await
 }
 

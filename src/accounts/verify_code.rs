@@ -4,7 +4,6 @@ use super::Accounts;
 use super::challenge::{Claimant, Purpose, Verification, verify_and_begin};
 use super::session::{self, AuthMethod, Client, IssuedTokens};
 use crate::error::Result;
-use crate::people;
 use crate::platform::Platform;
 
 /// Verifies the code of a login, whose password was right, and opens a session.
@@ -22,7 +21,6 @@ pub async fn verify_code(
         verify_and_begin(accounts, platform, Purpose::Login, claimant, &code).await?;
     let method = AuthMethod::PasswordAndCode;
     let tokens = session::open_session(accounts, platform, &tx, person, client, method).await?;
-    people::publish_profile_change(&tx, platform, &tokens.person);
     tx.commit().await?;
     Ok(tokens)
 }

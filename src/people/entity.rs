@@ -196,23 +196,23 @@ pub async fn set_two_factor(
     update_where(tx, is_existing(id), change, now).await
 }
 
-/// Marks a person's phone as verified, and no longer as lost.
+/// Marks a person's phone as verified, and no longer as lost. Returns whether that changed the row.
 pub async fn mark_phone_verified(
     tx: &Work,
     person: &mut Model,
     now: Timestamp,
-) -> Result<(), DbErr> {
-    if person.phone_verified_at.is_none() || person.two_factor_waived {
-        person.phone_verified_at = person.phone_verified_at.or(Some(now));
-        person.two_factor_waived = false;
-        let change = ActiveModel {
-            phone_verified_at: Set(person.phone_verified_at),
-            two_factor_waived: Set(false),
-            ..Default::default()
-        };
-        update_where(tx, is_existing(person.id), change, now).await?;
+) -> Result<bool, DbErr> {
+    if person.phone_verified_at.is_some() && !person.two_factor_waived {
+        return Ok(false);
     }
-    Ok(())
+    person.phone_verified_at = person.phone_verified_at.or(Some(now));
+    person.two_factor_waived = false;
+    let change = ActiveModel {
+        phone_verified_at: Set(person.phone_verified_at),
+        two_factor_waived: Set(false),
+        ..Default::default()
+    };
+    update_where(tx, is_existing(person.id), change, now).await
 }
 
 /// Turns off two-factor login for a person whose phone is lost, even where it is required.

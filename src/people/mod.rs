@@ -11,11 +11,10 @@ mod register;
 mod update;
 
 pub use entity::{
-    Model as Person, Role, erase, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
-    find_existing_ids, get, get_own, lock, lock_own, mark_phone_verified, set_role, set_two_factor,
-    waive_two_factor,
+    Model as Person, Role, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
+    find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,
 };
 pub use identifiers::{Email, Identifier, Nickname, parse_person_name};
 pub use profile_topics::{phone_topic, profile_topic, publish_profile_change};
 pub use register::{NewPerson, register};
-pub use update::{PersonChanges, set_phone, update};
+pub use update::{PersonChanges, erase, mark_phone_verified, set_phone, update};

@@ -1,12 +1,14 @@
-//! Updates of a person: the profile, and a first phone number. A phone number never changes; the database enforces it
-//! too.
+//! Updates of a person: the profile, a first phone number and its verification, and erasure. A change that others see
+//! is published with its commit. A phone number never changes; the database enforces it too.
 
-use super::entity;
+use super::entity::{self, Model as Person};
 use super::identifiers::{Email, Nickname};
+use super::profile_topics::publish_profile_change;
 use super::register::{ensure_available, map_unique_violation};
 use crate::error::{ErrorCode, Result, UserError};
 use crate::ids::UserId;
 use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
 
@@ -34,6 +36,7 @@ pub async fn update(
     changes: PersonChanges,
 ) -> Result<()> {
     let mut person = entity::get(tx, id).await?;
+    publish_profile_change(tx, platform, &person);
     let (nickname, email) = (changes.nickname.as_ref(), changes.email.as_ref());
     ensure_available(tx, nickname, email, None, Some(id)).await?;
     if changes.clear_nickname {
@@ -71,4 +74,24 @@ pub async fn set_phone(
     phone: &PhoneNumber,
 ) -> Result<bool> {
     entity::set_phone(tx, id, phone, platform.now()).await.map_err(map_unique_violation)
+}
+
+/// Marks a person's phone as verified, and no longer as lost.
+pub async fn mark_phone_verified(
+    tx: &Work,
+    platform: &Platform,
+    person: &mut Person,
+    now: Timestamp,
+) -> Result<()> {
+    if entity::mark_phone_verified(tx, person, now).await? {
+        publish_profile_change(tx, platform, person);
+    }
+    Ok(())
+}
+
+/// Erases a person's data and marks the row as deleted. `person` is the row before.
+pub async fn erase(tx: &Work, platform: &Platform, person: &Person, now: Timestamp) -> Result<()> {
+    entity::erase(tx, person.id, now).await?;
+    publish_profile_change(tx, platform, person);
+    Ok(())
 }

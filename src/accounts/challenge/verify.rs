@@ -92,7 +92,7 @@ pub async fn verify_and_begin(
         attempt_limit.rate_limit.refund(&tx, platform, &attempt_limit.subject).await?;
     }
     if challenge.message_id.is_some() {
-        people::mark_phone_verified(&tx, &mut person, now).await?;
+        people::mark_phone_verified(&tx, platform, &mut person, now).await?;
     }
     Ok((tx, person))
 }
