@@ -25,6 +25,7 @@ use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::{self, Events};
 use crate::platform::files::Files;
+use crate::platform::instances::Instance;
 use crate::platform::jobs::{self, JobStats, Trigger};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_create_private_file;
@@ -51,6 +52,9 @@ pub struct App {
     job_stats: [JobStats; JOBS.len()],
     /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
+    /// The open sockets, which are also among the tasks.
+    pub sockets: TaskTracker,
+    instance: Instance,
 }
 
 /// Builds the platform from the configuration, without connecting to anything yet. Adds what it had to create to
@@ -134,6 +138,7 @@ impl App {
         let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
         let games = Arc::new(Games::new(&config));
+        let instance = Instance::new(&platform);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         Ok(Self {
             config,
@@ -146,6 +151,8 @@ impl App {
             stopping,
             job_stats: Default::default(),
             tasks,
+            sockets: TaskTracker::new(),
+            instance,
         })
     }
 
@@ -218,7 +225,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 17] = [
+const JOBS: [Job; 18] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -238,6 +245,11 @@ const JOBS: [Job; 17] = [
             let platform = &app.platform;
             platform.database.probe_writes(platform.now()).map(|()| Ok(None)).boxed()
         },
+    },
+    Job {
+        name: "report_instance",
+        trigger: |_| Trigger::Interval,
+        run: |app| app.instance.report(&app.platform, app.sockets.len()).map_ok(|()| None).boxed(),
     },
     Job {
         name: "purge_sessions",

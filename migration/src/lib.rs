@@ -18,6 +18,7 @@ mod m0005_avatars;
 mod m0006_coins;
 mod m0007_games;
 mod m0008_messages;
+mod m0009_leases;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_coins::Migration),
             Box::new(m0007_games::Migration),
             Box::new(m0008_messages::Migration),
+            Box::new(m0009_leases::Migration),
         ]
     }
 }

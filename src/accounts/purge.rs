@@ -6,20 +6,19 @@ use super::entity::{challenges, revocations, sessions};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::run_on_one_instance;
 
-const LEASE_NAME: &str = "accounts.purge_expired";
+const JOB_NAME: &str = "purge_sessions";
 const INTERVAL: Duration = Duration::from_mins(10);
 
 /// Purges expired rows once per interval, on one of the instances.
 pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else { return Ok(None) };
-    let now = platform.now();
-    revocations::purge_expired(platform, now).await?;
-    sessions::purge_expired(platform, now).await?;
-    challenges::purge_expired(platform, now).await?;
-    let tx = platform.begin().await?;
-    lease.release(&tx, None, now + INTERVAL).await?;
-    tx.commit().await?;
-    Ok(None)
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| {
+        let now = platform.now();
+        revocations::purge_expired(platform, now).await?;
+        sessions::purge_expired(platform, now).await?;
+        challenges::purge_expired(platform, now).await?;
+        Ok(now + INTERVAL)
+    })
+    .await
 }

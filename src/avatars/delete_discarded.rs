@@ -13,9 +13,9 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Database;
 use crate::platform::files::Files;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::run_on_one_instance;
 
-const LEASE_NAME: &str = "avatars.purge_discarded";
+const JOB_NAME: &str = "purge_discarded_avatars";
 const INTERVAL: Duration = Duration::from_mins(1);
 /// How long the job leaves the deletion to the request.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
@@ -49,18 +49,15 @@ pub async fn delete_files(files: &Files, picture: &PictureName) -> bool {
 
 /// Deletes the files of a batch of discarded pictures, when this instance gets the lease.
 pub async fn purge_discarded(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
-        return Ok(None);
-    };
-    let now = platform.now();
-    let db = platform.database.reads();
-    let discarded =
-        discards::find_discarded_before(db, now - GRACE_PERIOD, now, BATCH_SIZE).await?;
-    for picture in &discarded {
-        delete_discarded(&platform.database, &platform.files, picture).await;
-    }
-    let tx = platform.begin().await?;
-    lease.release(&tx, None, now + INTERVAL).await?;
-    tx.commit().await?;
-    Ok(None)
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| {
+        let now = platform.now();
+        let db = platform.database.reads();
+        let discarded =
+            discards::find_discarded_before(db, now - GRACE_PERIOD, now, BATCH_SIZE).await?;
+        for picture in &discarded {
+            delete_discarded(&platform.database, &platform.files, picture).await;
+        }
+        Ok(now + INTERVAL)
+    })
+    .await
 }

@@ -12,9 +12,9 @@ use super::picture_name::{FOLDER, PictureName};
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::run_on_one_instance;
 
-const LEASE_NAME: &str = "avatars.purge_orphans";
+const JOB_NAME: &str = "purge_orphaned_avatars";
 const INTERVAL: Duration = Duration::from_hours(24);
 /// No upload takes this long.
 const MAX_UPLOAD_DURATION: Duration = Duration::from_hours(1);
@@ -23,9 +23,12 @@ const BATCH_SIZE: usize = 1_000;
 
 /// Deletes orphaned files, when this instance gets the lease.
 pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
-        return Ok(None);
-    };
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| delete_orphans(platform).await)
+        .await
+}
+
+/// Deletes orphaned files. Returns when to run again.
+async fn delete_orphans(platform: &Platform) -> Result<Timestamp> {
     let now = platform.now();
     let is_old = move |picture: &PictureName| {
         picture.uploaded_at().is_some_and(|at| at + MAX_UPLOAD_DURATION <= now)
@@ -48,8 +51,5 @@ pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
         }
     }
     platform.files.delete_partial_files(FOLDER, move |file| old_picture(file).is_some()).await?;
-    let tx = platform.begin().await?;
-    lease.release(&tx, None, now + INTERVAL).await?;
-    tx.commit().await?;
-    Ok(None)
+    Ok(now + INTERVAL)
 }

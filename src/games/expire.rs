@@ -8,22 +8,19 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::run_on_one_instance;
 
-const LEASE_NAME: &str = "games.expire";
+const JOB_NAME: &str = "expire_rounds";
 const INTERVAL: Duration = Duration::from_secs(10);
 const BATCH_SIZE: u64 = 500;
 
 /// Expires all overdue rounds, when this instance gets the lease.
 pub async fn expire_all_overdue(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
-        return Ok(None);
-    };
-    while expire_overdue(platform, None).await? == BATCH_SIZE {}
-    let tx = platform.begin().await?;
-    lease.release(&tx, None, platform.now() + INTERVAL).await?;
-    tx.commit().await?;
-    Ok(None)
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| {
+        while expire_overdue(platform, None).await? == BATCH_SIZE {}
+        Ok(platform.now() + INTERVAL)
+    })
+    .await
 }
 
 /// Expires a batch of overdue rounds, of one user or of all. Returns how many.

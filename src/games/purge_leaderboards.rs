@@ -8,9 +8,9 @@ use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::BATCH_TIMEOUT;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::{Lease, run_on_one_instance};
 
-const LEASE_NAME: &str = "games.purge";
+const JOB_NAME: &str = "purge_leaderboards";
 const INTERVAL: Duration = Duration::from_mins(10);
 /// How long a leaderboard is kept after its period, for rounds that are counted late.
 const RETENTION: Duration = Duration::from_hours(7 * 24);
@@ -18,11 +18,16 @@ const BATCH_SIZE: u64 = 1_000;
 
 /// Deletes a batch of expired leaderboard rows, when this instance gets the lease. Returns when to run again.
 pub async fn purge_expired_leaderboards(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else {
-        return Ok(None);
-    };
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |lease| {
+        purge_batch(platform, lease).await
+    })
+    .await
+}
+
+async fn purge_batch(platform: &Platform, lease: &Lease) -> Result<Timestamp> {
     let now = platform.now();
     let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    lease.fence(platform, &tx).await?;
     leaderboard_state::lock(&tx).await?;
     let mut has_more = false;
     for period in Period::ALL {
@@ -34,8 +39,6 @@ pub async fn purge_expired_leaderboards(platform: &Platform) -> Result<Option<Ti
             false => leaderboard_buckets::delete_between(&tx, &from, &to).await?,
         }
     }
-    let due = if has_more { now } else { now + INTERVAL };
-    lease.release(&tx, None, due).await?;
     tx.commit().await?;
-    Ok(Some(due))
+    Ok(if has_more { now } else { now + INTERVAL })
 }

@@ -10,9 +10,9 @@ use crate::ids::{self, MessageId};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::BATCH_TIMEOUT;
-use crate::platform::jobs::acquire_lease;
+use crate::platform::jobs::{Lease, run_on_one_instance};
 
-const LEASE_NAME: &str = "messages.retention";
+const JOB_NAME: &str = "apply_message_retention";
 const INTERVAL: Duration = Duration::from_secs(10);
 const COMPACTION_BATCH_SIZE: u64 = 2_000;
 /// A little longer than the window of the send rate, which is computed from single transitions.
@@ -23,9 +23,20 @@ pub async fn apply_retention(
     messages: &Messages,
     platform: &Platform,
 ) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, INTERVAL).await? else { return Ok(None) };
+    run_on_one_instance(platform, JOB_NAME, INTERVAL, async |lease| {
+        apply_to_batch(messages, platform, lease).await
+    })
+    .await
+}
+
+async fn apply_to_batch(
+    messages: &Messages,
+    platform: &Platform,
+    lease: &Lease,
+) -> Result<Timestamp> {
     let now = platform.now();
     let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    lease.fence(platform, &tx).await?;
     let compacted =
         transitions::compact(&tx, platform, now - COMPACT_AFTER, COMPACTION_BATCH_SIZE).await?;
     unmatched_receipts::purge_expired(&tx, now).await?;
@@ -33,9 +44,9 @@ pub async fn apply_retention(
     let clear_before = now - messages.settings.body_retention;
     let last_cleared = messages::clear_bodies(&tx, after, clear_before).await?;
     let may_be_more = last_cleared.is_some() || compacted == COMPACTION_BATCH_SIZE;
-    let due_at = if may_be_more { now } else { now + INTERVAL };
-    let watermark = last_cleared.or(after).map(|id| id.to_string());
-    lease.release(&tx, watermark, due_at).await?;
+    if let Some(last_cleared) = last_cleared {
+        lease.save_watermark(platform, &tx, &last_cleared.to_string()).await?;
+    }
     tx.commit().await?;
-    Ok(Some(due_at))
+    Ok(if may_be_more { now } else { now + INTERVAL })
 }

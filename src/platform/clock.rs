@@ -88,6 +88,11 @@ impl ManualClock {
         });
     }
 
+    /// Number of sleeps that have not ended.
+    pub fn sleepers(&self) -> usize {
+        self.0.receiver_count()
+    }
+
     /// Sets the clock back, without letting time pass.
     pub fn set_back(&self, by: Duration) {
         self.0.send_modify(|state| state.now -= by);

@@ -1,5 +1,5 @@
-//! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, files, rate limits, text
-//! and phone numbers. It knows no feature.
+//! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, instances, files, rate
+//! limits, text and phone numbers. It knows no feature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub mod database;
 pub mod entropy;
 pub mod events;
 pub mod files;
+pub mod instances;
 pub mod jobs;
 pub mod outbound;
 pub mod phone;

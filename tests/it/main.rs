@@ -22,8 +22,9 @@ mod games;
 mod graphql_http;
 mod http_connections;
 mod job_failures;
-mod job_leases;
 mod leaderboards;
+mod lease_properties;
+mod leases;
 mod ledger_properties;
 mod legacy_sockets;
 #[path = "../live/schema.rs"]

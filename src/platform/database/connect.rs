@@ -28,6 +28,9 @@ const APPLICATION_NAME: &str = "switchboard";
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The server rolls back a transaction whose process sends nothing for this long, because it was paused or its host is
+/// gone. Others wait for its locks meanwhile.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The server cancels a statement this much earlier than this program closes the connection.
 const SERVER_TIMEOUT_MARGIN: Duration = Duration::from_millis(500);
 
@@ -163,8 +166,7 @@ impl Target {
                 let caches_statements = *pooler == DatabasePooler::None;
                 if caches_statements {
                     // As a statement, because PgBouncer refuses it as a startup parameter.
-                    let millis = statement_timeout.as_millis();
-                    let set = format!("SET statement_timeout = {millis}");
+                    let set = timeouts_sql("SET", *statement_timeout);
                     let result = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
                     result.map_err(|error| ConnectError::from_sqlx(address_of(host), &error))?;
                 }
@@ -285,6 +287,15 @@ fn postgres_options(url: &SecretString, config: &DatabaseConfig) -> PgConnectOpt
 
 fn parse_url<T: FromStr>(url: &SecretString) -> T {
     url.expose_secret().parse().ok().expect("validated by the configuration")
+}
+
+/// The SQL that sets the server's timeouts, by `SET` or `SET LOCAL`.
+pub fn timeouts_sql(set: &str, statement_timeout: Duration) -> String {
+    let (statement, idle) =
+        (statement_timeout.as_millis(), IDLE_IN_TRANSACTION_TIMEOUT.as_millis());
+    format!(
+        "{set} statement_timeout = {statement}; {set} idle_in_transaction_session_timeout = {idle}"
+    )
 }
 
 /// The server's timeout for a statement, a little shorter than the time that this program waits.

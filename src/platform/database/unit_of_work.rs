@@ -18,7 +18,7 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::Instrument;
 
-use super::connect::{Target, server_timeout};
+use super::connect::{Target, server_timeout, timeouts_sql};
 use super::connection::Connection;
 use super::effects::{Effects, EffectsMark};
 use super::pool::{AcquiredConnection, ConnectionState, Pool, SharedState};
@@ -45,8 +45,7 @@ impl BeginOptions {
     pub fn sql(&self) -> String {
         match (self.backend, self.timeout) {
             (DbBackend::Postgres, Some(timeout)) if self.sets_timeout => {
-                let millis = server_timeout(timeout).as_millis();
-                format!("BEGIN; SET LOCAL statement_timeout = {millis}")
+                format!("BEGIN; {}", timeouts_sql("SET LOCAL", server_timeout(timeout)))
             }
             (DbBackend::Postgres, _) => "BEGIN".to_owned(),
             // SQLite has one writer: wait for the write lock now, not at the first write.

@@ -1,23 +1,52 @@
-//! Rows of leases: when each job is due again, and its progress.
-
-use std::time::Duration;
+//! Rows of leases: who holds each, until when, and the progress of its work.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, Condition};
+use sea_orm::{ActiveValue::Set, Condition, ExprTrait};
 
-use crate::platform::clock::{MAX_SKEW, Timestamp};
-use crate::platform::database::Work;
+use super::lease_key::LeaseKey;
+use crate::platform::clock::Timestamp;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "leases")]
 pub struct Model {
+    /// The kind of work.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub name: String,
-    /// When the job is due again. While a lease is held, when it expires.
+    pub kind: String,
+    /// Which work of this kind.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    /// When the work is due.
     pub due_at: Timestamp,
-    /// The progress that the last run saved.
+    /// Random for each acquisition. None while nobody holds the lease.
+    pub holder: Option<Uuid>,
+    /// When others may acquire the lease. None while nobody holds it.
+    pub expires_at: Option<Timestamp>,
+    /// Acquisitions since the last release.
+    pub attempts: i32,
+    /// The progress that was saved last.
     pub watermark: Option<String>,
+}
+
+/// Between which times a due time or an expiry is to be waited for. What is later was written before the clock was set
+/// back.
+#[derive(Clone, Copy, Debug)]
+pub struct Availability {
+    /// The current time.
+    pub now: Timestamp,
+    /// The latest due time to wait for.
+    pub max_due_at: Timestamp,
+    /// The latest expiry to wait for.
+    pub max_expires_at: Timestamp,
+}
+
+impl Availability {
+    /// Whether the work is due and nobody holds the lease.
+    pub fn allows(&self, row: &Model) -> bool {
+        let is_due = row.due_at <= self.now || row.due_at > self.max_due_at;
+        let is_free = row.expires_at.is_none_or(|at| at <= self.now || at > self.max_expires_at);
+        is_due && is_free
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -25,49 +54,96 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Finds the row of a job. None before its first run.
-pub async fn find_by_name(db: &impl ConnectionTrait, name: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(name).one(db).await
+fn is(key: &LeaseKey) -> Condition {
+    Condition::all().add(Column::Kind.eq(key.kind)).add(Column::Key.eq(key.key.as_ref()))
 }
 
-/// Acquires a lease until `expires_at`, if the job is due, and returns its watermark. A job whose due time is more than
-/// `max_wait` ahead is due too: the clock was set back.
-pub async fn acquire(
-    tx: &Work,
-    name: &str,
-    (now, max_wait): (Timestamp, Duration),
-    expires_at: Timestamp,
-) -> Result<Option<Option<String>>, DbErr> {
-    let new_row =
-        ActiveModel { name: Set(name.to_owned()), due_at: Set(now), watermark: Set(None) };
-    let keep_existing = OnConflict::column(Column::Name).do_nothing().to_owned();
-    Entity::insert(new_row).on_conflict(keep_existing).exec_without_returning(tx).await?;
-    let is_due = Condition::any()
-        .add(Column::DueAt.lte(now))
-        .add(Column::DueAt.gt(now + max_wait + MAX_SKEW));
-    let acquired = Entity::update_many()
-        .col_expr(Column::DueAt, Expr::value(expires_at))
-        .filter(Column::Name.eq(name))
-        .filter(is_due)
-        .exec_with_returning(tx)
-        .await?;
-    Ok(acquired.into_iter().next().map(|row| row.watermark))
+/// Finds the row of a lease. None before its first acquisition.
+pub async fn find(db: &impl ConnectionTrait, key: &LeaseKey) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(is(key)).one(db).await
 }
 
-/// Releases the lease that expires at `expires_at`, unless another instance acquired it meanwhile.
-pub async fn release(
-    tx: &Work,
-    name: &str,
-    expires_at: Timestamp,
-    watermark: Option<String>,
-    next_due: Timestamp,
+/// Adds the row of a lease, due now, unless it exists.
+pub async fn insert(
+    db: &impl ConnectionTrait,
+    key: &LeaseKey,
+    now: Timestamp,
 ) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::DueAt, Expr::value(next_due))
-        .col_expr(Column::Watermark, Expr::value(watermark))
-        .filter(Column::Name.eq(name))
-        .filter(Column::DueAt.eq(expires_at))
-        .exec(tx)
-        .await?;
+    let row = ActiveModel {
+        kind: Set(key.kind.to_owned()),
+        key: Set(key.key.clone().into_owned()),
+        due_at: Set(now),
+        holder: Set(None),
+        expires_at: Set(None),
+        attempts: Set(0),
+        watermark: Set(None),
+    };
+    let keep_existing = OnConflict::columns([Column::Kind, Column::Key]).do_nothing().to_owned();
+    Entity::insert(row).on_conflict(keep_existing).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Acquires a lease for a new holder if its work is due and nobody holds it, and returns its row.
+pub async fn acquire(
+    db: &impl ConnectionTrait,
+    key: &LeaseKey,
+    availability: Availability,
+    (holder, expires_at): (Uuid, Timestamp),
+) -> Result<Option<Model>, DbErr> {
+    let Availability { now, max_due_at, max_expires_at } = availability;
+    let is_due = Condition::any().add(Column::DueAt.lte(now)).add(Column::DueAt.gt(max_due_at));
+    let is_free = Condition::any()
+        .add(Column::Holder.is_null())
+        .add(Column::ExpiresAt.lte(now))
+        .add(Column::ExpiresAt.gt(max_expires_at));
+    let acquired = Entity::update_many()
+        .col_expr(Column::Holder, Expr::value(holder))
+        .col_expr(Column::ExpiresAt, Expr::value(expires_at))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1_i32))
+        .filter(is(key).add(is_due).add(is_free))
+        .exec_with_returning(db)
+        .await?;
+    Ok(acquired.into_iter().next())
+}
+
+/// Sets when a lease expires, if `holder` holds it, and the progress, if given. Returns whether it holds it. In a
+/// transaction, nobody else can acquire the lease until the transaction ends.
+pub async fn renew(
+    db: &impl ConnectionTrait,
+    (key, holder): (&LeaseKey, Uuid),
+    expires_at: Timestamp,
+    watermark: Option<&str>,
+) -> Result<bool, DbErr> {
+    let mut update = Entity::update_many().col_expr(Column::ExpiresAt, Expr::value(expires_at));
+    if let Some(watermark) = watermark {
+        update = update.col_expr(Column::Watermark, Expr::value(watermark));
+    }
+    let updated = update.filter(is(key).add(Column::Holder.eq(holder))).exec(db).await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// Releases a lease and sets when its work is due again, if `holder` holds it. Returns whether it held it.
+pub async fn release(
+    db: &impl ConnectionTrait,
+    (key, holder): (&LeaseKey, Uuid),
+    due_at: Timestamp,
+) -> Result<bool, DbErr> {
+    let released = Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::Holder, Expr::value(None::<Uuid>))
+        .col_expr(Column::ExpiresAt, Expr::value(None::<Timestamp>))
+        .col_expr(Column::Attempts, Expr::value(0))
+        .filter(is(key).add(Column::Holder.eq(holder)))
+        .exec(db)
+        .await?;
+    Ok(released.rows_affected > 0)
+}
+
+/// Deletes the row of a lease whose work is complete, if `holder` holds it. Returns whether it held it.
+pub async fn delete(
+    db: &impl ConnectionTrait,
+    (key, holder): (&LeaseKey, Uuid),
+) -> Result<bool, DbErr> {
+    let deletion = Entity::delete_many().filter(is(key).add(Column::Holder.eq(holder)));
+    Ok(deletion.exec(db).await?.rows_affected > 0)
 }

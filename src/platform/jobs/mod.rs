@@ -1,15 +1,17 @@
-//! Background jobs: their loop with triggers and backoff, and leases for jobs that one instance runs for all.
+//! Background jobs: their loop with triggers and backoff, and leases for work that one instance does at a time.
 
 mod backoff;
 mod entity;
 mod lease;
+mod lease_key;
 mod purge;
 mod run_loop;
 mod stats;
 mod trigger;
 
 pub use backoff::Backoff;
-pub use lease::{Lease, acquire_lease};
+pub use lease::{LEASE_DURATION, Lease, run_on_one_instance, work_under};
+pub use lease_key::LeaseKey;
 pub use purge::purge;
 pub use run_loop::{POLL_INTERVAL, run_loop};
 pub use stats::JobStats;

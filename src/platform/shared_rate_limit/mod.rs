@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 
 use super::Platform;
 use super::clock::{Timestamp, is_waiting};
-use super::jobs::acquire_lease;
+use super::jobs::run_on_one_instance;
 use super::rate_limiter::RateLimit;
 use super::vault::KeyPurpose;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::platform::database::{BATCH_TIMEOUT, Work};
 mod entity;
 
 const SUBJECT_HASH: KeyPurpose = KeyPurpose("rate limit subject");
-const LEASE_NAME: &str = "rate_limits.purge";
+const JOB_NAME: &str = "purge_rate_limits";
 const PURGE_INTERVAL: Duration = Duration::from_mins(10);
 
 /// A limit per subject, in a window that starts with the first attempt.
@@ -111,20 +111,16 @@ impl SharedRateLimit {
 
 /// Deletes the rows whose window has ended.
 pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
-    let Some(lease) = acquire_lease(platform, LEASE_NAME, PURGE_INTERVAL).await? else {
-        return Ok(None);
-    };
-    let now = platform.now();
-    loop {
-        let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
-        let deleted = entity::purge_expired(&tx, now).await?;
-        tx.commit().await?;
-        if deleted == 0 {
-            break;
+    run_on_one_instance(platform, JOB_NAME, PURGE_INTERVAL, async |_| {
+        let now = platform.now();
+        loop {
+            let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+            let deleted = entity::purge_expired(&tx, now).await?;
+            tx.commit().await?;
+            if deleted == 0 {
+                return Ok(now + PURGE_INTERVAL);
+            }
         }
-    }
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
-    lease.release(&tx, None, now + PURGE_INTERVAL).await?;
-    tx.commit().await?;
-    Ok(None)
+    })
+    .await
 }

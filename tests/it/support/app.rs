@@ -225,10 +225,15 @@ impl TestApp {
 
     /// The number that a statement selects.
     pub async fn count(&self, statement: &str) -> i64 {
+        self.select(statement).await
+    }
+
+    /// The value that a statement selects.
+    pub async fn select<T: sea_orm::TryGetable>(&self, statement: &str) -> T {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.app.platform.database.reads();
         let statement = Statement::from_string(db.get_database_backend(), statement.to_owned());
         let row = db.query_one_raw(statement).await.expect("a valid statement").expect("a row");
-        row.try_get_by_index(0).expect("a number")
+        row.try_get_by_index(0).expect("a value")
     }
 }

@@ -60,8 +60,10 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Respo
         .selected_protocol()
         .and_then(|name| Subprotocol::from_name(name.to_str().ok()?))
         .ok_or_else(no_subprotocol)?;
-    let (tasks, endpoint) = (endpoint.app.tasks.clone(), endpoint.clone());
+    let endpoint = endpoint.clone();
     Ok(upgrade.on_upgrade(move |socket| {
-        tasks.track_future(Connection::new(endpoint, subprotocol, socket).run(requester))
+        let (tasks, sockets) = (endpoint.app.tasks.clone(), endpoint.app.sockets.clone());
+        let connection = Connection::new(endpoint, subprotocol, socket).run(requester);
+        tasks.track_future(sockets.track_future(connection))
     }))
 }
