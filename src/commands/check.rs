@@ -56,6 +56,7 @@ async fn check_database(platform: &Platform) -> CheckResult {
     platform.database.ping().await.map_err(|error| describe_cause(&error))?;
     let ready = platform.database.ensure_ready().await;
     ready.map_err(|error| format!("DATABASE_URL: {}", error.user_errors()[0].message))?;
+    platform.database.ping_reporting().await.map_err(|error| describe_cause(&error))?;
     Ok(format!("database: {} answers", platform.database.product_name()))
 }
 

@@ -43,6 +43,8 @@ pub enum DatabaseTarget {
 pub struct DatabaseConfig {
     /// The kind and location of the database.
     pub target: DatabaseTarget,
+    /// The hosts of a read-only replica of the same PostgreSQL database, for reports. Never empty.
+    pub replica: Option<Vec<SecretString>>,
     /// The maximum number of connections of this instance.
     pub max_connections: u32,
     /// The maximum time that a request waits for a connection.

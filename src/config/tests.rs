@@ -38,6 +38,7 @@ fn every_invalid_value_is_reported_and_none_is_repeated() {
         "LISTEN",
         "DATABASE_TLS",
         "DATABASE_POOLER",
+        "DATABASE_REPLICA_URL",
         "REDIS_URL",
         "ACCESS_TOKEN_SECONDS",
         "TWO_FACTOR",

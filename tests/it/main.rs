@@ -46,6 +46,7 @@ mod purge;
 mod receipts;
 mod redis_events;
 mod refresh_token_reuse;
+mod reports;
 mod request_crashes;
 mod schema;
 mod second_factor;

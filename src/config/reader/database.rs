@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use secrecy::SecretString;
+
 use super::values::SettingsReader;
 use crate::config::database::{DatabaseConfig, DatabasePooler, DatabaseTarget, DatabaseTls};
 
@@ -29,14 +31,31 @@ impl SettingsReader {
             self.problems.push(format!("DATABASE_URL: {problem}"));
             DatabaseTarget::SqliteMemory
         });
+        let replica = self.replica(&target);
         let tls = if is_production { DatabaseTls::Verify } else { DatabaseTls::Prefer };
         DatabaseConfig {
             target,
+            replica,
             max_connections: self.parse_or("DATABASE_CONNECTIONS", 10).clamp(3, 1000),
             acquire_timeout: self.seconds("DATABASE_ACQUIRE_SECONDS", 3, 1..=60),
             statement_timeout: self.seconds("DATABASE_STATEMENT_SECONDS", 5, 1..=600),
             tls: self.choice("DATABASE_TLS", &TLS, tls),
             pooler: self.choice("DATABASE_POOLER", &POOLERS, DatabasePooler::None),
         }
+    }
+
+    /// The hosts of the replica, if there is one.
+    fn replica(&mut self, target: &DatabaseTarget) -> Option<Vec<SecretString>> {
+        let url = self.text("DATABASE_REPLICA_URL")?;
+        let problem = match (DatabaseTarget::parse(&url), target) {
+            (Ok(DatabaseTarget::Postgres(hosts)), DatabaseTarget::Postgres(_)) => {
+                return Some(hosts);
+            }
+            (Ok(DatabaseTarget::Postgres(_)), _) => "only PostgreSQL in DATABASE_URL has a replica",
+            (Ok(_), _) => "must start with postgres://",
+            (Err(problem), _) => problem,
+        };
+        self.problems.push(format!("DATABASE_REPLICA_URL: {problem}"));
+        None
     }
 }

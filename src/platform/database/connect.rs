@@ -77,10 +77,12 @@ pub enum Target {
         /// Whether a connection was opened before, which switched the file to WAL mode.
         was_opened: AtomicBool,
     },
-    /// PostgreSQL: the first host that accepts writes.
+    /// PostgreSQL: the first host that accepts writes, or any host of a replica.
     Postgres {
         /// The hosts, in the order in which they are tried.
         hosts: Vec<PgConnectOptions>,
+        /// Whether they are hosts of a replica, which accept no writes.
+        is_replica: bool,
         /// Index of the host of the last connection.
         last_host: AtomicUsize,
         /// The pooler in front of the hosts, if any.
@@ -101,12 +103,25 @@ impl Target {
                 options: Box::new(sqlite_options(url)),
                 was_opened: AtomicBool::new(false),
             },
-            DatabaseTarget::Postgres(urls) => Self::Postgres {
-                hosts: urls.iter().map(|url| postgres_options(url, config)).collect(),
-                last_host: AtomicUsize::new(0),
-                pooler: config.pooler,
-                statement_timeout: server_timeout(config.statement_timeout),
-            },
+            DatabaseTarget::Postgres(urls) => Self::postgres(urls, config, false),
+        }
+    }
+
+    /// The replica of the configuration, if there is one, and its setting. Else the database. Does not connect.
+    pub fn for_reports(config: &DatabaseConfig) -> (&'static str, Self) {
+        match &config.replica {
+            Some(urls) => ("DATABASE_REPLICA_URL", Self::postgres(urls, config, true)),
+            None => ("DATABASE_URL", Self::new(config)),
+        }
+    }
+
+    fn postgres(urls: &[SecretString], config: &DatabaseConfig, is_replica: bool) -> Self {
+        Self::Postgres {
+            hosts: urls.iter().map(|url| postgres_options(url, config)).collect(),
+            is_replica,
+            last_host: AtomicUsize::new(0),
+            pooler: config.pooler,
+            statement_timeout: server_timeout(config.statement_timeout),
         }
     }
 
@@ -135,7 +150,7 @@ impl Target {
                 let connection = connect_in_memory().await;
                 let connection = connection.map_err(|error| ConnectError::new(address, error))?;
                 was_opened.store(true, Ordering::Relaxed);
-                Ok(Connection::Sqlite(connection))
+                Ok(Connection::Sqlite { inner: connection, interrupted: None })
             }
             Self::SqliteFile { options, was_opened } => {
                 let path = options.get_filename();
@@ -156,17 +171,23 @@ impl Target {
                     false => options,
                 };
                 let connection = options.connect().await;
-                let connection =
-                    connection.map_err(|error| ConnectError::from_sqlx(address, &error))?;
+                let to_error = |error| ConnectError::from_sqlx(&address, &error);
+                let connection = connection.map_err(to_error)?;
                 was_opened.store(true, Ordering::Relaxed);
-                Ok(Connection::Sqlite(connection))
+                match is_read_only {
+                    true => Connection::interruptible_sqlite(connection).await.map_err(to_error),
+                    false => Ok(Connection::Sqlite { inner: connection, interrupted: None }),
+                }
             }
-            Self::Postgres { hosts, last_host, pooler, statement_timeout } => {
-                let (mut inner, host) = connect_first_writable(hosts, last_host).await?;
+            Self::Postgres { hosts, is_replica, last_host, pooler, statement_timeout } => {
+                let (mut inner, host) = connect_first(hosts, *is_replica, last_host).await?;
                 let caches_statements = *pooler == DatabasePooler::None;
                 if caches_statements {
-                    // As a statement, because PgBouncer refuses it as a startup parameter.
-                    let set = timeouts_sql("SET", *statement_timeout);
+                    // As statements, because PgBouncer refuses them as startup parameters.
+                    let mut set = timeouts_sql("SET", *statement_timeout);
+                    if is_read_only {
+                        set.push_str("; SET default_transaction_read_only = on");
+                    }
                     let result = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut inner).await;
                     result.map_err(|error| ConnectError::from_sqlx(address_of(host), &error))?;
                 }
@@ -179,7 +200,7 @@ impl Target {
     pub async fn find_writable_host(&self) -> Result<Option<&PgConnectOptions>, ConnectError> {
         match self {
             Self::Postgres { hosts, last_host, .. } => {
-                Ok(Some(connect_first_writable(hosts, last_host).await?.1))
+                Ok(Some(connect_first(hosts, false, last_host).await?.1))
             }
             _ => Ok(None),
         }
@@ -202,23 +223,28 @@ impl Target {
     }
 }
 
-/// Connects to the first host that accepts writes, starting with the last one used. A single host is not checked.
-async fn connect_first_writable<'a>(
+/// Connects to the first host that accepts writes, or to the first of a replica, starting with the last one used. A
+/// single host is not checked.
+async fn connect_first<'a>(
     hosts: &'a [PgConnectOptions],
+    is_replica: bool,
     last_host: &AtomicUsize,
 ) -> Result<(PgConnection, &'a PgConnectOptions), ConnectError> {
     if let [only] = hosts {
-        let connection = PgConnection::connect_with(only).await;
-        let connection =
-            connection.map_err(|error| ConnectError::from_sqlx(address_of(only), &error))?;
-        return Ok((connection, only));
+        return Ok((connect_to(only).await?, only));
     }
     let first = last_host.load(Ordering::Relaxed);
     let others = (0..hosts.len()).filter(|index| *index != first);
     let mut failures = Vec::new();
     for index in std::iter::once(first).chain(others) {
         let host = &hosts[index];
-        match timeout(HOST_TIMEOUT, connect_writable(host)).await {
+        let connecting = async {
+            match is_replica {
+                true => connect_to(host).await,
+                false => connect_writable(host).await,
+            }
+        };
+        match timeout(HOST_TIMEOUT, connecting).await {
             Some(Ok(connection)) => {
                 last_host.store(index, Ordering::Relaxed);
                 return Ok((connection, host));
@@ -227,12 +253,18 @@ async fn connect_first_writable<'a>(
             None => failures.push(ConnectError::new(address_of(host), "no answer").to_string()),
         }
     }
-    Err(ConnectError::new("no host takes writes", failures.join(", ")))
+    let problem = if is_replica { "no host answers" } else { "no host takes writes" };
+    Err(ConnectError::new(problem, failures.join(", ")))
+}
+
+async fn connect_to(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
+    let connection = PgConnection::connect_with(host).await;
+    connection.map_err(|error| ConnectError::from_sqlx(address_of(host), &error))
 }
 
 async fn connect_writable(host: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
     let to_error = |error: sqlx::Error| ConnectError::from_sqlx(address_of(host), &error);
-    let mut connection = PgConnection::connect_with(host).await.map_err(to_error)?;
+    let mut connection = connect_to(host).await?;
     // Unprepared, because a pooler could send preparing and running to different servers.
     let setting = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(&mut connection).await;
     match setting.and_then(|row| row.try_get::<String, _>(0)).map_err(to_error)?.as_str() {

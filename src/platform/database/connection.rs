@@ -1,5 +1,8 @@
 //! A connection to SQLite or PostgreSQL, with the same methods for both.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sea_orm::sea_query::Values;
 use sea_orm::sqlx::postgres::{PgConnection, Postgres};
 use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -11,7 +14,12 @@ use sea_query_sqlx::SqlxValues;
 #[derive(Debug)]
 pub enum Connection {
     /// To a SQLite file, or SQLite in memory.
-    Sqlite(SqliteConnection),
+    Sqlite {
+        /// The connection of sqlx.
+        inner: SqliteConnection,
+        /// Set to interrupt the running statement, after which the connection is of no use. None if it cannot be.
+        interrupted: Option<Arc<AtomicBool>>,
+    },
     /// To a PostgreSQL server.
     Postgres {
         /// The connection of sqlx.
@@ -21,12 +29,32 @@ pub enum Connection {
     },
 }
 
+/// Number of SQLite's instructions between two checks whether a statement was interrupted. It is some 50 µs of work.
+const INSTRUCTIONS_PER_CHECK: i32 = 10_000;
+
 impl Connection {
+    /// Wraps a connection to SQLite whose statements can be interrupted.
+    pub async fn interruptible_sqlite(mut inner: SqliteConnection) -> Result<Self, Error> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        let goes_on = move || !flag.load(Ordering::Relaxed);
+        inner.lock_handle().await?.set_progress_handler(INSTRUCTIONS_PER_CHECK, goes_on);
+        Ok(Self::Sqlite { inner, interrupted: Some(interrupted) })
+    }
+
+    /// Interrupts the running statement of SQLite, which otherwise ends no sooner than it is complete. Returns whether
+    /// that is possible. The connection is of no use afterwards. A server cancels a statement when the connection closes.
+    pub fn interrupt(&self) -> bool {
+        let Self::Sqlite { interrupted: Some(interrupted), .. } = self else { return false };
+        interrupted.store(true, Ordering::Relaxed);
+        true
+    }
+
     /// Runs a statement to completion.
     pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, Error> {
         let (sql, values) = split_statement(statement);
         match self {
-            Self::Sqlite(inner) => {
+            Self::Sqlite { inner, .. } => {
                 let query = query_with::<Sqlite, _>(sql, values);
                 Ok(inner.execute(query).await?.into())
             }
@@ -41,7 +69,7 @@ impl Connection {
     pub async fn fetch_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         let (sql, values) = split_statement(statement);
         match self {
-            Self::Sqlite(inner) => {
+            Self::Sqlite { inner, .. } => {
                 let query = query_with::<Sqlite, _>(sql, values);
                 Ok(inner.fetch_all(query).await?.into_iter().map(Into::into).collect())
             }
@@ -65,7 +93,7 @@ impl Connection {
     pub async fn execute_sql(&mut self, sql: &str) -> Result<ExecResult, Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Sqlite(inner) => Ok(inner.execute(sql).await?.into()),
+            Self::Sqlite { inner, .. } => Ok(inner.execute(sql).await?.into()),
             Self::Postgres { inner, .. } => Ok(inner.execute(sql).await?.into()),
         }
     }

@@ -1,14 +1,15 @@
 //! Database access, which hides the differences between SQLite and PostgreSQL.
 //!
 //! SQLite allows one writer: `begin` opens an IMMEDIATE transaction on the single writing connection, and reads have
-//! connections of their own. PostgreSQL has a pool each for reads, single writes and transactions.
+//! connections of their own. PostgreSQL has a pool each for reads, single writes and transactions. Reports have a small
+//! pool of their own on both.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use connect::Target;
 use pool::{Pool, SharedState};
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use statement_pool::AccessMode;
 use unit_of_work::BeginOptions;
 
@@ -40,6 +41,10 @@ pub use unit_of_work::{Savepoint, Work};
 /// Timeout of each statement that works on many rows, such as a batch of a job.
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Timeout of each statement of a report.
+pub const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+const REPORT_CONNECTIONS: u32 = 2;
+
 /// The database, with its connection pools.
 #[derive(Clone)]
 pub struct Database {
@@ -50,6 +55,7 @@ pub struct Database {
     options: BeginOptions,
     reads: StatementPool,
     writes: StatementPool,
+    reports: StatementPool,
     transactions: Pool,
     /// A separate pool, so that the readiness check never waits for other work.
     readiness: Pool,
@@ -58,7 +64,7 @@ pub struct Database {
 impl Database {
     /// Creates the pools, without connecting. Units of work publish on this event bus.
     pub fn new(config: &DatabaseConfig, events: Events) -> Self {
-        let shared = Arc::new(SharedState::new(Target::new(config)));
+        let shared = Arc::new(SharedState::new("DATABASE_URL", Target::new(config)));
         let has_pooler = config.pooler == DatabasePooler::Transaction;
         let (backend, timeout) = match shared.target {
             Target::Postgres { .. } => (DbBackend::Postgres, Some(config.statement_timeout)),
@@ -66,7 +72,8 @@ impl Database {
         };
         let is_behind_pooler = has_pooler && backend == DbBackend::Postgres;
         let sets_timeout = is_behind_pooler;
-        let options = BeginOptions { backend, timeout, sets_timeout, is_behind_pooler };
+        let options =
+            BeginOptions { backend, timeout, sets_timeout, is_behind_pooler, is_read_only: false };
         let acquire_timeout = shared.target.connect_timeout(config.acquire_timeout);
         let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
         let (reads, writes, transactions, readiness) = match shared.target {
@@ -85,12 +92,20 @@ impl Database {
                 (pool(reads, false), pool(third, false), pool(third, false), pool(1, false))
             }
         };
+        let reports = match shared.target {
+            // It has one connection.
+            Target::SqliteMemory { .. } => {
+                StatementPool::new(transactions.clone(), options, AccessMode::Report)
+            }
+            _ => report_pool(config, options),
+        };
         Self {
             config: config.clone(),
             events,
             options,
             reads: StatementPool::new(reads, options, AccessMode::ReadOnly),
             writes: StatementPool::new(writes, options, AccessMode::ReadWrite),
+            reports,
             transactions,
             readiness,
             shared,
@@ -115,6 +130,12 @@ impl Database {
     /// The pool for single writes. Each statement is its own transaction.
     pub fn writes(&self) -> &StatementPool {
         &self.writes
+    }
+
+    /// The pool for reports: long reads, on the replica if there is one. Each statement may take [`REPORT_TIMEOUT`], and
+    /// writes are errors. It has connections of its own, so that requests never wait for a report.
+    pub fn reporting(&self) -> &StatementPool {
+        &self.reports
     }
 
     /// Begins a transaction. SQLite has one at a time, so its owner must also read through it: with SQLite in memory, a
@@ -148,6 +169,16 @@ impl Database {
         Ok(())
     }
 
+    /// Checks that reports can read.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if they cannot.
+    pub async fn ping_reporting(&self) -> Result<()> {
+        let statement = Statement::from_string(self.options.backend, "SELECT 1");
+        self.reports.query_one_raw(statement).await?;
+        Ok(())
+    }
+
     /// "SQLite in memory", "SQLite" or "PostgreSQL", for messages to operators.
     pub fn product_name(&self) -> &'static str {
         match self.shared.target {
@@ -161,6 +192,7 @@ impl Database {
     pub fn close(&self) {
         self.reads.close();
         self.writes.close();
+        self.reports.close();
         self.transactions.close();
         self.readiness.close();
     }
@@ -169,4 +201,15 @@ impl Database {
     pub fn take_unknown_outcome(&self) -> bool {
         self.shared.health.take_unknown_outcome()
     }
+}
+
+/// A small pool for reports, whose failures and timeouts concern no other connection.
+fn report_pool(config: &DatabaseConfig, options: BeginOptions) -> StatementPool {
+    let config = DatabaseConfig { statement_timeout: REPORT_TIMEOUT, ..config.clone() };
+    let (setting, target) = Target::for_reports(&config);
+    let shared = Arc::new(SharedState::new(setting, target));
+    let acquire_timeout = shared.target.connect_timeout(config.acquire_timeout);
+    let pool = Pool::new(&shared, REPORT_CONNECTIONS, acquire_timeout, true);
+    let options = BeginOptions { timeout: Some(REPORT_TIMEOUT), is_read_only: true, ..options };
+    StatementPool::new(pool, options, AccessMode::Report)
 }

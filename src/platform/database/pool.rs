@@ -23,6 +23,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// State that all pools of a database share.
 #[derive(Debug)]
 pub struct SharedState {
+    /// The setting that names the target.
+    setting: &'static str,
     /// The server or file to connect to.
     pub target: Target,
     /// Connections of an earlier generation are closed, as their server is gone.
@@ -32,9 +34,9 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// State before the first connection.
-    pub fn new(target: Target) -> Self {
-        Self { target, generation: AtomicU64::new(0), health: WriteHealth::default() }
+    /// State before the first connection to the target that a setting names.
+    pub fn new(setting: &'static str, target: Target) -> Self {
+        Self { setting, target, generation: AtomicU64::new(0), health: WriteHealth::default() }
     }
 
     /// Closes all existing connections when they are next used.
@@ -96,7 +98,13 @@ impl PooledConnection {
         let running = statement(&mut self.connection);
         let result = match max_duration {
             None => running.await?,
-            Some(max) => timeout(max, running).await.ok_or(StatementError::Timeout(max))??,
+            Some(max) => match timeout(max, running).await {
+                Some(result) => result?,
+                None => {
+                    self.connection.interrupt();
+                    return Err(StatementError::Timeout(max));
+                }
+            },
         };
         self.state = previous;
         Ok(result)
@@ -178,8 +186,9 @@ impl Pool {
     /// Takes a connection from the pool, or opens one. Fails with `DbErr::Conn` if it cannot be opened, and with
     /// `DbErr::ConnectionAcquire` if none becomes free in time.
     pub async fn acquire(&self) -> Result<AcquiredConnection, DbErr> {
+        let setting = self.shared.setting;
         let unreachable =
-            |error: String| DbErr::Conn(RuntimeErr::Internal(format!("DATABASE_URL: {error}")));
+            |error: String| DbErr::Conn(RuntimeErr::Internal(format!("{setting}: {error}")));
         match timeout(self.acquire_timeout, self.inner.get()).await {
             Some(Ok(object)) => Ok(AcquiredConnection(Some(object))),
             Some(Err(PoolError::Backend(error))) => Err(unreachable(error.to_string())),
@@ -235,7 +244,10 @@ impl Drop for AcquiredConnection {
         let is_postgres = matches!(object.connection, Connection::Postgres { .. });
         match tokio::runtime::Handle::try_current() {
             // Closing is faster than waiting for the statement to end.
-            Ok(_) if is_postgres && object.state == ConnectionState::Unknown => {
+            Ok(_)
+                if object.state == ConnectionState::Unknown
+                    && (is_postgres || object.connection.interrupt()) =>
+            {
                 drop(Object::take(object));
             }
             Ok(runtime) => drop(runtime.spawn(roll_back(object))),
@@ -247,7 +259,7 @@ impl Drop for AcquiredConnection {
 
 /// Rolls back the transaction of a connection, or closes the connection if that fails.
 async fn roll_back(mut object: Object<Connector>) {
-    let is_sqlite = matches!(object.connection, Connection::Sqlite(_));
+    let is_sqlite = matches!(object.connection, Connection::Sqlite { .. });
     let max_duration = (!is_sqlite).then_some(PING_TIMEOUT);
     // No timeout for SQLite, which first completes the running statement.
     let result =

@@ -21,6 +21,8 @@ pub struct StatementPool {
 pub enum AccessMode {
     /// They only read. If the server stopped, a statement is repeated once on a new connection.
     ReadOnly,
+    /// They only read, for long. A statement that returns no rows is an error.
+    Report,
     /// They write, each in its own transaction.
     ReadWrite,
 }
@@ -38,6 +40,14 @@ impl StatementPool {
 
     pub(super) fn close(&self) {
         self.pool.close();
+    }
+
+    /// Fails for reports, which only query. SQLite in memory has no connection that would reject writes.
+    fn ensure_may_execute(&self) -> Result<(), DbErr> {
+        match self.access_mode {
+            AccessMode::Report => Err(DbErr::Custom("a report only reads".to_owned())),
+            AccessMode::ReadOnly | AccessMode::ReadWrite => Ok(()),
+        }
     }
 
     /// Runs a statement, and repeats it once if that is allowed.
@@ -129,10 +139,12 @@ impl ConnectionTrait for StatementPool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.ensure_may_execute()?;
         self.run(statement, Connection::execute).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.ensure_may_execute()?;
         let statement = Statement::from_string(self.get_database_backend(), sql);
         self.run(statement, Connection::execute_unprepared).await
     }

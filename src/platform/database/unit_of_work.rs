@@ -38,16 +38,19 @@ pub(super) struct BeginOptions {
     pub sets_timeout: bool,
     /// Whether a pooler is in between, which switches servers between transactions.
     pub is_behind_pooler: bool,
+    /// Whether the server rejects writes.
+    pub is_read_only: bool,
 }
 
 impl BeginOptions {
     /// The SQL that begins a transaction.
     pub fn sql(&self) -> String {
+        let begin = if self.is_read_only { "BEGIN READ ONLY" } else { "BEGIN" };
         match (self.backend, self.timeout) {
             (DbBackend::Postgres, Some(timeout)) if self.sets_timeout => {
-                format!("BEGIN; {}", timeouts_sql("SET LOCAL", server_timeout(timeout)))
+                format!("{begin}; {}", timeouts_sql("SET LOCAL", server_timeout(timeout)))
             }
-            (DbBackend::Postgres, _) => "BEGIN".to_owned(),
+            (DbBackend::Postgres, _) => begin.to_owned(),
             // SQLite has one writer: wait for the write lock now, not at the first write.
             _ => "BEGIN IMMEDIATE".to_owned(),
         }
