@@ -3,7 +3,7 @@
 use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::reauthentication::reauthenticate;
+use super::reauthentication::{Proof, reauthenticate};
 use super::revocation_sync::revoke;
 use super::revocations::Revocation;
 use super::{Accounts, security_notice};
@@ -39,9 +39,9 @@ pub async fn change_password(
         check_optional(input.verification.as_ref(), parse_code),
     )
         .collect_errors()?;
-    let (viewer, password) = ((user, session), (&current, "currentPassword"));
-    let reauthenticated =
-        reauthenticate(accounts, platform, viewer, Purpose::ChangePassword, password, code).await?;
+    let (viewer, purpose) = ((user, session), Purpose::ChangePassword);
+    let proof = Proof { password: &current, field: "currentPassword", code };
+    let reauthenticated = reauthenticate(accounts, platform, viewer, purpose, proof).await?;
     let hash = accounts.password_hasher.hash(platform, &new).await?;
 
     let (tx, person) = reauthenticated.begin(accounts, platform).await?;

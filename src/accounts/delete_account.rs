@@ -11,7 +11,7 @@ use super::Accounts;
 use super::challenge::{Purpose, Verification};
 use super::entity::{challenges, credentials, sessions};
 use super::password::Password;
-use super::reauthentication::reauthenticate;
+use super::reauthentication::{Proof, reauthenticate};
 use super::revocation_sync::{ClosedElsewhere, revoke};
 use super::revocations::{MAX_STALENESS, Revocation};
 use super::session_watch::session_topic;
@@ -69,9 +69,9 @@ pub async fn delete_account(
         check_optional(input.verification.as_ref(), parse_code),
     )
         .collect_errors()?;
-    let (viewer, password) = ((user, session), (&password, "password"));
-    let reauthenticated =
-        reauthenticate(accounts, platform, viewer, Purpose::DeleteAccount, password, code).await?;
+    let (viewer, purpose) = ((user, session), Purpose::DeleteAccount);
+    let proof = Proof { password: &password, field: "password", code };
+    let reauthenticated = reauthenticate(accounts, platform, viewer, purpose, proof).await?;
 
     let (tx, person) = reauthenticated.begin(accounts, platform).await?;
     let now = platform.now();

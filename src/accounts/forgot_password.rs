@@ -169,7 +169,7 @@ async fn send_pending_code(
     let person = account_lock::lock(&tx, user).await?.map(|locked| locked.person);
     let updated = match person.and_then(|person| Some((person.id, person.phone?))) {
         Some((user, phone)) => {
-            send_code_to(accounts, platform, &tx, challenge, user, &phone).await?
+            send_code_to(accounts, platform, &tx, challenge, (user, &phone)).await?
         }
         None => without_pending_send(challenge),
     };
@@ -179,14 +179,13 @@ async fn send_pending_code(
     Ok(())
 }
 
-/// Sends a code to a phone, unless a rate limit is reached. Returns the updated challenge.
+/// Sends a code to the phone of a user, unless a rate limit is reached. Returns the updated challenge.
 async fn send_code_to(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
     challenge: &Model,
-    user: UserId,
-    phone: &PhoneNumber,
+    (user, phone): (UserId, &PhoneNumber),
 ) -> Result<Model> {
     let assigned = Model { user_id: Some(user), ..without_pending_send(challenge) };
     // Savepoint: when one limit is reached, the code must not count against the others.

@@ -76,7 +76,7 @@ pub async fn login(
             SignInResult::CodeRequired(send_code(accounts, platform, &tx, &request).await?)
         }
         None => SignInResult::Tokens(
-            session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)
+            session::open_session(accounts, platform, &tx, (person, AuthMethod::Password), client)
                 .await?,
         ),
     };

@@ -56,6 +56,16 @@ impl PasswordMatch {
     }
 }
 
+/// What a user enters to authenticate again.
+pub struct Proof<'a> {
+    /// The current password.
+    pub password: &'a Password,
+    /// The field of the password, for errors.
+    pub field: &'static str,
+    /// The code by SMS, if one was entered.
+    pub code: Option<EnteredCode>,
+}
+
 /// A user who entered the right password, and a code (not yet checked) if the phone is verified.
 pub struct Reauthenticated {
     password_match: PasswordMatch,
@@ -73,8 +83,7 @@ pub async fn reauthenticate(
     platform: &Platform,
     (user, session): (UserId, SessionId),
     purpose: Purpose,
-    (password, field): (&Password, &'static str),
-    code: Option<EnteredCode>,
+    Proof { password, field, code }: Proof<'_>,
 ) -> Result<Reauthenticated> {
     let person = people::get_own(platform.database.reads(), user).await?;
     let code = code.filter(|_| needs_code(&person));

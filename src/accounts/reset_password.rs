@@ -69,7 +69,7 @@ pub async fn reset_password(
             )
         }
         None => SignInResult::Tokens(
-            session::open_session(accounts, platform, &tx, person, client, AuthMethod::Password)
+            session::open_session(accounts, platform, &tx, (person, AuthMethod::Password), client)
                 .await?,
         ),
     };

@@ -66,14 +66,13 @@ pub enum AuthMethod {
     PasswordAndCode,
 }
 
-/// Opens a session and issues its first tokens. Notifies the owner of a login from a new device.
+/// Opens a session for a user who has authenticated, and issues its first tokens. Notifies the owner of a login from a new device.
 pub async fn open_session(
     accounts: &Accounts,
     platform: &Platform,
     tx: &Work,
-    person: Person,
+    (person, method): (Person, AuthMethod),
     client: &Client,
-    method: AuthMethod,
 ) -> Result<IssuedTokens> {
     let id = platform.new_id();
     let refresh_token = RefreshToken::first(platform, person.id, id);

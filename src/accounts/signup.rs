@@ -65,7 +65,7 @@ async fn open_first_session(
     let Some(phone) = person.phone.clone() else {
         let method = AuthMethod::Password;
         return Ok(SignInResult::Tokens(
-            session::open_session(accounts, platform, tx, person, client, method).await?,
+            session::open_session(accounts, platform, tx, (person, method), client).await?,
         ));
     };
     if second_factor_phone(accounts, &person).is_some() {
@@ -75,7 +75,8 @@ async fn open_first_session(
         return Ok(SignInResult::CodeRequired(send_code(accounts, platform, tx, &request).await?));
     }
     let tokens =
-        session::open_session(accounts, platform, tx, person, client, AuthMethod::Password).await?;
+        session::open_session(accounts, platform, tx, (person, AuthMethod::Password), client)
+            .await?;
     let request = CodeRequest {
         person: &tokens.person,
         session: Some(tokens.session),

@@ -20,7 +20,7 @@ pub async fn verify_code(
     let (tx, person) =
         verify_and_begin(accounts, platform, Purpose::Login, claimant, &code).await?;
     let method = AuthMethod::PasswordAndCode;
-    let tokens = session::open_session(accounts, platform, &tx, person, client, method).await?;
+    let tokens = session::open_session(accounts, platform, &tx, (person, method), client).await?;
     tx.commit().await?;
     Ok(tokens)
 }

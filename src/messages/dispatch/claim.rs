@@ -8,7 +8,7 @@ use super::rate_reservation::reserve_rate;
 use super::send_slots::SendSlots;
 use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
-use crate::messages::entity::messages::DueRange;
+use crate::messages::entity::messages::{Claimant, DueRange};
 use crate::messages::entity::{gateways, messages, transitions};
 use crate::messages::gateway::{FailureReason, OutboundSms, SmsGateway};
 use crate::messages::{Kind, Message, Messages, Status};
@@ -84,6 +84,11 @@ async fn claim_lanes(
     let mut claimed = Vec::new();
     let names = messages.gateways.iter().map(|gateway| gateway.name());
     let other_gateways: Vec<&str> = names.filter(|name| *name != gateway.name()).collect();
+    let claimant = Claimant {
+        gateway: gateway.name(),
+        other_gateways: &other_gateways,
+        lease: SEND_LEASE_DURATION,
+    };
     let now = platform.now();
     let lane_starts = messages.lane_starts.load(platform, tx).await?;
     for kind in Kind::LANES {
@@ -93,10 +98,7 @@ async fn claim_lanes(
         }
         let due = DueRange { kind, from: lane_starts.lane_start(kind), until: now };
         let lane_limit = u64::try_from(lane_limit).unwrap_or(u64::MAX);
-        let name = gateway.name();
-        let rows = messages::claim(tx, due, lane_limit, name, &other_gateways, SEND_LEASE_DURATION)
-            .await?;
-        for message in rows {
+        for message in messages::claim(tx, due, lane_limit, claimant).await? {
             slots.occupy(kind);
             let sms = build_sms(platform, &message);
             claimed.push(ClaimedMessage { message, gateway: gateway.clone(), sms });

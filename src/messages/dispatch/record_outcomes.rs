@@ -90,7 +90,8 @@ async fn record_unaccepted(
             requeue_changes(message, reason, now + delay_by_age(platform, message))
         }
         SendOutcome::Indeterminate { reason, is_gateway_error } => {
-            decide_indeterminate(messages, platform, gateway, attempt, reason, *is_gateway_error)
+            let failure = (reason, *is_gateway_error);
+            decide_indeterminate(messages, platform, gateway, attempt, failure)
         }
     };
     match messages::transition(tx, message, status, changes).await? {
@@ -126,8 +127,7 @@ fn decide_indeterminate(
     platform: &Platform,
     gateway: &gateways::Model,
     attempt: &Attempt,
-    reason: &FailureReason,
-    is_gateway_error: bool,
+    (reason, is_gateway_error): (&FailureReason, bool),
 ) -> (Status, StatusChanges) {
     let (message, now) = (&attempt.message, platform.now());
     let is_down = circuit_breaker::is_down(gateway);

@@ -25,16 +25,25 @@ pub struct DueRange {
     pub until: Timestamp,
 }
 
-/// Claims messages of one lane for sending through a gateway, the longest due first. Skips messages that are pinned to
-/// one of the other gateways.
+/// Who claims messages, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The gateway that will send them.
+    pub gateway: &'a str,
+    /// The other gateways, whose pinned messages are left to them.
+    pub other_gateways: &'a [&'a str],
+    /// How long this instance has to send them.
+    pub lease: Duration,
+}
+
+/// Claims messages of one lane for sending, the longest due first.
 pub async fn claim(
     tx: &Work,
     DueRange { kind, from, until: now }: DueRange,
     limit: u64,
-    gateway: &str,
-    other_gateways: &[&str],
-    lease: Duration,
+    claimant: Claimant<'_>,
 ) -> Result<Vec<Model>, DbErr> {
+    let Claimant { gateway, other_gateways, lease } = claimant;
     let not_pinned_elsewhere = Column::PinnedGateway.is_not_in(other_gateways.iter().copied());
     let due = due(Status::Queued, now)
         .filter(Column::Kind.eq(kind))

@@ -23,8 +23,8 @@ mod search;
 
 pub use bodies::{clear_bodies, clear_sealed_body, reseal_bodies};
 pub use claim::{
-    DueRange, claim, claim_unknown, expire, expire_leases, find_first_due_at, has_due_queued,
-    has_due_unknown, has_expired,
+    Claimant, DueRange, claim, claim_unknown, expire, expire_leases, find_first_due_at,
+    has_due_queued, has_due_unknown, has_expired,
 };
 pub use erase::{cancel_many, erase, find_code_message_ids};
 pub use reschedule::{LatestDueTimes, has_due_later_than, reschedule};
