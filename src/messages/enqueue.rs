@@ -1,11 +1,11 @@
-//! Enqueueing of a message in the transaction of its cause, so that it is sent only if that transaction commits.
+//! Enqueueing of messages in the transaction of their cause, so that they are sent only if that transaction commits.
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::entity::{messages, transitions};
 use super::sealed_body::aad;
 use super::segments::sms_size;
-use super::{Kind, Messages, Status};
+use super::{Kind, Message, Messages, Status};
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
@@ -49,6 +49,36 @@ pub async fn enqueue(
     tx: &Work,
     new: NewMessage,
 ) -> Result<MessageId> {
+    let message = to_queued(messages, platform, new);
+    let (id, kind) = (message.id, message.kind);
+    messages::insert(tx, message).await?;
+    transitions::record(tx, platform, [(kind, None, Status::Queued)]).await?;
+    tx.notify(&messages.notifier);
+    Ok(id)
+}
+
+/// Queues many messages, by one statement for each few thousand of them. They are sent once the transaction is
+/// committed. Returns their ids, in their order.
+pub async fn enqueue_many(
+    messages: &Messages,
+    platform: &Platform,
+    tx: &Work,
+    new: Vec<NewMessage>,
+) -> Result<Vec<MessageId>> {
+    let queued: Vec<_> =
+        new.into_iter().map(|message| to_queued(messages, platform, message)).collect();
+    if queued.is_empty() {
+        return Ok(Vec::new());
+    }
+    messages::insert_many(tx, &queued).await?;
+    let to_transition = |message: &Message| (message.kind, None, Status::Queued);
+    transitions::record(tx, platform, queued.iter().map(to_transition)).await?;
+    tx.notify(&messages.notifier);
+    Ok(queued.iter().map(|message| message.id).collect())
+}
+
+/// The row of a new message.
+fn to_queued(messages: &Messages, platform: &Platform, new: NewMessage) -> Message {
     let id: MessageId = platform.new_id();
     let now = platform.now();
     let (body, sealed_body, size) = match new.text {
@@ -61,7 +91,7 @@ pub async fn enqueue(
             (masked, Some(platform.vault.seal(&aad(id), text.as_bytes())), sms_size(text))
         }
     };
-    let message = messages::Model {
+    Message {
         id,
         kind: new.kind,
         phone: new.to,
@@ -84,9 +114,5 @@ pub async fn enqueue(
         attempted_at: None,
         sent_at: None,
         delivered_at: None,
-    };
-    messages::insert(tx, message).await?;
-    transitions::record(tx, platform, [(new.kind, None, Status::Queued)]).await?;
-    tx.notify(&messages.notifier);
-    Ok(id)
+    }
 }

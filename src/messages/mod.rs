@@ -36,7 +36,7 @@ pub use dispatch::expire::expire;
 pub use dispatch::reconcile::reconcile;
 pub use dispatch::send::send_due;
 pub use dispatch::stalled::is_stalled;
-pub use enqueue::{MessageText, NewMessage, enqueue};
+pub use enqueue::{MessageText, NewMessage, enqueue, enqueue_many};
 pub use entity::messages::{MessageFilter, Model as Message, find_code_message_ids};
 pub use erase::erase;
 pub use gateway::WebhookRequest;

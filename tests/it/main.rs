@@ -6,6 +6,7 @@ mod access_tokens;
 mod architecture;
 mod avatar_subscriptions;
 mod avatars;
+mod batches;
 mod clock_set_back;
 mod code_delivery;
 mod codes;

@@ -2,11 +2,15 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{ActiveEnum, Condition, IntoActiveModel, QueryOrder, QuerySelect};
+use serde::Serialize;
 
+use crate::error::Result;
 use crate::ids::{CoinEntryId, UserId};
 use crate::platform::clock::Timestamp;
-use crate::platform::database::{Work, is_unique_violation, pad_to_pow2};
+use crate::platform::database::{
+    RowSetSql, RowUuid, Work, is_unique_violation, pad_to_pow2, row_set_sql,
+};
 
 /// An entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -64,6 +68,45 @@ pub async fn insert(tx: &Work, row: Model) -> Result<(), DbErr> {
 /// Whether an insert failed because its reference exists already.
 pub fn is_duplicate_reference(error: &DbErr) -> bool {
     is_unique_violation(error, "coin_entries", &["reference"])
+}
+
+/// An entry of a batch.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewEntry<'a> {
+    /// Owner of the wallet.
+    pub user_id: RowUuid,
+    /// Sequence number within the wallet.
+    pub number: i64,
+    /// Public id.
+    pub id: RowUuid,
+    /// Amount that is added.
+    pub amount: i64,
+    /// Balance of the wallet after this entry.
+    pub balance_after: i64,
+    /// Unique reference.
+    pub reference: &'a str,
+}
+
+const INSERT: RowSetSql = row_set_sql!("sql/insert_entries");
+const FIND_POSTED: RowSetSql = row_set_sql!("sql/find_posted");
+
+/// Inserts entries. Returns whether none of their references exists already.
+pub async fn insert_many(
+    tx: &Work,
+    entries: &[NewEntry<'_>],
+    reason: EntryReason,
+    now: Timestamp,
+) -> Result<bool> {
+    let values = [now.into(), reason.to_value().into()];
+    let statement = INSERT.bind(tx.get_database_backend(), entries, values)?;
+    Ok(tx.execute_raw(statement).await?.rows_affected() == entries.len() as u64)
+}
+
+/// Finds which of these references were posted.
+pub async fn find_posted(tx: &Work, references: &[&str]) -> Result<Vec<String>> {
+    let statement = FIND_POSTED.bind(tx.get_database_backend(), references, [])?;
+    let rows = tx.query_all_raw(statement).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
 /// A page of a user's entries, newest first, before a sequence number.

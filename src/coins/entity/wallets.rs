@@ -3,10 +3,12 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
+use serde::Serialize;
 
-use crate::ids::UserId;
+use crate::error::Result;
+use crate::ids::{Id, UserId};
 use crate::platform::clock::Timestamp;
-use crate::platform::database::Work;
+use crate::platform::database::{RowSetSql, RowUuid, Work, row_set_sql};
 
 /// Maximum balance: the largest integer that JavaScript represents exactly.
 pub const MAX_BALANCE: i64 = (1 << 53) - 1;
@@ -76,6 +78,41 @@ pub async fn change_balance(
         Err(DbErr::RecordNotInserted | DbErr::RecordNotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The state of a wallet after a batch of entries.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewState {
+    /// Owner.
+    pub user_id: RowUuid,
+    /// Balance in coins.
+    pub balance: i64,
+    /// Number of the wallet's entries.
+    pub entry_count: i64,
+}
+
+const LOCK: RowSetSql = row_set_sql!("sql/lock_wallets");
+const UPDATE: RowSetSql = row_set_sql!("sql/update_wallets");
+const INSERT: RowSetSql = row_set_sql!("sql/insert_wallets");
+
+/// Finds the wallets of these users, and locks them in the order of the users' ids. Users without a wallet are left out.
+pub async fn lock_many(tx: &Work, users: &[UserId]) -> Result<Vec<Model>> {
+    let users: Vec<RowUuid> = users.iter().map(|user| RowUuid(user.uuid())).collect();
+    let statement = LOCK.bind(tx.get_database_backend(), &users, [])?;
+    Ok(Entity::find().from_raw_sql(statement).all(tx).await?)
+}
+
+/// Updates wallets that are locked.
+pub async fn update_many(tx: &Work, states: &[NewState], now: Timestamp) -> Result<()> {
+    let statement = UPDATE.bind(tx.get_database_backend(), states, [now.into()])?;
+    tx.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Inserts new wallets. Returns whether none of them exists already.
+pub async fn insert_many(tx: &Work, states: &[NewState], now: Timestamp) -> Result<bool> {
+    let statement = INSERT.bind(tx.get_database_backend(), states, [now.into()])?;
+    Ok(tx.execute_raw(statement).await?.rows_affected() == states.len() as u64)
 }
 
 /// The wallet of a user.

@@ -24,6 +24,7 @@ mod effects;
 mod migrate;
 mod pool;
 mod readiness;
+mod row_set;
 mod statement_error;
 mod statement_pool;
 mod timeout;
@@ -33,6 +34,8 @@ mod write_probe;
 
 pub use batch::{pad_to_pow2, split_to_pow2};
 pub use migrate::{MigrationLock, MigrationOutcome};
+pub(crate) use row_set::row_set_sql;
+pub use row_set::{MAX_ROWS, RowSetSql, RowUuid, row_timestamp};
 pub use statement_error::is_unique_violation;
 pub use statement_pool::StatementPool;
 pub use timeout::timeout;

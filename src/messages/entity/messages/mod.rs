@@ -17,6 +17,7 @@ use crate::platform::phone::PhoneNumber;
 mod bodies;
 mod claim;
 mod erase;
+mod insert_many;
 mod reschedule;
 mod retry;
 mod search;
@@ -27,6 +28,7 @@ pub use claim::{
     has_due_queued, has_due_unknown, has_expired,
 };
 pub use erase::{cancel_many, erase, find_code_message_ids};
+pub use insert_many::insert_many;
 pub use reschedule::{LatestDueTimes, has_due_later_than, reschedule};
 pub use retry::{find_retryable, retry_many, retry_one};
 pub use search::{MessageFilter, find_page, find_statuses};
