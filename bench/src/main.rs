@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 mod avatar_fan_out;
+mod batch_writes;
 mod broadcast_baseline;
 mod clock;
 mod cross_instance;
@@ -64,6 +65,9 @@ enum Benchmark {
     /// A change sent to thousands of sockets, beside a bare server that sends the same bytes.
     #[command(name = "p6")]
     AvatarFanOut(avatar_fan_out::Options),
+    /// Credits with messages in one batch, beside raw set-based SQL.
+    #[command(name = "batch")]
+    BatchWrites(batch_writes::Options),
     /// Logins, beside the bare rate of hashes; and the latency of other requests meanwhile.
     #[command(name = "p7")]
     LoginThroughput(login_throughput::Options),
@@ -106,6 +110,10 @@ fn main() -> Result<()> {
             return multi_thread()?.block_on(query_baseline::run(options));
         }
         Benchmark::BroadcastBaseline => return multi_thread()?.block_on(broadcast_baseline::run()),
+        // Runs the product's functions in this process.
+        Benchmark::BatchWrites(options) => {
+            return multi_thread()?.block_on(batch_writes::run(options));
+        }
         _ => {}
     }
     let binary = match bench.binary {
@@ -137,7 +145,7 @@ async fn run_benchmark(benchmark: Benchmark, binary: &Path) -> Result<()> {
         Benchmark::IdleSockets(options) => idle_sockets::run(binary, options).await,
         Benchmark::CrossInstance(options) => cross_instance::run(binary, options).await,
         Benchmark::Timing(options) => timing::run(binary, options).await,
-        Benchmark::QueryBaseline(_) | Benchmark::BroadcastBaseline => {
+        Benchmark::BatchWrites(_) | Benchmark::QueryBaseline(_) | Benchmark::BroadcastBaseline => {
             bail!("a baseline server needs no binary")
         }
     }

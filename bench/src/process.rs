@@ -32,8 +32,10 @@ impl Process {
         if self.has_children {
             let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;
             // A child that ends meanwhile is included in the parent's counter the next time.
-            used +=
-                children.split_whitespace().filter_map(|id| cpu_time_of(id.parse().ok()?)).sum();
+            used += children
+                .split_whitespace()
+                .filter_map(|id| cpu_time_of(id.parse().ok()?))
+                .sum::<Duration>();
             used += self.ended_children_cpu_time()?;
         }
         Ok(used)
