@@ -81,8 +81,9 @@ const fn v4([a, b, c, d]: [u8; 4], prefix_len: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix_len)
 }
 
-const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix_len: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix_len)
+const fn v6(s: [u16; 8], prefix_len: u8) -> Ipv6Net {
+    let address = Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]);
+    Ipv6Net::new_assert(address, prefix_len)
 }
 
 /// Classifies an address. An IPv4 address inside of an IPv6 address counts as what a packet would reach.
@@ -183,17 +184,33 @@ mod tests {
         }
     }
 
+    /// What stands before an IPv4 address: mapped, NAT64, compatible, and ISATAP with a public prefix.
+    const PREFIXES: [u128; 5] = [
+        0xffff << 32,
+        0x64_ff9b << 96,
+        0,
+        0x2a00 << 112 | 0x5efe << 32,
+        0x2a00 << 112 | 0x0200_5efe << 32,
+    ];
+
     proptest! {
         #[test]
-        fn an_embedded_address_is_never_more_public_than_itself(bytes: u32, prefix in 0..5) {
-            let v4 = Ipv4Addr::from(bytes);
-            let low = u128::from(bytes);
-            let high: u128 = [0xffff << 32, 0x64_ff9b << 96, 0, 0x5efe << 32 | 0x2a00 << 112, 0x200_5efe << 32]
-                [prefix];
-            if classify_v4(v4) != Public {
-                prop_assert_ne!(classify(Ipv6Addr::from(high | low).into()), Public);
+        fn an_embedded_address_is_never_more_public_than_itself(
+            v4: u32,
+            network in 0..IPV4_RANGES.len(),
+            prefix in prop::sample::select(&PREFIXES),
+        ) {
+            // Any address, and one of a special range.
+            let (range, _) = IPV4_RANGES[network];
+            let special = u32::from(range.network()) | v4 & u32::from(range.hostmask());
+            for v4 in [v4, special] {
+                let embedded = Ipv6Addr::from(prefix | u128::from(v4)).into();
+                if classify_v4(v4.into()) != Public {
+                    prop_assert_ne!(classify(embedded), Public);
+                }
+                let in_6to4 = Ipv6Addr::from(0x2002 << 112 | u128::from(v4) << 80).into();
+                prop_assert_ne!(classify(in_6to4), Public);
             }
-            prop_assert_ne!(classify(Ipv6Addr::from(0x2002 << 112 | low << 80).into()), Public);
         }
     }
 }

@@ -124,6 +124,7 @@ fn parse_host(text: &str) -> Result<Host<String>, InvalidPattern> {
         return Ok(Host::Ipv6(address));
     }
     match Host::parse(text).map_err(|_| InvalidPattern)? {
+        Host::Domain(name) if name.contains('*') => Err(InvalidPattern),
         Host::Domain(name) => Ok(Host::Domain(without_dot(&name).to_owned())),
         // Only in the usual notation, so that nobody allows another address than they meant.
         Host::Ipv4(address) if address.to_string() != text => Err(InvalidPattern),

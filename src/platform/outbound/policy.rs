@@ -88,7 +88,7 @@ impl Default for EgressPolicy {
             redirects: Redirects::None,
             timeout: Duration::from_secs(15),
             max_response_bytes: 1024 * 1024,
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Destinations {
         for allowed in &self.allowed_addresses {
             match allowed {
                 AllowedAddress::Host(pattern) => {
-                    guard.allows_private |= pattern.matches(host, port)
+                    guard.allows_private |= pattern.matches(host, port);
                 }
                 AllowedAddress::Network(network) => guard.networks.push(*network),
                 AllowedAddress::Socket(address, allowed) if *allowed == port => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use reqwest::header::CONTENT_ENCODING;
 use switchboard::platform::outbound::{EgressPolicy, OutboundError};
@@ -18,16 +18,21 @@ use super::{Server, get, loopback_policy, outbound, text_of};
 
 const MEGABYTE: usize = 1 << 20;
 
-/// A server with an endless body of zeros at /bomb and a short text elsewhere, compressed on demand.
+/// 256 KiB of gzip that become 40 MiB of zeros: a literal 0 and a very long run of "repeat the last byte 258 times" in
+/// the fixed code of Deflate (RFC 1951, section 3.2.6).
+fn gzip_bomb() -> Vec<u8> {
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    const BLOCK_AND_LITERAL: [u8; 11] = [0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+    const REPEAT: [u8; 13] = [1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
+    let bits = BLOCK_AND_LITERAL.into_iter().chain(REPEAT.into_iter().cycle());
+    let bits: Vec<u8> = bits.take(256 * 1024 * 8).collect();
+    let bytes = bits.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
+    HEADER.into_iter().chain(bytes).collect()
+}
+
+/// A server with a bomb at /bomb and a short text elsewhere, compressed on demand.
 async fn compressing_server() -> Server {
-    let bomb = async || {
-        let body = stream::unfold((), async |()| {
-            // Lets the client run in between.
-            tokio::task::yield_now().await;
-            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 64 * 1024])), ()))
-        });
-        ([("content-type", "text/plain")], Body::from_stream(body))
-    };
+    let bomb = async || ([(CONTENT_ENCODING, "gzip")], gzip_bomb());
     let text = async || "text ".repeat(100);
     let router = Router::new().route("/bomb", axum::routing::get(bomb)).fallback(text);
     Server::start(router.layer(CompressionLayer::new())).await
