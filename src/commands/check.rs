@@ -12,11 +12,11 @@ use crate::config::sms::GatewayConfig;
 use crate::config::{Config, LookupSource};
 use crate::error::{Error, Result};
 use crate::messages::Messages;
-use crate::platform::outbound::{Limits, OutboundError};
+use crate::platform::outbound::{EgressPolicy, OutboundError, Request};
 use crate::platform::{Platform, events};
 use crate::server;
 
-const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_bytes: 1 << 20 };
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The outcome of one check: a line of output, or a problem.
 type CheckResult = Result<String, String>;
@@ -152,7 +152,8 @@ async fn check_reachable(platform: &Platform, role: &str, name: &str, url: &Url)
     // Only the origin: the rest of the URL may contain keys, or placeholders for the message.
     let host = url.origin().ascii_serialization();
     let root = Url::parse(&host).map_err(|error| format!("{role}: {error}"))?;
-    match platform.outbound.send(platform.outbound.request(Method::GET, root), LIMITS).await {
+    let policy = EgressPolicy { timeout: TIMEOUT, ..EgressPolicy::operator() };
+    match platform.outbound.call(Request::new(Method::GET, root), &policy).await {
         Ok(_) | Err(OutboundError::TooLarge) => Ok(format!(
             "{role}: {name} can be reached at {host}; its key is not tried, for that costs money"
         )),

@@ -19,6 +19,7 @@ mod deletion;
 mod disk_failures;
 mod docs;
 mod documents;
+mod egress;
 mod games;
 mod graphql_http;
 mod http_connections;

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_LIMITS, parse_json};
-use crate::platform::outbound::{Outbound, Response};
+use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_POLICY, parse_json};
+use crate::platform::outbound::{Outbound, Request, Response};
 use crate::platform::phone::{
     InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
 };
@@ -40,16 +40,13 @@ impl LookupProvider for MessageBirdLookup {
             .map_err(|()| permanent(&"MESSAGEBIRD_BASE_URL has no path"))?
             .pop_if_empty()
             .extend(["lookup", phone.digits()]);
-        let mut key =
-            HeaderValue::try_from(format!("AccessKey {}", self.access_key.expose_secret()))
-                .map_err(|error| permanent(&error))?;
-        key.set_sensitive(true);
-        let request = outbound
-            .request(Method::GET, url)
-            .header(AUTHORIZATION, key)
-            .header(ACCEPT, "application/json");
+        let key = HeaderValue::try_from(format!("AccessKey {}", self.access_key.expose_secret()))
+            .map_err(|error| permanent(&error))?;
+        let request = Request::new(Method::GET, url)
+            .secret_header(AUTHORIZATION, key)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
         let response = outbound
-            .send(request, REQUEST_LIMITS)
+            .call(request, &REQUEST_POLICY)
             .await
             .map_err(|error| LookupError::Transient(error.to_string()))?;
         parse_response(&response, phone)

@@ -1,16 +1,20 @@
 //! Interface of a phone lookup provider.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-use crate::platform::outbound::{Limits, Outbound};
+use crate::platform::outbound::{EgressPolicy, Outbound};
 use crate::platform::phone::{InvalidPhoneReason, PhoneInfo, PhoneNumber};
 
-/// Limits of a request to a provider. A response has less than a kilobyte.
-pub(super) const REQUEST_LIMITS: Limits =
-    Limits { timeout: Duration::from_secs(3), max_bytes: 64 * 1024 };
+/// Policy of a request to a provider, whose URL the operator sets. A response has less than a kilobyte.
+pub(super) static REQUEST_POLICY: LazyLock<EgressPolicy> = LazyLock::new(|| EgressPolicy {
+    timeout: Duration::from_secs(3),
+    max_response_bytes: 64 * 1024,
+    ..EgressPolicy::operator()
+});
 
 /// Result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]

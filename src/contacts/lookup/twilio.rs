@@ -4,12 +4,12 @@
 
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_LIMITS, parse_json};
-use crate::platform::outbound::{Outbound, Response};
+use super::provider::{LookupError, LookupProvider, LookupResult, REQUEST_POLICY, parse_json};
+use crate::platform::outbound::{Outbound, Request, Response};
 use crate::platform::phone::{
     InvalidPhoneReason, LineType, PhoneInfo, PhoneNumber, is_formatted_number,
 };
@@ -43,12 +43,11 @@ impl LookupProvider for TwilioLookup {
             .map_err(|()| LookupError::Permanent("TWILIO_BASE_URL has no path".into()))?
             .pop_if_empty()
             .extend(["v2", "PhoneNumbers", phone.as_str()]);
-        let request = outbound
-            .request(Method::GET, url)
+        let request = Request::new(Method::GET, url)
             .query(&[("Fields", "line_type_intelligence")])
-            .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()));
+            .basic_auth(&self.account_sid, &self.auth_token);
         let response = outbound
-            .send(request, REQUEST_LIMITS)
+            .call(request, &REQUEST_POLICY)
             .await
             .map_err(|error| LookupError::Transient(error.to_string()))?;
         parse_response(&response, phone)

@@ -20,7 +20,7 @@ use super::send_slots::SendSlots;
 use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::entity::messages;
-use crate::messages::gateway::{FailureReason, REQUEST_LIMITS, SendOutcome};
+use crate::messages::gateway::{FailureReason, REQUEST_POLICY, SendOutcome};
 use crate::messages::topics::message_topic;
 use crate::messages::{Kind, Messages};
 use crate::platform::Platform;
@@ -118,7 +118,7 @@ async fn tick(
 async fn send_claimed(platform: Arc<Platform>, claimed: ClaimedMessage) -> Attempt {
     let ClaimedMessage { message, gateway, sms } = claimed;
     // Too close to the lease's end: another instance may claim it before the request ends.
-    let latest_end = platform.now() + REQUEST_LIMITS.timeout;
+    let latest_end = platform.now() + REQUEST_POLICY.timeout;
     let is_too_late = message.due_at.is_none_or(|lease_ends_at| lease_ends_at <= latest_end);
     let gateway_was_called = sms.is_ok() && !is_too_late;
     let outcome = match sms {

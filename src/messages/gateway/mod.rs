@@ -26,7 +26,7 @@ pub use outbound_sms::OutboundSms;
 pub use outcome::{FailureReason, SendOutcome};
 pub use receipt::{MessageRef, Receipt, ReceiptError, WebhookRequest};
 pub use response::is_valid_gateway_id;
-pub use sms_gateway::{REQUEST_LIMITS, SmsGateway};
+pub use sms_gateway::{LIST_POLICY, REQUEST_POLICY, SmsGateway};
 pub use status_update::{QueryResult, StatusUpdate};
 
 /// Creates the gateway that the settings describe.

@@ -42,6 +42,10 @@ pub(super) fn outcome_by_status(response: &Response, code: Option<i64>) -> SendO
 /// message.
 pub(super) fn outcome_of_failed_request(error: &OutboundError) -> SendOutcome {
     match error {
+        OutboundError::Refused(rule) => {
+            let reason = format!("the gateway's URL is refused: {rule}");
+            SendOutcome::Misconfigured(FailureReason::new(reason))
+        }
         OutboundError::NotConnected(_) => {
             SendOutcome::Unreachable(FailureReason::new("the gateway cannot be reached"))
         }

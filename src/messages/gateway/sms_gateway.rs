@@ -1,5 +1,6 @@
 //! Interface of an SMS gateway.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,11 +9,17 @@ use super::outbound_sms::OutboundSms;
 use super::outcome::SendOutcome;
 use super::receipt::{Receipt, ReceiptError, WebhookRequest};
 use super::status_update::QueryResult;
-use crate::platform::outbound::{Limits, Outbound};
+use crate::platform::outbound::{EgressPolicy, Outbound};
 
-/// Limits of a request to a gateway. A response has a few kilobytes.
-pub const REQUEST_LIMITS: Limits =
-    Limits { timeout: Duration::from_secs(15), max_bytes: 64 * 1024 };
+/// Policy of a request to a gateway, whose URL the operator sets. A response has a few kilobytes.
+pub static REQUEST_POLICY: LazyLock<EgressPolicy> = LazyLock::new(|| EgressPolicy {
+    timeout: Duration::from_secs(15),
+    max_response_bytes: 64 * 1024,
+    ..EgressPolicy::operator()
+});
+/// Policy of a request for a list of messages. A listed message takes about a kilobyte, plus its text.
+pub static LIST_POLICY: LazyLock<EgressPolicy> =
+    LazyLock::new(|| EgressPolicy { max_response_bytes: 1024 * 1024, ..REQUEST_POLICY.clone() });
 
 /// Provider that delivers messages to phones.
 #[async_trait]

@@ -52,6 +52,7 @@ impl ServerProcess {
     }
 
     /// Sends a GraphQL operation. An error when the process ends before it responds.
+    #[expect(clippy::disallowed_methods, reason = "the test is the client")]
     pub async fn try_send(
         &self,
         query: &str,
@@ -68,6 +69,7 @@ impl ServerProcess {
     }
 
     /// Sends a multipart form. An error when the process ends before it responds.
+    #[expect(clippy::disallowed_methods, reason = "the test is the client")]
     pub async fn try_send_form(&self, form: MultipartForm, token: &str) -> reqwest::Result<Value> {
         let request = client()
             .post(format!("{}/graphql", self.url))

@@ -8,7 +8,7 @@ use self::json_path::text_at_path;
 use self::request_template::RequestTemplate;
 use super::response::{is_valid_gateway_id, outcome_by_status, outcome_of_failed_request};
 use super::{
-    FailureReason, OutboundSms, REQUEST_LIMITS, Receipt, ReceiptError, SendOutcome, SmsGateway,
+    FailureReason, OutboundSms, REQUEST_POLICY, Receipt, ReceiptError, SendOutcome, SmsGateway,
     WebhookRequest,
 };
 use crate::config::sms::{HttpGatewayConfig, HttpReceiptConfig};
@@ -81,10 +81,10 @@ impl SmsGateway for HttpGateway {
     }
 
     async fn send(&self, outbound: &Outbound, sms: &OutboundSms) -> SendOutcome {
-        let Some(request) = self.template.build(outbound, sms) else {
+        let Some(request) = self.template.build(sms) else {
             return SendOutcome::Misconfigured(FailureReason::new("SMS_HTTP_URL makes no URL"));
         };
-        match outbound.send(request, REQUEST_LIMITS).await {
+        match outbound.call(request, &REQUEST_POLICY).await {
             Ok(response) => self.parse_response(&response),
             Err(error) => outcome_of_failed_request(&error),
         }

@@ -2,10 +2,10 @@
 //!
 //! Invalid settings are reported at startup, so that no message fails because of them.
 
+use reqwest::Method;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
-use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
 use url::Url;
@@ -14,7 +14,7 @@ use super::body_format::{BodyFormat, percent_encode};
 use crate::config::sms::HttpGatewayConfig;
 use crate::messages::gateway::OutboundSms;
 use crate::messages::text_template::TextTemplate;
-use crate::platform::outbound::Outbound;
+use crate::platform::outbound::Request;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -56,8 +56,8 @@ impl RequestTemplate {
         })
     }
 
-    /// Builds the request for a message. `None` if the rendered URL is invalid.
-    pub fn build(&self, outbound: &Outbound, sms: &OutboundSms) -> Option<RequestBuilder> {
+    /// Builds the request for a message. `None` if the rendered URL or the id is invalid.
+    pub fn build(&self, sms: &OutboundSms) -> Option<Request> {
         let value = |placeholder| match placeholder {
             Placeholder::To => sms.to.as_str(),
             Placeholder::Body => sms.body.expose_secret(),
@@ -65,9 +65,11 @@ impl RequestTemplate {
         };
         let url =
             Url::parse(&self.url.render(|placeholder| percent_encode(value(placeholder)))).ok()?;
-        let mut request = outbound.request(self.method.clone(), url).headers(self.headers.clone());
+        let mut request = Request::new(self.method.clone(), url);
+        request.headers.clone_from(&self.headers);
         if !self.headers.contains_key(IDEMPOTENCY_KEY) {
-            request = request.header(IDEMPOTENCY_KEY, &sms.client_reference);
+            let id = HeaderValue::try_from(&sms.client_reference).ok()?;
+            request = request.header(IDEMPOTENCY_KEY, id);
         }
         Some(match &self.body {
             Some((body, format)) => {

@@ -6,12 +6,10 @@ use serde::Deserialize;
 
 use super::client::MessageBirdGateway;
 use super::status::{failure_reason, parse_status};
-use crate::messages::gateway::{OutboundSms, QueryResult, REQUEST_LIMITS, StatusUpdate};
+use crate::messages::gateway::{LIST_POLICY, OutboundSms, QueryResult, StatusUpdate};
 use crate::messages::status::Status;
-use crate::platform::outbound::{Limits, Outbound};
+use crate::platform::outbound::Outbound;
 
-/// A listed message takes about a kilobyte, plus its text.
-const LIST_LIMITS: Limits = Limits { max_bytes: 1024 * 1024, ..REQUEST_LIMITS };
 const PAGE_SIZE: usize = 50;
 const MAX_PAGES: usize = 5;
 /// How far MessageBird's clock may be behind ours. Generous, because references are unique.
@@ -28,14 +26,14 @@ impl MessageBirdGateway {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut offset = 0;
         for _ in 0..MAX_PAGES {
-            let request = self.request(outbound, Method::GET).ok()?.query(&[
+            let request = self.request(Method::GET).ok()?.query(&[
                 ("recipient", sms.to.digits()),
                 ("direction", "mt"),
                 ("from", &since),
                 ("limit", &PAGE_SIZE.to_string()),
                 ("offset", &offset.to_string()),
             ]);
-            let response = outbound.send(request, LIST_LIMITS).await.ok()?;
+            let response = outbound.call(request, &LIST_POLICY).await.ok()?;
             let page = response.status.is_success().then_some(&response.body)?;
             let page: Page = serde_json::from_slice(page).ok()?;
             if let Some(update) = page.find_update(sms) {

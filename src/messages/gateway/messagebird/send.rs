@@ -9,16 +9,20 @@ use url::Url;
 
 use super::client::MessageBirdGateway;
 use crate::messages::gateway::response::{outcome_by_status, outcome_of_failed_request};
-use crate::messages::gateway::{FailureReason, OutboundSms, REQUEST_LIMITS, SendOutcome};
+use crate::messages::gateway::{FailureReason, OutboundSms, REQUEST_POLICY, SendOutcome};
 use crate::platform::outbound::{Outbound, Response};
 
 impl MessageBirdGateway {
     pub(super) async fn send_message(&self, outbound: &Outbound, sms: &OutboundSms) -> SendOutcome {
-        let request = match self.request(outbound, Method::POST) {
-            Ok(request) => request.json(&self.message(sms)),
+        let request = self.request(Method::POST).and_then(|request| {
+            let request = request.json(&self.message(sms));
+            request.map_err(|_| FailureReason::new("the message cannot be written as JSON"))
+        });
+        let request = match request {
+            Ok(request) => request,
             Err(reason) => return SendOutcome::Misconfigured(reason),
         };
-        match outbound.send(request, REQUEST_LIMITS).await {
+        match outbound.call(request, &REQUEST_POLICY).await {
             Ok(response) => parse_response(&response),
             Err(error) => outcome_of_failed_request(&error),
         }

@@ -1,11 +1,10 @@
 //! Client of Twilio's Messages resource (API of 2010-04-01): authentication and URL.
 
-use reqwest::{Method, RequestBuilder};
-use secrecy::ExposeSecret;
+use reqwest::Method;
 use url::Url;
 
 use crate::config::sms::TwilioConfig;
-use crate::platform::outbound::Outbound;
+use crate::platform::outbound::Request;
 
 /// Gateway that sends through Twilio.
 pub struct TwilioGateway(pub TwilioConfig);
@@ -23,8 +22,7 @@ impl TwilioGateway {
         Some(url)
     }
 
-    pub(super) fn request(&self, outbound: &Outbound, method: Method, url: Url) -> RequestBuilder {
-        let token = self.0.auth_token.expose_secret();
-        outbound.request(method, url).basic_auth(&self.0.account_sid, Some(token))
+    pub(super) fn request(&self, method: Method, url: Url) -> Request {
+        Request::new(method, url).basic_auth(&self.0.account_sid, &self.0.auth_token)
     }
 }

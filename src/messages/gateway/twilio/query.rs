@@ -12,12 +12,10 @@ use url::Url;
 use super::client::TwilioGateway;
 use super::message::{Message, parse_status, status_update};
 use crate::config::sms::TwilioSender;
-use crate::messages::gateway::{OutboundSms, QueryResult, REQUEST_LIMITS};
+use crate::messages::gateway::{LIST_POLICY, OutboundSms, QueryResult};
 use crate::messages::status::Status;
-use crate::platform::outbound::{Limits, Outbound};
+use crate::platform::outbound::Outbound;
 
-/// A listed message takes about a kilobyte, plus its text.
-const LIST_LIMITS: Limits = Limits { max_bytes: 1024 * 1024, ..REQUEST_LIMITS };
 const PAGE_SIZE: &str = "100";
 const MAX_PAGES: usize = 5;
 /// How far Twilio's clock may be behind ours.
@@ -41,8 +39,8 @@ impl TwilioGateway {
         let mut messages = Vec::new();
         for _ in 0..MAX_PAGES {
             let Some(url) = next.take() else { break };
-            let request = self.request(outbound, Method::GET, url);
-            let response = outbound.send(request, LIST_LIMITS).await.ok()?;
+            let request = self.request(Method::GET, url);
+            let response = outbound.call(request, &LIST_POLICY).await.ok()?;
             let page = response.status.is_success().then_some(&response.body)?;
             let page: Page = serde_json::from_slice(page).ok()?;
             messages.extend(page.messages);

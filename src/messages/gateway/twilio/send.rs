@@ -10,7 +10,7 @@ use super::error_codes;
 use super::message::{Message, parse_status};
 use crate::config::sms::TwilioSender;
 use crate::messages::gateway::response::{outcome_by_status, outcome_of_failed_request};
-use crate::messages::gateway::{FailureReason, OutboundSms, REQUEST_LIMITS, SendOutcome};
+use crate::messages::gateway::{FailureReason, OutboundSms, REQUEST_POLICY, SendOutcome};
 use crate::messages::status::Status;
 use crate::platform::outbound::{Outbound, Response};
 
@@ -23,11 +23,9 @@ impl TwilioGateway {
         let Some(url) = self.messages_url() else {
             return SendOutcome::Misconfigured(FailureReason::new("TWILIO_BASE_URL has no path"));
         };
-        let request = self
-            .request(outbound, Method::POST, url)
-            .header(CONTENT_TYPE, FORM)
-            .body(self.form(sms));
-        match outbound.send(request, REQUEST_LIMITS).await {
+        let request =
+            self.request(Method::POST, url).header(CONTENT_TYPE, FORM).body(self.form(sms));
+        match outbound.call(request, &REQUEST_POLICY).await {
             Ok(response) => parse_response(&response),
             Err(error) => outcome_of_failed_request(&error),
         }
