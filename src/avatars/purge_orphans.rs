@@ -33,8 +33,8 @@ pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
     let old_picture = move |file: &str| {
         PictureName::parse_file_name(file).map(|(picture, _)| picture).filter(is_old)
     };
-    let listed = platform.files.list(FOLDER).try_filter_map(move |path| {
-        let picture = path.rsplit('/').next().and_then(old_picture);
+    let listed = platform.files.list(FOLDER).try_filter_map(move |file| {
+        let picture = old_picture(&file);
         async { Ok(picture) }
     });
     let mut listed = pin!(listed.try_chunks(BATCH_SIZE));
@@ -47,7 +47,6 @@ pub async fn purge_orphans(platform: &Platform) -> Result<Option<Timestamp>> {
             delete_files(&platform.files, orphan).await;
         }
     }
-    platform.files.delete_partial_files(FOLDER, move |file| old_picture(file).is_some()).await?;
     let tx = platform.begin().await?;
     lease.release(&tx, None, now + INTERVAL).await?;
     tx.commit().await?;
