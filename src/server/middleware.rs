@@ -100,10 +100,11 @@ pub fn cors(origins: Origins) -> CorsLayer {
 
 type TextAboveMinSize = And<SizeAbove, fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool>;
 
-/// Compresses text above 1 KiB. Smaller responses fit into one packet anyway.
+/// Compresses text above 1 KiB. Smaller responses fit into one packet anyway. Ranges count the bytes of the file as
+/// stored, so what is served in ranges is not compressed.
 pub fn compression() -> CompressionLayer<TextAboveMinSize> {
     let is_text: fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool =
-        |_, _, headers, _| is_text(headers);
+        |_, _, headers, _| is_text(headers) && !headers.contains_key(header::ACCEPT_RANGES);
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES).and(is_text))

@@ -129,3 +129,101 @@ fn set_header(headers: &mut HeaderMap, name: HeaderName, value: String) {
         headers.insert(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::{Method, Request};
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::platform::entropy::SeededEntropy;
+
+    const CONTENT: &[u8] = b"name,coins\nann,5\n";
+
+    async fn report(
+        State((files, name)): State<(Files, Arc<PrivateName>)>,
+        request: Parts,
+    ) -> Response {
+        let (media_type, file_name) = ("text/csv; charset=utf-8", "a \"report\".csv");
+        serve_private(&files, &Download { name: &name, media_type, file_name }, &request).await
+    }
+
+    /// A route that serves one private file, and the store.
+    async fn router() -> (Router, Files, Arc<PrivateName>) {
+        let (files, name) = (Files::in_memory(), PrivateName::new(&SeededEntropy::new(1)));
+        files.put(&name, "text/csv", CONTENT.to_vec()).await.expect("stored");
+        let name = Arc::new(name);
+        let router = Router::new().route("/report.csv", get(report));
+        (router.with_state((files.clone(), name.clone())), files, name)
+    }
+
+    async fn send(
+        router: &Router,
+        method: Method,
+        fields: &[(HeaderName, &str)],
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let request = fields
+            .iter()
+            .fold(Request::builder(), |request, (name, value)| request.header(name, *value));
+        let request = request.method(method).uri("/report.csv").body(Body::empty());
+        let response = router.clone().oneshot(request.expect("a request")).await;
+        let (parts, body) = response.expect("a response").into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        (parts.status, parts.headers, body.to_vec())
+    }
+
+    #[tokio::test]
+    async fn private_files_are_served_whole_and_in_ranges_and_never_cached() {
+        let (router, files, name) = router().await;
+        let (status, headers, body) = send(&router, Method::GET, &[]).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, CONTENT));
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("content-type", "text/csv; charset=utf-8"),
+            ("content-disposition", "attachment; filename=\"a__report_.csv\""),
+            ("content-length", "17"),
+            ("accept-ranges", "bytes"),
+        ] {
+            assert_eq!(headers[name], value, "{name}");
+        }
+        let tag = headers["etag"].to_str().expect("text").to_owned();
+        let id = name.as_str().rsplit('/').next().expect("the random part");
+        assert!(!format!("{headers:?}").contains(id), "the name is not revealed");
+
+        let range = (header::RANGE, "bytes=11-13");
+        let current = [range.clone(), (header::IF_RANGE, tag.as_str())];
+        for fields in [&current[..1], &current] {
+            let (status, headers, body) = send(&router, Method::GET, fields).await;
+            assert_eq!((status, &body[..]), (StatusCode::PARTIAL_CONTENT, &b"ann"[..]));
+            assert_eq!(headers["content-range"], "bytes 11-13/17");
+            assert_eq!(
+                (&headers["content-length"], &headers["cache-control"]),
+                (&HeaderValue::from_static("3"), &HeaderValue::from_static("no-store"))
+            );
+        }
+        let stale = [range.clone(), (header::IF_RANGE, "\"other\"")];
+        let (status, _, body) = send(&router, Method::GET, &stale).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, CONTENT));
+
+        let outside = [(header::RANGE, "bytes=17-")];
+        let (status, headers, _) = send(&router, Method::GET, &outside).await;
+        assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(headers["content-range"], "bytes */17");
+        assert_eq!(headers["cache-control"], "no-store");
+
+        let (status, headers, body) = send(&router, Method::HEAD, &[range]).await;
+        assert_eq!((status, body.len()), (StatusCode::OK, 0));
+        assert_eq!(headers["content-length"], "17");
+
+        files.delete(&*name).await.expect("deleted");
+        assert_eq!(send(&router, Method::GET, &[]).await.0, StatusCode::NOT_FOUND);
+    }
+}
