@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Router, routing};
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use switchboard::error::{Error, ErrorCode, Result};
 use switchboard::platform::clock::Clock;
 use switchboard::platform::files::{Bytes, Files, PrivateName};
@@ -132,9 +132,9 @@ async fn avatars_are_served_from_their_own_folder_alone() {
     }
 }
 
-/// A chunk of a mebibyte.
-fn mebibyte(number: u8) -> Result<Bytes> {
-    Ok(Bytes::from(vec![number; 1 << 20]))
+/// A stream of chunks of a mebibyte, each filled with its number.
+fn mebibytes(count: u8) -> impl Stream<Item = Result<Bytes>> {
+    stream::iter((0..count).map(|number| Ok(Bytes::from(vec![number; 1 << 20]))))
 }
 
 async fn app_with_bucket(bucket: &Bucket) -> TestApp {
@@ -159,7 +159,7 @@ async fn streams_are_stored_in_a_bucket_in_parts_and_read_from_any_offset() {
     let app = app_with_bucket(&bucket).await;
     let (files, name) = (&app.app.platform.files, new_private_name(&app));
     assert!(files.stream(&name, ..).await.expect("read").is_none());
-    let size = files.put_stream(&name, "text/csv", stream::iter((0..12).map(mebibyte)), 12 << 20);
+    let size = files.put_stream(&name, "text/csv", mebibytes(12), 12 << 20);
     assert_eq!(size.await.expect("stored"), 12 << 20);
     assert_eq!(bucket.names(), [format!("some/where/{}", name.as_str())]);
     let headers = bucket.headers(&bucket.names()[0]);
@@ -183,20 +183,20 @@ async fn unfinished_streams_are_aborted_in_a_bucket() {
     let bucket = Bucket::start("pictures").await;
     let app = app_with_bucket(&bucket).await;
     let (files, name) = (&app.app.platform.files, new_private_name(&app));
-    let seven = || stream::iter((0..7).map(mebibyte));
-    let too_large = files.put_stream(&name, "text/csv", seven(), (7 << 20) - 1).await;
+    let too_large = files.put_stream(&name, "text/csv", mebibytes(7), (7 << 20) - 1).await;
     assert_eq!(too_large.expect_err("too large").code(), ErrorCode::UploadTooLarge);
-    let broken = seven().chain(stream::iter([Err(Error::new(ErrorCode::BadRequest, "cut off"))]));
+    let broken =
+        mebibytes(7).chain(stream::iter([Err(Error::new(ErrorCode::BadRequest, "cut off"))]));
     let cut_off = files.put_stream(&name, "text/csv", broken, u64::MAX).await;
     assert_eq!(cut_off.expect_err("cut off").code(), ErrorCode::BadRequest);
     for first_rejected in [1, 2] {
         bucket.reject_parts_from(first_rejected);
-        let rejected = files.put_stream(&name, "text/csv", seven(), u64::MAX).await;
+        let rejected = files.put_stream(&name, "text/csv", mebibytes(7), u64::MAX).await;
         assert_eq!(rejected.expect_err("full").code(), ErrorCode::ServiceUnavailable);
         assert!(bucket.unfinished_uploads().is_empty(), "part {first_rejected}");
     }
     bucket.reject_parts_from(0);
-    let endless = seven().chain(stream::pending());
+    let endless = mebibytes(7).chain(stream::pending());
     let mut writing = Box::pin(files.put_stream(&name, "text/csv", endless, u64::MAX));
     while bucket.unfinished_uploads() != [1] {
         assert!(writing.as_mut().now_or_never().is_none());
