@@ -24,7 +24,7 @@ use crate::platform::clock::{SystemClock, Timestamp};
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::{self, Events};
-use crate::platform::files::Files;
+use crate::platform::files::{self, Files};
 use crate::platform::instances::Instance;
 use crate::platform::jobs::{self, JobStats, Trigger};
 use crate::platform::outbound::Outbound;
@@ -225,7 +225,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 18] = [
+const JOBS: [Job; 19] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -265,6 +265,11 @@ const JOBS: [Job; 18] = [
         name: "purge_discarded_avatars",
         trigger: |_| Trigger::Interval,
         run: |app| avatars::purge_discarded(&app.platform).boxed(),
+    },
+    Job {
+        name: "purge_unfinished_files",
+        trigger: |_| Trigger::Interval,
+        run: |app| files::purge_unfinished(&app.platform).boxed(),
     },
     Job {
         name: "purge_rate_limits",

@@ -85,7 +85,7 @@ async fn store_files(
     thumbnails: Thumbnails,
 ) -> Result<()> {
     let writes = SIDES.into_iter().zip(thumbnails).map(async |(side, thumbnail)| {
-        platform.files.put(&picture.path(side), CONTENT_TYPE, thumbnail).await
+        platform.files.put(&picture.file(side), CONTENT_TYPE, thumbnail).await
     });
     // Awaits all writes, even after an error: one that is still running would finish after the deletion of the files.
     join_all(writes).await.into_iter().collect()

@@ -38,7 +38,7 @@ async fn delete_row(database: &Database, picture: &PictureName) -> Result<()> {
 
 /// Deletes the files of a picture. Returns whether they are gone.
 pub async fn delete_files(files: &Files, picture: &PictureName) -> bool {
-    let deletions = SIDES.map(async |side| files.delete(&picture.path(side)).await);
+    let deletions = SIDES.map(async |side| files.delete(&picture.file(side)).await);
     let mut are_gone = true;
     for error in join_all(deletions).await.into_iter().filter_map(Result::err) {
         tracing::warn!("a picture that nobody shows stays for now: {}", error.describe());

@@ -23,7 +23,7 @@ pub use delete_discarded::purge_discarded;
 pub use entity::avatars::Model as Avatar;
 pub use erase::erase;
 pub use picture_file::{PictureFile, read_picture_file};
-pub use picture_name::PictureName;
+pub use picture_name::{FOLDER, PictureName};
 pub use purge_orphans::purge_orphans;
 pub use state::Avatars;
 pub use thumbnails::MAX_FILE_BYTES;

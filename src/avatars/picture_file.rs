@@ -23,7 +23,7 @@ pub async fn read_picture_file(platform: &Platform, name: &str) -> Result<Option
     if discards::is_discarded(platform.database.reads(), &picture).await? {
         return Ok(None);
     }
-    let content = platform.files.get(&picture.path(side)).await?;
+    let content = platform.files.get(&picture.file(side)).await?;
     Ok(content
         .map(|content| PictureFile { content, tag: name.trim_end_matches(".webp").to_owned() }))
 }

@@ -8,10 +8,11 @@ use uuid::Uuid;
 use super::thumbnails::SIDES;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
+use crate::platform::files::{PublicFolder, PublicName};
 use crate::platform::vault::sha256;
 
-/// The folder of all pictures.
-pub const FOLDER: &str = "avatars";
+/// The folder of all pictures, which everyone with the URL may see.
+pub const FOLDER: PublicFolder = PublicFolder::new("avatars");
 const ID_LEN: usize = 16;
 const CONTENT_HASH_LEN: usize = 16;
 
@@ -49,9 +50,9 @@ impl PictureName {
         Some((Self::parse(name)?, side))
     }
 
-    /// The path of a file in the store, and below the files' URL.
-    pub fn path(&self, side: u32) -> String {
-        format!("{FOLDER}/{}-{side}.webp", self.0)
+    /// The name of a file in the store, and below the files' URL.
+    pub fn file(&self, side: u32) -> PublicName {
+        FOLDER.file(&format!("{}-{side}.webp", self.0))
     }
 
     /// When the picture was uploaded.
@@ -74,7 +75,7 @@ mod tests {
         for side in SIDES {
             let file = format!("{name}-{side}.webp");
             assert_eq!(PictureName::parse_file_name(&file), Some((picture.clone(), side)));
-            assert_eq!(picture.path(side), format!("avatars/{file}"));
+            assert_eq!(picture.file(side).as_str(), format!("avatars/{file}"));
         }
         for bad in [
             "",

@@ -36,8 +36,8 @@ async fn delete_orphans(platform: &Platform) -> Result<Timestamp> {
     let old_picture = move |file: &str| {
         PictureName::parse_file_name(file).map(|(picture, _)| picture).filter(is_old)
     };
-    let listed = platform.files.list(FOLDER).try_filter_map(move |path| {
-        let picture = path.rsplit('/').next().and_then(old_picture);
+    let listed = platform.files.list(FOLDER).try_filter_map(move |file| {
+        let picture = old_picture(&file);
         async { Ok(picture) }
     });
     let mut listed = pin!(listed.try_chunks(BATCH_SIZE));
@@ -50,6 +50,5 @@ async fn delete_orphans(platform: &Platform) -> Result<Timestamp> {
             delete_files(&platform.files, orphan).await;
         }
     }
-    platform.files.delete_partial_files(FOLDER, move |file| old_picture(file).is_some()).await?;
     Ok(now + INTERVAL)
 }

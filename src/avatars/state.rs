@@ -35,6 +35,6 @@ impl Avatars {
 
     /// The URL of a picture's thumbnail with this side length.
     pub fn url(&self, picture: &PictureName, side: u32) -> String {
-        format!("{}/{}", self.files_url, picture.path(side))
+        format!("{}/{}", self.files_url, picture.file(side).as_str())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use url::Url;
 
+use super::check_files::{check_files, check_public_url};
 use super::cli_error::CliError;
 use super::startup::load_config_and_start_log;
 use crate::app::{self, App};
@@ -37,6 +38,7 @@ pub async fn run() -> Result<(), CliError> {
     if is_complete {
         results.push(check_temp_files(&config, &platform));
         results.push(check_files(&platform).await);
+        results.extend(check_public_url(&config, &platform).await);
     }
     results.extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
     results.extend(check_sms(&config, &platform).await);
@@ -67,23 +69,6 @@ fn check_temp_files(config: &Config, platform: &Platform) -> CheckResult {
     match files.ensure_space(bytes) {
         Ok(()) => Ok(format!("temporary files: {folder} takes an upload of {bytes} bytes")),
         Err(error) => Err(format!("temporary files: {folder}: {bytes} bytes: {error}")),
-    }
-}
-
-/// Stores a file, reads it and deletes it again.
-async fn check_files(platform: &Platform) -> CheckResult {
-    let files = &platform.files;
-    let name = format!("check/{}", data_encoding::HEXLOWER.encode(&platform.random::<16>()));
-    let round_trip = async {
-        files.put(&name, "text/plain", b"Switchboard".into()).await?;
-        let content = files.get(&name).await?;
-        files.delete(&name).await?;
-        Ok::<_, Error>(content.is_some_and(|content| content == "Switchboard"))
-    };
-    match round_trip.await {
-        Ok(true) => Ok(format!("files: {} keeps them", files.location())),
-        Ok(false) => Err(format!("files: {} lost one", files.location())),
-        Err(error) => Err(format!("files: {}: {}", files.location(), error.describe())),
     }
 }
 

@@ -11,6 +11,7 @@ use cli_error::CliError;
 mod account;
 mod admin;
 mod check;
+mod check_files;
 mod cli_error;
 mod coins;
 mod keys;

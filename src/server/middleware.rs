@@ -103,7 +103,7 @@ type TextAboveMinSize = And<SizeAbove, fn(StatusCode, Version, &HeaderMap, &Exte
 /// Compresses text above 1 KiB. Smaller responses fit into one packet anyway.
 pub fn compression() -> CompressionLayer<TextAboveMinSize> {
     let is_text: fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool =
-        |_, _, headers, _| is_text(headers);
+        |_, _, headers, _| is_text(headers) && !has_ranges(headers);
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES).and(is_text))
@@ -118,6 +118,11 @@ fn is_text(headers: &HeaderMap) -> bool {
     let is_text = media_type.starts_with("text/") && media_type != "text/event-stream";
     let is_json = media_type.starts_with("application/") && media_type.ends_with("+json");
     is_listed || is_text || is_json
+}
+
+/// Whether parts of the content can be requested. Ranges count its bytes without compression.
+fn has_ranges(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ACCEPT_RANGES)
 }
 
 #[cfg(test)]
@@ -151,6 +156,22 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(body["errors"][0]["extensions"]["requestId"], "an-id");
         assert_eq!(body["errors"][0]["extensions"]["code"], "INTERNAL_SERVER_ERROR");
+    }
+
+    #[tokio::test]
+    async fn files_with_ranges_are_not_compressed() {
+        let text = || ([(header::CONTENT_TYPE, "text/csv")], "a,b\n".repeat(1024));
+        let router = Router::new()
+            .route("/text", get(async move || text()))
+            .route("/file", get(async move || ([(header::ACCEPT_RANGES, "bytes")], text())))
+            .layer(compression());
+        for (path, is_compressed) in [("/text", true), ("/file", false)] {
+            let request = Request::get(path).header(header::ACCEPT_ENCODING, "gzip");
+            let request = request.body(Body::empty()).expect("a request");
+            let response = router.clone().oneshot(request).await.expect("a response");
+            let headers = response.headers();
+            assert_eq!(headers.contains_key(header::CONTENT_ENCODING), is_compressed, "{path}");
+        }
     }
 
     #[test]

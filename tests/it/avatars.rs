@@ -8,6 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use futures_util::future::join_all;
 use image::ImageFormat;
 use serde_json::{Value, json};
+use switchboard::platform::clock::Clock;
 
 use crate::support::pictures::{picture, picture_in_format, size_and_red};
 use crate::support::s3::Bucket;
@@ -240,7 +241,8 @@ async fn orphaned_files_are_purged() {
         assert_eq!(app.sql(orphan).await.expect("done"), 1, "as if the process had crashed before it deleted the file");
         let pictures = folder.path().join("avatars");
         let half_written = format!("{}#1", files_in(folder.path())[0]);
-        std::fs::write(pictures.join(&half_written), "half").expect("written");
+        let partial_file = std::fs::File::create(pictures.join(&half_written)).expect("created");
+        partial_file.set_modified(app.clock.now().into()).expect("dated");
         std::fs::write(pictures.join("not an avatar"), "kept").expect("written");
         app.advance(Duration::ZERO).await;
         assert_eq!(app.get_file(&bob_avatar["url"]).await.0, StatusCode::OK, "a new file could belong to a running upload");

@@ -57,6 +57,7 @@ mod sessions;
 mod signup;
 mod socket_closing;
 mod sockets;
+mod stored_files;
 mod streamed_responses;
 mod transactions;
 mod uploads;

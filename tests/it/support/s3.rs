@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::hmac;
@@ -16,6 +16,10 @@ use data_encoding::HEXLOWER;
 use switchboard::platform::vault::sha256;
 use tokio::net::TcpListener;
 
+use multipart::MultipartUploads;
+
+mod multipart;
+
 /// The bucket, listening on loopback.
 pub struct Bucket {
     url: String,
@@ -26,6 +30,9 @@ pub struct Bucket {
 #[derive(Default)]
 struct StoredFiles {
     files: Mutex<BTreeMap<String, (HeaderMap, Bytes)>>,
+    multipart_uploads: Mutex<MultipartUploads>,
+    /// From this number on, parts of multipart uploads are rejected, if it is not 0.
+    first_rejected_part: AtomicUsize,
     unsigned_requests: Mutex<usize>,
     rejects_deletions: AtomicBool,
 }
@@ -71,6 +78,16 @@ impl Bucket {
         self.stored.rejects_deletions.store(is_rejected, Ordering::Relaxed);
     }
 
+    /// Rejects parts of multipart uploads from this number on; 0 accepts all.
+    pub fn reject_parts_from(&self, number: usize) {
+        self.stored.first_rejected_part.store(number, Ordering::Relaxed);
+    }
+
+    /// The numbers of parts of each multipart upload that is neither completed nor aborted.
+    pub fn unfinished_uploads(&self) -> Vec<usize> {
+        self.stored.multipart_uploads.lock().expect("not poisoned").unfinished()
+    }
+
     /// How many requests had no valid signature.
     pub fn unsigned_requests(&self) -> usize {
         *self.stored.unsigned_requests.lock().expect("not poisoned")
@@ -99,18 +116,40 @@ async fn respond(
     };
     let name = path.trim_start_matches('/').to_owned();
     let query = parts.uri.query().unwrap_or_default();
+    let mut multipart_uploads = stored.multipart_uploads.lock().expect("not poisoned");
+    if query == "uploads=" {
+        return multipart_uploads.begin(parts.headers).into_response();
+    }
+    if let Some(id) = query_value(query, "uploadId") {
+        let first_rejected = stored.first_rejected_part.load(Ordering::Relaxed);
+        let part = query_value(query, "partNumber").and_then(|number| number.parse().ok());
+        return match (parts.method, part) {
+            (Method::PUT, Some(part)) if first_rejected != 0 && part >= first_rejected => {
+                (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response()
+            }
+            (Method::PUT, Some(part)) => multipart_uploads.put_part(id, part, body),
+            (Method::DELETE, None) => match multipart_uploads.remove(id) {
+                Some(_) => StatusCode::NO_CONTENT.into_response(),
+                None => StatusCode::NOT_FOUND.into_response(),
+            },
+            (Method::POST, None) => match multipart_uploads.remove(id) {
+                Some(file) => {
+                    files.insert(name, file);
+                    multipart::COMPLETED.into_response()
+                }
+                None => StatusCode::NOT_FOUND.into_response(),
+            },
+            _ => StatusCode::NOT_IMPLEMENTED.into_response(),
+        };
+    }
     match parts.method {
         Method::PUT => {
             files.insert(name, (parts.headers, body));
             ([("etag", "\"1\"")], "").into_response()
         }
         Method::GET if query.contains("list-type=2") => list(&files, query).into_response(),
-        Method::GET => match files.get(&name) {
-            Some((_, content)) => {
-                let headers =
-                    [("etag", "\"1\""), ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")];
-                (headers, content.clone()).into_response()
-            }
+        Method::GET | Method::HEAD => match files.get(&name) {
+            Some((_, content)) => serve(content, &parts.headers),
             None => StatusCode::NOT_FOUND.into_response(),
         },
         Method::DELETE => {
@@ -131,9 +170,30 @@ async fn respond(
     }
 }
 
+/// A file, or the range of it that object_store requests: "bytes=0-9".
+fn serve(content: &Bytes, headers: &HeaderMap) -> Response {
+    let range = headers.get("range").map(|range| range.to_str().expect("text"));
+    let file_headers = [("etag", "\"1\""), ("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")];
+    let Some((first, last)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
+    else {
+        return (file_headers, content.clone()).into_response();
+    };
+    let [first, last] = [first, last].map(|number| number.parse::<usize>().expect("a number"));
+    let (size, end) = (content.len(), content.len().min(last + 1));
+    if first >= end {
+        return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+    }
+    let content_range = [("content-range", format!("bytes {first}-{}/{size}", end - 1))];
+    (StatusCode::PARTIAL_CONTENT, file_headers, content_range, content.slice(first..end))
+        .into_response()
+}
+
+fn query_value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
 fn list(files: &BTreeMap<String, (HeaderMap, Bytes)>, query: &str) -> String {
-    let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
-    let prefix = prefix.unwrap_or_default().replace("%2F", "/");
+    let prefix = query_value(query, "prefix").unwrap_or_default().replace("%2F", "/");
     let mut xml = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
     for (name, (_, content)) in files.iter().filter(|(name, _)| name.starts_with(&prefix)) {
         let _ = write!(
