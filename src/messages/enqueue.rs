@@ -49,7 +49,7 @@ pub async fn enqueue(
     tx: &Work,
     new: NewMessage,
 ) -> Result<MessageId> {
-    let message = to_queued(messages, platform, new);
+    let message = to_queued(messages, platform, new, platform.now());
     let (id, kind) = (message.id, message.kind);
     messages::insert(tx, message).await?;
     transitions::record(tx, platform, [(kind, None, Status::Queued)]).await?;
@@ -65,22 +65,23 @@ pub async fn enqueue_many(
     tx: &Work,
     new: Vec<NewMessage>,
 ) -> Result<Vec<MessageId>> {
-    let queued: Vec<_> =
-        new.into_iter().map(|message| to_queued(messages, platform, message)).collect();
+    let now = platform.now();
+    let to_queued = |message| to_queued(messages, platform, message, now);
+    let mut queued: Vec<_> = new.into_iter().map(to_queued).collect();
     if queued.is_empty() {
         return Ok(Vec::new());
     }
-    messages::insert_many(tx, &queued).await?;
+    let ids = queued.iter().map(|message| message.id).collect();
+    messages::insert_many(tx, &mut queued, now).await?;
     let to_transition = |message: &Message| (message.kind, None, Status::Queued);
     transitions::record(tx, platform, queued.iter().map(to_transition)).await?;
     tx.notify(&messages.notifier);
-    Ok(queued.iter().map(|message| message.id).collect())
+    Ok(ids)
 }
 
-/// The row of a new message.
-fn to_queued(messages: &Messages, platform: &Platform, new: NewMessage) -> Message {
+/// The row of a message that is created now.
+fn to_queued(messages: &Messages, platform: &Platform, new: NewMessage, now: Timestamp) -> Message {
     let id: MessageId = platform.new_id();
-    let now = platform.now();
     let (body, sealed_body, size) = match new.text {
         MessageText::Plain(text) => {
             let size = sms_size(&text);

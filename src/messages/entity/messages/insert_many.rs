@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::Model;
 use crate::error::Result;
 use crate::ids::Id;
+use crate::messages::status::Status;
+use crate::platform::clock::Timestamp;
 use crate::platform::database::{MAX_ROWS, RowSetSql, RowUuid, Work, row_set_sql, row_timestamp};
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert");
 
-/// A new message: the columns that are not NULL, 0 or the time of creation.
+/// The columns in which new messages differ.
 #[derive(Serialize)]
 struct Row<'a> {
     id: RowUuid,
@@ -22,8 +24,6 @@ struct Row<'a> {
     encoding: String,
     segments: i16,
     campaign: Option<&'a str>,
-    status: String,
-    created_at: String,
     expires_at: String,
 }
 
@@ -38,18 +38,19 @@ impl<'a> From<&'a Model> for Row<'a> {
             encoding: message.encoding.to_value(),
             segments: message.segments,
             campaign: message.campaign.as_deref(),
-            status: message.status.to_value(),
-            created_at: row_timestamp(message.created_at),
             expires_at: row_timestamp(message.expires_at),
         }
     }
 }
 
-/// Inserts messages that are queued and due at their creation.
-pub async fn insert_many(tx: &Work, messages: &[Model]) -> Result<()> {
+/// Inserts messages that were created now, queued and due. Sorts them by their ids first, in which order the indexes
+/// grow at their end.
+pub async fn insert_many(tx: &Work, messages: &mut [Model], now: Timestamp) -> Result<()> {
+    messages.sort_unstable_by_key(|message| message.id);
     for messages in messages.chunks(MAX_ROWS) {
         let rows: Vec<Row<'_>> = messages.iter().map(Row::from).collect();
-        let statement = INSERT.bind(tx.get_database_backend(), &rows, [])?;
+        let values = [Status::Queued.to_value().into(), now.into()];
+        let statement = INSERT.bind(tx.get_database_backend(), &rows, values)?;
         tx.execute_raw(statement).await?;
     }
     Ok(())

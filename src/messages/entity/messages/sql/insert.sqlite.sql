@@ -4,7 +4,6 @@ INSERT INTO messages (
 )
 SELECT
     unhex(value ->> 'id'), value ->> 'kind', value ->> 'phone', value ->> 'body',
-    unhex(value ->> 'sealed_body'), value ->> 'encoding', value ->> 'segments', value ->> 'campaign',
-    value ->> 'status', 0, 0,
-    value ->> 'created_at', value ->> 'created_at', value ->> 'created_at', value ->> 'expires_at'
+    unhex(value ->> 'sealed_body'), value ->> 'encoding', value ->> 'segments', value ->> 'campaign', ?2, 0, 0,
+    ?3, ?3, ?3, value ->> 'expires_at'
 FROM json_each(?1)
