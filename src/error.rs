@@ -229,6 +229,11 @@ impl Error {
         }
     }
 
+    /// Whether the internal cause is of this type.
+    pub fn cause_is<E: std::error::Error + 'static>(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.error.is::<E>())
+    }
+
     /// The internal cause with its sources, in one line. Not for clients.
     pub fn cause(&self) -> Option<String> {
         let mut error: Option<&dyn std::error::Error> = Some(&*self.cause.as_ref()?.error);

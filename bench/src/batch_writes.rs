@@ -195,6 +195,7 @@ fn seconds_since(started_at: Instant) -> f64 {
 }
 
 /// An error of the product has no `Display`, so that clients never get its cause.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn to_anyhow(error: Error) -> anyhow::Error {
     anyhow!(error.describe())
 }

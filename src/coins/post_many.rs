@@ -25,7 +25,7 @@ pub struct Credit {
     pub user: UserId,
     /// Amount that is added.
     pub amount: i64,
-    /// Unique reference to the cause. A reference is posted at most once.
+    /// Unique reference to the cause, without a NUL character. A reference is posted at most once.
     pub reference: String,
 }
 
@@ -36,8 +36,8 @@ pub enum CreditOutcome {
     Posted,
     /// Its reference was posted before, perhaps by the same batch. Nothing was changed.
     Repeated,
-    /// The amount is not positive, the balance would exceed [`MAX_BALANCE`], or that of an earlier credit of the batch
-    /// to the same wallet would have. Nothing was changed.
+    /// The amount is not positive, the balance would exceed [`MAX_BALANCE`], or an earlier credit of the batch to the same
+    /// wallet was out of range. Nothing was changed.
     OutOfRange,
 }
 

@@ -18,7 +18,7 @@ const COMPACTION_BATCH_SIZE: u64 = 2_000;
 /// A little longer than the window of the send rate, which is computed from single transitions.
 const COMPACT_AFTER: Duration = Duration::from_secs(70);
 
-/// Applies the retention to one batch, if it is due and no other instance is at it. Returns when the next is due.
+/// Applies the retention to one batch, if it is due and no other instance applies it. Returns when the next is due.
 pub async fn apply_retention(
     messages: &Messages,
     platform: &Platform,

@@ -312,7 +312,7 @@ async fn a_batch_of_messages_equals_single_ones() {
             enqueue(outbox, platform, &work, message).await.expect("queued");
         }
         work.commit().await.expect("committed");
-        let count = ids.len() as i64;
+        let count = i64::try_from(ids.len()).expect("few");
         assert_eq!(app.count("SELECT count(*) FROM messages").await, 2 * count);
         // Equal rows, but for their ids and the encryption of the secret.
         let distinct = "SELECT count(*) FROM (SELECT DISTINCT kind, phone, body, \

@@ -47,7 +47,8 @@ async fn a_report_cannot_write_by_a_query() {
         let app = TestApp::new(database).await;
         app.signed_in("ann").await;
         let database = &app.app.platform.database;
-        report(database, "DELETE FROM users RETURNING 1").await.expect_err("a write");
+        let error = report(database, "DELETE FROM users RETURNING 1").await.expect_err("a write");
+        assert_eq!(Error::from(error).code(), ErrorCode::InternalServerError);
         assert_eq!(number(database, COUNT_USERS).await, 1);
     })
     .await;

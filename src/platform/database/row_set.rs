@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::platform::clock::Timestamp;
 
-/// Maximum number of rows of one statement, which keeps its parameter to about a megabyte.
+/// Maximum number of rows of one statement, which keeps its parameter to a few megabytes.
 pub const MAX_ROWS: usize = 5_000;
 
 /// The text of a statement in the dialects of both databases. Parameter 1 is the JSON array of the rows.

@@ -37,6 +37,7 @@ pub enum FailureKind {
 // SQLite's result codes, https://www.sqlite.org/rescode.html. The upper bits hold details.
 const SQLITE_BUSY: [u32; 2] = [5, 6];
 const SQLITE_CONSTRAINT: u32 = 19;
+const SQLITE_READ_ONLY: u32 = 8;
 /// NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
 const SQLITE_STORAGE: [u32; 9] = [7, 8, 9, 10, 11, 13, 14, 15, 26];
 
@@ -56,6 +57,14 @@ impl StatementError {
             Self::Timeout(_) => FailureKind::Disconnected,
             Self::Sql(error) => classify(error),
         }
+    }
+
+    /// Whether the statement writes and the connection may only read.
+    pub fn is_read_only_violation(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        let code = error.code().unwrap_or_default();
+        code == POSTGRES_READ_ONLY
+            || code.parse().is_ok_and(|code: u32| code & 0xff == SQLITE_READ_ONLY)
     }
 
     /// Whether the database did not respond in time.

@@ -45,7 +45,7 @@ impl StatementPool {
     /// Fails for reports, which only query. SQLite in memory has no connection that would reject writes.
     fn ensure_may_execute(&self) -> Result<(), DbErr> {
         match self.access_mode {
-            AccessMode::Report => Err(DbErr::Custom("a report only reads".to_owned())),
+            AccessMode::Report => Err(report_write_error()),
             AccessMode::ReadOnly | AccessMode::ReadWrite => Ok(()),
         }
     }
@@ -90,6 +90,10 @@ impl StatementPool {
             Ok(result) => return Ok(result),
             Err(failure) => failure,
         };
+        if self.access_mode == AccessMode::Report && failure.is_read_only_violation() {
+            acquired.state = ConnectionState::Idle;
+            return Err(Failure { error: report_write_error(), is_repeatable: false });
+        }
         let kind = failure.kind();
         if is_write {
             health.record_failure(kind);
@@ -108,6 +112,10 @@ impl StatementPool {
         let is_repeatable = kind == FailureKind::Disconnected && !failure.is_timeout();
         Err(Failure { error: failure.into_db_err(), is_repeatable })
     }
+}
+
+fn report_write_error() -> DbErr {
+    DbErr::Custom("a report only reads".to_owned())
 }
 
 /// Prepares and runs a statement in one transaction: outside of one, a pooler could send the two steps to different

@@ -36,22 +36,32 @@ impl Files {
 }
 
 fn delete_partial_below(root: PathBuf, before: Timestamp) -> io::Result<()> {
-    let mut folders = vec![root];
-    while let Some(folder) = folders.pop() {
-        for entry in ignore_missing(std::fs::read_dir(folder))?.into_iter().flatten() {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() && is_partial(&entry.path()) {
-                let metadata = ignore_missing(entry.metadata())?;
-                if let Some(metadata) = metadata
-                    && Timestamp::from(metadata.modified()?) < before
-                {
-                    ignore_missing(std::fs::remove_file(entry.path()))?;
+    for entry in ignore_missing(std::fs::read_dir(root))?.into_iter().flatten() {
+        let entry = entry?;
+        let is_ours = entry.file_name().to_str().is_some_and(is_object_folder);
+        if is_ours && entry.file_type()?.is_dir() {
+            for file in ignore_missing(std::fs::read_dir(entry.path()))?.into_iter().flatten() {
+                let path = file?.path();
+                if is_partial(&path) {
+                    delete_if_old(&path, before)?;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Whether a folder of the store may have objects. Others, such as `lost+found`, belong to somebody else.
+fn is_object_folder(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn delete_if_old(file: &FilePath, before: Timestamp) -> io::Result<()> {
+    let metadata = ignore_missing(std::fs::symlink_metadata(file))?;
+    if let Some(metadata) = metadata.filter(std::fs::Metadata::is_file)
+        && Timestamp::from(metadata.modified()?) < before
+    {
+        ignore_missing(std::fs::remove_file(file))?;
     }
     Ok(())
 }

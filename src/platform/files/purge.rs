@@ -9,7 +9,7 @@ use crate::platform::jobs::run_on_one_instance;
 
 const JOB_NAME: &str = "purge_unfinished_files";
 const INTERVAL: Duration = Duration::from_hours(24);
-/// Whoever still writes an object has written within this time.
+/// A partial file that was not written to for this long is abandoned.
 const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// Deletes unfinished objects that nobody has written to for a day, when this instance gets the lease.

@@ -18,7 +18,7 @@ use crate::config::files::{FileStore, FilesConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::private_files::ensure_private_folder;
 
-/// How many bytes of a stream are written or read at once: the smallest part that S3 accepts.
+/// How many bytes of a stream are written at once: the smallest part that S3 accepts.
 const PART_LEN: usize = 5 << 20;
 
 /// The file store.

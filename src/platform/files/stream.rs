@@ -12,6 +12,9 @@ use super::names::ObjectName;
 use super::store::{Files, unavailable};
 use crate::error::{Error, Result};
 
+/// How many bytes are read at once: each reader holds as many.
+const MAX_READ_LEN: usize = 1 << 20;
+
 /// The content of an object, or a part of it.
 pub struct ObjectStream {
     /// Bytes of the whole object.
@@ -51,7 +54,7 @@ impl Files {
                 if range.is_empty() {
                     return Ok(None);
                 }
-                let part_end = range.start.saturating_add(len_of(files.part_len));
+                let part_end = range.start.saturating_add(len_of(files.part_len.min(MAX_READ_LEN)));
                 let part = range.start..range.end.min(part_end);
                 let content = files.store.get_range(&path, part.clone()).await;
                 let content = content.map_err(unavailable)?;

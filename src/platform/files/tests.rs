@@ -265,10 +265,18 @@ async fn old_partial_files_are_deleted() {
         let file = fs::File::create(path).expect("created");
         file.set_modified((now - chrono::TimeDelta::seconds(age)).into()).expect("aged");
     };
-    for path in ["pictures/a#1", "private/b#23", "c#1"] {
+    for path in ["pictures/a#1", "private/b#23"] {
         write(path, 61);
     }
-    let kept = ["pictures/a", "pictures/a#", "pictures/a#b", "private/#1", "private/a#1b"];
+    let kept = [
+        "c#1",
+        "lost+found/a#1",
+        "pictures/a",
+        "pictures/a#",
+        "pictures/a#b",
+        "private/#1",
+        "private/a#1b",
+    ];
     for path in kept {
         write(path, 61);
     }

@@ -28,15 +28,14 @@ pub struct Model {
     pub watermark: Option<String>,
 }
 
-/// Between which times a due time or an expiry is to be waited for. What is later was written before the clock was set
-/// back.
+/// The latest due time and expiry to believe. Later ones were written before the clock was set back.
 #[derive(Clone, Copy, Debug)]
 pub struct Availability {
     /// The current time.
     pub now: Timestamp,
-    /// The latest due time to wait for.
+    /// The latest due time.
     pub max_due_at: Timestamp,
-    /// The latest expiry to wait for.
+    /// The latest expiry.
     pub max_expires_at: Timestamp,
 }
 
@@ -44,8 +43,8 @@ impl Availability {
     /// Whether the work is due and nobody holds the lease.
     pub fn allows(&self, row: &Model) -> bool {
         let is_due = row.due_at <= self.now || row.due_at > self.max_due_at;
-        let is_free = row.expires_at.is_none_or(|at| at <= self.now || at > self.max_expires_at);
-        is_due && is_free
+        let has_expired = |at| at <= self.now || at > self.max_expires_at;
+        is_due && (row.holder.is_none() || row.expires_at.is_some_and(has_expired))
     }
 }
 
@@ -54,13 +53,13 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-fn is(key: &LeaseKey) -> Condition {
+fn has_key(key: &LeaseKey) -> Condition {
     Condition::all().add(Column::Kind.eq(key.kind)).add(Column::Key.eq(key.key.as_ref()))
 }
 
 /// Finds the row of a lease. None before its first acquisition.
 pub async fn find(db: &impl ConnectionTrait, key: &LeaseKey) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(is(key)).one(db).await
+    Entity::find().filter(has_key(key)).one(db).await
 }
 
 /// Adds the row of a lease, due now, unless it exists.
@@ -100,7 +99,7 @@ pub async fn acquire(
         .col_expr(Column::Holder, Expr::value(holder))
         .col_expr(Column::ExpiresAt, Expr::value(expires_at))
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1_i32))
-        .filter(is(key).add(is_due).add(is_free))
+        .filter(has_key(key).add(is_due).add(is_free))
         .exec_with_returning(db)
         .await?;
     Ok(acquired.into_iter().next())
@@ -118,7 +117,7 @@ pub async fn renew(
     if let Some(watermark) = watermark {
         update = update.col_expr(Column::Watermark, Expr::value(watermark));
     }
-    let updated = update.filter(is(key).add(Column::Holder.eq(holder))).exec(db).await?;
+    let updated = update.filter(has_key(key).add(Column::Holder.eq(holder))).exec(db).await?;
     Ok(updated.rows_affected > 0)
 }
 
@@ -133,7 +132,7 @@ pub async fn release(
         .col_expr(Column::Holder, Expr::value(None::<Uuid>))
         .col_expr(Column::ExpiresAt, Expr::value(None::<Timestamp>))
         .col_expr(Column::Attempts, Expr::value(0))
-        .filter(is(key).add(Column::Holder.eq(holder)))
+        .filter(has_key(key).add(Column::Holder.eq(holder)))
         .exec(db)
         .await?;
     Ok(released.rows_affected > 0)
@@ -144,6 +143,6 @@ pub async fn delete(
     db: &impl ConnectionTrait,
     (key, holder): (&LeaseKey, Uuid),
 ) -> Result<bool, DbErr> {
-    let deletion = Entity::delete_many().filter(is(key).add(Column::Holder.eq(holder)));
+    let deletion = Entity::delete_many().filter(has_key(key).add(Column::Holder.eq(holder)));
     Ok(deletion.exec(db).await?.rows_affected > 0)
 }

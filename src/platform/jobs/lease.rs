@@ -1,8 +1,8 @@
 //! Leases: let one instance at a time do some work, and another one take over when it dies.
 //!
 //! A lease expires unless it is renewed. Expiry only says when another instance may acquire it: a holder that was slow
-//! or paused may still believe that it holds the lease. So each unit of work under a lease begins with
-//! [`Lease::fence`], which fails once somebody else has acquired it.
+//! or paused, or whose clock is behind, may still believe that it holds the lease. So each unit of work that must not be
+//! done twice begins with [`Lease::fence`], which fails once somebody else has acquired the lease. Purges need none.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Lease {
     /// # Errors
     /// CONFLICT if somebody else has acquired the lease. The work must be dropped.
     pub async fn fence(&self, platform: &Platform, work: &Work) -> Result<()> {
-        self.check(entity::renew(work, self.row(), expires_at(platform), None).await?)
+        self.check(entity::renew(work, self.identity(), expires_at(platform), None).await?)
     }
 
     /// Saves progress in a unit of work, for this and later holders. Also a [`Lease::fence`].
@@ -89,7 +89,7 @@ impl Lease {
         watermark: &str,
     ) -> Result<()> {
         let expires_at = expires_at(platform);
-        self.check(entity::renew(work, self.row(), expires_at, Some(watermark)).await?)
+        self.check(entity::renew(work, self.identity(), expires_at, Some(watermark)).await?)
     }
 
     /// Renews the lease.
@@ -98,7 +98,7 @@ impl Lease {
     /// CONFLICT if somebody else has acquired the lease.
     pub async fn renew(&self, platform: &Platform) -> Result<()> {
         let db = platform.database.writes();
-        self.check(entity::renew(db, self.row(), expires_at(platform), None).await?)
+        self.check(entity::renew(db, self.identity(), expires_at(platform), None).await?)
     }
 
     /// Releases the lease until the work is due again.
@@ -107,7 +107,7 @@ impl Lease {
     /// CONFLICT if somebody else has acquired the lease.
     pub async fn release(self, platform: &Platform, due_at: Timestamp) -> Result<()> {
         let db = platform.database.writes();
-        self.check(entity::release(db, self.row(), due_at).await?)
+        self.check(entity::release(db, self.identity(), due_at).await?)
     }
 
     /// Deletes the lease of complete work, in the unit of work that completes it. Also a [`Lease::fence`].
@@ -115,7 +115,12 @@ impl Lease {
     /// # Errors
     /// CONFLICT if somebody else has acquired the lease. The work must be dropped.
     pub async fn complete(self, work: &Work) -> Result<()> {
-        self.check(entity::delete(work, self.row()).await?)
+        self.check(entity::delete(work, self.identity()).await?)
+    }
+
+    /// Whether an error says that somebody else has acquired the lease.
+    pub fn is_lost(error: &Error) -> bool {
+        error.cause_is::<LeaseLost>()
     }
 
     /// Renews the lease regularly until it is lost. Runs beside the work.
@@ -123,7 +128,7 @@ impl Lease {
         loop {
             platform.clock.sleep_until(platform.now() + RENEW_INTERVAL).await;
             match self.renew(platform).await {
-                Err(error) if error.code() == ErrorCode::Conflict => return error,
+                Err(error) if Self::is_lost(&error) => return error,
                 // The database may be back before the lease expires.
                 Err(error) => tracing::warn!("a lease was not renewed: {}", error.describe()),
                 Ok(()) => {}
@@ -131,7 +136,7 @@ impl Lease {
         }
     }
 
-    fn row(&self) -> (&LeaseKey, Uuid) {
+    fn identity(&self) -> (&LeaseKey, Uuid) {
         (&self.key, self.holder)
     }
 
@@ -175,6 +180,10 @@ pub async fn run_on_one_instance(
     let key = LeaseKey::job(job_name);
     let Some(lease) = Lease::acquire(platform, key, interval).await? else { return Ok(None) };
     let due_at = work_under(&lease, platform, job(&lease)).await?;
-    lease.release(platform, due_at).await?;
+    match lease.release(platform, due_at).await {
+        // The work is done. Another instance may repeat it.
+        Err(error) if Lease::is_lost(&error) => {}
+        released => released?,
+    }
     Ok(Some(due_at))
 }

@@ -5,7 +5,7 @@ use super::rule::EgressRule;
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The policy refused the request, or a redirect of it. The rule says why.
+    /// The policy refused the request, or a redirect of it, which was then sent to the first host. The rule says why.
     #[error("refused: {0}")]
     Refused(#[source] EgressRule),
     /// The connection failed, so the service received nothing of the request.

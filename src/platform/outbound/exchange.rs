@@ -29,7 +29,14 @@ impl Outbound {
         loop {
             let may_follow = policy.redirects != Redirects::None;
             let original = if may_follow { request.try_clone() } else { None };
-            let response = self.send_hop(request, policy, decompresses).await?;
+            let sent = self.send_hop(request, policy, decompresses).await;
+            let response = sent.map_err(|error| match error {
+                // The first host has received the request.
+                OutboundError::NotConnected(error) if followed > 0 => {
+                    OutboundError::ConnectionLost(error)
+                }
+                error => error,
+            })?;
             let Some(original) = original else { return Ok(response) };
             let Some(location) = response.headers().get(LOCATION) else { return Ok(response) };
             let from = original.url.clone();

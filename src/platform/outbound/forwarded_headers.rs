@@ -34,7 +34,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what the client sets itself for a request with the whole body at hand, or for any request.
+/// Removes Host, and Content-Length if the client can compute it.
 pub(super) fn remove_client_set(headers: &mut HeaderMap, has_whole_body: bool) {
     headers.remove(HOST);
     if has_whole_body {

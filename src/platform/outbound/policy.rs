@@ -20,7 +20,7 @@ pub struct EgressPolicy {
     pub destinations: Arc<Destinations>,
     /// Which redirects are followed.
     pub redirects: Redirects,
-    /// For `call`: time from the first byte sent to the last byte received. For `stream`: time until the head of the
+    /// For `call`: time for all of it, with connecting and redirects. For `stream`: time until the head of the
     /// response, counted again from each part of a streamed request body.
     pub timeout: Duration,
     /// Maximum length of the response's body in bytes, for `call` after decompression.
