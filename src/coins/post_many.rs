@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{CoinEntryId, Id, UserId};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::{MAX_ROWS, RowUuid, Work};
+use crate::platform::database::{MAX_ROWS, RowUuid, Work, plan_each_statement};
 
 /// How often a batch is computed again because another transaction changed what it had read.
 const MAX_TRIES: usize = 5;
@@ -52,6 +52,7 @@ pub async fn post_many(
     reason: EntryReason,
     credits: &[Credit],
 ) -> Result<Vec<CreditOutcome>> {
+    plan_each_statement(tx).await?;
     for _ in 0..MAX_TRIES {
         let savepoint = tx.savepoint().await?;
         let mut batch = Batch::read(&savepoint, credits).await?;

@@ -53,6 +53,8 @@ pub fn sms_size(text: &str) -> SmsSize {
 /// How many septets a character takes. None if neither table has it.
 fn septet_count(c: char) -> Option<usize> {
     match () {
+        // Most characters, without a search.
+        () if c.is_ascii_alphanumeric() || c == ' ' => Some(1),
         () if GSM_7.contains(c) => Some(1),
         () if GSM_7_EXTENSION.contains(c) => Some(2),
         () => None,

@@ -35,7 +35,7 @@ mod write_probe;
 pub use batch::{pad_to_pow2, split_to_pow2};
 pub use migrate::{MigrationLock, MigrationOutcome};
 pub(crate) use row_set::row_set_sql;
-pub use row_set::{MAX_ROWS, RowSetSql, RowUuid, row_timestamp};
+pub use row_set::{MAX_ROWS, RowSetSql, RowUuid, plan_each_statement, row_timestamp};
 pub use statement_error::is_unique_violation;
 pub use statement_pool::StatementPool;
 pub use timeout::timeout;

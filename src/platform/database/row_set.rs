@@ -1,16 +1,27 @@
 //! Statements on sets of rows, written by hand for each database. All rows are one parameter, a JSON array: a statement
-//! has the same text for any number of rows, and no limit of parameters.
+//! has the same text for any number of rows, and no limit of parameters. On SQLite the array goes through `jsonb_each`:
+//! with `json_each`, each column would parse the text of its row again.
 
 use chrono::SecondsFormat;
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::unit_of_work::Work;
 use crate::error::{Error, Result};
 use crate::platform::clock::Timestamp;
 
 /// Maximum number of rows of one statement, which keeps its parameter to a few megabytes.
 pub const MAX_ROWS: usize = 5_000;
+
+/// Makes PostgreSQL plan the statements of a transaction each time. A plan that it kept from when a table was small would
+/// read the whole table for each row of a set.
+pub async fn plan_each_statement(tx: &Work) -> Result<()> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
+    }
+    Ok(())
+}
 
 /// The text of a statement in the dialects of both databases. Parameter 1 is the JSON array of the rows.
 #[derive(Clone, Copy, Debug)]

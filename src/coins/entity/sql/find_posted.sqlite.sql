@@ -1,3 +1,3 @@
 SELECT reference
 FROM coin_entries
-WHERE reference IN (SELECT value FROM json_each(?1))
+WHERE reference IN (SELECT value FROM jsonb_each(?1))

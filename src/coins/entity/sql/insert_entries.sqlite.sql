@@ -2,6 +2,6 @@ INSERT INTO coin_entries (user_id, number, id, amount, balance_after, reason, re
 SELECT
     unhex(value ->> 'user_id'), value ->> 'number', unhex(value ->> 'id'), value ->> 'amount',
     value ->> 'balance_after', ?3, value ->> 'reference', NULL, ?2
-FROM json_each(?1)
+FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (reference) DO NOTHING

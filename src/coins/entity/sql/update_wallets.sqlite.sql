@@ -1,4 +1,4 @@
 UPDATE wallets
 SET balance = new.value ->> 'balance', entry_count = new.value ->> 'entry_count', updated_at = ?2
-FROM json_each(?1) AS new
+FROM jsonb_each(?1) AS new
 WHERE wallets.user_id = unhex(new.value ->> 'user_id')

@@ -6,4 +6,4 @@ SELECT
     unhex(value ->> 'id'), value ->> 'kind', value ->> 'phone', value ->> 'body',
     unhex(value ->> 'sealed_body'), value ->> 'encoding', value ->> 'segments', value ->> 'campaign', ?2, 0, 0,
     ?3, ?3, ?3, value ->> 'expires_at'
-FROM json_each(?1)
+FROM jsonb_each(?1)
