@@ -146,7 +146,7 @@ impl<'a> Batch<'a> {
 
     /// Writes the wallets, then the entries. Returns false if another transaction has added one of the wallets or posted
     /// one of the references meanwhile: then nothing of it may be kept.
-    async fn write(self, tx: &Work, reason: EntryReason, now: Timestamp) -> Result<bool> {
+    async fn write(mut self, tx: &Work, reason: EntryReason, now: Timestamp) -> Result<bool> {
         let changed = self.wallets.iter().filter(|(_, wallet)| wallet.is_changed);
         let to_row = |(user, wallet): (&UserId, &WalletState)| NewState {
             user_id: RowUuid(user.uuid()),
@@ -167,6 +167,8 @@ impl<'a> Batch<'a> {
                 return Ok(false);
             }
         }
+        // In one order for all batches, as a reference that another transaction is posting makes this one wait.
+        self.entries.sort_unstable_by_key(|entry| entry.reference);
         for entries in self.entries.chunks(MAX_ROWS) {
             if !coin_entries::insert_many(tx, entries, reason, now).await? {
                 return Ok(false);

@@ -3,5 +3,4 @@ SELECT user_id, number, id, amount, balance_after, $3, reference, NULL, $2
 FROM json_to_recordset($1::json) AS new (
     user_id uuid, number bigint, id uuid, amount bigint, balance_after bigint, reference text
 )
-ORDER BY user_id, number
 ON CONFLICT (reference) DO NOTHING
