@@ -8,6 +8,8 @@ pub mod api;
 pub mod app;
 /// Avatars: upload, conversion into thumbnails, and who may see them.
 pub mod avatars;
+/// Bonuses: coins for the phone numbers of a file.
+pub mod bonuses;
 /// Coins: wallets and their ledger.
 pub mod coins;
 /// The command line: `serve`, `migrate`, `check` and the administrator's commands.

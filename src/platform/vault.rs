@@ -165,6 +165,27 @@ pub fn sha256(data: &[u8]) -> Hash {
     digest::digest(&digest::SHA256, data).as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
+/// A SHA-256 of data that arrives in pieces.
+pub struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Adds the next piece.
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// The hash of all pieces.
+    pub fn finish(self) -> Hash {
+        self.0.finish().as_ref().try_into().expect("a SHA-256 has 32 bytes")
+    }
+}
+
 /// Compares two values in constant time.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()

@@ -21,40 +21,47 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("coins", &["error", "ids", "platform", "api", "config", "people"]),
     ("games", &["error", "ids", "platform", "api", "config", "people", "coins"]),
     ("messages", &["error", "ids", "platform", "api", "config"]),
+    ("bonuses", &["error", "ids", "platform", "api", "config", "people", "coins", "messages"]),
     (
         "accounts",
         &[
             "error", "ids", "platform", "api", "config", "people", "contacts", "avatars", "coins",
-            "games", "messages",
+            "games", "messages", "bonuses",
         ],
     ),
-    ("schema", &["api", "people", "contacts", "avatars", "coins", "games", "messages", "accounts"]),
+    (
+        "schema",
+        &[
+            "api", "people", "contacts", "avatars", "coins", "games", "messages", "bonuses",
+            "accounts",
+        ],
+    ),
     (
         "app",
         &[
             "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "accounts", "schema",
+            "games", "messages", "bonuses", "accounts", "schema",
         ],
     ),
     (
         "server",
         &[
             "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "accounts", "schema", "app",
+            "games", "messages", "bonuses", "accounts", "schema", "app",
         ],
     ),
     (
         "commands",
         &[
             "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "accounts", "schema", "app", "server",
+            "games", "messages", "bonuses", "accounts", "schema", "app", "server",
         ],
     ),
 ];
 
 /// Feature modules. Other modules may only use what their mod.rs exports.
 const FEATURES: &[&str] =
-    &["people", "contacts", "avatars", "coins", "games", "messages", "accounts"];
+    &["people", "contacts", "avatars", "coins", "games", "messages", "bonuses", "accounts"];
 /// Submodules of features that other modules may import directly: GraphQL types and DataLoaders.
 const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders"];
 /// The longest allowed file.

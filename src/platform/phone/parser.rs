@@ -1,9 +1,10 @@
 //! Parser of phone numbers as people type and paste them.
 
-use rlibphonenumber as lib;
+use rlibphonenumber::{self as lib, PhoneNumberFormat, PhoneNumberType};
 
 use super::info::without_optional_digit;
 use super::invalid_reason::{self, InvalidPhoneReason};
+use super::key::PhoneKey;
 use super::region::Region;
 use crate::platform::text;
 
@@ -37,6 +38,22 @@ pub fn parse_in_any_form(
         Some(result) if region.is_none() => result,
         _ => as_written,
     }
+}
+
+/// Whether a text is the E.164 of a valid mobile number, and its only one: such a number stays as it is in any region.
+/// A false result says nothing.
+pub fn is_mobile_e164(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    let is_plain = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if !is_plain || PhoneKey::from_e164(text).as_str() != text {
+        return false;
+    }
+    // Only a valid number has a type.
+    let is_mobile = |number: &lib::PhoneNumber| {
+        matches!(number.get_type(), PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile)
+    };
+    lib::PhoneNumber::parse(text, None)
+        .is_ok_and(|number| is_mobile(&number) && number.format_as(PhoneNumberFormat::E164) == text)
 }
 
 /// Prepends a plus to digits that only lack it, as some programs write numbers.
