@@ -1,15 +1,18 @@
 //! Format of a bonus file, detected from its first line.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use super::csv_scanner::CsvScanner;
 use super::record::MAX_RECORD_LEN;
+use crate::platform::phone::is_formatted_number;
 
 /// How many of the first bytes of a file [`Format::detect`] needs, unless the file is shorter.
 pub const HEAD_LEN: usize = MAX_RECORD_LEN + 1;
 /// The column of CSV and the field of NDJSON with the numbers.
 const PHONE: &str = "phone";
-/// Delimiters of CSV. Of those that split the first line into equally many cells, the first one is used.
+/// Delimiters of CSV, the most likely one first.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
 /// Format of the records of a bonus file. Can be stored, so that an import can go on without the first line.
@@ -44,7 +47,7 @@ impl Format {
         match line {
             [b'{', ..] => Self::Ndjson,
             _ if line.len() > MAX_RECORD_LEN && has_delimiter => {
-                Self::Csv { delimiter: most_cells(line).0, column: 0, has_header: false }
+                Self::Csv { delimiter: most_likely_split(line).0, column: 0, has_header: false }
             }
             _ if has_delimiter || is_phone(&cells(line, DELIMITERS[0])[0]) => {
                 detect_csv(line, head)
@@ -61,22 +64,24 @@ impl Format {
 
 fn detect_csv(line: &[u8], head: &[u8]) -> Format {
     let with_phone = DELIMITERS.into_iter().find_map(|delimiter| {
-        // A quoted name of a column may have line breaks. A record that does not end is broken after its first line.
+        // The name of a column may have line breaks in quotes. A quote that stays open ends with its line.
         let header = first_record(head, delimiter).unwrap_or_else(|| cells(line, delimiter));
         let column = header.iter().position(|cell| is_phone(cell))?;
         Some(Format::Csv { delimiter, column, has_header: true })
     });
     with_phone.unwrap_or_else(|| {
-        let (delimiter, cells) = most_cells(line);
-        let has_digit = |cell: &String| cell.contains(char::is_numeric);
-        Format::Csv { delimiter, column: 0, has_header: !cells.first().is_some_and(has_digit) }
+        let (delimiter, first_cell) = most_likely_split(line);
+        let has_header = !first_cell.contains(char::is_numeric);
+        Format::Csv { delimiter, column: 0, has_header }
     })
 }
 
-fn most_cells(line: &[u8]) -> (u8, Vec<String>) {
-    let split = DELIMITERS.map(|delimiter| (delimiter, cells(line, delimiter)));
-    let [first, rest @ ..] = split;
-    rest.into_iter().fold(first, |most, next| if next.1.len() > most.1.len() { next } else { most })
+/// The delimiter that leaves a number in the first cell, else the one that makes the most cells; and the first cell.
+fn most_likely_split(line: &[u8]) -> (u8, String) {
+    let mut splits = DELIMITERS.map(|delimiter| (delimiter, cells(line, delimiter)));
+    splits.sort_by_key(|(_, cells)| Reverse((is_formatted_number(cells[0].trim()), cells.len())));
+    let [(delimiter, cells), ..] = splits;
+    (delimiter, cells.into_iter().next().unwrap_or_default())
 }
 
 /// The cells of the first record, if it ends.

@@ -112,8 +112,7 @@ impl RecordReader {
     fn scan(&mut self) {
         let unread = &self.buffer[self.start..];
         let unscanned = &unread[self.scanned..unread.len().min(MAX_RECORD_LEN + 1)];
-        let is_blank_line =
-            self.scanned == 0 && find_line_break(&unscanned[..1.min(unscanned.len())]).is_some();
+        let is_blank_line = self.scanned == 0 && matches!(unscanned, [b'\n' | b'\r', ..]);
         let record_end = if is_blank_line { Some(1) } else { self.scanner.scan(unscanned) };
         self.scanned += record_end.unwrap_or(unscanned.len());
         if record_end.is_some() {

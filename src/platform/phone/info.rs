@@ -61,6 +61,12 @@ impl PhoneInfo {
     }
 }
 
+/// Type of line of a number that is valid in its country's numbering plan.
+pub(super) fn valid_line_type(number: &lib::PhoneNumber) -> Option<LineType> {
+    let canonical = without_optional_digit(number);
+    canonical.is_valid().then(|| canonical.get_type().into())
+}
+
 /// Removes the optional digit of a mobile number (see [`PhoneKey`]) if the number is only valid without it.
 pub(super) fn without_optional_digit(number: &lib::PhoneNumber) -> Cow<'_, lib::PhoneNumber> {
     let e164 = number.format_as(PhoneNumberFormat::E164);

@@ -34,6 +34,8 @@ fn formats_are_detected_by_the_first_line() {
         (",name\n", csv(b',', 0, true)),
         ("+31612345678,Ann\n", csv(b',', 0, false)),
         ("\"0612345678\";\"Ann, Bob\"\n", csv(b';', 0, false)),
+        ("+31612345678;Ann, Bob, Cid\n", csv(b';', 0, false)),
+        ("Ann, Bob;+31612345678;Oslo\n", csv(b';', 0, true)),
         ("\u{663}\u{661};Ann\n", csv(b';', 0, false)),
         ("+31612345678\t", csv(b'\t', 0, false)),
         ("telephone,phones\n", csv(b',', 0, true)),

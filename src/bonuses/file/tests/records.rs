@@ -130,7 +130,7 @@ fn an_open_quote_ends_with_its_line() {
 
 #[test]
 fn every_line_can_leave_a_quote_open() {
-    let line = "a\",\"\n";
+    let line = "1\",\"\n";
     let count = MAX_RECORD_LEN / line.len() + 10;
     let records = read(line.repeat(count).as_bytes());
     assert_eq!(values(&records[..9]), (1..=9).map(|line| (line, BROKEN)).collect::<Vec<_>>());
