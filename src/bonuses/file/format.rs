@@ -40,12 +40,13 @@ impl Format {
     /// are in the column `phone`, else in the first one; then the first line is a header if its first cell has no
     /// digit.
     pub fn detect(head: &[u8]) -> Self {
-        let head = head.trim_ascii_start();
-        let line_end = head.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-        let line = &head[..line_end.unwrap_or(head.len())];
+        let is_line_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let blank = &head[..head.len() - head.trim_ascii_start().len()];
+        let head = &head[blank.iter().rposition(is_line_break).map_or(0, |at| at + 1)..];
+        let line = head.split(is_line_break).next().unwrap_or_default();
         let has_delimiter = line.iter().any(|byte| DELIMITERS.contains(byte));
         match line {
-            [b'{', ..] => Self::Ndjson,
+            _ if line.trim_ascii_start().starts_with(b"{") => Self::Ndjson,
             _ if line.len() > MAX_RECORD_LEN && has_delimiter => {
                 Self::Csv { delimiter: most_likely_split(line).0, column: 0, has_header: false }
             }
@@ -63,7 +64,10 @@ impl Format {
 }
 
 fn detect_csv(line: &[u8], head: &[u8]) -> Format {
-    let with_phone = DELIMITERS.into_iter().find_map(|delimiter| {
+    let is_used = |delimiter: &u8| line.contains(delimiter);
+    let used = DELIMITERS.into_iter().filter(is_used);
+    // A line without a delimiter is the name of the only column.
+    let with_phone = used.chain([DELIMITERS[0]]).find_map(|delimiter| {
         // The name of a column may have line breaks in quotes. A quote that stays open ends with its line.
         let header = first_record(head, delimiter).unwrap_or_else(|| cells(line, delimiter));
         let column = header.iter().position(|cell| is_phone(cell))?;

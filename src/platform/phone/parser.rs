@@ -4,7 +4,6 @@ use rlibphonenumber::{self as lib, PhoneNumberFormat, PhoneNumberType};
 
 use super::info::without_optional_digit;
 use super::invalid_reason::{self, InvalidPhoneReason};
-use super::key::PhoneKey;
 use super::region::Region;
 use crate::platform::text;
 
@@ -40,12 +39,12 @@ pub fn parse_in_any_form(
     }
 }
 
-/// Whether a text is the E.164 of a valid mobile number, and its only one: such a number stays as it is in any region.
-/// A false result says nothing.
+/// Whether a text is the E.164 of a valid number of a mobile line, which can be stored as it is. A false result says
+/// nothing.
 pub fn is_mobile_e164(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or_default();
     let is_plain = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if !is_plain || PhoneKey::from_e164(text).as_str() != text {
+    if !is_plain {
         return false;
     }
     // Only a valid number has a type.

@@ -23,6 +23,8 @@ fn formats_are_detected_by_the_first_line() {
         ("name,phone\n", csv(b',', 1, true)),
         ("name; PHONE ;city\n", csv(b';', 1, true)),
         ("name\tphone", csv(b'\t', 1, true)),
+        ("\t\n\r\tphone\n", csv(b'\t', 1, true)),
+        (" \n\n,\"na\nme\",phone\n", csv(b',', 2, true)),
         ("phone,phone", csv(b',', 0, true)),
         // Another delimiter in a cell.
         ("\"a,b,c\";phone\n", csv(b';', 1, true)),

@@ -93,7 +93,7 @@ fn files_that_are_not_text_are_refused() {
         b"BM\x46\0\0\0",
         b"+31612345678\0\n",
         // UTF-32.
-        b"\xff\xfe\0\01\0\0\0",
+        b"\xff\xfe\0\0\x31\0\0\0",
         utf16_without_bom,
         &late_zero,
         &gzip(b"+31612345678\n"),
