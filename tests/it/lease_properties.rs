@@ -162,8 +162,8 @@ async fn only_the_latest_holder_of_a_lease_commits() {
     on_each_shared_database(async |database| {
         let first = TestApp::new(database).await;
         let mut apps = vec![first];
-        for _ in 1..INSTANCES {
-            apps.push(apps[0].second_instance(database, &[]).await);
+        for seed in 2..=INSTANCES as u64 {
+            apps.push(apps[0].instance(database, &[], seed).await);
         }
         let case_number = Cell::new(0);
         let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };

@@ -101,7 +101,18 @@ impl TestApp {
         database: &TestDatabase,
         settings: &[(&str, &str)],
     ) -> Self {
-        Self::start(database, settings, self.clock.clone(), 2, self.engine).await
+        self.instance(database, settings, 2).await
+    }
+
+    /// Starts another instance on the same database, with the same clock. Each instance needs a random seed of its own:
+    /// with the same one, two of them would make the same ids.
+    pub async fn instance(
+        &self,
+        database: &TestDatabase,
+        settings: &[(&str, &str)],
+        seed: u64,
+    ) -> Self {
+        Self::start(database, settings, self.clock.clone(), seed, self.engine).await
     }
 
     /// Starts another instance on the same database, whose clock is behind by this duration.
