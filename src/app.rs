@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
+use crate::bonuses::{self, Bonuses};
 use crate::config::Config;
 use crate::contacts::CachedLookup;
 use crate::error::{Error, ErrorCode, Result};
@@ -44,6 +45,8 @@ pub struct App {
     /// The SMS queue.
     pub messages: Arc<Messages>,
     avatars: Arc<Avatars>,
+    /// The state of bonuses.
+    pub bonuses: Arc<Bonuses>,
     games: Arc<Games>,
     /// The lookup of phone numbers.
     lookup: Arc<CachedLookup>,
@@ -134,7 +137,9 @@ impl App {
         let messages = Messages::new(&platform, &config)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
         let messages = Arc::new(messages);
-        let accounts = Arc::new(Accounts::new(&platform, &config, messages.clone()).await?);
+        let bonuses = Arc::new(Bonuses::new(&platform, &config, messages.clone()).await);
+        let accounts = Accounts::new(&platform, &config, messages.clone(), bonuses.clone());
+        let accounts = Arc::new(accounts.await?);
         let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
         let games = Arc::new(Games::new(&config));
@@ -146,6 +151,7 @@ impl App {
             accounts,
             messages,
             avatars,
+            bonuses,
             games,
             lookup,
             stopping,
@@ -171,6 +177,7 @@ impl App {
             .data(self.accounts.clone())
             .data(self.messages.clone())
             .data(self.avatars.clone())
+            .data(self.bonuses.clone())
             .data(self.games.clone())
             .data(self.lookup.clone())
     }
@@ -225,7 +232,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 19] = [
+const JOBS: [Job; 20] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -297,6 +304,11 @@ const JOBS: [Job; 19] = [
         name: "send_reset_codes",
         trigger: |app| Trigger::Notifier(&app.accounts.reset_code_notifier),
         run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
+    },
+    Job {
+        name: "apply_bonus_imports",
+        trigger: |app| Trigger::Notifier(&app.bonuses.import_notifier),
+        run: |app| bonuses::run_imports(&app.bonuses, &app.platform, &app.stopping).boxed(),
     },
     Job {
         name: "expire_messages",

@@ -51,6 +51,16 @@ macro_rules! error_codes {
                 match self { $(Self::$name => $retryable,)* }
             }
 
+            /// The name by which a code is stored.
+            pub fn stored_name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// The code with this stored name.
+            pub fn from_stored_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.stored_name() == name)
+            }
+
             /// One or two sentences for developers.
             pub fn description(self) -> &'static str {
                 match self { $(Self::$name => $description,)* }

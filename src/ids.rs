@@ -59,6 +59,10 @@ typed_ids! {
     RoundId "rnd"
     /// An entry of the coin ledger.
     CoinEntryId "coe"
+    /// A campaign.
+    CampaignId "cmp"
+    /// An import of bonuses.
+    BonusImportId "imp"
 }
 
 /// The version of a token within its session.

@@ -9,6 +9,9 @@ use crate::accounts::graphql::{
 use crate::api::UploadRule;
 use crate::avatars::MAX_FILE_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
+use crate::bonuses::graphql::{
+    BonusMutation, BonusQuery, BonusSubscription, CampaignStatsPage, ImportPage,
+};
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::contacts::graphql::{ContactMutation, ContactPage};
 use crate::games::graphql::{
@@ -27,6 +30,7 @@ pub struct Query(
     LeaderboardQuery,
     CoinQuery,
     MessageQuery,
+    BonusQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
@@ -42,6 +46,7 @@ pub struct Mutation(
     AvatarMutation,
     GameMutation,
     MessageMutation,
+    BonusMutation,
 );
 
 /// Listening. The first event is the state now, each later one the new state.
@@ -52,11 +57,15 @@ pub struct Subscription(
     LeaderboardSubscription,
     CoinSubscription,
     MessageSubscription,
+    BonusSubscription,
 );
 
 /// The mutations that accept uploads.
-pub const UPLOAD_RULES: &[UploadRule] =
-    &[UploadRule { field: "uploadAvatar", needs_admin: false, max_bytes: MAX_FILE_BYTES }];
+pub const UPLOAD_RULES: &[UploadRule] = &[
+    UploadRule { field: "uploadAvatar", needs_admin: false, max_bytes: MAX_FILE_BYTES },
+    // UPLOAD_MAX_BYTES is the limit.
+    UploadRule { field: "importBonuses", needs_admin: true, max_bytes: u64::MAX },
+];
 
 /// The schema without the data that resolvers need.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -67,6 +76,10 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
             "A page of a wallet's entries, the newest first.",
         )
         .override_output_type_description::<MessagePage>("A page of messages, the newest first.")
+        .override_output_type_description::<ImportPage>("A page of imports, the newest first.")
+        .override_output_type_description::<CampaignStatsPage>(
+            "A page of campaigns, the newest first.",
+        )
 }
 
 /// The text of the schema, as in `schema.graphql`.

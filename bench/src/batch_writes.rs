@@ -158,6 +158,7 @@ async fn write_product(
     let work = platform.begin_with_timeout(Duration::from_mins(5)).await.map_err(to_anyhow)?;
     post_many(&work, platform, EntryReason::Bonus, credits).await.map_err(to_anyhow)?;
     let credits_took = now() - started_at;
+    let messages = messages.into_iter().map(|message| (platform.new_id(), message)).collect();
     enqueue_many(&app.messages, platform, &work, messages).await.map_err(to_anyhow)?;
     work.commit().await.map_err(to_anyhow)?;
     Ok(credits_took)

@@ -19,6 +19,7 @@ mod m0006_coins;
 mod m0007_games;
 mod m0008_messages;
 mod m0009_leases;
+mod m0010_bonuses;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_games::Migration),
             Box::new(m0008_messages::Migration),
             Box::new(m0009_leases::Migration),
+            Box::new(m0010_bonuses::Migration),
         ]
     }
 }

@@ -11,6 +11,7 @@ use super::password::Hasher;
 use super::revocations::RevocationPoll;
 use super::session_cache::SessionCache;
 use super::signing_keys::SigningKeys;
+use crate::bonuses::Bonuses;
 use crate::config::{Config, TwoFactorPolicy};
 use crate::error::Result;
 use crate::ids::UserId;
@@ -27,6 +28,7 @@ const SIGNUPS_WINDOW: Duration = Duration::from_hours(1);
 /// Keys, caches and rate limiters of the accounts module.
 pub struct Accounts {
     pub(super) messages: Arc<Messages>,
+    pub(super) bonuses: Arc<Bonuses>,
     pub(super) two_factor_policy: TwoFactorPolicy,
     pub(super) code_rate_limiter: CodeRateLimiter,
     /// Notified when a code for a forgotten password is requested.
@@ -50,11 +52,13 @@ impl Accounts {
         platform: &Platform,
         config: &Config,
         messages: Arc<Messages>,
+        bonuses: Arc<Bonuses>,
     ) -> Result<Self> {
         let limit = |attempts, window| RateLimit { max_attempts: attempts, window };
         let limits = &config.rate_limits;
         Ok(Self {
             messages,
+            bonuses,
             two_factor_policy: config.two_factor,
             code_rate_limiter: CodeRateLimiter::new(&limits.codes),
             reset_code_notifier: Notifier::default(),

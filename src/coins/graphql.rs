@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject, Subscription};
 use data_encoding::BASE32_DNSSEC;
 use futures_util::Stream;
 
+use super::EntryReason;
 use super::entity::coin_entries::{self, Model as Entry};
 use super::entity::wallets;
 use super::loaders::EntryByReference;
@@ -118,6 +119,11 @@ impl CoinEntry {
         &self.0.reference
     }
 
+    /// The campaign that gave them, for a bonus.
+    async fn campaign(&self) -> Option<&str> {
+        bonus_campaign(&self.0)
+    }
+
     /// What the operator said to an adjustment.
     async fn note(&self) -> Option<&str> {
         self.0.note.as_deref()
@@ -127,6 +133,12 @@ impl CoinEntry {
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
+}
+
+/// The name of the campaign in the reference of a bonus, `bonus:<campaign>:<SMS>`.
+fn bonus_campaign(entry: &Entry) -> Option<&str> {
+    let (campaign, _) = entry.reference.strip_prefix("bonus:")?.rsplit_once(':')?;
+    (entry.reason == EntryReason::Bonus).then_some(campaign)
 }
 
 /// Whether the ledger adds up.

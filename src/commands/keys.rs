@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use super::cli_error::CliError;
 use super::startup::prepare_platform;
 use crate::accounts::{self, rotate_signing_keys};
+use crate::bonuses;
 use crate::games;
 use crate::messages;
 use crate::platform::entropy::SystemEntropy;
@@ -52,6 +53,7 @@ pub async fn run(command: Keys) -> Result<(), CliError> {
             let (_, platform) = prepare_platform().await?;
             let count = accounts::reseal(&platform).await?
                 + messages::reseal(&platform).await?
+                + bonuses::reseal(&platform).await?
                 + games::reseal_seeds(&platform).await?;
             println!("Sealed anew: {count}.");
         }

@@ -109,6 +109,8 @@ pub struct Config {
     pub secret_keys: Option<SecretString>,
     /// The region (ISO 3166-1 alpha-2) of numbers without a country code. Without it they are rejected.
     pub default_region: Option<Region>,
+    /// The maximum length of a file of phone numbers, unpacked, in bytes.
+    pub bonus_max_bytes: u64,
     /// The service that checks phone numbers.
     pub lookup: LookupSource,
     /// The types of phone numbers that contacts must not have ("PREMIUM_RATE").

@@ -49,7 +49,7 @@ pub async fn enqueue(
     tx: &Work,
     new: NewMessage,
 ) -> Result<MessageId> {
-    let message = to_queued(messages, platform, new, platform.now());
+    let message = to_queued(messages, platform, (platform.new_id(), new), platform.now());
     let (id, kind) = (message.id, message.kind);
     messages::insert(tx, message).await?;
     transitions::record(tx, platform, [(kind, None, Status::Queued)]).await?;
@@ -57,31 +57,34 @@ pub async fn enqueue(
     Ok(id)
 }
 
-/// Queues many messages, by one statement for each few thousand of them. They are sent once the transaction is
-/// committed. Returns their ids, in their order.
+/// Queues many messages under new ids, by one statement for each few thousand of them. They are sent once the
+/// transaction is committed.
 pub async fn enqueue_many(
     messages: &Messages,
     platform: &Platform,
     tx: &Work,
-    new: Vec<NewMessage>,
-) -> Result<Vec<MessageId>> {
+    new: Vec<(MessageId, NewMessage)>,
+) -> Result<()> {
     let now = platform.now();
     let to_queued = |message| to_queued(messages, platform, message, now);
     let mut queued: Vec<_> = new.into_iter().map(to_queued).collect();
     if queued.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let ids = queued.iter().map(|message| message.id).collect();
     messages::insert_many(tx, &mut queued, now).await?;
     let to_transition = |message: &Message| (message.kind, None, Status::Queued);
     transitions::record(tx, platform, queued.iter().map(to_transition)).await?;
     tx.notify(&messages.notifier);
-    Ok(ids)
+    Ok(())
 }
 
 /// The row of a message that is created now.
-fn to_queued(messages: &Messages, platform: &Platform, new: NewMessage, now: Timestamp) -> Message {
-    let id: MessageId = platform.new_id();
+fn to_queued(
+    messages: &Messages,
+    platform: &Platform,
+    (id, new): (MessageId, NewMessage),
+    now: Timestamp,
+) -> Message {
     let (body, sealed_body, size) = match new.text {
         MessageText::Plain(text) => {
             let size = sms_size(&text);

@@ -6,6 +6,7 @@
 
 mod apply_status;
 mod apply_unmatched_receipts;
+mod campaign_counts;
 mod cancel;
 mod client_reference;
 mod dispatch;
@@ -31,6 +32,7 @@ mod templates;
 mod text_template;
 mod topics;
 
+pub use campaign_counts::count_of_campaign;
 pub use cancel::cancel;
 pub use dispatch::expire::expire;
 pub use dispatch::reconcile::reconcile;

@@ -57,6 +57,13 @@ enum Placeholder {
 }
 
 impl Placeholder {
+    /// The placeholders of operators' own texts.
+    fn parse_in_campaign_text(name: &str) -> Option<Self> {
+        Self::parse(name).filter(|placeholder| {
+            matches!(placeholder, Self::Service | Self::Coins | Self::Campaign)
+        })
+    }
+
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "service" => Self::Service,
@@ -117,6 +124,18 @@ impl Templates {
         })
     }
 
+    /// An operator's own text about coins from a campaign. It was parsed by [`parse_campaign_text`].
+    pub fn render_campaign_text(&self, text: &str, coins: i64, campaign: &str) -> String {
+        let Ok(template) = TextTemplate::parse(text, Placeholder::parse_in_campaign_text) else {
+            return text.to_owned();
+        };
+        template.render(|placeholder| match placeholder {
+            Placeholder::Service => self.service.clone(),
+            Placeholder::Coins => coins.to_string(),
+            _ => campaign.to_owned(),
+        })
+    }
+
     fn render(&self, template: Template, value: impl Fn(Placeholder) -> Option<String>) -> String {
         self.texts[&template].render(|placeholder| match placeholder {
             Placeholder::Service => self.service.clone(),
@@ -141,12 +160,18 @@ fn languages() -> BTreeMap<String, BTreeMap<Template, TextTemplate<Placeholder>>
 }
 
 /// Parses an operator's own text: trimmed, composed (NFC), 1 to [`MAX_TEXT_LEN`] characters, with line feeds but no
-/// other control characters.
+/// other control characters, and with {coins}, {campaign} and {service} as its only placeholders.
 ///
 /// # Errors
 /// BAD_USER_INPUT; name the field with `for_field`.
 pub fn parse_campaign_text(text: &str) -> Result<String, UserError> {
-    text::parse_multiline(text, MAX_TEXT_LEN)
+    let text = text::parse_multiline(text, MAX_TEXT_LEN)?;
+    match TextTemplate::parse(&text, Placeholder::parse_in_campaign_text) {
+        Ok(_) => Ok(text),
+        Err(problem) => Err(UserError::bad_input(format!(
+            "A text may hold {{coins}}, {{campaign}} and {{service}}: {problem}."
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod loaders;
 mod profile_topics;
 mod register;
 mod update;
+mod verified_owners;
 
 pub use entity::{
     Model as Person, Role, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
@@ -18,3 +19,4 @@ pub use identifiers::{Email, Identifier, Nickname, parse_person_name};
 pub use profile_topics::{phone_topic, profile_topic, publish_profile_change};
 pub use register::{NewPerson, register};
 pub use update::{PersonChanges, erase, mark_phone_verified, set_phone, update};
+pub use verified_owners::lock_verified_owners;

@@ -16,6 +16,7 @@ use vault::Vault;
 
 use crate::error::Result;
 
+pub mod audit;
 pub mod clock;
 pub mod database;
 pub mod entropy;

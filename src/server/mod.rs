@@ -3,6 +3,7 @@
 mod authentication;
 mod avatars;
 mod body;
+mod bonus_reports;
 mod byte_range;
 mod client_address;
 mod clock_timer;

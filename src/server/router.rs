@@ -9,7 +9,8 @@ use axum::routing::{any, get};
 use super::graphql::{self, Endpoint, Engine};
 use super::origins::Origins;
 use super::{
-    avatars, console, dev, health, jsend, metrics, middleware, oauth, webhooks, well_known,
+    avatars, bonus_reports, console, dev, health, jsend, metrics, middleware, oauth, webhooks,
+    well_known,
 };
 use crate::app::App;
 use crate::schema::{self, UPLOAD_RULES};
@@ -33,6 +34,7 @@ pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
         .merge(well_known::routes())
         .merge(oauth::routes())
         .merge(avatars::routes())
+        .merge(bonus_reports::routes())
         .merge(webhooks::routes())
         .merge(dev::routes(&app.config))
         .merge(console::routes(&app.config))

@@ -15,7 +15,7 @@ use switchboard::coins::{
     Credit, CreditOutcome, EntryReason, MAX_BALANCE, Posting, is_out_of_range, post, post_many,
     verify_ledger, wallet_topic,
 };
-use switchboard::ids::{UserId, parse};
+use switchboard::ids::{MessageId, UserId, parse};
 use switchboard::messages::{
     Kind, MessageText, NewMessage, enqueue, enqueue_many, transitions_topic,
 };
@@ -266,6 +266,10 @@ async fn the_commit_of_a_batch_is_published_once_for_each_wallet() {
     .await;
 }
 
+fn with_ids(app: &TestApp, new: Vec<NewMessage>) -> Vec<(MessageId, NewMessage)> {
+    new.into_iter().map(|message| (app.app.platform.new_id(), message)).collect()
+}
+
 fn messages(campaign: Option<&str>) -> Vec<NewMessage> {
     let phone = |number: u32| {
         PhoneNumber::parse(&format!("+3161000{number:04}"), None).expect("a phone number")
@@ -299,11 +303,10 @@ async fn a_batch_of_messages_equals_single_ones() {
         let (platform, outbox) = (&app.app.platform, &app.app.messages);
         let mut transitions = platform.events.listen(transitions_topic());
         let work = platform.begin().await.expect("begun");
-        assert!(
-            enqueue_many(outbox, platform, &work, Vec::new()).await.expect("queued").is_empty()
-        );
-        let ids = enqueue_many(outbox, platform, &work, messages(Some("spring"))).await;
-        let ids = ids.expect("queued");
+        enqueue_many(outbox, platform, &work, Vec::new()).await.expect("queued");
+        let new = with_ids(&app, messages(Some("spring")));
+        let count = i64::try_from(new.len()).expect("few");
+        enqueue_many(outbox, platform, &work, new).await.expect("queued");
         assert!(poll!(pin!(transitions.changed())).is_pending());
         work.commit().await.expect("committed");
         transitions.changed().await;
@@ -312,7 +315,6 @@ async fn a_batch_of_messages_equals_single_ones() {
             enqueue(outbox, platform, &work, message).await.expect("queued");
         }
         work.commit().await.expect("committed");
-        let count = i64::try_from(ids.len()).expect("few");
         assert_eq!(app.count("SELECT count(*) FROM messages").await, 2 * count);
         // Equal rows, but for their ids and the encryption of the secret.
         let distinct = "SELECT count(*) FROM (SELECT DISTINCT kind, phone, body, \
@@ -338,7 +340,8 @@ async fn a_batch_that_is_rolled_back_leaves_nothing() {
         let work = platform.begin().await.expect("begun");
         let credits = [credit(user, 1, "a")];
         post_many(&work, platform, REASON, &credits).await.expect("posted");
-        enqueue_many(&app.app.messages, platform, &work, messages(None)).await.expect("queued");
+        let new = with_ids(&app, messages(None));
+        enqueue_many(&app.app.messages, platform, &work, new).await.expect("queued");
         work.execute_unprepared("SELECT 1").await.expect("still usable");
         drop(work);
         for table in ["wallets", "coin_entries", "messages"] {

@@ -28,8 +28,14 @@ async fn watch_delivery(server: &TestServer, token: Option<&str>, challenge: &st
     socket
 }
 
+/// The next delivery status. Whoever reads while the SMS is handed over sees SENDING first.
 async fn next_delivery(socket: &mut Socket) -> Value {
-    socket.data("1").await["codeDelivery"]["delivery"].take()
+    loop {
+        let delivery = socket.data("1").await["codeDelivery"]["delivery"].take();
+        if delivery != "SENDING" {
+            return delivery;
+        }
+    }
 }
 
 /// The id and the text of the last message that the gateway received.

@@ -336,7 +336,7 @@ async fn signing_keys_are_rotated_and_secrets_resealed() {
             app.count("SELECT COUNT(*) FROM signing_keys WHERE retired_at IS NULL").await,
             1
         );
-        assert_eq!(stdout_of(run_with(&ring, &["keys", "reseal"])), "Sealed anew: 2.\n");
+        assert_eq!(stdout_of(run_with(&ring, &["keys", "reseal"])), "Sealed anew: 3.\n");
         let text = stderr_of_failed(run_with(old, &["check"]));
         assert!(text.contains("SECRET_KEYS lacks the key that sealed it"), "{text}");
     })

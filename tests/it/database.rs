@@ -179,6 +179,10 @@ async fn resealing_encrypts_every_secret_with_the_first_key() {
                 .expect("resealed")
         };
         assert_eq!((reseal_seeds().await, reseal_seeds().await), (1, 0));
+        let reseal_number_key = async || {
+            switchboard::bonuses::reseal(&app_with_both_keys.app.platform).await.expect("resealed")
+        };
+        assert_eq!((reseal_number_key().await, reseal_number_key().await), (1, 0));
         let new_app = TestApp::with(database, &[("SECRET_KEYS", new_key)]).await;
         let caller = new_app.with_token(ann.token.as_ref().expect("signed in"));
         caller.send(query!("me"), json!({})).await.data("/me/id");

@@ -7,6 +7,7 @@ mod architecture;
 mod avatar_subscriptions;
 mod avatars;
 mod batches;
+mod bonuses;
 mod clock_set_back;
 mod code_delivery;
 mod codes;

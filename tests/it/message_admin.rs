@@ -114,7 +114,7 @@ async fn failed_messages_are_retried_except_codes() {
         let retry = async |id: &str| admin.send(query!("retry_message"), json!({ "id": id })).await;
         retry(&code.to_string()).await.assert_error("CONFLICT", "");
         retry(&queued.to_string()).await.assert_error("CONFLICT", "");
-        for unknown in ["msg_06dnpacch1vd5c313qbtl77ugs", "usr_06dnpacch1vd5c313qbtl77ugs", ""] {
+        for unknown in ["msg_06dnpacch000000000000000ug", "usr_06dnpacch000000000000000ug", ""] {
             retry(unknown).await.assert_error("NOT_FOUND", "");
         }
         for (filter, error) in [

@@ -9,6 +9,7 @@ use super::code::{EnteredCode, matches_code};
 use super::{Purpose, public_id};
 use crate::accounts::entity::challenges::{self, Model};
 use crate::accounts::{Accounts, account_lock};
+use crate::bonuses;
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{Id, SessionId, UserId};
 use crate::people::{self, Person};
@@ -49,6 +50,7 @@ pub async fn verify_and_begin(
         // Ids are unguessable, so nothing needs to be counted.
         (Claimant::Anonymous, None) => return Err(code_invalid_error(purpose)),
     };
+    bonuses::hold_off_imports(&tx).await?;
     // Lock even when there is no account, so that timing does not reveal it.
     let locked = account_lock::lock(&tx, user.unwrap_or_else(|| Uuid::nil().into())).await?;
     let challenge = match challenge {
@@ -92,7 +94,13 @@ pub async fn verify_and_begin(
         attempt_limit.rate_limit.refund(&tx, platform, &attempt_limit.subject).await?;
     }
     if challenge.message_id.is_some() {
+        let is_first_proof = person.phone_verified_at.is_none();
         people::mark_phone_verified(&tx, platform, &mut person, now).await?;
+        if let Some(phone) = person.phone.as_ref().filter(|_| is_first_proof) {
+            let owner = (person.id, phone);
+            // Boxed, as this large and rare future is part of every future that verifies a code.
+            Box::pin(bonuses::pay_pending(&accounts.bonuses, platform, &tx, owner)).await?;
+        }
     }
     Ok((tx, person))
 }

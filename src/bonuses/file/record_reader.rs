@@ -69,6 +69,11 @@ impl RecordReader {
         self.is_finished = true;
     }
 
+    /// Whether [`finish`](Self::finish) was called.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
     /// The next record. None: the next chunk is needed, or the file is read.
     pub fn next_record(&mut self) -> Option<Record> {
         loop {

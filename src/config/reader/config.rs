@@ -33,6 +33,7 @@ impl SettingsReader {
             redis_url: self.redis_url(),
             secret_keys: self.secret_keys(is_production),
             default_region: self.default_region(),
+            bonus_max_bytes: self.parse_in_range("BONUS_MAX_BYTES", 2 << 30, 1024..=1 << 40),
             lookup: self.lookup(),
             refused_line_types: self.refused_line_types(),
             sms: self.sms(is_production, &public_url),

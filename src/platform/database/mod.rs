@@ -28,6 +28,7 @@ mod row_set;
 mod statement_error;
 mod statement_pool;
 mod timeout;
+mod transaction_lock;
 mod unit_of_work;
 mod write_health;
 mod write_probe;
@@ -39,6 +40,7 @@ pub use row_set::{MAX_ROWS, RowSetSql, RowUuid, plan_each_statement, row_timesta
 pub use statement_error::is_unique_violation;
 pub use statement_pool::StatementPool;
 pub use timeout::timeout;
+pub use transaction_lock::TransactionLock;
 pub use unit_of_work::{Savepoint, Work};
 
 /// Timeout of each statement that works on many rows, such as a batch of a job.

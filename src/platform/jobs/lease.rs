@@ -114,8 +114,16 @@ impl Lease {
     ///
     /// # Errors
     /// CONFLICT if somebody else has acquired the lease. The work must be dropped.
-    pub async fn complete(self, work: &Work) -> Result<()> {
+    pub async fn complete(&self, work: &Work) -> Result<()> {
         self.check(entity::delete(work, self.identity()).await?)
+    }
+
+    /// Deletes the lease of work that is complete.
+    ///
+    /// # Errors
+    /// CONFLICT if somebody else has acquired the lease.
+    pub async fn forget(self, platform: &Platform) -> Result<()> {
+        self.check(entity::delete(platform.database.writes(), self.identity()).await?)
     }
 
     /// Whether an error says that somebody else has acquired the lease.

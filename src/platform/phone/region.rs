@@ -23,8 +23,28 @@ impl Region {
     }
 }
 
+impl Region {
+    /// The code in upper case, such as "NL".
+    pub fn code(self) -> String {
+        format!("{:?}", self.0).to_uppercase()
+    }
+}
+
 impl From<lib::Region> for Region {
     fn from(region: lib::Region) -> Self {
         Self(region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_back() {
+        for region in PHONE_NUMBER_UTIL.get_supported_regions() {
+            let region = Region(region);
+            assert_eq!(Region::parse(&region.code()), Ok(region));
+        }
     }
 }

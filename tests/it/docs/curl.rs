@@ -89,11 +89,12 @@ impl Curl {
     }
 }
 
-/// The content of a file that a transcript sends: a picture for .png, else HTML.
+/// The content of a file that a transcript sends: a picture for .png, phone numbers for .txt, else HTML.
 fn content_of(file: &str) -> Vec<u8> {
-    match file.strip_suffix(".png") {
-        Some(_) => picture(200),
-        None => b"<!DOCTYPE html><title>no picture</title>".into(),
+    match file.rsplit_once('.') {
+        Some((_, "png")) => picture(200),
+        Some((_, "txt")) => b"06 12345678\n+31-6-1234-5678\n06 1234\n".into(),
+        _ => b"<!DOCTYPE html><title>no picture</title>".into(),
     }
 }
 

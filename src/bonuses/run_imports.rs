@@ -1,0 +1,227 @@
+//! The job that applies imports, one at a time on each instance. An import that another instance has begun is taken over
+//! when its lease expires, and goes on behind the last chunk that was committed.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Bonuses;
+use super::apply_chunk::{Chunk, apply_chunk};
+use super::chunk_size::ChunkSize;
+use super::entity::imports::{self, ImportStatus, Model};
+use super::entity::rejected_lines::NewRejectedLine;
+use super::file::{Format, Position, Record, RecordReader, mask_value, parse_numbers};
+use super::topics::publish_import;
+use crate::error::{Error, ErrorCode, Result};
+use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
+use crate::platform::files::Bytes;
+use crate::platform::jobs::{Lease, LeaseKey, work_under};
+use crate::platform::phone::Region;
+
+/// How long an import waits after the database or the file store failed.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// Applies the imports that are queued, and those whose instance has died.
+pub async fn run_imports(
+    state: &Bonuses,
+    platform: &Platform,
+    stopping: &CancellationToken,
+) -> Result<Option<Timestamp>> {
+    for import in imports::find_unfinished(platform.database.reads()).await? {
+        if stopping.is_cancelled() {
+            break;
+        }
+        let key = LeaseKey { kind: "bonus_import", key: import.id.to_string().into() };
+        let Some(lease) = Lease::acquire(platform, key, RETRY_DELAY).await? else { continue };
+        let running = Box::pin(run_import(state, platform, &lease, import, stopping));
+        match work_under(&lease, platform, running).await {
+            Ok(true) => lease.forget(platform).await?,
+            Ok(false) => lease.release(platform, platform.now()).await?,
+            // Another instance has taken over.
+            Err(error) if Lease::is_lost(&error) => {}
+            Err(error) => {
+                lease.release(platform, platform.now() + RETRY_DELAY).await?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Applies an import from its checkpoint on. Returns whether there is nothing left to do.
+async fn run_import(
+    state: &Bonuses,
+    platform: &Platform,
+    lease: &Lease,
+    import: Model,
+    stopping: &CancellationToken,
+) -> Result<bool> {
+    let Some(import) = begin(platform, lease, import).await? else { return Ok(true) };
+    let Some(mut lines) = Lines::open(platform, &import).await? else {
+        let message = "The file is no longer in the store.";
+        end(platform, lease, &import, Some((ErrorCode::NotFound, message))).await?;
+        return Ok(true);
+    };
+    let mut size = ChunkSize::default();
+    while !stopping.is_cancelled() {
+        let read_at = platform.uptime();
+        let records = lines.next_records(size.lines()).await?;
+        let Some(last) = records.last() else {
+            end(platform, lease, &import, None).await?;
+            return Ok(true);
+        };
+        let position = last.end;
+        let parsed_at = platform.uptime();
+        let chunk = parse(records, &import, position, size.slowed_by()).await?;
+        let status = match apply_chunk(state, platform, lease, import.id, chunk).await {
+            Err(error) if error.code() == ErrorCode::Conflict && !Lease::is_lost(&error) => {
+                let message = "The campaign has ended.";
+                end(platform, lease, &import, Some((ErrorCode::Conflict, message))).await?;
+                return Ok(true);
+            }
+            applied => applied?,
+        };
+        if status != ImportStatus::Running {
+            return Ok(status.is_final());
+        }
+        let reading = parsed_at.saturating_sub(read_at);
+        let applying = platform.uptime().saturating_sub(parsed_at);
+        size.adapt(platform, reading, applying).await?;
+    }
+    Ok(false)
+}
+
+/// Marks an import as running. None if it was paused or has ended meanwhile.
+async fn begin(platform: &Platform, lease: &Lease, import: Model) -> Result<Option<Model>> {
+    let work = platform.begin().await?;
+    lease.fence(platform, &work).await?;
+    let Some(import) = imports::lock(&work, import.id).await? else { return Ok(None) };
+    if !matches!(import.status, ImportStatus::Queued | ImportStatus::Running) {
+        return Ok(None);
+    }
+    let started_at = import.started_at.or(Some(platform.now()));
+    let import = Model { status: ImportStatus::Running, started_at, ..import };
+    let import = imports::update(&work, import).await?;
+    publish_import(&work, import.id);
+    work.commit().await?;
+    Ok(Some(import))
+}
+
+/// Ends an import, completed or with an error, and deletes its file.
+async fn end(
+    platform: &Platform,
+    lease: &Lease,
+    import: &Model,
+    failure: Option<(ErrorCode, &str)>,
+) -> Result<()> {
+    let work = platform.begin().await?;
+    lease.fence(platform, &work).await?;
+    let current = imports::lock(&work, import.id).await?;
+    let Some(current) = current.filter(|import| !import.status.is_final()) else { return Ok(()) };
+    let status = if failure.is_some() { ImportStatus::Failed } else { ImportStatus::Completed };
+    let object = current.object_name.clone();
+    imports::update(
+        &work,
+        Model {
+            status,
+            object_name: None,
+            slowed_by: None,
+            error: failure.map(|(_, message)| message.to_owned()),
+            error_code: failure.map(|(code, _)| code.stored_name().to_owned()),
+            finished_at: Some(platform.now()),
+            ..current
+        },
+    )
+    .await?;
+    publish_import(&work, import.id);
+    work.commit().await?;
+    if let Some(object) = object {
+        platform.files.delete(&object).await?;
+    }
+    Ok(())
+}
+
+/// The lines of a file that were not applied yet.
+struct Lines {
+    content: BoxStream<'static, Result<Bytes>>,
+    reader: RecordReader,
+}
+
+impl Lines {
+    /// Opens the file at the checkpoint. None if it does not exist.
+    async fn open(platform: &Platform, import: &Model) -> Result<Option<Self>> {
+        let (Some(object), Some(format)) = (&import.object_name, &import.format) else {
+            return Ok(None);
+        };
+        let format: Format = serde_json::from_str(format).map_err(Error::internal)?;
+        let position = Position {
+            offset: import.bytes_processed.cast_unsigned(),
+            line: import.next_line.cast_unsigned(),
+        };
+        let opened = platform.files.stream(object, position.offset..).await?;
+        Ok(opened.map(|opened| Self {
+            content: opened.content,
+            reader: RecordReader::new(format, position),
+        }))
+    }
+
+    /// The next records, fewer at the end of the file.
+    async fn next_records(&mut self, count: usize) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(count);
+        while records.len() < count {
+            match self.reader.next_record() {
+                Some(record) => records.push(record),
+                None if self.reader.is_finished() => break,
+                None => match self.content.try_next().await? {
+                    Some(bytes) => self.reader.push(&bytes),
+                    None => self.reader.finish(),
+                },
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// Parses the numbers of a chunk on all cores.
+async fn parse(
+    records: Vec<Record>,
+    import: &Model,
+    end: Position,
+    slowed_by: Option<imports::ImportSlowdown>,
+) -> Result<Chunk> {
+    let region = import.default_region.as_deref().and_then(|region| Region::parse(region).ok());
+    let parsing = tokio::task::spawn_blocking(move || {
+        let (mut texts, mut lines, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+        for record in records {
+            match record.value {
+                Ok(text) => {
+                    texts.push(text);
+                    lines.push(record.line);
+                }
+                Err(problem) => rejected.push(NewRejectedLine {
+                    line: record.line,
+                    masked_value: String::new(),
+                    reason: problem.as_str().to_owned(),
+                }),
+            }
+        }
+        let mut numbers = Vec::with_capacity(texts.len());
+        for (index, parsed) in parse_numbers(&texts, region.as_ref()).into_iter().enumerate() {
+            match parsed {
+                Ok(number) => numbers.push(number),
+                Err(reason) => rejected.push(NewRejectedLine {
+                    line: lines[index],
+                    masked_value: mask_value(&texts[index]),
+                    reason: reason.as_str().to_owned(),
+                }),
+            }
+        }
+        (numbers, rejected)
+    });
+    let (numbers, rejected) = parsing.await.map_err(Error::internal)?;
+    let (end_offset, next_line) = (end.offset.cast_signed(), end.line.cast_signed());
+    Ok(Chunk { numbers, rejected, end_offset, next_line, slowed_by })
+}

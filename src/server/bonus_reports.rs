@@ -1,0 +1,65 @@
+//! `/bonus-imports/{id}/report.csv`: the rejected lines of an import, for administrators.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::TryStreamExt;
+
+use super::authentication::authenticate_request;
+use super::jsend;
+use crate::app::App;
+use crate::bonuses::read_report;
+use crate::error::{Error, ErrorCode};
+use crate::ids::parse;
+
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/bonus-imports/{id}/report.csv", get(serve_report))
+}
+
+async fn serve_report(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let report = async {
+        let viewer = authenticate_request(&app, &headers).await.viewer()?;
+        if !viewer.is_admin {
+            return Err(Error::new(ErrorCode::Forbidden, "This is for administrators."));
+        }
+        read_report(app.platform.clone(), parse(&id)).await
+    };
+    match report.await {
+        Ok(report) => {
+            let content = report.map_err(|error| {
+                error.log();
+                std::io::Error::other("the report cannot be read to its end")
+            });
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"rejected-lines.csv\""),
+                (header::CACHE_CONTROL, "no-store"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, Body::from_stream(content)).into_response()
+        }
+        Err(error) => error_response(&error),
+    }
+}
+
+fn error_response(error: &Error) -> Response {
+    let message = &error.user_errors()[0].message;
+    match error.code() {
+        ErrorCode::Unauthenticated => jsend::fail(StatusCode::UNAUTHORIZED, message),
+        ErrorCode::Forbidden => jsend::fail(StatusCode::FORBIDDEN, message),
+        ErrorCode::NotFound => jsend::fail(StatusCode::NOT_FOUND, message),
+        _ => {
+            error.log();
+            jsend::error(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
+        }
+    }
+}
