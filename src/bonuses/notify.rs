@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Bonuses;
 use super::entity::campaigns;
 use crate::error::Result;
-use crate::messages::{self, Kind, MessageText, NewMessage, Template};
+use crate::messages::{self, Kind, MessageText, NewMessage};
 use crate::platform::Platform;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
@@ -30,7 +30,7 @@ pub async fn notify_credited(
     let templates = &state.messages.templates;
     let text = match &campaign.message {
         Some(message) => templates.render_campaign_text(message, coins, name),
-        None => templates.render_bonus(Template::BonusPaid, coins, name),
+        None => templates.render_bonus(coins, name),
     };
     let to_message = |recipient: Recipient| {
         let message = NewMessage {

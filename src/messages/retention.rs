@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::ids::{self, MessageId};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::BATCH_TIMEOUT;
 use crate::platform::jobs::{Lease, run_on_one_instance};
 
 const JOB_NAME: &str = "apply_message_retention";
@@ -35,7 +34,7 @@ async fn apply_to_batch(
     lease: &Lease,
 ) -> Result<Timestamp> {
     let now = platform.now();
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_batch().await?;
     lease.fence(platform, &tx).await?;
     let compacted =
         transitions::compact(&tx, platform, now - COMPACT_AFTER, COMPACTION_BATCH_SIZE).await?;

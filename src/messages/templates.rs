@@ -42,8 +42,6 @@ pub enum Template {
     NewDevice,
     /// A campaign's coins were added to the account.
     BonusPaid,
-    /// A campaign's coins are paid once the number is confirmed.
-    BonusWaiting,
 }
 
 /// The placeholders in the texts.
@@ -116,8 +114,8 @@ impl Templates {
     }
 
     /// The text about coins from a campaign.
-    pub fn render_bonus(&self, template: Template, coins: i64, campaign: &str) -> String {
-        self.render(template, |placeholder| match placeholder {
+    pub fn render_bonus(&self, coins: i64, campaign: &str) -> String {
+        self.render(Template::BonusPaid, |placeholder| match placeholder {
             Placeholder::Coins => Some(coins.to_string()),
             Placeholder::Campaign => Some(campaign.to_owned()),
             _ => None,
@@ -194,10 +192,6 @@ mod tests {
     const SERVICE: &str = "Ångström & Söhne, Game Parlour";
     const MAX_CAMPAIGN_LEN: usize = 64;
 
-    fn is_bonus(template: Template) -> bool {
-        matches!(template, Template::BonusPaid | Template::BonusWaiting)
-    }
-
     fn is_notice(template: Template) -> bool {
         matches!(
             template,
@@ -209,7 +203,8 @@ mod tests {
     }
 
     fn code_templates() -> impl Iterator<Item = Template> {
-        Template::iter().filter(|template| !is_bonus(*template) && !is_notice(*template))
+        Template::iter()
+            .filter(|template| *template != Template::BonusPaid && !is_notice(*template))
     }
 
     fn all_languages() -> impl Iterator<Item = (Templates, &'static str)> {
@@ -245,7 +240,7 @@ mod tests {
                 assert!(!rendered.contains(['{', '}']), "{language}: {rendered}");
                 placeholders.get_mut().sort_unstable();
                 let expected: &[Placeholder] = match template {
-                    template if is_bonus(template) => {
+                    Template::BonusPaid => {
                         &[Placeholder::Service, Placeholder::Coins, Placeholder::Campaign]
                     }
                     template if is_notice(template) => &[Placeholder::Service],
@@ -302,13 +297,10 @@ mod tests {
     #[test]
     fn the_longest_bonus_text_is_short_enough() {
         for (templates, _) in all_languages() {
-            for template in Template::iter().filter(|template| is_bonus(*template)) {
-                let text =
-                    templates.render_bonus(template, i64::MAX, &"m".repeat(MAX_CAMPAIGN_LEN));
-                assert!(text.chars().count() <= MAX_TEXT_LEN, "{text}");
-                assert!(text.contains(&i64::MAX.to_string()), "{text}");
-                assert_eq!(sms_size(&text).encoding, Encoding::Gsm7, "{text}");
-            }
+            let text = templates.render_bonus(i64::MAX, &"m".repeat(MAX_CAMPAIGN_LEN));
+            assert!(text.chars().count() <= MAX_TEXT_LEN, "{text}");
+            assert!(text.contains(&i64::MAX.to_string()), "{text}");
+            assert_eq!(sms_size(&text).encoding, Encoding::Gsm7, "{text}");
         }
     }
 
@@ -316,7 +308,7 @@ mod tests {
     fn placeholders_in_values_are_not_replaced() {
         let templates = Templates::new("en", "{code}").expect("a language");
         assert_eq!(
-            templates.render_bonus(Template::BonusPaid, 5, "{coins} {service}"),
+            templates.render_bonus(5, "{coins} {service}"),
             "{code}: a bonus from {coins} {service}! Coins added to your account: 5."
         );
         assert!(

@@ -39,7 +39,7 @@ use serde_json::{Value, json};
 use switchboard::accounts::set_role;
 use switchboard::app::App;
 use switchboard::error::{ErrorCode, Result};
-use switchboard::messages::{Kind, MessageText, NewMessage, Template, enqueue};
+use switchboard::messages::{Kind, MessageText, NewMessage, enqueue};
 use switchboard::people::{Identifier, Role};
 use switchboard::platform::phone::PhoneNumber;
 use tokio::net::TcpListener;
@@ -217,11 +217,7 @@ impl Session {
         let bonus = NewMessage {
             kind: Kind::Bonus,
             to: PhoneNumber::parse(phone, None)?,
-            text: MessageText::Plain(messages.templates.render_bonus(
-                Template::BonusPaid,
-                5,
-                campaign,
-            )),
+            text: MessageText::Plain(messages.templates.render_bonus(5, campaign)),
             campaign: Some(campaign.into()),
             expires_at: None,
         };
