@@ -119,7 +119,7 @@ async fn compare(app: &App, options: &Options) -> Result<Comparison> {
 }
 
 async fn write_raw(app: &App, insert_raw: &str) -> Result<()> {
-    let work = app.platform.begin_with_timeout(Duration::from_mins(5)).await.map_err(to_anyhow)?;
+    let work = app.platform.begin_batch().await.map_err(to_anyhow)?;
     for statement in insert_raw.split(";\n") {
         work.execute_unprepared(statement).await?;
     }
@@ -155,7 +155,7 @@ async fn write_product(
 ) -> Result<Duration> {
     let platform = &app.platform;
     let started_at = now();
-    let work = platform.begin_with_timeout(Duration::from_mins(5)).await.map_err(to_anyhow)?;
+    let work = platform.begin_batch().await.map_err(to_anyhow)?;
     post_many(&work, platform, EntryReason::Bonus, credits).await.map_err(to_anyhow)?;
     let credits_took = now() - started_at;
     let messages = messages.into_iter().map(|message| (platform.new_id(), message)).collect();

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{BonusImportId, CampaignId, UserId};
 use crate::people;
 use crate::platform::Platform;
-use crate::platform::database::{BATCH_TIMEOUT, RowUuid, TransactionLock, Work};
+use crate::platform::database::{RowUuid, TransactionLock, Work};
 use crate::platform::jobs::Lease;
 use crate::platform::phone::{PhoneKey, PhoneNumber};
 
@@ -60,7 +60,7 @@ pub async fn apply_chunk(
 ) -> Result<ImportStatus> {
     let key = state.number_key(platform).await?;
     let hashes: Vec<NumberHash> = chunk.numbers.iter().map(|number| key.hash(number)).collect();
-    let work = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let work = platform.begin_batch().await?;
     lease.fence(platform, &work).await?;
     let import = imports::lock(&work, import).await?;
     let import = import.ok_or_else(|| Error::not_found("import"))?;

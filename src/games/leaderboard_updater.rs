@@ -20,7 +20,7 @@ use crate::ids::UserId;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::{Timestamp, is_ahead};
-use crate::platform::database::{BATCH_TIMEOUT, Work};
+use crate::platform::database::Work;
 use crate::platform::jobs::Notifier;
 
 /// Leaderboards change at most twice a second. Rounds played in between are counted together.
@@ -130,7 +130,7 @@ pub async fn update_leaderboards(
         return Ok(Some(next));
     }
 
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_batch().await?;
     // Another instance may have held the lock until now and counted all rounds.
     updater.observe_change(platform, leaderboard_state::lock(&tx).await?);
     // Taken under the lock, so that it is never earlier than the time another instance wrote.

@@ -7,7 +7,6 @@ use super::leaderboard_scope::Period;
 use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::BATCH_TIMEOUT;
 use crate::platform::jobs::{Lease, run_on_one_instance};
 
 const JOB_NAME: &str = "purge_leaderboards";
@@ -26,7 +25,7 @@ pub async fn purge_expired_leaderboards(platform: &Platform) -> Result<Option<Ti
 
 async fn purge_batch(platform: &Platform, lease: &Lease) -> Result<Timestamp> {
     let now = platform.now();
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_batch().await?;
     lease.fence(platform, &tx).await?;
     leaderboard_state::lock(&tx).await?;
     let mut has_more = false;

@@ -74,12 +74,12 @@ impl Platform {
         self.database.begin().await
     }
 
-    /// Begins a unit of work with another timeout for each of its statements.
+    /// Begins a unit of work that writes many rows.
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if no connection is free in time.
-    pub async fn begin_with_timeout(&self, timeout: Duration) -> Result<Work> {
-        self.database.begin_with_timeout(timeout).await
+    pub async fn begin_batch(&self) -> Result<Work> {
+        self.database.begin_batch().await
     }
 
     /// Random bytes.

@@ -298,16 +298,15 @@ async fn a_connection_with_an_open_transaction_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_longer_timeout_is_set_on_the_server() {
+async fn the_timeout_of_a_batch_is_set_on_the_server() {
     on_each_shared_database(async |test_database| {
         let database = connect_with_table(test_database).await;
-        let timeout = std::time::Duration::from_mins(1);
-        let work: Work = database.begin_with_timeout(timeout).await.expect("begun");
+        let work: Work = database.begin_batch().await.expect("begun");
         if work.get_database_backend() == DbBackend::Postgres {
             let sql = "SELECT current_setting('statement_timeout')";
             let row = work.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
             let row = row.expect("read").expect("a row");
-            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "59500ms");
+            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "29500ms");
         }
         insert(&work, 1).await.expect("written");
         work.commit().await.expect("committed");

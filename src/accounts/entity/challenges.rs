@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ids::{MessageId, SessionId, UserId};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::{BATCH_TIMEOUT, Work, pad_to_pow2};
+use crate::platform::database::{Work, pad_to_pow2};
 use crate::platform::jobs::purge;
 use crate::platform::reseal::{SealedColumn, reseal};
 
@@ -192,7 +192,7 @@ pub async fn reseal_identifiers(platform: &Platform, aad: fn(&Uuid) -> String) -
 
 /// Deletes the identifiers of expired challenges, and challenges that expired longer ago than [`RETENTION`].
 pub async fn purge_expired(platform: &Platform, now: Timestamp) -> Result<u64> {
-    let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let tx = platform.begin_batch().await?;
     Entity::update_many()
         .col_expr(Column::SealedIdentifier, Expr::value(None::<Vec<u8>>))
         .filter(Column::SealedIdentifier.is_not_null())

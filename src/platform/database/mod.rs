@@ -1,8 +1,8 @@
 //! Database access, which hides the differences between SQLite and PostgreSQL.
 //!
 //! SQLite allows one writer: `begin` opens an IMMEDIATE transaction on the single writing connection, and reads have
-//! connections of their own. PostgreSQL has a pool each for reads, single writes and transactions. Reports have a small
-//! pool of their own on both.
+//! connections of their own. PostgreSQL has a pool each for reads, single writes, transactions and batches. Reports
+//! have a small pool of their own on both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,9 @@ pub use timeout::timeout;
 pub use transaction_lock::TransactionLock;
 pub use unit_of_work::{Savepoint, Work};
 
-/// Timeout of each statement that works on many rows, such as a batch of a job.
-pub const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of each statement of a batch.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
+const BATCH_CONNECTIONS: u32 = 3;
 
 /// Timeout of each statement of a report.
 pub const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +63,8 @@ pub struct Database {
     writes: StatementPool,
     reports: StatementPool,
     transactions: Pool,
+    /// Transactions that write many rows.
+    batches: Pool,
     /// A separate pool, so that the readiness check never waits for other work.
     readiness: Pool,
 }
@@ -81,20 +84,22 @@ impl Database {
             BeginOptions { backend, timeout, sets_timeout, is_behind_pooler, is_read_only: false };
         let acquire_timeout = shared.target.connect_timeout(config.acquire_timeout);
         let pool = |size, is_read_only| Pool::new(&shared, size, acquire_timeout, is_read_only);
-        let (reads, writes, transactions, readiness) = match shared.target {
+        let (reads, writes, transactions, batches, readiness) = match shared.target {
             Target::SqliteMemory { .. } => {
                 let only = pool(1, false);
-                (only.clone(), only.clone(), only.clone(), only)
+                (only.clone(), only.clone(), only.clone(), only.clone(), only)
             }
             Target::SqliteFile { .. } => {
                 let writer = pool(1, false);
-                (pool(config.max_connections, true), writer.clone(), writer, pool(1, true))
+                let reads = pool(config.max_connections, true);
+                (reads, writer.clone(), writer.clone(), writer, pool(1, true))
             }
             Target::Postgres { .. } => {
                 // Separate pools, so that a short read never waits for a transaction.
                 let third = config.max_connections / 3;
-                let reads = config.max_connections - 2 * third;
-                (pool(reads, false), pool(third, false), pool(third, false), pool(1, false))
+                let reads = pool(config.max_connections - 2 * third, false);
+                let (writes, transactions) = (pool(third, false), pool(third, false));
+                (reads, writes, transactions, pool(BATCH_CONNECTIONS, false), pool(1, false))
             }
         };
         let reports = match shared.target {
@@ -112,6 +117,7 @@ impl Database {
             writes: StatementPool::new(writes, options, AccessMode::ReadWrite),
             reports,
             transactions,
+            batches,
             readiness,
             shared,
         }
@@ -152,14 +158,15 @@ impl Database {
         Ok(Work::begin(&self.transactions, self.options, &self.events).await?)
     }
 
-    /// Begins a transaction with another timeout for each of its statements, such as a report or a large deletion.
+    /// Begins a transaction that writes many rows, such as a chunk of an import or a large deletion. Each of its
+    /// statements may take 30 s. PostgreSQL has connections for it, so that requests never wait for a batch.
     ///
     /// # Errors
     /// SERVICE_UNAVAILABLE if no connection is free in time.
-    pub async fn begin_with_timeout(&self, timeout: Duration) -> Result<Work> {
-        let timeout = self.options.timeout.map(|_| timeout);
+    pub async fn begin_batch(&self) -> Result<Work> {
+        let timeout = self.options.timeout.map(|_| BATCH_TIMEOUT);
         let options = BeginOptions { timeout, sets_timeout: true, ..self.options };
-        Ok(Work::begin(&self.transactions, options, &self.events).await?)
+        Ok(Work::begin(&self.batches, options, &self.events).await?)
     }
 
     /// Checks that the database can be read and, for SQLite, opened for writing.
@@ -199,6 +206,7 @@ impl Database {
         self.writes.close();
         self.reports.close();
         self.transactions.close();
+        self.batches.close();
         self.readiness.close();
     }
 

@@ -6,7 +6,6 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::platform::database::BATCH_TIMEOUT;
 
 const PAGE_SIZE: u64 = 1_000;
 
@@ -21,7 +20,7 @@ pub async fn purge<E: EntityTrait>(
     loop {
         let mut page = Query::select();
         page.column(key).from(E::default()).and_where(is_expired.clone()).limit(PAGE_SIZE);
-        let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+        let tx = platform.begin_batch().await?;
         // The condition again: PostgreSQL checks it anew for a row that changes meanwhile.
         let deletion = E::delete_many().filter(key.in_subquery(page)).filter(is_expired.clone());
         let deleted = deletion.exec(&tx).await?.rows_affected;

@@ -11,7 +11,7 @@ use super::jobs::run_on_one_instance;
 use super::rate_limiter::RateLimit;
 use super::vault::KeyPurpose;
 use crate::error::{Error, Result};
-use crate::platform::database::{BATCH_TIMEOUT, Work};
+use crate::platform::database::Work;
 
 mod entity;
 
@@ -114,7 +114,7 @@ pub async fn purge_expired(platform: &Platform) -> Result<Option<Timestamp>> {
     run_on_one_instance(platform, JOB_NAME, PURGE_INTERVAL, async |_| {
         let now = platform.now();
         loop {
-            let tx = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+            let tx = platform.begin_batch().await?;
             let deleted = entity::purge_expired(&tx, now).await?;
             tx.commit().await?;
             if deleted == 0 {
