@@ -10,6 +10,7 @@ mod control_import;
 mod entity;
 pub mod file;
 pub mod graphql;
+pub mod loaders;
 mod notify;
 mod number_key;
 mod pay_pending;

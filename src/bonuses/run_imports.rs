@@ -12,7 +12,9 @@ use super::apply_chunk::{Chunk, apply_chunk};
 use super::chunk_size::ChunkSize;
 use super::entity::imports::{self, ImportStatus, Model};
 use super::entity::rejected_lines::NewRejectedLine;
-use super::file::{Format, Position, Record, RecordReader, mask_value, parse_numbers};
+use super::file::{
+    Format, Position, Record, RecordProblem, RecordReader, mask_value, parse_numbers,
+};
 use super::topics::publish_import;
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::Platform;
@@ -23,6 +25,8 @@ use crate::platform::phone::Region;
 
 /// How long an import waits after the database or the file store failed.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// An import with more lines that are too long fails: each costs as much as a thousand others.
+const MAX_LONG_LINES: usize = 1_000;
 
 /// Applies the imports that are queued, and those whose instance has died.
 pub async fn run_imports(
@@ -69,6 +73,12 @@ async fn run_import(
     while !stopping.is_cancelled() {
         let read_at = platform.uptime();
         let records = lines.next_records(size.lines()).await?;
+        if lines.too_long > MAX_LONG_LINES {
+            let message =
+                "More than 1,000 lines have over 64 kB. Check that every quote is closed.";
+            end(platform, lease, &import, Some((ErrorCode::BadUserInput, message))).await?;
+            return Ok(true);
+        }
         let Some(last) = records.last() else {
             end(platform, lease, &import, None).await?;
             return Ok(true);
@@ -148,6 +158,8 @@ async fn end(
 struct Lines {
     content: BoxStream<'static, Result<Bytes>>,
     reader: RecordReader,
+    /// How many lines were too long.
+    too_long: usize,
 }
 
 impl Lines {
@@ -165,15 +177,19 @@ impl Lines {
         Ok(opened.map(|opened| Self {
             content: opened.content,
             reader: RecordReader::new(format, position),
+            too_long: 0,
         }))
     }
 
-    /// The next records, fewer at the end of the file.
+    /// The next records, fewer at the end of the file or after [`MAX_LONG_LINES`].
     async fn next_records(&mut self, count: usize) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(count);
-        while records.len() < count {
+        while records.len() < count && self.too_long <= MAX_LONG_LINES {
             match self.reader.next_record() {
-                Some(record) => records.push(record),
+                Some(record) => {
+                    self.too_long += usize::from(record.value == Err(RecordProblem::LineTooLong));
+                    records.push(record);
+                }
                 None if self.reader.is_finished() => break,
                 None => match self.content.try_next().await? {
                     Some(bytes) => self.reader.push(&bytes),

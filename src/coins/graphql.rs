@@ -6,8 +6,8 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject, Subscription};
 use data_encoding::BASE32_DNSSEC;
 use futures_util::Stream;
 
-use super::EntryReason;
-use super::entity::coin_entries::{self, Model as Entry};
+use super::Entry;
+use super::entity::coin_entries;
 use super::entity::wallets;
 use super::loaders::EntryByReference;
 use crate::api::scalars::{DateTime, Long};
@@ -71,74 +71,55 @@ impl Wallet {
             let db = ctx.platform().database.reads();
             let rows =
                 coin_entries::find_page(db, self.user, page.after, page.rows_to_read()).await?;
-            Ok(page.connection(rows, EmptyFields, |row| (row.number, CoinEntry(row))))
+            Ok(page.connection(rows, EmptyFields, |row| (row.number, row.into())))
         })
         .await
     }
 }
 
-/// GraphQL object of a ledger entry.
-pub struct CoinEntry(Entry);
+/// Coins that came or went. Entries are never changed nor removed.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct CoinEntry {
+    /// The entry's id.
+    id: ID,
+    /// How many came, or went when it is negative.
+    amount: Long,
+    /// How many there were then.
+    balance_after: Long,
+    /// What they were for.
+    pub reason: CoinReason,
+    /// What it was that they were for: the round's id, for a round that was won. Nothing is booked twice.
+    pub reference: String,
+    /// What the operator said to an adjustment.
+    note: Option<String>,
+    /// When.
+    created_at: DateTime,
+}
+
+impl From<Entry> for CoinEntry {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id.to_string().into(),
+            amount: Long(entry.amount),
+            balance_after: Long(entry.balance_after),
+            reason: entry.reason.into(),
+            reference: entry.reference,
+            note: entry.note,
+            created_at: entry.created_at.into(),
+        }
+    }
+}
 
 impl CoinEntry {
     /// The entry of a reference, loaded in one batch with others of the same response.
     pub async fn load_by_reference(ctx: &Context<'_>, reference: String) -> NullableResult<Self> {
         let entries = ctx.data_unchecked::<DataLoader<EntryByReference>>();
         match entries.load_one(reference).await {
-            Ok(entry) => entry.map(|entry| Ok(Self(entry))),
+            Ok(entry) => entry.map(|entry| Ok(entry.into())),
             Err(error) => Some(Err(error.into())),
         }
     }
-}
-
-/// Coins that came or went. Entries are never changed nor removed.
-#[Object]
-impl CoinEntry {
-    /// The entry's id.
-    async fn id(&self) -> ID {
-        self.0.id.to_string().into()
-    }
-
-    /// How many came, or went when it is negative.
-    async fn amount(&self) -> Long {
-        Long(self.0.amount)
-    }
-
-    /// How many there were then.
-    async fn balance_after(&self) -> Long {
-        Long(self.0.balance_after)
-    }
-
-    /// What they were for.
-    async fn reason(&self) -> CoinReason {
-        self.0.reason.into()
-    }
-
-    /// What it was that they were for: the round's id, for a round that was won. Nothing is booked twice.
-    async fn reference(&self) -> &str {
-        &self.0.reference
-    }
-
-    /// The campaign that gave them, for a bonus.
-    async fn campaign(&self) -> Option<&str> {
-        bonus_campaign(&self.0)
-    }
-
-    /// What the operator said to an adjustment.
-    async fn note(&self) -> Option<&str> {
-        self.0.note.as_deref()
-    }
-
-    /// When.
-    async fn created_at(&self) -> DateTime {
-        self.0.created_at.into()
-    }
-}
-
-/// The name of the campaign in the reference of a bonus, `bonus:<campaign>:<SMS>`.
-fn bonus_campaign(entry: &Entry) -> Option<&str> {
-    let (campaign, _) = entry.reference.strip_prefix("bonus:")?.rsplit_once(':')?;
-    (entry.reason == EntryReason::Bonus).then_some(campaign)
 }
 
 /// Whether the ledger adds up.

@@ -5,66 +5,18 @@ use axum::http::{Method, Request};
 use futures_util::poll;
 use serde_json::{Value, json};
 use switchboard::bonuses;
-use switchboard::coins::verify_ledger;
 use switchboard::platform::database::TransactionLock;
 use switchboard::platform::jobs::LEASE_DURATION;
 
+use crate::support::bonuses::{assert_consistent, counts, import_all};
 use crate::support::codes::verification;
-use crate::support::multipart_form::MultipartForm;
 use crate::support::{
-    Caller, GraphQLResponse, TestApp, empty_request, on_each_database, on_each_shared_database,
+    Caller, KEY_RING, PASSWORD, TestApp, empty_request, on_each_database, on_each_shared_database,
+    query,
 };
 
 const ANN_PHONE: &str = "+31612345678";
 const BOB_PHONE: &str = "+31687654321";
-const IMPORT: &str = "mutation ($input: ImportBonusesInput!) { importBonuses(input: $input) {
-  id campaign coins fileName source defaultRegion status bytesTotal error errorCode startedBy { displayName } } }";
-const STATE: &str = "query ($id: ID!) { bonusImport(id: $id) {
-  status lines credited pending duplicates invalid bytesTotal bytesProcessed error errorCode
-  rejectedSample { line value reason } reportUrl etaSeconds
-  stats { campaign status coinsEach message numbers credited pending expired coins } } }";
-
-impl Caller {
-    /// Imports a file for a campaign that gives five coins.
-    async fn import(&self, campaign: &str, content: &str) -> GraphQLResponse {
-        let input = json!({ "campaign": campaign, "coins": 5, "defaultRegion": "NL" });
-        self.import_with(input, content.as_bytes()).await
-    }
-
-    async fn import_with(&self, mut input: Value, content: &[u8]) -> GraphQLResponse {
-        input["file"] = Value::Null;
-        let operations = json!({ "query": IMPORT, "variables": { "input": input } });
-        let form = MultipartForm::new(&operations, &json!({ "0": ["variables.input.file"] })).file(
-            "0",
-            "numbers.txt",
-            content,
-        );
-        self.send_request(form.into_request(self)).await
-    }
-
-    async fn import_state(&self, id: &str) -> Value {
-        self.send(STATE, json!({ "id": id })).await.data("/bonusImport").clone()
-    }
-
-    async fn balance(&self) -> i64 {
-        let me = self.send("{ me { wallet { balance } } }", json!({})).await;
-        me.data("/me/wallet/balance").as_i64().expect("a number")
-    }
-}
-
-/// Imports a file and applies it. Returns its final state.
-async fn import_all(app: &TestApp, admin: &Caller, campaign: &str, content: &str) -> Value {
-    let import = admin.import(campaign, content).await;
-    let id = import.text("/importBonuses/id").to_owned();
-    app.run_due_jobs().await;
-    admin.import_state(&id).await
-}
-
-fn counts(state: &Value) -> [i64; 5] {
-    ["lines", "credited", "pending", "duplicates", "invalid"]
-        .map(|name| state[name].as_i64().expect("a number"))
-}
-
 /// A request for a report.
 fn report_request(caller: &Caller, url: &str) -> Request<Body> {
     let (_, path) = url.split_once("/bonus-imports/").expect("a report");
@@ -74,18 +26,6 @@ fn report_request(caller: &Caller, url: &str) -> Request<Body> {
         request.headers_mut().insert("authorization", value);
     }
     request
-}
-
-async fn assert_consistent(app: &TestApp) {
-    let report = verify_ledger(&app.app.platform, |_| ()).await;
-    assert!(report.expect("read").is_consistent());
-    // One SMS for each credited bonus.
-    let sms = app.count("SELECT count(*) FROM messages WHERE kind = 2").await;
-    let entries = app.count("SELECT count(*) FROM coin_entries WHERE reason = 'BONUS'").await;
-    let credited = app.count("SELECT count(*) FROM bonuses WHERE is_credited").await;
-    assert_eq!((sms, entries), (credited, credited));
-    let counted = app.count("SELECT CAST(coalesce(sum(credited), 0) AS bigint) FROM campaigns");
-    assert_eq!(counted.await, credited);
 }
 
 #[tokio::test]
@@ -108,9 +48,10 @@ async fn verified_numbers_are_paid_at_once_and_others_when_they_are_verified() {
         assert!(state["reportUrl"].as_str().expect("a URL").ends_with("/report.csv"));
         assert_eq!(state["stats"]["numbers"], 2);
         assert_eq!(ann.balance().await, 5);
-        let entries = "{ me { wallet { entries { nodes { amount reason campaign } } } } }";
+        let entries = "{ me { wallet { entries { nodes { amount reason campaign delivery } } } } }";
         let entries = ann.send(entries, json!({})).await;
-        let expected = json!({ "amount": 5, "reason": "BONUS", "campaign": "Spring" });
+        let expected =
+            json!({ "amount": 5, "reason": "BONUS", "campaign": "Spring", "delivery": "SENT" });
         assert_eq!(entries.nodes("/me/wallet/entries"), [expected]);
         let url = state["reportUrl"].as_str().expect("a URL");
         let (status, _, report) = app.request(report_request(&admin, url)).await;
@@ -149,14 +90,37 @@ async fn a_number_gets_each_campaign_once() {
         import_all(&app, &admin, "Two", "0612345678").await;
         assert_eq!(ann.balance().await, 10);
 
-        // Neither another first key nor a new account makes a number new.
-        ann.send(
-            "mutation { deleteAccount(input: { password: \"correct horse battery\" }) { id } }",
-            json!({}),
-        )
-        .await;
+        assert_consistent(&app).await;
+
+        // A new account does not make a number new.
+        let verification = ann.obtain_verification("DELETE_ACCOUNT", ANN_PHONE).await;
+        let input = json!({ "password": PASSWORD, "verification": verification });
+        let deleted = ann.send(query!("delete_account"), json!({ "input": input })).await;
+        deleted.data("/deleteAccount");
+        let ann = app.with_verified_phone("anna", ANN_PHONE).await;
         let state = import_all(&app, &admin, "One", "{\"phone\": \"0612345678\"}").await;
         assert_eq!(counts(&state), [1, 0, 0, 1, 0]);
+        assert_eq!(ann.balance().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_first_key_makes_no_number_new() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let admin = app.admin().await;
+        app.with_verified_phone("ann", ANN_PHONE).await;
+        let state = import_all(&app, &admin, "Spring", "0612345678\n0687654321").await;
+        assert_eq!(counts(&state), [2, 1, 1, 0, 0]);
+
+        let new_key = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        let both_keys = format!("{new_key},{KEY_RING}");
+        let other = app.instance(database, &[("SECRET_KEYS", &both_keys)], 2).await;
+        assert_eq!(bonuses::reseal(&other.app.platform).await.expect("resealed"), 1);
+        let content = "+31612345678\n0031687654321";
+        let state = import_all(&other, &other.admin().await, "Spring", content).await;
+        assert_eq!(counts(&state), [2, 0, 0, 2, 0]);
         assert_consistent(&app).await;
     })
     .await;
@@ -233,6 +197,21 @@ async fn a_file_that_cannot_be_read_is_a_failed_import() {
         assert_eq!(app.count("SELECT count(*) FROM bonuses").await, 0);
         let page = admin.send("{ bonusImports(first: 3) { nodes { status } } }", json!({})).await;
         assert_eq!(page.nodes("/bonusImports").len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_lines_that_are_too_long_fails() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        // Each line ends within a quote, whether it begins within one or not.
+        let content = "phone,name\n".to_owned() + &"x\",\"\n".repeat(20_000);
+        let state = import_all(&app, &admin, "Spring", &content).await;
+        assert_eq!(state["status"], "FAILED");
+        assert_eq!(state["errorCode"], "BAD_USER_INPUT");
+        assert!(state["error"].as_str().expect("a reason").contains("64 kB"));
+        assert_eq!(counts(&state)[1..4], [0, 0, 0]);
     })
     .await;
 }

@@ -28,7 +28,7 @@ async fn watch_delivery(server: &TestServer, token: Option<&str>, challenge: &st
     socket
 }
 
-/// The next delivery status. Whoever reads while the SMS is handed over sees SENDING first.
+/// The next delivery status. A read while the SMS is being sent shows SENDING, which is skipped.
 async fn next_delivery(socket: &mut Socket) -> Value {
     loop {
         let delivery = socket.data("1").await["codeDelivery"]["delivery"].take();

@@ -7,6 +7,8 @@ mod architecture;
 mod avatar_subscriptions;
 mod avatars;
 mod batches;
+mod bonus_properties;
+mod bonus_subscriptions;
 mod bonuses;
 mod clock_set_back;
 mod code_delivery;

@@ -137,6 +137,15 @@ pub async fn find_unfinished(db: &impl ConnectionTrait) -> Result<Vec<Model>, Db
         .await
 }
 
+/// The imports that have not ended, and those that ended since then, the oldest first.
+pub async fn find_recent(
+    db: &impl ConnectionTrait,
+    ended_since: Timestamp,
+) -> Result<Vec<Model>, DbErr> {
+    let is_recent = Column::FinishedAt.is_null().or(Column::FinishedAt.gte(ended_since));
+    Entity::find().filter(is_recent).order_by_asc(Column::Id).all(db).await
+}
+
 /// An import of the same content for the same campaign that did not fail and was not cancelled.
 pub async fn find_same_content(
     db: &impl ConnectionTrait,

@@ -102,7 +102,7 @@ impl BonusImport {
         self.row.id.to_string().into()
     }
 
-    /// The name of its campaign. Null if it cannot be read now.
+    /// The name of its campaign.
     async fn campaign(&self, ctx: &Context<'_>) -> Result<String, ApiError> {
         Ok(self.load_campaign(ctx).await?.name)
     }

@@ -1,12 +1,10 @@
 //! GraphQL of bonuses: the queries, mutations and subscriptions of administrators.
 
 use std::fs::File;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::connection::EmptyFields;
 use async_graphql::{Context, ID, InputObject, Object, Subscription, Upload};
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use uuid::Uuid;
 
 use super::campaign::{CampaignTerms, end_campaign};
@@ -23,15 +21,16 @@ use crate::platform::phone::Region;
 use campaign::{CampaignPage, CampaignStats, CampaignStatus};
 use context::bonuses_state;
 use import::{BonusImport, BonusImportPage};
+use watch::{at_most_four_a_second, stream_changed_imports};
 
 mod campaign;
+mod coin_entry;
 mod context;
 mod import;
+mod watch;
 
 pub use campaign::CampaignPage as CampaignStatsPage;
 pub use import::BonusImportPage as ImportPage;
-
-const MIN_EVENT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A file of phone numbers, and what each of them gets.
 #[derive(InputObject)]
@@ -243,22 +242,14 @@ impl BonusSubscription {
         });
         Ok(stream_states_for_admins(ctx, at_most_four_a_second(throttle, states)))
     }
-}
 
-/// Waits after each state, so that changes in quick succession become one event. The last state is never left out.
-fn at_most_four_a_second<T>(
-    platform: Arc<Platform>,
-    states: impl Stream<Item = T> + Send + 'static,
-) -> impl Stream<Item = T> + Send + 'static {
-    let states = (Box::pin(states), false);
-    futures_util::stream::unfold(states, move |(mut states, is_early)| {
-        let platform = platform.clone();
-        async move {
-            if is_early {
-                platform.clock.sleep_until(platform.now() + MIN_EVENT_INTERVAL).await;
-            }
-            let state = states.next().await?;
-            Some((state, (states, true)))
-        }
-    })
+    /// Each import that has not ended, then any import whenever it has changed, at most four times a second each. For
+    /// administrators.
+    async fn bonus_imports_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<BonusImport, ApiError>> + use<>, ApiError> {
+        ctx.admin()?;
+        Ok(stream_states_for_admins(ctx, stream_changed_imports(&ctx.shared_platform())))
+    }
 }

@@ -21,6 +21,7 @@ use super::response::{self, complete_errors, was_executed};
 use crate::accounts::{admin_revoked, revalidate_session};
 use crate::api::{AdminRevoked, Caller, Viewer, attach_caller};
 use crate::avatars::loaders::AvatarByUser;
+use crate::bonuses::loaders::BonusDelivery;
 use crate::coins::loaders::EntryByReference;
 use crate::contacts::loaders::LookupByPhone;
 use crate::error::{ErrorCode, UserError};
@@ -160,6 +161,7 @@ impl Endpoint {
                 admin_revoked,
             )
             .data(uncached_loader(AvatarByUser(platform.clone())))
+            .data(uncached_loader(BonusDelivery(platform.clone())))
             .data(uncached_loader(EntryByReference(platform.clone())))
             .data(uncached_loader(LookupByPhone(platform.clone())))
             .data(uncached_loader(DiscoverableByPhone(platform.clone())))

@@ -5,6 +5,7 @@ use axum::http::{Method, Request};
 
 pub mod app;
 pub mod binary;
+pub mod bonuses;
 pub mod caller;
 pub mod codes;
 pub mod databases;
