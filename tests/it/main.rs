@@ -8,6 +8,7 @@ mod avatar_subscriptions;
 mod avatars;
 mod batches;
 mod bonus_properties;
+mod bonus_races;
 mod bonus_subscriptions;
 mod bonuses;
 mod clock_set_back;
