@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
-use crate::bonuses::{self, Bonuses};
+use crate::bonuses::{self, Bonuses, Inbox};
 use crate::config::Config;
 use crate::contacts::CachedLookup;
 use crate::error::{Error, ErrorCode, Result};
@@ -47,6 +47,8 @@ pub struct App {
     avatars: Arc<Avatars>,
     /// The state of bonuses.
     pub bonuses: Arc<Bonuses>,
+    /// The inbox of bonus files, if there is one.
+    pub bonus_inbox: Option<Inbox>,
     games: Arc<Games>,
     /// The lookup of phone numbers.
     lookup: Arc<CachedLookup>,
@@ -138,6 +140,9 @@ impl App {
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
         let messages = Arc::new(messages);
         let bonuses = Arc::new(Bonuses::new(&platform, &config, messages.clone()).await);
+        let bonus_inbox = config.bonus_inbox.as_ref().map(Inbox::open).transpose();
+        let bonus_inbox =
+            bonus_inbox.map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
         let accounts = Accounts::new(&platform, &config, messages.clone(), bonuses.clone());
         let accounts = Arc::new(accounts.await?);
         let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
@@ -152,6 +157,7 @@ impl App {
             messages,
             avatars,
             bonuses,
+            bonus_inbox,
             games,
             lookup,
             stopping,
@@ -232,7 +238,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 20] = [
+const JOBS: [Job; 22] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -304,6 +310,19 @@ const JOBS: [Job; 20] = [
         name: "send_reset_codes",
         trigger: |app| Trigger::Notifier(&app.accounts.reset_code_notifier),
         run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
+    },
+    Job {
+        name: "watch_bonus_inbox",
+        trigger: |_| Trigger::Interval,
+        run: |app| {
+            let inbox = app.bonus_inbox.as_ref();
+            bonuses::watch_inbox(inbox, &app.bonuses, &app.platform, &app.stopping).boxed()
+        },
+    },
+    Job {
+        name: "purge_bonus_files",
+        trigger: |_| Trigger::Interval,
+        run: |app| bonuses::purge_files(&app.platform).boxed(),
     },
     Job {
         name: "apply_bonus_imports",

@@ -56,6 +56,18 @@ macro_rules! error_codes {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// The name by which clients know a code, such as "BAD_USER_INPUT".
+            pub fn public_name(self) -> String {
+                let mut name = String::new();
+                for letter in self.stored_name().chars() {
+                    if letter.is_ascii_uppercase() && !name.is_empty() {
+                        name.push('_');
+                    }
+                    name.push(letter.to_ascii_uppercase());
+                }
+                name
+            }
+
             /// The code with this stored name.
             pub fn from_stored_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|code| code.stored_name() == name)
@@ -323,6 +335,14 @@ impl_collect_errors! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_names_are_those_of_the_schema() {
+        for code in ErrorCode::ALL {
+            let value = async_graphql::resolver_utils::enum_value(*code);
+            assert_eq!(value.to_string(), code.public_name());
+        }
+    }
 
     #[test]
     fn every_invalid_field_is_reported_in_order() {

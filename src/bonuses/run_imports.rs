@@ -17,6 +17,7 @@ use super::file::{
 };
 use super::topics::publish_import;
 use crate::error::{Error, ErrorCode, Result};
+use crate::ids::BonusImportId;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::files::Bytes;
@@ -38,21 +39,45 @@ pub async fn run_imports(
         if stopping.is_cancelled() {
             break;
         }
-        let key = LeaseKey { kind: "bonus_import", key: import.id.to_string().into() };
-        let Some(lease) = Lease::acquire(platform, key, RETRY_DELAY).await? else { continue };
-        let running = Box::pin(run_import(state, platform, &lease, import, stopping));
-        match work_under(&lease, platform, running).await {
-            Ok(true) => lease.forget(platform).await?,
-            Ok(false) => lease.release(platform, platform.now()).await?,
-            // Another instance has taken over.
-            Err(error) if Lease::is_lost(&error) => {}
-            Err(error) => {
-                lease.release(platform, platform.now() + RETRY_DELAY).await?;
-                return Err(error);
-            }
-        }
+        run_under_lease(state, platform, import, stopping).await?;
     }
     Ok(None)
+}
+
+/// Applies one import, unless it has ended, is paused, or another process applies it.
+pub async fn take_part(
+    state: &Bonuses,
+    platform: &Platform,
+    id: BonusImportId,
+    stopping: &CancellationToken,
+) -> Result<()> {
+    let import = imports::find(platform.database.reads(), id).await?;
+    match import.filter(|import| import.status.is_due()) {
+        Some(import) => run_under_lease(state, platform, import, stopping).await,
+        None => Ok(()),
+    }
+}
+
+/// Applies an import, unless another process has its lease.
+async fn run_under_lease(
+    state: &Bonuses,
+    platform: &Platform,
+    import: Model,
+    stopping: &CancellationToken,
+) -> Result<()> {
+    let key = LeaseKey { kind: "bonus_import", key: import.id.to_string().into() };
+    let Some(lease) = Lease::acquire(platform, key, RETRY_DELAY).await? else { return Ok(()) };
+    let running = Box::pin(run_import(state, platform, &lease, import, stopping));
+    match work_under(&lease, platform, running).await {
+        Ok(true) => lease.forget(platform).await,
+        Ok(false) => lease.release(platform, platform.now()).await,
+        // Another instance has taken over.
+        Err(error) if Lease::is_lost(&error) => Ok(()),
+        Err(error) => {
+            lease.release(platform, platform.now() + RETRY_DELAY).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Applies an import from its checkpoint on. Returns whether there is nothing left to do.
@@ -109,7 +134,7 @@ async fn begin(platform: &Platform, lease: &Lease, import: Model) -> Result<Opti
     let work = platform.begin().await?;
     lease.fence(platform, &work).await?;
     let Some(import) = imports::lock(&work, import.id).await? else { return Ok(None) };
-    if !matches!(import.status, ImportStatus::Queued | ImportStatus::Running) {
+    if !import.status.is_due() {
         return Ok(None);
     }
     let started_at = import.started_at.or(Some(platform.now()));

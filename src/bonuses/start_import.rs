@@ -1,8 +1,7 @@
 //! Start of an import: unpacks the file into the file store, and queues it. The row and the file are there before the
 //! caller gets an answer, so that any instance can apply it.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,9 +16,11 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::audit::{self, AuditEntry};
-use crate::platform::files::{Bytes, PrivateName};
+use crate::platform::files::{Bytes, PrivateGroup, PrivateName};
 use crate::platform::phone::Region;
 
+/// The files of imports.
+pub(super) const FILES: PrivateGroup = PrivateGroup::new("bonuses");
 const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
 /// Chunks that wait between unpacking and storing.
 const CHUNKS_BETWEEN: usize = 4;
@@ -36,8 +37,8 @@ pub struct NewImport {
     pub default_region: Option<Region>,
     /// The administrator who started it.
     pub started_by: Option<UserId>,
-    /// The file, packed or not.
-    pub file: File,
+    /// The file, packed or not. It is read on a thread that may block.
+    pub file: Box<dyn Read + Send>,
 }
 
 /// Starts an import. The same content for the same campaign is the same import, unless that failed or was cancelled. A
@@ -49,7 +50,7 @@ pub struct NewImport {
 pub async fn start_import(state: &Bonuses, platform: &Platform, new: NewImport) -> Result<Model> {
     let NewImport { terms, file_name, source, default_region, started_by, file } = new;
     check_terms(platform, &terms).await?;
-    let object = PrivateName::new(&*platform.entropy);
+    let object = FILES.new_name(&*platform.entropy);
     let unpacked = store_unpacked(state, platform, &object, file).await?;
     let region = default_region.as_ref().or(state.default_region.as_ref());
     let queued = Model {
@@ -147,16 +148,20 @@ async fn store_unpacked(
     state: &Bonuses,
     platform: &Platform,
     object: &PrivateName,
-    file: File,
+    file: Box<dyn Read + Send>,
 ) -> Result<Result<Unpacked>> {
     let (sender, receiver) = mpsc::channel(CHUNKS_BETWEEN);
     let max_bytes = state.max_bytes;
     let unpacking = tokio::task::spawn_blocking(move || {
         let mut writer = ChunkWriter { sender: sender.clone(), chunk: Vec::new() };
         let unpacked = unpack(file, &mut writer, max_bytes);
-        if unpacked.is_err() {
+        if let Err(error) = &unpacked {
             // Lets the object be removed.
-            let _ = sender.blocking_send(Err(Error::new(ErrorCode::BadUserInput, "not stored")));
+            let _ = sender.blocking_send(Err(match error {
+                // Unless the store failed first, nothing but reading can have.
+                UnpackError::Io(cause) => Error::internal(format!("reading the file: {cause}")),
+                _ => Error::new(ErrorCode::BadUserInput, "not stored"),
+            }));
         }
         unpacked
     });

@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use super::number_key::NumberKey;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::ids::BonusImportId;
 use crate::messages::Messages;
 use crate::platform::Platform;
 use crate::platform::jobs::Notifier;
@@ -40,6 +41,11 @@ impl Bonuses {
             max_bytes: config.bonus_max_bytes,
             base_url: config.base_url().to_owned(),
         }
+    }
+
+    /// Where administrators find the rejected lines of an import.
+    pub fn report_url(&self, import: BonusImportId) -> String {
+        format!("{}/bonus-imports/{import}/report.csv", self.base_url)
     }
 
     /// The key of the hashes of phone numbers.

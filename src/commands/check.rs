@@ -9,6 +9,7 @@ use super::check_files::{check_files, check_public_url};
 use super::cli_error::CliError;
 use super::startup::load_config_and_start_log;
 use crate::app::{self, App};
+use crate::bonuses::Inbox;
 use crate::config::sms::GatewayConfig;
 use crate::config::{Config, LookupSource};
 use crate::error::{Error, Result};
@@ -40,9 +41,12 @@ pub async fn run() -> Result<(), CliError> {
         results.push(check_files(&platform).await);
         results.extend(check_public_url(&config, &platform).await);
     }
+    let inbox = check_bonus_inbox(&config).await;
+    let has_inbox = !matches!(inbox, Some(Err(_)));
+    results.extend(inbox);
     results.extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
     results.extend(check_sms(&config, &platform).await);
-    if has_database && is_complete {
+    if has_database && has_inbox && is_complete {
         results.push(check_migrations_and_keys(config, platform).await);
     }
     for result in results {
@@ -70,6 +74,19 @@ fn check_temp_files(config: &Config, platform: &Platform) -> CheckResult {
         Ok(()) => Ok(format!("temporary files: {folder} takes an upload of {bytes} bytes")),
         Err(error) => Err(format!("temporary files: {folder}: {bytes} bytes: {error}")),
     }
+}
+
+/// Opens the inbox, which creates missing folders, and lists it.
+async fn check_bonus_inbox(config: &Config) -> Option<CheckResult> {
+    let inbox = match Inbox::open(config.bonus_inbox.as_ref()?) {
+        Ok(inbox) => inbox,
+        Err(problem) => return Some(Err(problem)),
+    };
+    let location = inbox.location();
+    Some(match inbox.count_waiting().await {
+        Ok(waiting) => Ok(format!("bonus inbox: {location} has {waiting} files to import")),
+        Err(error) => Err(format!("BONUS_INBOX: {location}: {}", describe_cause(&error))),
+    })
 }
 
 async fn check_redis(config: &Config, platform: &Platform) -> CheckResult {

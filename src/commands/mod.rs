@@ -1,6 +1,7 @@
 //! The command line: parses the arguments and runs the command. Each command has a file of its own.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -10,6 +11,8 @@ use cli_error::CliError;
 
 mod account;
 mod admin;
+mod bonus;
+mod bonus_progress;
 mod check;
 mod check_files;
 mod cli_error;
@@ -19,7 +22,11 @@ mod ledger;
 mod migrate;
 mod schema;
 mod serve;
+mod signals;
 mod startup;
+
+/// How long threads that block may take to end with the process.
+const BLOCKING_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The backend of a phone-first game or app behind one GraphQL schema.
 #[derive(Parser)]
@@ -43,6 +50,9 @@ enum Command {
     /// Looks after accounts.
     #[command(subcommand)]
     Account(account::Account),
+    /// Gives coins to the phone numbers of a file.
+    #[command(subcommand)]
+    Bonus(bonus::Bonus),
     /// Sets somebody's coins right.
     #[command(subcommand)]
     Coins(coins::Coins),
@@ -71,10 +81,13 @@ fn block_on(command: impl Future<Output = Result<(), CliError>>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return print_error(&CliError::from(error)),
     };
-    match runtime.block_on(command) {
+    let exit_code = match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => print_error(&error),
-    }
+    };
+    // Not for ever: nothing interrupts a thread that reads from a terminal.
+    runtime.shutdown_timeout(BLOCKING_SHUTDOWN_TIMEOUT);
+    exit_code
 }
 
 async fn dispatch(command: Command) -> Result<(), CliError> {
@@ -84,6 +97,7 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Schema => schema::run(),
         Command::Admin(command) => admin::run(command).await,
         Command::Account(command) => account::run(command).await,
+        Command::Bonus(command) => Box::pin(bonus::run(command)).await,
         Command::Coins(command) => coins::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
         Command::Keys(command) => keys::run(command).await,

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::cli_error::CliError;
+use super::signals::register_shutdown_signals;
 use super::startup::start_app;
 use crate::app::App;
 use crate::config::Config;
@@ -86,27 +87,4 @@ fn print_banner(config: &Config, address: SocketAddr) {
         lines.push(format!("GraphiQL is at http://{local_address}/{note}"));
     }
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
-}
-
-/// Registers for Ctrl-C (SIGINT) and SIGTERM, which then no longer end the process by themselves. The future completes
-/// at the first of them.
-#[cfg(unix)]
-fn register_shutdown_signals() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// The future completes on Ctrl-C.
-#[cfg(not(unix))]
-fn register_shutdown_signals() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }

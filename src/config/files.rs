@@ -33,3 +33,19 @@ pub struct FilesConfig {
     /// The URL at which the store itself serves its public files. Without it, this server serves them.
     pub public_url: Option<Url>,
 }
+
+/// The inbox of bonus files.
+#[derive(Clone, Debug)]
+pub enum BonusInbox {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket of S3 or of a compatible store.
+    Bucket {
+        /// The name of the bucket.
+        bucket: String,
+        /// The prefix of the names of its objects.
+        prefix: String,
+        /// The `AWS_…` variables that are set, by name.
+        settings: Vec<(&'static str, SecretString)>,
+    },
+}

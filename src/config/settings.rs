@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::database::DatabaseConfig;
-use super::files::FilesConfig;
+use super::files::{BonusInbox, FilesConfig};
 use super::graphql::GraphqlConfig;
 use super::rate_limits::RateLimits;
 use super::sms::SmsConfig;
@@ -111,6 +111,8 @@ pub struct Config {
     pub default_region: Option<Region>,
     /// The maximum length of a file of phone numbers, unpacked, in bytes.
     pub bonus_max_bytes: u64,
+    /// Where bonus files are put to be imported.
+    pub bonus_inbox: Option<BonusInbox>,
     /// The service that checks phone numbers.
     pub lookup: LookupSource,
     /// The types of phone numbers that contacts must not have ("PREMIUM_RATE").

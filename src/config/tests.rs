@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::files::FileStore;
+use super::files::{BonusInbox, FileStore};
 use super::load::parse_toml;
 use super::*;
 
@@ -125,6 +125,24 @@ fn file_store_is_a_folder_or_a_bucket() {
     }
     let secret = read(&[("FILE_STORE", "s3://b"), ("AWS_SECRET_ACCESS_KEY", "s3cret")]);
     assert!(!format!("{:?}", secret.expect("valid")).contains("s3cret"), "secrets do not print");
+}
+
+#[test]
+fn bonus_inbox_is_a_folder_or_a_bucket() {
+    let inbox = |location| read(&[("BONUS_INBOX", location)]).map(|config| config.bonus_inbox);
+    assert!(inbox("").expect("none").is_none());
+    for folder in ["/inbox", "inbox", "./in box"] {
+        let read = inbox(folder).expect("valid").expect("set");
+        assert!(matches!(read, BonusInbox::Folder(path) if path.as_os_str() == folder));
+    }
+    let Some(BonusInbox::Bucket { bucket, prefix, .. }) = inbox("s3://b/p/q/").expect("valid")
+    else {
+        panic!("a bucket")
+    };
+    assert_eq!((&*bucket, &*prefix), ("b", "p/q"));
+    for invalid in ["s3://", "s3:///p", "https://b.example.com", "memory:", "s3://key:secret@b"] {
+        assert_eq!(inbox(invalid).expect_err(invalid).len(), 1);
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Integration tests of the whole program through its public interfaces.
 
-mod support;
-
 mod access_tokens;
+
 mod architecture;
 mod avatar_subscriptions;
 mod avatars;
 mod batches;
+mod bonus_command;
+mod bonus_files;
+mod bonus_inbox;
 mod bonus_properties;
 mod bonus_races;
 mod bonus_subscriptions;
@@ -33,8 +35,8 @@ mod lease_properties;
 mod leases;
 mod ledger_properties;
 mod legacy_sockets;
-#[path = "../live/schema.rs"]
 mod live;
+#[path = "../live/schema.rs"]
 mod login;
 mod lookup;
 mod message_admin;
@@ -63,6 +65,7 @@ mod socket_closing;
 mod sockets;
 mod stored_files;
 mod streamed_responses;
+mod support;
 mod transactions;
 mod uploads;
 mod verify_round_py;

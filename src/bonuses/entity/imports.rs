@@ -13,13 +13,20 @@ use crate::platform::files::PrivateName;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "bonus_imports")]
 pub struct Model {
+    /// Public id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: BonusImportId,
+    /// The campaign.
     pub campaign_id: CampaignId,
+    /// The name of the file, for people.
     pub file_name: String,
+    /// Where it comes from.
     pub source: ImportSource,
+    /// The region of numbers without a country code.
     pub default_region: Option<String>,
+    /// The administrator who started it.
     pub started_by: Option<UserId>,
+    /// How far it is.
     pub status: ImportStatus,
     /// The unpacked file. None once the import has ended and the file is deleted.
     pub object_name: Option<PrivateName>,
@@ -27,21 +34,33 @@ pub struct Model {
     pub content_hash: Vec<u8>,
     /// How the file is read. None until its first lines were read.
     pub format: Option<String>,
+    /// The bytes of the unpacked file.
     pub bytes_total: i64,
     /// Where reading goes on.
     pub bytes_processed: i64,
     /// The number of the line there, from 1.
     pub next_line: i64,
+    /// The lines that were applied.
     pub lines: i64,
+    /// Bonuses that were paid at once.
     pub credited: i64,
+    /// Bonuses that waited for their number to be verified.
     pub pending: i64,
+    /// Numbers that the campaign had already.
     pub duplicates: i64,
+    /// Lines without a usable number.
     pub invalid: i64,
+    /// Why it is slower than it could be.
     pub slowed_by: Option<ImportSlowdown>,
+    /// Why it failed, for people.
     pub error: Option<String>,
+    /// Why it failed, by the stored name of the code.
     pub error_code: Option<String>,
+    /// When the file was stored.
     pub created_at: Timestamp,
+    /// When it was begun.
     pub started_at: Option<Timestamp>,
+    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 
@@ -90,6 +109,11 @@ impl ImportStatus {
     /// Whether it stays so.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether there are lines to apply now.
+    pub fn is_due(self) -> bool {
+        matches!(self, Self::Queued | Self::Running)
     }
 }
 
@@ -157,6 +181,20 @@ pub async fn find_same_content(
         .filter(Column::ContentHash.eq(content_hash))
         .filter(Column::Status.is_not_in([ImportStatus::Failed, ImportStatus::Cancelled]))
         .one(db)
+        .await
+}
+
+/// Which of these files imports name.
+pub async fn find_used_objects(
+    db: &impl ConnectionTrait,
+    objects: &[PrivateName],
+) -> Result<Vec<PrivateName>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::ObjectName)
+        .filter(Column::ObjectName.is_in(objects.iter().map(PrivateName::as_str)))
+        .into_tuple()
+        .all(db)
         .await
 }
 

@@ -191,8 +191,7 @@ impl BonusImport {
     /// Where all rejected lines are as CSV, for administrators with their access token as a Bearer token. Null if there
     /// are none.
     async fn report_url(&self, ctx: &Context<'_>) -> Option<Url> {
-        let base = &bonuses_state(ctx).base_url;
-        let url = format!("{base}/bonus-imports/{}/report.csv", self.row.id);
+        let url = bonuses_state(ctx).report_url(self.row.id);
         (self.row.invalid > 0).then_some(Url(url))
     }
 

@@ -1,7 +1,5 @@
 //! GraphQL of bonuses: the queries, mutations and subscriptions of administrators.
 
-use std::fs::File;
-
 use async_graphql::connection::EmptyFields;
 use async_graphql::{Context, ID, InputObject, Object, Subscription, Upload};
 use futures_util::Stream;
@@ -146,14 +144,13 @@ impl BonusMutation {
                 .for_field("defaultRegion")?;
             let terms = CampaignTerms::parse(&campaign, coins, message.as_deref())?;
             let upload = file.value(ctx).map_err(Error::internal)?;
-            let file: File = upload.content;
             let new = NewImport {
                 terms,
                 file_name: upload.filename,
                 source: Source::Upload,
                 default_region,
                 started_by: Some(viewer.user),
-                file,
+                file: Box::new(upload.content),
             };
             let row = start_import(bonuses_state(ctx), ctx.platform(), new).await?;
             Ok(BonusImport::new(ctx.platform().now(), row))

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::values::SettingsReader;
-use crate::config::files::{FileStore, FilesConfig};
+use crate::config::files::{BonusInbox, FileStore, FilesConfig};
 use crate::config::setting_names::SETTING_NAMES;
 
 /// The prefix of the AWS variables for credentials and endpoints.
@@ -38,17 +38,35 @@ impl SettingsReader {
                 FileStore::Folder(location.into())
             };
         };
-        let (bucket, prefix) = bucket.split_once('/').unwrap_or((bucket, ""));
+        let (bucket, prefix) = self.bucket("FILE_STORE", bucket);
+        FileStore::S3 { bucket, prefix, settings: self.aws_settings() }
+    }
+
+    pub(super) fn bonus_inbox(&mut self) -> Option<BonusInbox> {
+        let location = self.text("BONUS_INBOX")?;
+        let location = location.trim();
+        let Some(bucket) = location.strip_prefix("s3://") else {
+            if location.contains("://") || location == "memory:" {
+                self.problems.push("BONUS_INBOX: must be a folder or s3://bucket/prefix".into());
+            }
+            return Some(BonusInbox::Folder(location.into()));
+        };
+        let (bucket, prefix) = self.bucket("BONUS_INBOX", bucket);
+        Some(BonusInbox::Bucket { bucket, prefix, settings: self.aws_settings() })
+    }
+
+    /// The bucket and the prefix of "bucket/prefix".
+    fn bucket(&mut self, key: &str, location: &str) -> (String, String) {
+        let (bucket, prefix) = location.split_once('/').unwrap_or((location, ""));
         if bucket.is_empty() || bucket.contains(['?', '#', '@']) {
-            self.problems.push("FILE_STORE: must name a bucket: s3://bucket/prefix".into());
+            self.problems.push(format!("{key}: must name a bucket: s3://bucket/prefix"));
         }
+        (bucket.to_owned(), prefix.trim_matches('/').to_owned())
+    }
+
+    fn aws_settings(&self) -> Vec<(&'static str, SecretString)> {
         let keys = SETTING_NAMES.iter().filter(|key| key.starts_with(AWS_PREFIX));
-        let settings = keys.filter_map(|key| Some((*key, SecretString::from(self.text(key)?))));
-        FileStore::S3 {
-            bucket: bucket.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
-            settings: settings.collect(),
-        }
+        keys.filter_map(|key| Some((*key, SecretString::from(self.text(key)?)))).collect()
     }
 
     fn public_files_url(&mut self) -> Option<Url> {

@@ -2,6 +2,7 @@
 //! object is stored completely or not at all, never changes, and stays until it is deleted. Public objects may be
 //! served to anybody and cached; private ones only by a route that authorises.
 
+mod list;
 mod names;
 mod partial_files;
 mod purge;
@@ -14,7 +15,10 @@ mod upload;
 
 /// The content of a file.
 pub use axum::body::Bytes;
-pub use names::{ObjectName, PrivateName, PublicFolder, PublicName, Visibility};
+pub use list::{ListedFile, ListedObject};
+pub use names::{
+    ForeignName, ObjectName, PrivateGroup, PrivateName, PublicFolder, PublicName, Visibility,
+};
 pub use purge::purge_unfinished;
 pub use store::Files;
 pub use stream::ObjectStream;

@@ -91,16 +91,52 @@ impl ObjectName for PublicName {
     }
 }
 
+/// A group of private objects: whatever one feature keeps. Their names begin with the group's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrivateGroup(&'static str);
+
+impl PrivateGroup {
+    /// A group with this name. In a constant, an invalid name does not compile.
+    ///
+    /// # Panics
+    /// If the name has other characters than lower-case letters.
+    pub const fn new(name: &'static str) -> Self {
+        // The rules of a public folder: names are as simple.
+        let _ = PublicFolder::new(name);
+        Self(name)
+    }
+
+    /// A new name in this group.
+    pub fn new_name(self, entropy: &dyn Entropy) -> PrivateName {
+        PrivateName(format!("{}{}", self.prefix(), random_id(entropy)))
+    }
+
+    /// The name at a path in the store, if it was made by [`Self::new_name`].
+    pub(super) fn parse(self, path: &str) -> Option<PrivateName> {
+        let id = path.strip_prefix(&self.prefix())?;
+        let is_id = HEXLOWER.decode(id.as_bytes()).is_ok_and(|id| id.len() == PRIVATE_ID_LEN);
+        is_id.then(|| PrivateName(path.to_owned()))
+    }
+
+    fn prefix(self) -> String {
+        format!("{PRIVATE_FOLDER}/{}-", self.0)
+    }
+}
+
+fn random_id(entropy: &dyn Entropy) -> String {
+    let mut id = [0; PRIVATE_ID_LEN];
+    entropy.fill(&mut id);
+    HEXLOWER.encode(&id)
+}
+
 /// The name of a private object: 128 random bits. It is not shown to clients and not logged.
-#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+#[derive(Clone, PartialEq, Eq, Hash, DeriveValueType)]
 pub struct PrivateName(String);
 
 impl PrivateName {
-    /// A new name.
+    /// A new name in no group.
     pub fn new(entropy: &dyn Entropy) -> Self {
-        let mut id = [0; PRIVATE_ID_LEN];
-        entropy.fill(&mut id);
-        Self(format!("{PRIVATE_FOLDER}/{}", HEXLOWER.encode(&id)))
+        Self(format!("{PRIVATE_FOLDER}/{}", random_id(entropy)))
     }
 
     /// The path in the store, to be kept in a row.
@@ -122,6 +158,32 @@ impl ObjectName for PrivateName {
 
     fn path(&self) -> Path {
         Path::from(self.0.as_str())
+    }
+}
+
+/// The name of an object that somebody else puts into the store. It is treated as private.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignName(Path);
+
+impl ForeignName {
+    /// The name of an object at this path, with its characters as they are. None if no object can have it.
+    pub fn parse(path: &str) -> Option<Self> {
+        Path::parse(path).ok().map(Self)
+    }
+
+    /// The path in the store.
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
+impl ObjectName for ForeignName {
+    fn visibility(&self) -> Visibility {
+        Visibility::Private
+    }
+
+    fn path(&self) -> Path {
+        self.0.clone()
     }
 }
 
@@ -156,5 +218,22 @@ mod tests {
         let id = one.as_str().strip_prefix("private/").expect("the folder");
         assert_eq!(HEXLOWER.decode(id.as_bytes()).expect("hex").len(), 16);
         assert_eq!(format!("{one:?}"), "PrivateName");
+    }
+
+    #[test]
+    fn a_group_has_only_the_names_that_were_made_for_it() {
+        let entropy = SeededEntropy::new(1);
+        let group = PrivateGroup::new("pictures");
+        let name = group.new_name(&entropy);
+        assert_eq!(group.parse(name.as_str()), Some(name.clone()));
+        let other = PrivateGroup::new("picture").new_name(&entropy);
+        let ungrouped = PrivateName::new(&entropy);
+        let partial = format!("{}#1", name.as_str());
+        let longer = format!("{}00", name.as_str());
+        let above = name.as_str().replace("private/", "");
+        for path in [other.as_str(), ungrouped.as_str(), &partial, &longer, &above, "private/x", ""]
+        {
+            assert_eq!(group.parse(path), None, "{path}");
+        }
     }
 }

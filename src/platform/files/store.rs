@@ -3,16 +3,15 @@
 use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
+use secrecy::SecretString;
 
 use super::Bytes;
-use super::names::{ObjectName, PRIVATE_FOLDER, PublicFolder, Visibility};
+use super::names::{ObjectName, PRIVATE_FOLDER, Visibility};
 use super::s3::open_s3;
 use crate::config::files::{FileStore, FilesConfig};
 use crate::error::{Error, ErrorCode, Result};
@@ -57,15 +56,27 @@ impl Files {
                 }
             }
             FileStore::S3 { bucket, prefix, settings } => {
-                let store = open_s3(bucket, settings).map_err(|why| problem(&why))?;
-                Self {
-                    store: Arc::new(PrefixStore::new(store, prefix.as_str())),
-                    location: format!("s3://{bucket}/{prefix}"),
-                    folder: None,
-                    stores_attributes: true,
-                    part_len: PART_LEN,
-                }
+                Self::open_bucket(bucket, prefix, settings).map_err(|why| problem(&why))?
             }
+        })
+    }
+
+    /// Opens a bucket, whose objects have this prefix, by the `AWS_…` settings. Sends nothing yet.
+    ///
+    /// # Errors
+    /// A sentence about the bad setting.
+    pub fn open_bucket(
+        bucket: &str,
+        prefix: &str,
+        settings: &[(&'static str, SecretString)],
+    ) -> Result<Self, String> {
+        let store = open_s3(bucket, settings).map_err(|why| why.to_string())?;
+        Ok(Self {
+            store: Arc::new(PrefixStore::new(store, prefix)),
+            location: format!("s3://{bucket}/{prefix}"),
+            folder: None,
+            stores_attributes: true,
+            part_len: PART_LEN,
         })
     }
 
@@ -140,13 +151,6 @@ impl Files {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(unavailable(error)),
         }
-    }
-
-    /// Lists the files in a folder, by their names without the folder, in no particular order.
-    pub fn list(&self, folder: PublicFolder) -> BoxStream<'static, Result<String>> {
-        let objects = self.store.list(Some(&Path::from(folder.name())));
-        let file_name = |path: &Path| path.filename().unwrap_or_default().to_owned();
-        objects.map_ok(move |object| file_name(&object.location)).map_err(unavailable).boxed()
     }
 
     /// The attributes with which an object is stored, where the store keeps any.

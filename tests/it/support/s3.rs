@@ -63,6 +63,17 @@ impl Bucket {
         self.own_host.clone()
     }
 
+    /// Puts a file into the bucket, as another program would.
+    pub fn put(&self, name: &str, content: &[u8]) {
+        let file = (HeaderMap::new(), Bytes::copy_from_slice(content));
+        self.stored.files.lock().expect("not poisoned").insert(name.to_owned(), file);
+    }
+
+    /// The content of a stored file.
+    pub fn content(&self, name: &str) -> Vec<u8> {
+        self.stored.files.lock().expect("not poisoned")[name].1.to_vec()
+    }
+
     /// The names of the stored files.
     pub fn names(&self) -> Vec<String> {
         self.stored.files.lock().expect("not poisoned").keys().cloned().collect()
