@@ -1,6 +1,7 @@
 //! Progress of an import on standard error: a bar on a terminal, else a line for each tenth.
 
-use std::io::{Write, stderr};
+use std::fmt::Write as _;
+use std::io::{Write as _, stderr};
 use std::time::Duration;
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
@@ -101,15 +102,17 @@ impl Pace {
         let first = *self.first.get_or_insert(now);
         let mut text = format!("{} lines", HumanCount(now.lines));
         let seconds = now.uptime.saturating_sub(first.uptime).as_secs_f64();
-        let (lines, bytes) = (now.lines - first.lines, now.bytes - first.bytes);
+        let lines = now.lines.saturating_sub(first.lines);
+        let bytes = now.bytes.saturating_sub(first.bytes);
         if seconds > 0.0 && bytes > 0 {
-            text += &format!(", {} a second", HumanCount((lines as f64 / seconds) as u64));
+            let pace = HumanCount((lines as f64 / seconds) as u64);
+            let _ = write!(text, ", {pace} a second");
             let remaining = bytes_total.saturating_sub(now.bytes) as f64;
             let left = Duration::try_from_secs_f64(remaining * seconds / bytes as f64);
             if let Ok(left) = left
                 && remaining > 0.0
             {
-                text += &format!(", about {} left", HumanDuration(left));
+                let _ = write!(text, ", about {} left", HumanDuration(left));
             }
         }
         text

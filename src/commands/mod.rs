@@ -26,7 +26,7 @@ mod signals;
 mod startup;
 
 /// How long threads that block may take to end with the process.
-const BLOCKING_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const BLOCKING_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The backend of a phone-first game or app behind one GraphQL schema.
 #[derive(Parser)]

@@ -68,16 +68,16 @@ fn figures(stdout: &str) -> Vec<(&str, i64)> {
     lines.filter_map(|(name, count)| Some((name, count.parse().ok()?))).collect()
 }
 
-/// Waits for a line of standard error that begins so. Returns it.
-fn wait_for_line(lines: &mut impl Iterator<Item = std::io::Result<String>>, start: &str) -> String {
+/// Waits for a line of standard error that contains this. Returns it.
+fn wait_for_line(lines: &mut impl Iterator<Item = std::io::Result<String>>, part: &str) -> String {
     let mut seen = Vec::new();
     for line in lines {
         seen.push(line.expect("text"));
-        if let Some(line) = seen.last().filter(|line| line.starts_with(start)) {
+        if let Some(line) = seen.last().filter(|line| line.contains(part)) {
             return line.clone();
         }
     }
-    panic!("no line begins with {start}: {seen:?}");
+    panic!("no line with {part}: {seen:?}");
 }
 
 fn spawn(command: &mut Command) -> (Child, impl Iterator<Item = std::io::Result<String>> + use<>) {
@@ -134,7 +134,7 @@ async fn a_file_is_imported_without_a_server_and_no_sms_is_sent() {
         assert!(stderr.contains("already"), "{stderr}");
         assert_eq!(app.count("SELECT count(*) FROM bonus_imports").await, 1);
 
-        let (mut child, _) =
+        let (mut child, _stderr) =
             spawn(&mut place.command(&["-", "--campaign", "Input", "--coins", "1"]));
         child.stdin.take().expect("piped").write_all(b"+31612345678\n").expect("written");
         let (code, stdout, _) = parts(child.wait_with_output().expect("it ends"));
@@ -197,9 +197,9 @@ async fn an_interrupted_import_is_finished_by_follow() {
         place.put("numbers.txt", numbers(60_000));
         let arguments = ["numbers.txt", "--campaign", "Spring", "--coins", "5"];
         let (child, mut stderr) = spawn(&mut place.command(&arguments));
-        let id = wait_for_line(&mut stderr, "import ");
+        let id = wait_for_line(&mut stderr, "import imp_");
         let id = id.split([' ', ':']).nth(1).expect("an id").to_owned();
-        wait_for_line(&mut stderr, "10%");
+        wait_for_line(&mut stderr, "%: ");
         interrupt(&child);
         wait_for_line(&mut stderr, "switchboard: stopped after ");
         wait_for_line(
@@ -239,7 +239,7 @@ async fn a_command_and_a_server_apply_an_import_together() {
         // The server goes on with what the command leaves.
         let arguments = ["more.txt", "--campaign", "Spring", "--coins", "5"];
         let (child, mut stderr) = spawn(&mut place.command(&arguments));
-        wait_for_line(&mut stderr, "10%");
+        wait_for_line(&mut stderr, "%: ");
         interrupt(&child);
         let id = wait_for_line(&mut stderr, "switchboard:   ");
         let id = id.rsplit(' ').next().expect("an id").to_owned();

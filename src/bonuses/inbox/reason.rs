@@ -1,5 +1,7 @@
 //! Why a file of the inbox cannot be imported, as the text that is put beside it.
 
+use std::fmt::Write;
+
 use crate::error::{Error, ErrorCode};
 
 /// Whether an error is about the file or its name, and not about the server.
@@ -26,7 +28,7 @@ pub fn describe_failure(message: Option<String>, code: Option<ErrorCode>) -> Str
 fn describe(problems: impl IntoIterator<Item = (String, ErrorCode)>) -> String {
     let mut text = "The file was not imported.\n\n".to_owned();
     for (message, code) in problems {
-        text += &format!("{message} ({})\n", code.public_name());
+        let _ = writeln!(text, "{message} ({})", code.public_name());
     }
     text + "\nCorrect it, and put it into the inbox again.\n"
 }

@@ -16,7 +16,7 @@ use crate::bonuses::entity::imports::{ImportSource, ImportStatus, Model};
 use crate::bonuses::start_import::{NewImport, start_import};
 use crate::bonuses::state::Bonuses;
 use crate::config::files::BonusInbox;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::jobs::run_on_one_instance;
