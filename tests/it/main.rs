@@ -1,7 +1,8 @@
 //! Integration tests of the whole program through its public interfaces.
 
-mod access_tokens;
+mod support;
 
+mod access_tokens;
 mod architecture;
 mod avatar_subscriptions;
 mod avatars;
@@ -35,8 +36,8 @@ mod lease_properties;
 mod leases;
 mod ledger_properties;
 mod legacy_sockets;
-mod live;
 #[path = "../live/schema.rs"]
+mod live;
 mod login;
 mod lookup;
 mod message_admin;
@@ -65,7 +66,6 @@ mod socket_closing;
 mod sockets;
 mod stored_files;
 mod streamed_responses;
-mod support;
 mod transactions;
 mod uploads;
 mod verify_round_py;
