@@ -2,6 +2,7 @@
 
 use super::entity::campaigns::{self, Model};
 use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError, check_optional};
+use crate::ids::CampaignId;
 use crate::messages::parse_campaign_text;
 use crate::platform::Platform;
 use crate::platform::audit::{self, AuditEntry};
@@ -69,6 +70,15 @@ pub async fn find_or_create(
     campaigns::insert_if_missing(tx, new).await?;
     let campaign = campaigns::find_by_name(tx, &terms.name).await?;
     let campaign = campaign.ok_or_else(|| Error::not_found("campaign"))?;
+    ensure_terms(&campaign, terms)?;
+    Ok(campaign)
+}
+
+/// Checks that a campaign is running and has these terms.
+///
+/// # Errors
+/// As [`find_or_create`].
+pub fn ensure_terms(campaign: &Model, terms: &CampaignTerms) -> Result<()> {
     let has_other_message = terms.message.is_some() && terms.message != campaign.message;
     let conflict = |is_conflict: bool, message: &str, field: &'static str| match is_conflict {
         true => Some(UserError::new(ErrorCode::Conflict, message).for_field(field)),
@@ -87,8 +97,20 @@ pub async fn find_or_create(
         ),
         conflict(has_other_message, "The campaign has another text.", "message"),
     ];
-    Error::ensure_none(conflicts.into_iter().flatten().collect())?;
-    Ok(campaign)
+    Error::ensure_none(conflicts.into_iter().flatten().collect())
+}
+
+/// Locks a campaign that has not ended, for a change of its bonuses.
+///
+/// # Errors
+/// CONFLICT if it has ended.
+pub async fn lock_running(work: &Work, campaign: CampaignId) -> Result<Model> {
+    let campaign = campaigns::lock(work, campaign).await?;
+    let campaign = campaign.ok_or_else(|| Error::not_found("campaign"))?;
+    match campaign.ended_at {
+        None => Ok(campaign),
+        Some(_) => Err(Error::new(ErrorCode::Conflict, "The campaign has ended.")),
+    }
 }
 
 /// Ends a campaign: its pending bonuses expire. Ending it again changes nothing.

@@ -10,6 +10,7 @@ mod control_import;
 mod entity;
 pub mod file;
 mod follow_import;
+mod give;
 pub mod graphql;
 mod inbox;
 pub mod loaders;
