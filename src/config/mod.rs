@@ -6,6 +6,7 @@
 pub mod database;
 pub mod files;
 pub mod graphql;
+pub mod leads;
 mod load;
 pub mod rate_limits;
 mod reader;

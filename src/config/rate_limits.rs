@@ -19,6 +19,10 @@ pub struct RateLimits {
     pub open_rounds: u32,
     /// Codes by SMS.
     pub codes: CodeRateLimits,
+    /// Claims of a bonus per phone number and day.
+    pub claims_per_number: u32,
+    /// Claims of a bonus per address and hour.
+    pub claims_per_address: u32,
 }
 
 /// The maximum numbers of codes sent by SMS, after scaling by `LIMITS_SCALE`.

@@ -12,6 +12,7 @@ use url::Url;
 use super::database::DatabaseConfig;
 use super::files::{BonusInbox, FilesConfig};
 use super::graphql::GraphqlConfig;
+use super::leads::LeadsConfig;
 use super::rate_limits::RateLimits;
 use super::sms::SmsConfig;
 
@@ -113,6 +114,8 @@ pub struct Config {
     pub bonus_max_bytes: u64,
     /// Where bonus files are put to be imported.
     pub bonus_inbox: Option<BonusInbox>,
+    /// Phone numbers from lead forms and claim links.
+    pub leads: LeadsConfig,
     /// The service that checks phone numbers.
     pub lookup: LookupSource,
     /// The types of phone numbers that contacts must not have ("PREMIUM_RATE").

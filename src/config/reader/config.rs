@@ -35,6 +35,7 @@ impl SettingsReader {
             default_region: self.default_region(),
             bonus_max_bytes: self.parse_in_range("BONUS_MAX_BYTES", 2 << 30, 1024..=1 << 40),
             bonus_inbox: self.bonus_inbox(),
+            leads: self.leads(),
             lookup: self.lookup(),
             refused_line_types: self.refused_line_types(),
             sms: self.sms(is_production, &public_url),

@@ -4,6 +4,7 @@ mod config;
 mod database;
 mod files;
 mod graphql;
+mod leads;
 mod log;
 mod network;
 mod phone_numbers;

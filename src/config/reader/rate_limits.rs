@@ -33,6 +33,8 @@ impl SettingsReader {
                 per_address: self.limit("LIMIT_CODES_PER_ADDRESS", 60, address_scale),
                 per_day: self.limit("LIMIT_CODES_PER_DAY", 10_000, scale),
             },
+            claims_per_number: self.limit("LIMIT_CLAIMS_PER_NUMBER", 5, scale),
+            claims_per_address: self.limit("LIMIT_CLAIMS_PER_ADDRESS", 30, address_scale),
         }
     }
 
