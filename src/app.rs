@@ -238,7 +238,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 22] = [
+const JOBS: [Job; 25] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -328,6 +328,21 @@ const JOBS: [Job; 22] = [
         name: "apply_bonus_imports",
         trigger: |app| Trigger::Notifier(&app.bonuses.import_notifier),
         run: |app| bonuses::run_imports(&app.bonuses, &app.platform, &app.stopping).boxed(),
+    },
+    Job {
+        name: "fetch_leads",
+        trigger: |app| Trigger::Notifier(&app.bonuses.leads.fetch_notifier),
+        run: |app| bonuses::fetch_leads(&app.bonuses, &app.platform, &app.stopping).boxed(),
+    },
+    Job {
+        name: "apply_leads",
+        trigger: |app| Trigger::Notifier(&app.bonuses.leads.apply_notifier),
+        run: |app| bonuses::apply_leads(&app.bonuses, &app.platform, &app.stopping).boxed(),
+    },
+    Job {
+        name: "purge_leads",
+        trigger: |_| Trigger::Interval,
+        run: |app| bonuses::purge_leads(&app.platform).boxed(),
     },
     Job {
         name: "expire_messages",

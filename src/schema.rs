@@ -10,7 +10,8 @@ use crate::api::UploadRule;
 use crate::avatars::MAX_FILE_BYTES;
 use crate::avatars::graphql::{AvatarMutation, AvatarSubscription};
 use crate::bonuses::graphql::{
-    BonusMutation, BonusQuery, BonusSubscription, CampaignStatsPage, ImportPage,
+    BonusMutation, BonusQuery, BonusSubscription, CampaignStatsPage, ImportPage, LeadMutation,
+    LeadQuery,
 };
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::contacts::graphql::{ContactMutation, ContactPage};
@@ -31,6 +32,7 @@ pub struct Query(
     CoinQuery,
     MessageQuery,
     BonusQuery,
+    LeadQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
@@ -47,6 +49,7 @@ pub struct Mutation(
     GameMutation,
     MessageMutation,
     BonusMutation,
+    LeadMutation,
 );
 
 /// Listening. The first event is the state now, each later one the new state.

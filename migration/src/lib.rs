@@ -20,6 +20,7 @@ mod m0007_games;
 mod m0008_messages;
 mod m0009_leases;
 mod m0010_bonuses;
+mod m0011_leads;
 mod m0012_bonus_imports_finished_at;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_messages::Migration),
             Box::new(m0009_leases::Migration),
             Box::new(m0010_bonuses::Migration),
+            Box::new(m0011_leads::Migration),
             Box::new(m0012_bonus_imports_finished_at::Migration),
         ]
     }

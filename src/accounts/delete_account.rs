@@ -16,6 +16,7 @@ use super::revocation_sync::{ClosedElsewhere, revoke};
 use super::revocations::{MAX_STALENESS, Revocation};
 use super::session_watch::session_topic;
 use crate::avatars;
+use crate::bonuses;
 use crate::contacts;
 use crate::error::{CollectErrors, ForField, Result, check_optional};
 use crate::games;
@@ -83,6 +84,9 @@ pub async fn delete_account(
         phone => (phone.as_ref(), Vec::new()),
     };
     messages::erase(platform, &tx, verified_phone, &codes).await?;
+    if let Some(phone) = verified_phone {
+        bonuses::erase(&accounts.bonuses, platform, &tx, phone).await?;
+    }
     let contacts_removed = contacts::erase(&tx, user, person.phone.as_ref()).await?;
     challenges::erase(&tx, user).await?;
     let sessions = sessions::erase(&tx, user, now).await?;

@@ -1,11 +1,12 @@
 //! `ContextExt`: how resolvers get the platform, the viewer and the client from their context.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::Context;
 
 use super::operation_key::OperationKey;
-use super::viewer::{Caller, RequestCaller, RequestClient, Viewer};
+use super::viewer::{Caller, RequestAddress, RequestCaller, RequestClient, Viewer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::Platform;
 
@@ -37,6 +38,9 @@ pub trait ContextExt<'a> {
 
     /// The caller's client, of the type that the transport attached.
     fn client<C: Send + Sync + 'static>(&self) -> &'a C;
+
+    /// The caller's address.
+    fn client_address(&self) -> IpAddr;
 }
 
 impl<'a> ContextExt<'a> for Context<'a> {
@@ -67,6 +71,11 @@ impl<'a> ContextExt<'a> for Context<'a> {
     fn client<C: Send + Sync + 'static>(&self) -> &'a C {
         mark_viewer_dependent(self);
         &self.data_unchecked::<RequestClient<C>>().0
+    }
+
+    fn client_address(&self) -> IpAddr {
+        mark_viewer_dependent(self);
+        self.data_unchecked::<RequestAddress>().0
     }
 }
 

@@ -3,6 +3,8 @@
 //! In the request's data both are wrapped in types that only `api` can name. A resolver can read them only through
 //! [`ContextExt`](super::ContextExt), which also marks the response as viewer-dependent.
 
+use std::net::IpAddr;
+
 use async_graphql::Request;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -97,12 +99,19 @@ pub(super) struct RequestCaller(pub(super) Caller);
 /// The client of the caller (address and device), in the request's data.
 pub(super) struct RequestClient<C>(pub(super) C);
 
-/// Adds the caller and their client to the data of a request.
+/// The address of the caller, in the request's data.
+pub(super) struct RequestAddress(pub(super) IpAddr);
+
+/// Adds the caller, their client and their address to the data of a request.
 pub fn attach_caller<C: Send + Sync + 'static>(
     request: Request,
     caller: Caller,
-    client: C,
+    (client, address): (C, IpAddr),
     admin_revoked: AdminRevoked,
 ) -> Request {
-    request.data(RequestCaller(caller)).data(RequestClient(client)).data(admin_revoked)
+    request
+        .data(RequestCaller(caller))
+        .data(RequestClient(client))
+        .data(RequestAddress(address))
+        .data(admin_revoked)
 }

@@ -44,8 +44,3 @@ async fn create(platform: &Platform) -> Result<Vec<u8>> {
     let stored = number_keys::find(db).await?;
     stored.ok_or_else(|| Error::internal("the key of the hashes was not stored"))
 }
-
-/// Re-seals the key with the first key of the ring. Returns how many rows changed.
-pub async fn reseal(platform: &Platform) -> Result<u64> {
-    number_keys::reseal(platform).await
-}

@@ -1,7 +1,7 @@
 //! Payment of the bonuses that wait for a number, in the transaction in which somebody verifies it.
 
 use super::Bonuses;
-use super::entity::{bonuses, campaigns};
+use super::entity::{bonuses, campaigns, leads};
 use super::notify::{Recipient, notify_credited};
 use super::reference::reference;
 use crate::coins::{self, EntryReason, Posting};
@@ -57,6 +57,7 @@ pub async fn pay_pending(
         }
         savepoint.release().await?;
         campaigns::add_to_counts(tx, campaign.id, 1, -1).await?;
+        leads::set_credited(tx, campaign.id, &bonus.number_hash).await?;
         let recipient = Recipient { bonus: bonus.id, phone: phone.clone() };
         notify_credited(state, platform, tx, campaign, vec![recipient]).await?;
     }

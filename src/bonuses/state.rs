@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use super::leads::Leads;
 use super::number_key::NumberKey;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -20,6 +21,8 @@ pub struct Bonuses {
     number_key: OnceCell<NumberKey>,
     /// Wakes the job that applies imports.
     pub import_notifier: Notifier,
+    /// The state of leads.
+    pub leads: Leads,
     /// The region of numbers without a country code.
     pub(super) default_region: Option<Region>,
     /// The largest unpacked file, in bytes.
@@ -37,6 +40,7 @@ impl Bonuses {
             messages,
             number_key: OnceCell::new_with(number_key),
             import_notifier: Notifier::default(),
+            leads: Leads::new(config),
             default_region: config.default_region.map(Region::from),
             max_bytes: config.bonus_max_bytes,
             base_url: config.base_url().to_owned(),

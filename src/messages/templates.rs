@@ -108,6 +108,11 @@ impl Templates {
         self.render_code(template, MASKED_CODE, minutes)
     }
 
+    /// The name of this service in the texts.
+    pub fn service_name(&self) -> &str {
+        &self.service
+    }
+
     /// The text of a notice. Its only placeholder is the service's name.
     pub fn render_notice(&self, template: Template) -> String {
         self.render(template, |_| None)

@@ -32,6 +32,7 @@ mod graphql_http;
 mod http_connections;
 mod job_failures;
 mod leaderboards;
+mod leads;
 mod lease_properties;
 mod leases;
 mod ledger_properties;

@@ -1,4 +1,4 @@
-//! GraphQL of bonuses: the queries, mutations and subscriptions of administrators.
+//! GraphQL of bonuses: the queries, mutations and subscriptions of administrators, and claims.
 
 use async_graphql::connection::EmptyFields;
 use async_graphql::{Context, ID, InputObject, Object, Subscription, Upload};
@@ -25,10 +25,12 @@ mod campaign;
 mod coin_entry;
 mod context;
 mod import;
+mod leads;
 mod watch;
 
 pub use campaign::CampaignPage as CampaignStatsPage;
 pub use import::BonusImportPage as ImportPage;
+pub use leads::{LeadMutation, LeadQuery};
 
 /// A file of phone numbers, and what each of them gets.
 #[derive(InputObject)]

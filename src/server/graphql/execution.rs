@@ -157,7 +157,7 @@ impl Endpoint {
             attach_caller(
                 request,
                 requester.caller.clone(),
-                requester.client.clone(),
+                (requester.client.clone(), requester.client.address),
                 admin_revoked,
             )
             .data(uncached_loader(AvatarByUser(platform.clone())))
