@@ -286,3 +286,25 @@ async fn a_paused_import_is_waited_for_and_a_cancelled_one_ends_with_one() {
     })
     .await;
 }
+
+#[test]
+fn check_creates_the_inbox_and_says_how_many_files_wait() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |inbox: &str| {
+        let output = switchboard(folder.path(), &[("BONUS_INBOX", inbox)], &["check"]).output();
+        parts(output.expect("the binary runs"))
+    };
+    assert!(check("in/box").1.contains("bonus inbox: in/box has 0 files to import"));
+    for name in ["Spring.5.txt", "notes.txt"] {
+        std::fs::write(folder.path().join("in/box").join(name), "1").expect("written");
+    }
+    assert!(check("in/box").1.contains("bonus inbox: in/box has 1 files to import"));
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    let (code, _, stderr) = check("file/below");
+    assert_eq!((code, stderr.matches("BONUS_INBOX: file/below: ").count()), (1, 1), "{stderr}");
+    for (command, inbox) in [("serve", "file/below"), ("check", "ftp://example.org/")] {
+        let output = switchboard(folder.path(), &[("BONUS_INBOX", inbox)], &[command]).output();
+        let (code, _, stderr) = parts(output.expect("the binary runs"));
+        assert!(code == 1 && stderr.contains("switchboard: BONUS_INBOX: "), "{stderr}");
+    }
+}

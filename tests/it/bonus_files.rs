@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use switchboard::platform::files::{ObjectName, PrivateGroup, PrivateName};
 
+use crate::support::multipart_form::MultipartForm;
 use crate::support::s3::Bucket;
 use crate::support::{TestApp, TestDatabase, on_each_shared_database};
 
-const DAY: Duration = Duration::from_hours(24);
-const HOUR: Duration = Duration::from_hours(1);
+const ALMOST_A_DAY: Duration = Duration::from_hours(23);
+const TWO_HOURS: Duration = Duration::from_hours(2);
 
 /// Stores a file that an import names, one that none names, and files of others. Returns whether each is there a day
 /// later.
@@ -23,12 +25,12 @@ async fn purge(app: &TestApp) -> [bool; 4] {
         files.put(name, "text/plain", b"+31612345678".to_vec()).await.expect("stored");
     }
     let admin = app.admin().await;
-    let upload = crate::support::multipart_form::MultipartForm::new(
-        &serde_json::json!({
+    let upload = MultipartForm::new(
+        &json!({
             "query": "mutation ($file: Upload!) { importBonuses(input: { campaign: \"Spring\", coins: 5, file: $file }) { id } }",
             "variables": { "file": null },
         }),
-        &serde_json::json!({ "0": ["variables.file"] }),
+        &json!({ "0": ["variables.file"] }),
     );
     let upload = upload.file("0", "numbers.txt", b"+31612345678");
     admin.send_request(upload.into_request(&admin)).await.data("/importBonuses");
@@ -36,10 +38,9 @@ async fn purge(app: &TestApp) -> [bool; 4] {
         format!("UPDATE bonus_imports SET status = 'PAUSED', object_name = '{}'", used.as_str());
     assert_eq!(app.sql(&update).await.expect("updated"), 1);
     app.run_due_jobs().await;
-    app.advance(DAY - HOUR).await;
+    app.advance(ALMOST_A_DAY).await;
     assert_eq!(exist(app, names).await, [true; 4], "not a day old");
-    app.advance(HOUR * 2).await;
-    app.advance(DAY).await;
+    app.advance(TWO_HOURS).await;
     exist(app, names).await
 }
 

@@ -15,7 +15,7 @@ use crate::config::leads::LeadNetwork;
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::{BATCH_TIMEOUT, TransactionLock, Work};
+use crate::platform::database::{TransactionLock, Work};
 use crate::platform::jobs::{Lease, LeaseKey, work_under};
 use crate::platform::phone::PhoneNumber;
 
@@ -81,7 +81,7 @@ async fn apply_batch(
     terms: &CampaignTerms,
 ) -> Result<()> {
     let key = state.number_key(platform).await?;
-    let work = platform.begin_with_timeout(BATCH_TIMEOUT).await?;
+    let work = platform.begin_batch().await?;
     lease.fence(platform, &work).await?;
     // First, as those who verify a number hold it before they lock their account.
     work.lock_exclusively(TransactionLock::Bonuses).await?;
