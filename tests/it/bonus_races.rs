@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use serde_json::json;
 use switchboard::bonuses;
 
 use crate::support::bonuses::{assert_consistent, counts};
@@ -25,7 +26,10 @@ async fn people_who_verify_their_number_while_it_is_imported_are_paid_once() {
         let mut people = Vec::new();
         for person in 0..PEOPLE {
             let phone = phone(person * NUMBERS / PEOPLE);
-            let (caller, signup) = app.signed_up_with_phone(&format!("p{person}"), &phone).await;
+            let sender = app.anonymous().with_address(&format!("192.0.2.{person}"));
+            let input = json!({ "nickname": format!("person{person}"), "phone": phone });
+            let signup = sender.sign_up(input).await;
+            let caller = app.with_token(signup.text("/signup/accessToken"));
             let code = app.latest_code(&phone).await;
             people.push((caller, verification(signup.text("/signup/challenge/id"), &code)));
         }

@@ -255,7 +255,7 @@ async fn fetching_is_tried_for_days_and_given_up_after_a_week() {
 
         meta.reply_by(move |_| Reply::Json(400, error.clone()));
         assert_eq!(post_meta(&app, &json!(777), &[json!(2)]).await, StatusCode::OK);
-        for _ in 0..4 * 7 + 1 {
+        for _ in 0..=4 * 7 {
             app.advance(6 * HOUR).await;
         }
         let after_a_week = meta.requests().len();
@@ -314,7 +314,7 @@ async fn tests_of_networks_are_recognised() {
     google["is_test"] = json!(true);
     assert_eq!(post_google(&app, &google).await, StatusCode::OK);
     let fours = json!("444444444444");
-    assert_eq!(post_meta(&app, &fours, &[fours.clone()]).await, StatusCode::OK);
+    assert_eq!(post_meta(&app, &fours, std::slice::from_ref(&fours)).await, StatusCode::OK);
     assert_eq!(post_meta(&app, &json!(777), &[json!(5)]).await, StatusCode::OK);
     let mut signed = lead("1", ANN_PHONE);
     signed["test"] = json!(true);
