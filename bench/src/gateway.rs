@@ -60,6 +60,16 @@ impl Gateway {
         Ok(Self { url, received })
     }
 
+    /// The settings of a server that sends here, at most so many messages a second.
+    pub fn settings<'a>(&'a self, per_second: &'a str) -> [(&'a str, &'a str); 4] {
+        [
+            ("SMS_GATEWAY", "http"),
+            ("SMS_HTTP_URL", &self.url),
+            ("SMS_HTTP_ID_PATH", "id"),
+            ("SMS_RATE_PER_SECOND", per_second),
+        ]
+    }
+
     /// The messages so far.
     pub fn received(&self) -> watch::Ref<'_, ReceivedMessages> {
         self.received.borrow()

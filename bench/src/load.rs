@@ -1,15 +1,17 @@
 //! Load generator, at full speed or at a fixed rate. Compares every response with the expected one.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use crate::clock::now;
+use crate::clock::{now, sleep};
 use crate::http::{Connection, HttpRequest};
 
 /// A request with its expected response.
@@ -22,7 +24,7 @@ pub struct LoadRequest {
 
 impl LoadRequest {
     /// Sends the request, checks the response and returns the latency.
-    async fn send_checked(&self, connection: &mut Connection) -> Result<Duration> {
+    pub async fn send_checked(&self, connection: &mut Connection) -> Result<Duration> {
         let started_at = now();
         let (status, body) = connection.send(self.request.clone()).await?;
         let latency = now() - started_at;
@@ -114,6 +116,46 @@ pub async fn at_fixed_rate(
         })
     });
     collect_latencies(tasks, started_at).await
+}
+
+/// A request of an open loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// When it was to be sent.
+    pub scheduled_at: Instant,
+    /// How long after that it was sent: this process woke up late, or all connections were busy.
+    pub delay: Duration,
+    /// The time from when it was to be sent to its response.
+    pub latency: Duration,
+}
+
+/// Sends at scheduled times, however long the responses take, until it is over. A latency counts from the scheduled time,
+/// so that requests which could not even be sent are not forgotten.
+pub async fn in_open_loop(
+    address: SocketAddr,
+    per_second: u32,
+    is_over: impl Fn() -> bool,
+    send: impl AsyncFn(&mut Connection, usize) -> Result<()>,
+) -> Result<Vec<Sample>> {
+    const CONNECTIONS: usize = 50;
+    let opened = open(address, CONNECTIONS).await?;
+    let (started_at, next) = (now(), Cell::new(0));
+    let workers = opened.into_iter().map(async |mut connection| {
+        let mut samples = Vec::new();
+        loop {
+            let number = next.get();
+            next.set(number + 1);
+            let scheduled_at = started_at + Duration::from_secs(1) * number / per_second;
+            sleep(scheduled_at.saturating_duration_since(now())).await;
+            if is_over() {
+                return anyhow::Ok(samples);
+            }
+            let delay = now().saturating_duration_since(scheduled_at);
+            send(&mut connection, usize::try_from(number)?).await?;
+            samples.push(Sample { scheduled_at, delay, latency: now() - scheduled_at });
+        }
+    });
+    Ok(try_join_all(workers).await?.concat())
 }
 
 /// Opens keep-alive connections.

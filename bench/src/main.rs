@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 mod avatar_fan_out;
 mod batch_writes;
+mod bonuses;
 mod broadcast_baseline;
 mod clock;
 mod cross_instance;
@@ -22,6 +23,10 @@ mod hostile_documents;
 mod hostile_requests;
 mod http;
 mod idle_sockets;
+mod import_crashes;
+mod import_isolation;
+mod import_stream;
+mod import_throughput;
 mod leaderboards;
 mod load;
 mod login_throughput;
@@ -68,6 +73,21 @@ enum Benchmark {
     /// Credits with messages in one batch, beside raw set-based SQL.
     #[command(name = "batch")]
     BatchWrites(batch_writes::Options),
+    /// Imports of bonus files on PostgreSQL, beside raw set-based SQL and the normaliser.
+    #[command(name = "p3")]
+    ImportThroughput(import_throughput::Options),
+    /// The same on SQLite.
+    #[command(name = "p4")]
+    ImportThroughputOnSqlite(import_throughput::Options),
+    /// Queries and rounds in an open loop while an import runs.
+    #[command(name = "p5")]
+    ImportIsolation(import_isolation::Options),
+    /// A bonus file every few minutes, beside queries and rounds.
+    #[command(name = "p3b")]
+    ImportStream(import_stream::Options),
+    /// Imports of bonus files by servers that are killed again and again.
+    #[command(name = "r1")]
+    ImportCrashes(import_crashes::Options),
     /// Logins, beside the bare rate of hashes; and the latency of other requests meanwhile.
     #[command(name = "p7")]
     LoginThroughput(login_throughput::Options),
@@ -137,6 +157,15 @@ async fn run_benchmark(benchmark: Benchmark, binary: &Path) -> Result<()> {
         Benchmark::RoundThroughput(options) => round_throughput::run(binary, options).await,
         Benchmark::Leaderboards(options) => leaderboards::run(binary, options).await,
         Benchmark::AvatarFanOut(options) => avatar_fan_out::run(binary, options).await,
+        Benchmark::ImportThroughput(options) => {
+            import_throughput::run_on_postgres(binary, options).await
+        }
+        Benchmark::ImportThroughputOnSqlite(options) => {
+            import_throughput::run_on_sqlite(binary, options).await
+        }
+        Benchmark::ImportIsolation(options) => import_isolation::run(binary, options).await,
+        Benchmark::ImportStream(options) => import_stream::run(binary, options).await,
+        Benchmark::ImportCrashes(options) => import_crashes::run(binary, options).await,
         Benchmark::LoginThroughput(options) => login_throughput::run(binary, options).await,
         Benchmark::MessageThroughput(options) => message_throughput::run(binary, options).await,
         Benchmark::PostgresFaults(options) => postgres_faults::run(binary, options).await,

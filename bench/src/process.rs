@@ -56,6 +56,12 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Makes the present resident memory the highest so far.
+    pub fn reset_peak_memory(self) -> Result<()> {
+        // proc_pid_clear_refs(5)
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.id), "5")?)
+    }
+
     /// The ids of the process and of its children.
     pub fn process_ids(self) -> Result<Vec<Pid>> {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;

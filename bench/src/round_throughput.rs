@@ -160,7 +160,8 @@ async fn play_rounds(
     collect_latencies(tasks, started_at).await
 }
 
-async fn play_round(connection: &mut Connection, user: &TestUser) -> Result<()> {
+/// Starts and plays a round.
+pub async fn play_round(connection: &mut Connection, user: &TestUser) -> Result<()> {
     let token = Some(&*user.token);
     let started = connection.execute(START, &Value::Null, token).await?;
     let id = started.pointer("/startRound/id").context("a round")?;

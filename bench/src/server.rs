@@ -24,7 +24,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its process, for CPU time and memory.
     pub process: Process,
-    _child: Child,
+    child: Child,
     _folder: TempDir,
 }
 
@@ -63,7 +63,12 @@ impl Server {
             bail!("the server does not start: {}", std::fs::read_to_string(&log)?)
         });
         let address = address.await??;
-        Ok(Self { address, process, _child: child, _folder: folder })
+        Ok(Self { address, process, child, _folder: folder })
+    }
+
+    /// Kills it (SIGKILL), and waits until it is gone.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
     }
 }
 
