@@ -23,9 +23,12 @@ use crate::server::{Server, secret_keys};
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 const COMPLETION_TIMEOUT: Duration = Duration::from_mins(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 /// One kill in so many comes during an upload.
 const UPLOAD_KILLS: usize = 5;
 const MAX_UPLOAD_DELAY_MILLIS: u64 = 150;
+
+const FILE_STORE: &str = "files";
 
 /// Command-line options.
 #[derive(clap::Args)]
@@ -94,7 +97,9 @@ impl Host {
 
     async fn start_server(&self) -> Result<Server> {
         let folder = self.folder.path().join("data");
-        let files = folder.join("files");
+        let files = self.folder.path().join(FILE_STORE);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::create_dir_all(&files)?;
         let mut settings = self.gateway.settings("50").to_vec();
         settings.extend([
             ("SECRET_KEYS", self.secret_keys.as_str()),
@@ -109,7 +114,9 @@ impl Host {
             Some(postgres) => Ok(Database::Postgres(postgres.connect(DATABASE).await?)),
             None => {
                 let file = self.folder.path().join("server.db");
-                Database::open_sqlite(&file, &self.folder.path().join("own")).await
+                let own_folder = self.folder.path().join("own");
+                std::fs::create_dir_all(&own_folder)?;
+                Database::open_sqlite(&file, &own_folder).await
             }
         }
     }
@@ -254,12 +261,16 @@ impl Run {
     }
 
     async fn report(self, figures: &Figures) -> Result<()> {
-        // Stopped first, so that nothing changes any more.
+        // What follows the end of an import gets its time. Then nothing may change any more.
+        sleep(SETTLE_TIME).await;
         for server in self.servers {
             server.kill().await?;
         }
         let database = self.host.open_database().await?;
         let (compared, failed) = audit::compare(&database, &self.files).await?;
+        let leases = "SELECT count(*) FROM leases WHERE kind = 'bonus_import'";
+        let leases = database.count(leases).await?;
+        let stored_files = count_files(&self.host.folder.path().join(FILE_STORE));
         let lines: i64 = self.files.iter().map(|file| file.counts.lines).sum();
         let pauses: Vec<f64> = figures.pauses.iter().map(Duration::as_secs_f64).collect();
         let longest = pauses.iter().copied().fold(0.0, f64::max);
@@ -274,6 +285,7 @@ impl Run {
                 &"from a kill to the next applied lines, median and longest",
                 &format!("{:.1} and {longest:.1} s", median(pauses)),
             ]),
+            row([&"left over: leases, files in the store", &format!("{leases}, {stored_files}")]),
             row([&"comparisons with the model", &compared]),
             row([&"of them wrong", &failed.len()]),
         ]);
@@ -285,4 +297,9 @@ impl Run {
             failures => bail!("{failures} comparisons failed"),
         }
     }
+}
+
+fn count_files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { count_files(&entry.path()) } else { 1 }).sum()
 }
