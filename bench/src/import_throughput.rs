@@ -14,7 +14,6 @@ use crate::bonuses::number_file::{Contents, NumberFile};
 use crate::clock::now;
 use crate::environment::{DATABASE, start_database};
 use crate::postgres::Postgres;
-use crate::process::Process;
 use crate::report::{median, megabytes, print_environment, row, table};
 use crate::server::Server;
 

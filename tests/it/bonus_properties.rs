@@ -63,8 +63,16 @@ struct Import {
     id: String,
     campaign: usize,
     numbers: Vec<usize>,
-    /// The expected counts, once it is applied. None: its campaign ended before.
-    applied: Option<Option<[i64; 5]>>,
+    state: ImportState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ImportState {
+    Queued,
+    /// With its counts.
+    Completed([i64; 5]),
+    /// Its campaign ended before.
+    Failed,
 }
 
 #[derive(Default)]
@@ -80,11 +88,11 @@ impl Model {
     /// Applies the imports that are queued.
     fn apply_imports(&mut self) {
         for import in &mut self.imports {
-            if import.applied.is_some() {
+            if import.state != ImportState::Queued {
                 continue;
             }
             if self.ended[import.campaign] {
-                import.applied = Some(None);
+                import.state = ImportState::Failed;
                 continue;
             }
             let mut counts = [0; 5];
@@ -102,7 +110,7 @@ impl Model {
                     self.bonuses.insert(bonus, BonusState::Pending);
                 }
             }
-            import.applied = Some(Some(counts));
+            import.state = ImportState::Completed(counts);
         }
     }
 
@@ -213,7 +221,7 @@ impl Case<'_> {
         let id = started.text("/importBonuses/id").to_owned();
         if self.model.imports.iter().all(|import| import.id != id) {
             let numbers = lines.into_iter().map(|(number, _)| number).collect();
-            self.model.imports.push(Import { id, campaign, numbers, applied: None });
+            self.model.imports.push(Import { id, campaign, numbers, state: ImportState::Queued });
         }
     }
 
@@ -240,12 +248,13 @@ impl Case<'_> {
         let admin = self.app.admin().await;
         for import in &self.model.imports {
             let state = admin.import_state(&import.id).await;
-            match import.applied.expect("applied") {
-                Some(expected) => {
+            match import.state {
+                ImportState::Completed(expected) => {
                     assert_eq!(state["status"], "COMPLETED");
                     assert_eq!(counts(&state), expected);
                 }
-                None => assert_eq!(state["errorCode"], "CONFLICT"),
+                ImportState::Failed => assert_eq!(state["errorCode"], "CONFLICT"),
+                ImportState::Queued => panic!("{} was not applied", import.id),
             }
         }
         for campaign in 0..CAMPAIGNS {

@@ -33,7 +33,7 @@ pub enum Database {
     /// PostgreSQL.
     Postgres(Client),
     /// SQLite in a file.
-    Sqlite(Platform),
+    Sqlite(Box<Platform>),
 }
 
 impl Database {
@@ -49,7 +49,7 @@ impl Database {
             Config::from_values(settings.into()).map_err(|problems| anyhow!("{problems:?}"))?;
         let platform = build_platform(&mut config).map_err(|problems| anyhow!("{problems:?}"))?;
         prepare_database(&platform).await.map_err(to_anyhow)?;
-        Ok(Self::Sqlite(platform))
+        Ok(Self::Sqlite(Box::new(platform)))
     }
 
     /// Executes statements that end with a semicolon and a line break.

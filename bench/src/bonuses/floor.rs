@@ -13,7 +13,7 @@ use switchboard::platform::Platform;
 use switchboard::platform::phone::Region;
 use tokio_postgres::Client;
 
-use super::database::{Database, STATEMENT_TIMEOUT, to_anyhow};
+use super::database::{Database, to_anyhow};
 use super::numbers::REGION;
 use crate::clock::now;
 use crate::process::Process;
@@ -95,7 +95,7 @@ async fn write_postgres(client: &Client, numbers: &[String]) -> Result<(Duration
 
 async fn write_sqlite(platform: &Platform, numbers: &[String]) -> Result<(Duration, Duration)> {
     let started_at = now();
-    let work = platform.begin_with_timeout(STATEMENT_TIMEOUT).await.map_err(to_anyhow)?;
+    let work = platform.begin_batch().await.map_err(to_anyhow)?;
     work.execute_unprepared("CREATE TEMPORARY TABLE numbers (phone text NOT NULL)").await?;
     for chunk in numbers.chunks(CHUNK_LEN) {
         let insert = "INSERT INTO numbers SELECT value FROM json_each(?1)";
