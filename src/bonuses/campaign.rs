@@ -103,13 +103,16 @@ pub fn ensure_terms(campaign: &Model, terms: &CampaignTerms) -> Result<()> {
 /// Locks a campaign that has not ended, for a change of its bonuses.
 ///
 /// # Errors
-/// CONFLICT if it has ended.
+/// CONFLICT at `campaign` if it has ended.
 pub async fn lock_running(work: &Work, campaign: CampaignId) -> Result<Model> {
     let campaign = campaigns::lock(work, campaign).await?;
     let campaign = campaign.ok_or_else(|| Error::not_found("campaign"))?;
     match campaign.ended_at {
         None => Ok(campaign),
-        Some(_) => Err(Error::new(ErrorCode::Conflict, "The campaign has ended.")),
+        Some(_) => {
+            let ended = UserError::new(ErrorCode::Conflict, "The campaign has ended.");
+            Err(ended.for_field("campaign").into())
+        }
     }
 }
 

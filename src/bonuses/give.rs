@@ -21,7 +21,7 @@ use crate::platform::database::{RowUuid, Work};
 use crate::platform::phone::{PhoneKey, PhoneNumber};
 
 /// What became of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Its owner got the coins.
     Credited,
@@ -39,7 +39,7 @@ pub fn count(outcomes: &[Outcome], outcome: Outcome) -> i64 {
 
 /// A number that its campaign does not have twice.
 struct Candidate {
-    /// Its place among the numbers.
+    /// Its index in the numbers.
     index: usize,
     bonus: Uuid,
     hash: NumberHash,
@@ -111,7 +111,7 @@ fn to_candidates(
     candidates
 }
 
-/// Pays the bonuses whose number has an owner, and queues their SMS. Returns the places of their numbers. Those that a
+/// Pays the bonuses whose number has an owner, and queues their SMS. Returns the indexes of their numbers. Those that a
 /// wallet cannot take wait.
 async fn pay(
     state: &Bonuses,

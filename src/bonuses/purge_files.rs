@@ -16,7 +16,7 @@ use crate::platform::jobs::run_on_one_instance;
 
 const JOB_NAME: &str = "purge_bonus_files";
 const INTERVAL: Duration = Duration::from_hours(24);
-/// The row of an import follows its file at once.
+/// A younger file may belong to an import whose row is not inserted yet.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// How many files are checked per query.
 const BATCH_SIZE: usize = 1_000;

@@ -41,13 +41,31 @@ pub struct NewImport {
     pub file: Box<dyn Read + Send>,
 }
 
-/// Starts an import. The same content for the same campaign is the same import, unless that failed or was cancelled. A
-/// file that cannot be read becomes an import that has FAILED.
+/// An import whose file is stored, and that nobody applies yet.
+pub struct PreparedImport {
+    terms: CampaignTerms,
+    import: Model,
+    object: PrivateName,
+}
+
+/// Starts an import: prepares and queues it.
+///
+/// # Errors
+/// As [`prepare_import`].
+pub async fn start_import(state: &Bonuses, platform: &Platform, new: NewImport) -> Result<Model> {
+    prepare_import(state, platform, new).await?.queue(state, platform).await
+}
+
+/// Stores the file of an import. A file that cannot be read becomes an import that has FAILED.
 ///
 /// # Errors
 /// CONFLICT at `coins`, `message` or `campaign` if the campaign has other terms or has ended; SERVICE_UNAVAILABLE if the
 /// file cannot be stored.
-pub async fn start_import(state: &Bonuses, platform: &Platform, new: NewImport) -> Result<Model> {
+pub async fn prepare_import(
+    state: &Bonuses,
+    platform: &Platform,
+    new: NewImport,
+) -> Result<PreparedImport> {
     let NewImport { terms, file_name, source, default_region, started_by, file } = new;
     check_terms(platform, &terms).await?;
     let object = FILES.new_name(&*platform.entropy);
@@ -98,13 +116,31 @@ pub async fn start_import(state: &Bonuses, platform: &Platform, new: NewImport) 
             }
         }
     };
-    let started = insert(state, platform, &terms, import).await;
-    let is_used = started.as_ref().is_ok_and(|import| import.object_name.as_ref() == Some(&object));
-    // After an error the commit may have succeeded, so the file stays.
-    if started.is_ok() && !is_used {
-        platform.files.delete(&object).await?;
+    Ok(PreparedImport { terms, import, object })
+}
+
+impl PreparedImport {
+    /// Queues the import. The same content for the same campaign is the same import, unless that failed or was
+    /// cancelled.
+    ///
+    /// # Errors
+    /// CONFLICT, as [`prepare_import`].
+    pub async fn queue(self, state: &Bonuses, platform: &Platform) -> Result<Model> {
+        let Self { terms, import, object } = self;
+        let queued = insert(state, platform, &terms, import).await;
+        let is_used =
+            queued.as_ref().is_ok_and(|import| import.object_name.as_ref() == Some(&object));
+        // After an error the commit may have succeeded, so the file stays.
+        if queued.is_ok() && !is_used {
+            platform.files.delete(&object).await?;
+        }
+        queued
     }
-    started
+
+    /// Deletes the file instead.
+    pub async fn discard(self, platform: &Platform) -> Result<()> {
+        platform.files.delete(&self.object).await
+    }
 }
 
 /// Rejects other terms before the file is read, without creating the campaign.

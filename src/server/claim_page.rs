@@ -85,7 +85,7 @@ fn failed(link: &ClaimLink<'_>, phone: &str, error: &Error) -> Response {
 }
 
 fn unknown_link() -> Response {
-    let content = "<p>There is no such link. It may have been mistyped, or is over.</p>";
+    let content = "<p>There is no such link. Check its address, or ask for a new one.</p>";
     page(StatusCode::NOT_FOUND, "Nothing here", content)
 }
 
@@ -98,7 +98,7 @@ fn consent_text(link: &ClaimLink<'_>) -> String {
     let ClaimLink { campaign, coins, service } = link;
     format!(
         "I agree that {service} stores this number, which is mine, to give it {coins} coins of the campaign \
-         “{campaign}” and to tell me of them by one SMS. Deleting my account erases it."
+         “{campaign}” and to tell me of them by one SMS. If I delete my account, this claim is erased."
     )
 }
 

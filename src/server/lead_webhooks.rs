@@ -108,9 +108,10 @@ impl Webhook {
 async fn rejected(rejection: WebhookRejection, uri: Uri) -> Response {
     match rejection {
         WebhookRejection::NotConfigured => jsend::not_found(uri).await,
-        WebhookRejection::Forged => {
-            jsend::fail(StatusCode::UNAUTHORIZED, "This is not signed by the network.")
-        }
+        WebhookRejection::Forged => jsend::fail(
+            StatusCode::UNAUTHORIZED,
+            "This is not signed with, or does not show, the secret of this webhook.",
+        ),
         WebhookRejection::Unreadable(problem) => jsend::fail(
             StatusCode::BAD_REQUEST,
             &format!("This is not a lead that can be read: {problem}"),

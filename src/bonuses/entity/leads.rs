@@ -100,8 +100,11 @@ pub fn aad(id: &Uuid) -> String {
     format!("leads/{id}")
 }
 
-/// Inserts leads, except those that are there already.
-pub async fn insert_new(tx: &Work, leads: Vec<Model>) -> Result<(), DbErr> {
+/// Inserts leads of a network, except those that are there already. A test gives way to a lead with its id.
+pub async fn insert_new(tx: &Work, network: LeadNetwork, leads: Vec<Model>) -> Result<(), DbErr> {
+    let ids: Vec<String> = leads.iter().map(|lead| lead.lead_id.clone()).collect();
+    let tests = Column::LeadId.is_in(pad_to_pow2(&ids)).and(Column::State.eq(LeadState::Test));
+    Entity::delete_many().filter(Column::Network.eq(network).and(tests)).exec(tx).await?;
     let rows = leads.into_iter().map(|lead| ActiveModel::from(lead).reset_all()).collect();
     for rows in split_to_pow2::<ActiveModel>(rows) {
         let keep_existing =
@@ -115,14 +118,12 @@ pub async fn insert_new(tx: &Work, leads: Vec<Model>) -> Result<(), DbErr> {
 pub type Forms<'a> = (LeadNetwork, &'a [String]);
 
 /// Leads of these forms that are due: those to fetch, without a number, or those to apply.
-fn is_due(forms: &[Forms<'_>], to_fetch: bool, now: Timestamp) -> Condition {
+fn is_due((network, forms): Forms<'_>, to_fetch: bool, now: Timestamp) -> Condition {
     let due = Condition::any()
         .add(Column::NextAttemptAt.lte(now))
         // Written before the clock was set back.
         .add(Column::NextAttemptAt.gt(now + MAX_DELAY + MAX_SKEW));
-    let of_forms = forms.iter().fold(Condition::any(), |any, (network, forms)| {
-        any.add(Column::Network.eq(*network).and(Column::Form.is_in(pad_to_pow2(forms))))
-    });
+    let of_forms = Column::Network.eq(network).and(Column::Form.is_in(pad_to_pow2(forms)));
     let has_number = match to_fetch {
         true => Column::SealedPhone.is_null(),
         false => Column::SealedPhone.is_not_null(),
@@ -137,7 +138,7 @@ pub async fn find_to_fetch(
     now: Timestamp,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let due = is_due(&[forms], true, now);
+    let due = is_due(forms, true, now);
     Entity::find().filter(due).order_by_asc(Column::NextAttemptAt).limit(limit).all(db).await
 }
 
@@ -147,18 +148,21 @@ pub async fn find_form_to_apply(
     forms: &[Forms<'_>],
     now: Timestamp,
 ) -> Result<Option<(LeadNetwork, String)>, DbErr> {
-    let forms: Vec<_> = forms.iter().copied().filter(|(_, forms)| !forms.is_empty()).collect();
-    if forms.is_empty() {
-        return Ok(None);
+    // One network at a time: SQLite would use no index of due leads for several.
+    for forms in forms.iter().filter(|(_, forms)| !forms.is_empty()) {
+        let found = Entity::find()
+            .select_only()
+            .columns([Column::Network, Column::Form])
+            .filter(is_due(*forms, false, now))
+            .limit(1)
+            .into_tuple()
+            .one(db)
+            .await?;
+        if found.is_some() {
+            return Ok(found);
+        }
     }
-    Entity::find()
-        .select_only()
-        .columns([Column::Network, Column::Form])
-        .filter(is_due(&forms, false, now))
-        .limit(1)
-        .into_tuple()
-        .one(db)
-        .await
+    Ok(None)
 }
 
 /// Leads of a form that are to be applied now, the oldest first.
@@ -169,7 +173,7 @@ pub async fn find_to_apply(
     now: Timestamp,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let due = is_due(&[(network, &[form.to_owned()])], false, now);
+    let due = is_due((network, &[form.to_owned()]), false, now);
     Entity::find().filter(due).order_by_asc(Column::Id).limit(limit).all(tx).await
 }
 
@@ -239,16 +243,14 @@ pub async fn set_failed(
     Ok(())
 }
 
-/// Records the outcome of leads that were applied, and deletes their numbers.
+/// Records the outcome of leads that were applied, and deletes their numbers. Returns whether all of them were still
+/// open: their person may have been erased meanwhile.
 pub async fn set_applied(
     tx: &Work,
     ids: &[Uuid],
     campaign: CampaignId,
     state: LeadState,
-) -> Result<(), DbErr> {
-    if ids.is_empty() {
-        return Ok(());
-    }
+) -> Result<bool, DbErr> {
     let update = ActiveModel {
         state: Set(state),
         campaign_id: Set(Some(campaign)),
@@ -259,9 +261,9 @@ pub async fn set_applied(
         failed_at: Set(None),
         ..Default::default()
     };
-    let applied = Entity::update_many().set(update).filter(Column::Id.is_in(pad_to_pow2(ids)));
-    applied.exec(tx).await?;
-    Ok(())
+    let open = Column::Id.is_in(pad_to_pow2(ids)).and(Column::NextAttemptAt.is_not_null());
+    let applied = Entity::update_many().set(update).filter(open).exec(tx).await?;
+    Ok(applied.rows_affected == ids.len() as u64)
 }
 
 /// Marks the pending leads of a number in a campaign as credited.
@@ -345,6 +347,26 @@ pub async fn find_last_error(
         let code = ErrorCode::from_stored_name(&lead.error_code?)?;
         Some(LeadError { code, message: lead.error? })
     }))
+}
+
+/// Rejects the leads that were received before a time and are still open, and deletes what they say about the person.
+pub async fn expire(tx: &Work, before: Timestamp, now: Timestamp) -> Result<(), DbErr> {
+    let message = "It could not be applied for 30 days.";
+    let update = ActiveModel {
+        state: Set(LeadState::Rejected),
+        sealed_phone: Set(None),
+        number_hash: Set(None),
+        consent: Set(None),
+        submitted_at: Set(None),
+        next_attempt_at: Set(None),
+        error: Set(Some(message.to_owned())),
+        error_code: Set(Some(ErrorCode::Conflict.stored_name().to_owned())),
+        failed_at: Set(Some(now)),
+        ..Default::default()
+    };
+    let expired = Column::NextAttemptAt.is_not_null().and(Column::ReceivedAt.lt(before));
+    Entity::update_many().set(update).filter(expired).exec(tx).await?;
+    Ok(())
 }
 
 /// Deletes tests and leads of unknown forms that were received before a time.

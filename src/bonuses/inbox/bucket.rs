@@ -1,4 +1,4 @@
-//! An inbox in a bucket.
+//! Inbox in a bucket: lists, reads and moves its objects.
 
 use std::io::{self, Read};
 
@@ -47,10 +47,10 @@ impl InboxBucket {
         Box::new(SyncIoBridge::new(StreamReader::new(parts)))
     }
 
-    /// Copies an object part by part and deletes it: the bucket itself copies no large object in time.
+    /// Copies an object part by part and deletes it. A copy within the bucket would take longer than a request may.
     pub async fn move_away(&self, file: &InboxFile, verdict: &Verdict) -> Result<bool> {
         let name = parse(&file.name)?;
-        if !self.is_current(&name, file).await? {
+        if !self.is_unchanged(file).await? {
             return Ok(false);
         }
         let (path, target) = self.find_free(file, verdict).await?;
@@ -60,15 +60,13 @@ impl InboxBucket {
         }
         let content = self.files.stream_range(&name, 0..file.size);
         self.files.put_stream(&target, MEDIA_TYPE, content, file.size).await?;
-        let is_current = self.is_current(&name, file).await?;
-        if is_current {
-            self.files.delete(&name).await?;
-        }
-        Ok(is_current)
+        let is_unchanged = self.is_unchanged(file).await?;
+        self.files.delete(if is_unchanged { &name } else { &target }).await?;
+        Ok(is_unchanged)
     }
 
-    async fn is_current(&self, name: &ForeignName, file: &InboxFile) -> Result<bool> {
-        let current = self.files.find_file(name).await?;
+    pub async fn is_unchanged(&self, file: &InboxFile) -> Result<bool> {
+        let current = self.files.find_file(&parse(&file.name)?).await?;
         Ok(current.is_some_and(|current| current.version == file.version))
     }
 

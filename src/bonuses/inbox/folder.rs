@@ -1,4 +1,4 @@
-//! An inbox in a folder.
+//! Inbox in a folder: lists, opens and moves its files without following symbolic links.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -41,6 +41,11 @@ impl InboxFolder {
         let file = file.clone();
         let opened = self.block(move |root| open_unchanged(root, &file)).await?;
         Ok(opened.map(|file| Box::new(file) as Box<dyn Read + Send>))
+    }
+
+    pub async fn is_unchanged(&self, file: &InboxFile) -> Result<bool> {
+        let file = file.clone();
+        self.block(move |root| is_unchanged(root, &file)).await
     }
 
     pub async fn move_away(&self, file: &InboxFile, verdict: &Verdict) -> Result<bool> {
@@ -96,7 +101,7 @@ fn file_number(_: &Metadata) -> u64 {
 
 /// Opens a file, unless it was changed or is gone.
 fn open_unchanged(root: &Path, file: &InboxFile) -> io::Result<Option<File>> {
-    // Looked at before too, as a pipe would wait for a writer.
+    // Checked before opening too: another kind of file must not be opened.
     if !is_unchanged(root, file)? {
         return Ok(None);
     }

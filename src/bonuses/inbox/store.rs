@@ -68,6 +68,14 @@ impl InboxStore {
         }
     }
 
+    /// Whether a file is still the one that was listed.
+    pub async fn is_unchanged(&self, file: &InboxFile) -> Result<bool> {
+        match self {
+            Self::Folder(folder) => folder.is_unchanged(file).await,
+            Self::Bucket(bucket) => bucket.is_unchanged(file).await,
+        }
+    }
+
     /// Moves a file where its verdict says, under a name that is free there. Returns whether it did: a file that was
     /// changed or is gone is not moved.
     pub async fn move_away(&self, file: &InboxFile, verdict: &Verdict) -> Result<bool> {

@@ -13,7 +13,7 @@ use super::reason::{describe_error, describe_failure, is_about_file};
 use super::store::InboxStore;
 use crate::bonuses::campaign::CampaignTerms;
 use crate::bonuses::entity::imports::{ImportSource, ImportStatus, Model};
-use crate::bonuses::start_import::{NewImport, start_import};
+use crate::bonuses::start_import::{NewImport, prepare_import};
 use crate::bonuses::state::Bonuses;
 use crate::config::files::BonusInbox;
 use crate::error::{ErrorCode, Result};
@@ -65,8 +65,8 @@ pub async fn watch_inbox(
     let Some(inbox) = inbox else { return Ok(None) };
     run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| {
         tokio::select! {
-            taken = Box::pin(take_files(inbox, state, platform)) => taken?,
-            // A large file would hold up the end. It is taken by the next instance.
+            processed = Box::pin(process_files(inbox, state, platform)) => processed?,
+            // A large file must not delay the shutdown. Another instance imports it.
             () = stopping.cancelled() => {}
         }
         Ok(platform.now() + INTERVAL)
@@ -74,13 +74,13 @@ pub async fn watch_inbox(
     .await
 }
 
-async fn take_files(inbox: &Inbox, state: &Bonuses, platform: &Platform) -> Result<()> {
+async fn process_files(inbox: &Inbox, state: &Bonuses, platform: &Platform) -> Result<()> {
     let files = inbox.store.list().await?;
     let (uptime, quiet_time) = (platform.uptime(), inbox.store.quiet_time());
     let due = inbox.observations.lock().observe(files, uptime, quiet_time);
     let mut failure = None;
     for file in due {
-        match take_file(inbox, state, platform, &file).await {
+        match import_and_move(inbox, state, platform, &file).await {
             Ok(()) => {}
             // The others would meet the same.
             Err(error) if error.code() == ErrorCode::ServiceUnavailable => return Err(error),
@@ -90,7 +90,7 @@ async fn take_files(inbox: &Inbox, state: &Bonuses, platform: &Platform) -> Resu
     failure.map_or(Ok(()), Err)
 }
 
-async fn take_file(
+async fn import_and_move(
     inbox: &Inbox,
     state: &Bonuses,
     platform: &Platform,
@@ -110,7 +110,7 @@ async fn take_file(
         tracing::info!(
             file = file.name,
             moved_to = verdict.folder(),
-            "a file of the inbox was taken"
+            "an inbox file was processed"
         );
     }
     Ok(())
@@ -137,7 +137,21 @@ async fn import(
         started_by: None,
         file: content,
     };
-    Ok(Some(match Box::pin(start_import(state, platform, new)).await {
+    let queued = async {
+        let prepared = Box::pin(prepare_import(state, platform, new)).await?;
+        // What was read may be parts of two files.
+        if !inbox.store.is_unchanged(file).await? {
+            prepared.discard(platform).await?;
+            return Ok(None);
+        }
+        Ok(Some(Box::pin(prepared.queue(state, platform)).await?))
+    };
+    let queued = match queued.await {
+        Ok(None) => return Ok(None),
+        Ok(Some(import)) => Ok(import),
+        Err(error) => Err(error),
+    };
+    Ok(Some(match queued {
         Ok(Model { status: ImportStatus::Failed, error, error_code, .. }) => {
             let code = error_code.as_deref().and_then(ErrorCode::from_stored_name);
             Verdict::Failed(describe_failure(error, code))

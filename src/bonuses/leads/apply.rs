@@ -20,14 +20,14 @@ use crate::platform::jobs::{Lease, LeaseKey, work_under};
 use crate::platform::phone::PhoneNumber;
 
 const JOB_NAME: &str = "apply_leads";
-/// How many leads one transaction applies. It holds up who verifies a number.
+/// How many leads one transaction applies. Nobody can verify a number meanwhile.
 const BATCH_SIZE: u64 = 200;
 /// How long the job waits after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// How long leads wait that only a change of the settings helps.
+/// How long leads wait that need a change of the settings.
 const MISCONFIGURED_DELAY: Duration = Duration::from_mins(10);
 
-/// Gives the bonuses of all leads whose number is there.
+/// Gives the bonuses of all leads whose number is known.
 pub async fn apply_leads(
     state: &Bonuses,
     platform: &Platform,
@@ -88,18 +88,21 @@ async fn apply_batch(
     let now = platform.now();
     let leads = leads::find_to_apply(&work, network, form, now, BATCH_SIZE).await?;
     let leads = open_phones(platform, &work, leads).await?;
-    if let Err(error) = apply(state, platform, &work, terms, &leads, key).await {
-        if error.code() != ErrorCode::Conflict {
-            return Err(error);
+    match apply(state, platform, &work, terms, &leads, key).await {
+        Ok(true) => {}
+        // A person was erased meanwhile. The next batch has the others.
+        Ok(false) => return Ok(()),
+        Err(error) if error.code() == ErrorCode::Conflict => {
+            let ids: Vec<Uuid> = leads.iter().map(|(id, _)| *id).collect();
+            let (error, then) = conflict(&error, now);
+            leads::set_failed(&work, &ids, error, then, now).await?;
         }
-        let ids: Vec<Uuid> = leads.iter().map(|(id, _)| *id).collect();
-        let (error, then) = conflict(&error, now);
-        leads::set_failed(&work, &ids, error, then, now).await?;
+        Err(error) => return Err(error),
     }
     work.commit().await
 }
 
-/// Gives the bonuses of leads.
+/// Gives the bonuses of leads. Returns whether all of them were still open; else the transaction must not be committed.
 ///
 /// # Errors
 /// CONFLICT before anything is given, if the campaign has ended or has other terms.
@@ -110,25 +113,31 @@ async fn apply(
     terms: &CampaignTerms,
     leads: &[(Uuid, PhoneNumber)],
     key: &NumberKey,
-) -> Result<()> {
+) -> Result<bool> {
     let campaign = find_or_create(work, platform, terms).await?;
     let campaign = lock_running(work, campaign.id).await?;
     let numbers: Vec<PhoneNumber> = leads.iter().map(|(_, phone)| phone.clone()).collect();
     let hashes = numbers.iter().map(|number| key.hash(number)).collect();
     let outcomes = give(state, platform, work, &campaign, (&numbers, hashes)).await?;
-    let mut ids: BTreeMap<&str, (LeadState, Vec<Uuid>)> = BTreeMap::new();
+    let mut ids_by_outcome: BTreeMap<Outcome, Vec<Uuid>> = BTreeMap::new();
     for ((id, _), outcome) in leads.iter().zip(outcomes) {
-        let (name, state) = match outcome {
-            Outcome::Credited => ("credited", LeadState::Credited),
-            Outcome::Pending => ("pending", LeadState::Pending),
-            Outcome::Duplicate => ("duplicate", LeadState::Duplicate),
-        };
-        ids.entry(name).or_insert_with(|| (state, Vec::new())).1.push(*id);
+        ids_by_outcome.entry(outcome).or_default().push(*id);
     }
-    for (state, ids) in ids.into_values() {
-        leads::set_applied(work, &ids, campaign.id, state).await?;
+    let mut were_open = true;
+    for (outcome, ids) in ids_by_outcome {
+        were_open &= leads::set_applied(work, &ids, campaign.id, outcome.into()).await?;
     }
-    Ok(())
+    Ok(were_open)
+}
+
+impl From<Outcome> for LeadState {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Credited => Self::Credited,
+            Outcome::Pending => Self::Pending,
+            Outcome::Duplicate => Self::Duplicate,
+        }
+    }
 }
 
 /// What becomes of leads whose campaign does not take them.

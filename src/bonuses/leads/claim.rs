@@ -1,7 +1,8 @@
 //! Claim of a bonus at a link that somebody shared: anybody may name any number, so the answer says nothing about it.
 //!
 //! A claim is stored and applied like a lead: every number takes the same road until after the answer, so that neither
-//! the answer nor its time tells whether the number is known.
+//! the answer nor its time tells whether the number is known. Nor does a limit: claims beyond that of a number are
+//! acknowledged and dropped.
 
 use std::net::IpAddr;
 
@@ -61,7 +62,7 @@ pub fn find_claim_link<'a>(state: &'a Bonuses, link: &str) -> Option<ClaimLink<'
 ///
 /// # Errors
 /// NOT_FOUND at `link`; INVALID_PHONE_NUMBER at `phone`; BAD_USER_INPUT at `consent`; CONFLICT at `link` if the campaign
-/// has ended; RATE_LIMITED.
+/// has ended; RATE_LIMITED for an address.
 pub async fn claim_bonus(state: &Bonuses, platform: &Platform, new: NewClaim<'_>) -> Result<Claim> {
     let terms = state.leads.terms(LeadNetwork::ClaimLink, new.link);
     let terms = terms.ok_or_else(|| UserError::new(ErrorCode::NotFound, "There is no such link."));
@@ -77,8 +78,13 @@ pub async fn claim_bonus(state: &Bonuses, platform: &Platform, new: NewClaim<'_>
     let network = rate_limit_network(new.address).to_string();
     let number = phone.key();
     let Leads { claims_per_number, claims_per_address, .. } = &state.leads;
-    claims_per_number.acquire(&work, platform, number.as_str().as_bytes()).await?;
     claims_per_address.acquire(&work, platform, network.as_bytes()).await?;
+    let acquired = claims_per_number.acquire(&work, platform, number.as_str().as_bytes()).await;
+    let is_kept = match acquired {
+        // An error would tell that others have claimed for this number.
+        Err(error) if error.code() == ErrorCode::RateLimited => false,
+        acquired => acquired.map(|()| true)?,
+    };
     let lead = NewLead {
         network: LeadNetwork::ClaimLink,
         // Each claim is stored: to look for an earlier one would take another time.
@@ -88,7 +94,12 @@ pub async fn claim_bonus(state: &Bonuses, platform: &Platform, new: NewClaim<'_>
         submitted_at: Some(platform.now()),
         content: LeadContent::Phone(phone),
     };
-    insert(state, platform, &work, key, vec![lead]).await?;
+    let savepoint = work.savepoint().await?;
+    insert(state, platform, &savepoint, key, vec![lead]).await?;
+    match is_kept {
+        true => savepoint.release().await?,
+        false => savepoint.rollback().await?,
+    }
     work.commit().await?;
     Ok(Claim { campaign: terms.name.clone(), coins: terms.coins })
 }

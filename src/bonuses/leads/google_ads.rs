@@ -60,7 +60,7 @@ fn to_lead(webhook: Webhook, region: Option<&Region>) -> NewLead {
     let columns = &webhook.user_column_data;
     let find = |name: &str| columns.iter().find(|column| column.column_id == name);
     let phone = find("PHONE_NUMBER").or_else(|| find("WORK_PHONE"));
-    let number = match phone {
+    let content = match phone {
         _ if webhook.is_test => LeadContent::Test,
         None => LeadContent::Invalid(no_phone_error()),
         Some(phone) => parse_lead_phone(&phone.string_value, region)
@@ -75,8 +75,10 @@ fn to_lead(webhook: Webhook, region: Option<&Region>) -> NewLead {
         lead_id: webhook.lead_id.0,
         form: webhook.form_id.0,
         consent: consent.and_then(|text| text::parse_multiline(&text, MAX_CONSENT_LEN).ok()),
-        submitted_at: submitted_at.map(|at| at.with_timezone(&Utc)),
-        content: number,
+        submitted_at: submitted_at
+            .map(|at| at.with_timezone(&Utc))
+            .filter(|at| (0..=0xffff_ffff).contains(&at.timestamp())),
+        content,
     }
 }
 

@@ -120,7 +120,7 @@ fn to_lead(value: LeadValue, is_test: bool) -> NewLead {
 }
 
 fn from_unix(seconds: i64) -> Option<Timestamp> {
-    // Later ones do not fit into a column of the database.
+    // Others are garbage, of which the database may not take all.
     DateTime::from_timestamp_secs(seconds).filter(|_| (0..=0xffff_ffff).contains(&seconds))
 }
 

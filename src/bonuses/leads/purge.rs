@@ -1,4 +1,4 @@
-//! Purge of leads that were kept in case that their form becomes known, and of tests.
+//! Purge of tests, of leads whose form was never configured, and of what waiting leads say about people.
 
 use std::time::Duration;
 
@@ -10,14 +10,18 @@ use crate::platform::jobs::run_on_one_instance;
 
 const JOB_NAME: &str = "purge_leads";
 const INTERVAL: Duration = Duration::from_hours(1);
-/// How long leads of unknown forms, and tests, are kept.
+/// How long tests, leads of unknown forms and leads that cannot be applied are kept.
 const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// Deletes leads of unknown forms, and tests, that are 30 days old.
+/// Deletes tests and leads of unknown forms that are 30 days old. Rejects other leads that have waited as long, and
+/// deletes their numbers and consents.
 pub async fn purge_leads(platform: &Platform) -> Result<Option<Timestamp>> {
     run_on_one_instance(platform, JOB_NAME, INTERVAL, async |_| {
         let now = platform.now();
         leads::purge(platform, now - RETENTION).await?;
+        let work = platform.begin_batch().await?;
+        leads::expire(&work, now - RETENTION, now).await?;
+        work.commit().await?;
         Ok(now + INTERVAL)
     })
     .await

@@ -9,7 +9,7 @@ pub enum WebhookRejection {
     NotConfigured,
     /// It does not show the secret, or is not signed by it.
     Forged,
-    /// The body cannot be read. Has a sentence for who wrote the sender.
+    /// The body cannot be read. Contains a sentence for the sender's developer.
     Unreadable(String),
     /// The leads were not stored. The same webhook may succeed later.
     Failed(Error),

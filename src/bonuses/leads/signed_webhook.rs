@@ -33,7 +33,7 @@ pub async fn receive_signed_lead(
     let lead: Lead = serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
     let consent = text::parse_multiline(&lead.consent, MAX_CONSENT_LEN)
         .map_err(|error| unreadable(format!("consent: {}", error.message)))?;
-    let number = match lead.test {
+    let content = match lead.test {
         true => LeadContent::Test,
         false => parse_lead_phone(&lead.phone, state.default_region.as_ref())
             .map_or_else(LeadContent::Invalid, LeadContent::Phone),
@@ -43,8 +43,9 @@ pub async fn receive_signed_lead(
         lead_id: lead.id.0,
         form: form.0,
         consent: Some(consent),
-        submitted_at: lead.submitted_at,
-        content: number,
+        // Other times are garbage, of which the database may not take all.
+        submitted_at: lead.submitted_at.filter(|at| (0..=0xffff_ffff).contains(&at.timestamp())),
+        content,
     };
     Ok(store(state, platform, vec![new]).await?)
 }

@@ -1,4 +1,4 @@
-//! Storage of leads as they come in: what a webhook or claim is answered only after.
+//! Storage of incoming leads. A webhook or claim is acknowledged only after it.
 
 use crate::bonuses::Bonuses;
 use crate::bonuses::entity::leads::{self, LeadError, LeadState, Model};
@@ -41,21 +41,18 @@ pub enum LeadContent {
     Test,
 }
 
-/// Stores leads, and wakes the jobs that go on with them. Leads that are there already are left as they are.
+/// Stores leads of one network, and wakes the jobs that go on with them. Leads that are there already are left as they are.
 ///
 /// # Errors
 /// SERVICE_UNAVAILABLE if the database is away or its disk is full: nothing was stored.
 pub async fn store(state: &Bonuses, platform: &Platform, new: Vec<NewLead>) -> Result<()> {
-    if new.is_empty() {
-        return Ok(());
-    }
     let key = state.number_key(platform).await?;
     let work = platform.begin().await?;
     insert(state, platform, &work, key, new).await?;
     work.commit().await
 }
 
-/// Stores leads in a unit of work.
+/// Stores leads of one network in a unit of work.
 pub async fn insert(
     state: &Bonuses,
     platform: &Platform,
@@ -63,8 +60,9 @@ pub async fn insert(
     key: &NumberKey,
     new: Vec<NewLead>,
 ) -> Result<()> {
+    let Some(network) = new.first().map(|lead| lead.network) else { return Ok(()) };
     let rows = new.into_iter().map(|lead| to_row(state, platform, key, lead)).collect();
-    leads::insert_new(work, rows).await?;
+    leads::insert_new(work, network, rows).await?;
     work.notify(&state.leads.fetch_notifier);
     work.notify(&state.leads.apply_notifier);
     Ok(())
@@ -76,6 +74,8 @@ fn to_row(state: &Bonuses, platform: &Platform, key: &NumberKey, lead: NewLead) 
     let is_known = state.leads.terms(network, &form).is_some();
     let known_as = |state| if is_known { state } else { LeadState::UnknownForm };
     let is_test = matches!(content, LeadContent::Test);
+    // Erasure finds a lead by its number.
+    let can_be_erased = matches!(content, LeadContent::Phone(_));
     if is_test {
         let prefix = network.prefix();
         tracing::info!("a test lead came from the form {prefix}:{form}");
@@ -91,8 +91,8 @@ fn to_row(state: &Bonuses, platform: &Platform, key: &NumberKey, lead: NewLead) 
         campaign_id: None,
         sealed_phone: None,
         number_hash: None,
-        consent: consent.filter(|_| !is_test),
-        submitted_at,
+        consent: consent.filter(|_| can_be_erased),
+        submitted_at: submitted_at.filter(|_| can_be_erased),
         received_at: now,
         next_attempt_at: None,
         attempts: 0,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::values::SettingsReader;
 use crate::config::leads::{LeadFormConfig, LeadNetwork, LeadsConfig, MetaConfig};
 
 const MAX_FORM_ID_LEN: usize = 128;
+const MIN_SECRET_LEN: usize = 16;
 const MAX_CAMPAIGN_LEN: usize = 64;
 const MAX_COINS: i32 = 1_000_000;
 
@@ -45,21 +46,32 @@ impl SettingsReader {
         }
         let [app_secret, verify_token, page_token] =
             secrets.map(|key| SecretString::from(self.require(key, WHY).trim().to_owned()));
-        if page_token_has_control_characters(&page_token) {
-            self.problems.push("META_PAGE_TOKEN: must be one line of letters and digits".into());
+        if !is_visible_ascii(&page_token) {
+            self.problems.push("META_PAGE_TOKEN: must be visible ASCII without spaces".into());
         }
+        self.check_length("META_VERIFY_TOKEN", &verify_token);
         Some(MetaConfig { app_secret, verify_token, page_token, base_url })
     }
 
-    fn secret(&self, key: &str) -> Option<SecretString> {
-        self.text(key).map(|secret| secret.trim().to_owned().into())
+    fn secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let secret: SecretString = self.text(key)?.trim().to_owned().into();
+        self.check_length(key, &secret);
+        Some(secret)
+    }
+
+    /// Whoever guesses such a secret can send leads.
+    fn check_length(&mut self, key: &str, secret: &SecretString) {
+        if (1..MIN_SECRET_LEN).contains(&secret.expose_secret().chars().count()) {
+            self.problems.push(format!(
+                "{key}: must have at least {MIN_SECRET_LEN} characters, such as what `openssl rand -hex 24` prints"
+            ));
+        }
     }
 }
 
-/// It goes into a header.
-fn page_token_has_control_characters(token: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
-    !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether a token can be sent in an HTTP header.
+fn is_visible_ascii(token: &SecretString) -> bool {
+    token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Parses `[network:]form=campaign:coins`. A form without a network is one of each webhook whose secret is set.
@@ -170,15 +182,19 @@ mod tests {
         leads.forms.iter().map(show).collect()
     }
 
-    const META: [(&str, &str); 3] =
-        [("META_APP_SECRET", "a"), ("META_VERIFY_TOKEN", "v"), ("META_PAGE_TOKEN", "p")];
+    const META: [(&str, &str); 3] = [
+        ("META_APP_SECRET", "a"),
+        ("META_VERIFY_TOKEN", "sixteen letters."),
+        ("META_PAGE_TOKEN", "p"),
+    ];
 
     #[test]
     fn a_form_without_a_network_is_one_of_each_open_webhook() {
-        let google = ("GOOGLE_ADS_KEY", "key");
+        let google = ("GOOGLE_ADS_KEY", "sixteen letters.");
         let campaigns = ("LEAD_CAMPAIGNS", "123=Spring: sale:5, claim:post=Post:1,");
         assert_eq!(forms(&[google, campaigns]), ["google:123=Spring: sale:5", "claim:post=Post:1"]);
-        let all = [&META[..], &[google, ("LEAD_WEBHOOK_SECRET", "s"), campaigns]].concat();
+        let all =
+            [&META[..], &[google, ("LEAD_WEBHOOK_SECRET", "sixteen letters."), campaigns]].concat();
         assert_eq!(
             forms(&all),
             [
@@ -218,6 +234,17 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(problems[0].starts_with("LEAD_CAMPAIGNS: "), "{problems:?}");
             assert!(problems[0].contains(expected), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_can_be_guessed_are_a_problem() {
+        for key in ["GOOGLE_ADS_KEY", "LEAD_WEBHOOK_SECRET"] {
+            let problems = read(&[(key, "fifteen letters")]).expect_err("too short");
+            assert!(
+                problems[0].starts_with(&format!("{key}: must have at least 16")),
+                "{problems:?}"
+            );
         }
     }
 
