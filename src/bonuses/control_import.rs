@@ -64,8 +64,11 @@ pub async fn control_import(
     if status == import.status {
         return Ok(import);
     }
-    let finished_at = status.is_final().then(|| platform.now());
-    let changed = Model { status, finished_at, ..import };
+    let (finished_at, object_name, unused) = match status.is_final() {
+        true => (Some(platform.now()), None, import.object_name),
+        false => (None, import.object_name, None),
+    };
+    let changed = Model { status, finished_at, object_name, slowed_by: None, ..import };
     let updated = Box::pin(imports::update(&work, changed)).await?;
     let target = Some(updated.id.to_string());
     let entry = AuditEntry { actor, action: action.audit_name(), target, detail: None };
@@ -73,5 +76,11 @@ pub async fn control_import(
     publish_import(&work, updated.id);
     work.notify(&state.import_notifier);
     work.commit().await?;
+    if let Some(object) = unused
+        && let Err(error) = platform.files.delete(&object).await
+    {
+        // As no import names the file now, it is purged later.
+        error.log();
+    }
     Ok(updated)
 }

@@ -26,7 +26,9 @@ use crate::platform::phone::Region;
 
 /// How long an import waits after the database or the file store failed.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// An import with more lines that are too long fails: each costs as much as a thousand others.
+/// An import waits for its file until it is this old.
+const MAX_FILE_ABSENCE: Duration = Duration::from_hours(24);
+/// An import with more lines that are too long, or whose quote is open, fails: each costs as much as a thousand others.
 const MAX_LONG_LINES: usize = 1_000;
 
 /// Applies the imports that are queued, and those whose instance has died.
@@ -90,6 +92,11 @@ async fn run_import(
 ) -> Result<bool> {
     let Some(import) = begin(platform, lease, import).await? else { return Ok(true) };
     let Some(mut lines) = Lines::open(platform, &import).await? else {
+        // The folder of the store may not be mounted now.
+        if import.created_at + MAX_FILE_ABSENCE > platform.now() {
+            let message = format!("the file of the import {} is not in FILE_STORE", import.id);
+            return Err(Error::new(ErrorCode::ServiceUnavailable, message));
+        }
         let message = "The file is no longer in the store.";
         end(platform, lease, &import, Some((ErrorCode::NotFound, message))).await?;
         return Ok(true);
@@ -99,8 +106,7 @@ async fn run_import(
         let read_at = platform.uptime();
         let records = lines.next_records(size.lines()).await?;
         if lines.too_long > MAX_LONG_LINES {
-            let message =
-                "More than 1,000 lines have over 64 kB. Check that every quote is closed.";
+            let message = "More than 1,000 lines have over 64 kB or an open quote. Check that every quote is closed.";
             end(platform, lease, &import, Some((ErrorCode::BadUserInput, message))).await?;
             return Ok(true);
         }
@@ -183,7 +189,7 @@ async fn end(
 struct Lines {
     content: BoxStream<'static, Result<Bytes>>,
     reader: RecordReader,
-    /// How many lines were too long.
+    /// How many lines were too long or had an open quote.
     too_long: usize,
 }
 
@@ -212,7 +218,11 @@ impl Lines {
         while records.len() < count && self.too_long <= MAX_LONG_LINES {
             match self.reader.next_record() {
                 Some(record) => {
-                    self.too_long += usize::from(record.value == Err(RecordProblem::LineTooLong));
+                    let is_too_long = matches!(
+                        record.value,
+                        Err(RecordProblem::LineTooLong | RecordProblem::OpenQuote)
+                    );
+                    self.too_long += usize::from(is_too_long);
                     records.push(record);
                 }
                 None if self.reader.is_finished() => break,

@@ -128,10 +128,12 @@ impl PreparedImport {
     pub async fn queue(self, state: &Bonuses, platform: &Platform) -> Result<Model> {
         let Self { terms, import, object } = self;
         let queued = insert(state, platform, &terms, import).await;
-        let is_used =
-            queued.as_ref().is_ok_and(|import| import.object_name.as_ref() == Some(&object));
-        // After an error the commit may have succeeded, so the file stays.
-        if queued.is_ok() && !is_used {
+        let is_unused = match &queued {
+            Ok(import) => import.object_name.as_ref() != Some(&object),
+            // After other errors, the commit may have succeeded.
+            Err(error) => error.code() == ErrorCode::Conflict,
+        };
+        if is_unused {
             platform.files.delete(&object).await?;
         }
         queued

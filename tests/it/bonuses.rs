@@ -1,11 +1,15 @@
 //! Bonuses: imports of phone numbers, their payment, and the payment of those that wait.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request};
 use futures_util::poll;
 use serde_json::{Value, json};
 use switchboard::bonuses;
+use switchboard::error::ErrorCode;
 use switchboard::platform::database::TransactionLock;
+use switchboard::platform::files::PrivateName;
 use switchboard::platform::jobs::LEASE_DURATION;
 
 use crate::support::bonuses::{assert_consistent, counts, import_all};
@@ -164,6 +168,45 @@ async fn terms_of_a_campaign_never_change() {
 }
 
 #[tokio::test]
+async fn an_import_waits_a_day_for_its_file() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        let import = admin.import("Spring", "0612345678").await;
+        let id = import.text("/importBonuses/id");
+        let object = app.select::<PrivateName>("SELECT object_name FROM bonus_imports").await;
+        let (state, platform) = (&app.app.bonuses, &app.app.platform);
+        let run = || bonuses::run_imports(state, platform, &app.app.stopping);
+        platform.files.delete(&object).await.expect("deleted");
+        let error = run().await.expect_err("no file");
+        assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
+        assert_eq!(admin.import_state(id).await["status"], "RUNNING");
+        app.clock.advance(Duration::from_hours(24));
+        run().await.expect("given up");
+        let state = app.admin().await.import_state(id).await;
+        assert_eq!(
+            (&state["status"], &state["errorCode"]),
+            (&json!("FAILED"), &json!("NOT_FOUND"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_campaign_has_a_name_that_the_database_cannot_hold() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        let name = json!({ "name": "a\u{0}b" });
+        for operation in [
+            "query ($name: String!) { campaign(name: $name) { id } }",
+            "mutation ($name: String!) { endCampaign(campaign: $name) { id } }",
+        ] {
+            admin.send(operation, name.clone()).await.assert_error("NOT_FOUND", "");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn bonuses_are_for_administrators() {
     on_each_database(async |app| {
         let ann = app.signed_in("ann").await;
@@ -235,6 +278,8 @@ async fn an_import_can_be_paused_resumed_and_cancelled() {
         assert_eq!(act("resume").await.text("/resumeBonusImport/status"), "QUEUED");
         assert_eq!(act("cancel").await.text("/cancelBonusImport/status"), "CANCELLED");
         act("resume").await.assert_error("CONFLICT", "");
+        let named = "SELECT count(*) FROM bonus_imports WHERE object_name IS NOT NULL";
+        assert_eq!(app.count(named).await, 0, "the file is deleted");
         app.run_due_jobs().await;
         assert_eq!(counts(&admin.import_state(id).await), [0; 5]);
         // The same content can be imported again.

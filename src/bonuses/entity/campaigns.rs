@@ -48,6 +48,10 @@ pub async fn insert_if_missing(db: &impl ConnectionTrait, campaign: Model) -> Re
 
 /// The campaign of this name.
 pub async fn find_by_name(db: &impl ConnectionTrait, name: &str) -> Result<Option<Model>, DbErr> {
+    // PostgreSQL has no text with it.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     Entity::find().filter(Column::Name.eq(name)).one(db).await
 }
 

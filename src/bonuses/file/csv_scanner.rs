@@ -38,11 +38,15 @@ impl CsvScanner {
         None
     }
 
-    /// Ends the last record of a file, which has no line break.
-    pub fn finish(&mut self, mut on_field: impl FnMut(&[u8])) {
-        // Without input, the reader ends the record.
-        self.step(&[], &mut on_field);
+    /// Ends the last record of a file, which has no line break. Returns whether it does end: a quote may be open.
+    pub fn finish(&mut self, mut on_field: impl FnMut(&[u8])) -> bool {
+        let ends = self.scan(b"\n", &mut on_field).is_some();
+        if !ends {
+            // Without input, the reader ends the record.
+            self.step(&[], &mut on_field);
+        }
         self.reset();
+        ends
     }
 
     /// Forgets the current record.

@@ -37,6 +37,8 @@ pub struct Record {
 pub enum RecordProblem {
     /// More than [`MAX_RECORD_LEN`] bytes.
     LineTooLong,
+    /// A quote that is not closed.
+    OpenQuote,
     /// A value of more than [`MAX_VALUE_LEN`] bytes.
     TooLong,
     /// The value has bytes that are no text.
@@ -52,6 +54,7 @@ impl RecordProblem {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LineTooLong => "LINE_TOO_LONG",
+            Self::OpenQuote => "OPEN_QUOTE",
             Self::TooLong => "TOO_LONG",
             Self::NotText => "NOT_TEXT",
             Self::InvalidJson => "INVALID_JSON",

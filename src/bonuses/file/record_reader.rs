@@ -8,8 +8,9 @@ use super::record_scanner::{RecordScanner, find_line_break};
 /// [`finish`](Self::finish) at the end of the file. It holds a record of at most [`MAX_RECORD_LEN`] bytes and the last
 /// chunk.
 ///
-/// Lines end with `\n`, `\r\n` or `\r`. A record of more than [`MAX_RECORD_LEN`] bytes is one invalid record that ends
-/// at its first line break: reading goes on behind that, with no quote open.
+/// Lines end with `\n`, `\r\n` or `\r`. A record of more than [`MAX_RECORD_LEN`] bytes, or of several lines whose quote is
+/// open at the end of the file, is one invalid record that ends at its first line break: reading goes on behind that,
+/// with no quote open.
 pub struct RecordReader {
     scanner: RecordScanner,
     /// What has been pushed; what lies before `start` has been read.
@@ -30,8 +31,8 @@ enum Progress {
     Scanning,
     /// The record has ended, with the last scanned byte as the first of its line break.
     AtLineBreak,
-    /// The record is too long. Its first line break is searched.
-    Skipping,
+    /// The record cannot be read. Its first line break is searched.
+    Skipping(RecordProblem),
 }
 
 /// What is read between two positions.
@@ -100,8 +101,13 @@ impl RecordReader {
         }
         match self.progress {
             Progress::Scanning if self.is_finished && self.scanned > 0 => {
-                self.scanner.finish();
-                Some(self.take_record(self.scanned, 0))
+                let record = self.buffer[self.start..][..self.scanned].trim_ascii_end();
+                let has_one_line = find_line_break(record).is_none();
+                if self.scanner.finish() || has_one_line {
+                    return Some(self.take_record(self.scanned, 0));
+                }
+                self.begin_skipping(RecordProblem::OpenQuote);
+                self.skip_line(RecordProblem::OpenQuote)
             }
             Progress::Scanning => None,
             Progress::AtLineBreak => {
@@ -109,7 +115,7 @@ impl RecordReader {
                 let line_break_len = self.line_break_len(len)?;
                 Some(self.take_record(len, line_break_len))
             }
-            Progress::Skipping => self.skip_line(),
+            Progress::Skipping(problem) => self.skip_line(problem),
         }
     }
 
@@ -123,10 +129,14 @@ impl RecordReader {
         if record_end.is_some() {
             self.progress = Progress::AtLineBreak;
         } else if self.scanned > MAX_RECORD_LEN {
-            self.scanner.reset();
-            self.scanned = 0;
-            self.progress = Progress::Skipping;
+            self.begin_skipping(RecordProblem::LineTooLong);
         }
+    }
+
+    fn begin_skipping(&mut self, problem: RecordProblem) {
+        self.scanner.reset();
+        self.scanned = 0;
+        self.progress = Progress::Skipping(problem);
     }
 
     /// Takes the scanned record and its line break out of the buffer.
@@ -138,17 +148,20 @@ impl RecordReader {
         if is_blank { Part::BlankLine } else { Part::Record(value) }
     }
 
-    /// Takes the first line of a record that is too long out of the buffer, or as much of it as there is.
-    fn skip_line(&mut self) -> Option<Part> {
+    /// Takes the first line of a record that cannot be read out of the buffer, or as much of it as there is.
+    fn skip_line(&mut self, problem: RecordProblem) -> Option<Part> {
         let unread = &self.buffer[self.start..];
         let Some(len) = find_line_break(&unread[self.scanned..]).map(|at| self.scanned + at) else {
             self.advance(unread.len());
-            self.progress = if self.is_finished { Progress::Scanning } else { Progress::Skipping };
-            return self.is_finished.then_some(Part::Record(Some(Err(RecordProblem::LineTooLong))));
+            if !self.is_finished {
+                self.progress = Progress::Skipping(problem);
+                return None;
+            }
+            return Some(Part::Record(Some(Err(problem))));
         };
         self.scanned = len;
         self.advance(len + self.line_break_len(len)?);
-        Some(Part::Record(Some(Err(RecordProblem::LineTooLong))))
+        Some(Part::Record(Some(Err(problem))))
     }
 
     /// Length of the line break that begins `at` bytes behind the start. None: the byte that decides is missing.

@@ -38,10 +38,11 @@ impl RecordScanner {
         }
     }
 
-    /// Ends the last record of a file, which has no line break.
-    pub fn finish(&mut self) {
-        if let Self::Csv(csv) = self {
-            csv.scanner.finish(|cell| csv.cells.add(cell, csv.column));
+    /// Ends the last record of a file, which has no line break. Returns whether it does end: a quote may be open.
+    pub fn finish(&mut self) -> bool {
+        match self {
+            Self::Lines | Self::Ndjson => true,
+            Self::Csv(csv) => csv.scanner.finish(|cell| csv.cells.add(cell, csv.column)),
         }
     }
 

@@ -10,7 +10,7 @@ use super::unpack_error::UnpackError;
 use crate::platform::vault::{Hash, Sha256};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// How pictures, documents, archives and compressed files begin. Other kinds have bytes of zero, which no text has.
+/// How pictures, documents, archives and compressed files begin. Other kinds have many control characters.
 const BINARY_MAGIC: [&[u8]; 13] = [
     b"\x89PNG",
     b"\xff\xd8\xff",
@@ -29,6 +29,8 @@ const BINARY_MAGIC: [&[u8]; 13] = [
 /// Enough for every magic and byte order mark.
 const MAGIC_LEN: usize = 8;
 const CHUNK_LEN: usize = 64 * 1024;
+/// Content with more control characters than one in so many bytes, without blanks, is no text.
+const MIN_BYTES_PER_CONTROL: usize = 100;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,16 +148,27 @@ impl<W: Write> TextWriter<W> {
             return Err(UnpackError::TooLarge { max_bytes: self.max_bytes });
         }
         let head = &text[..text.len().min(HEAD_LEN - self.head.len())];
-        if head.contains(&0) {
-            return Err(UnpackError::NotText);
-        }
         self.head.extend_from_slice(head);
+        if self.head.len() == HEAD_LEN && !head.is_empty() {
+            self.ensure_text()?;
+        }
         self.has_text = self.has_text || !text.trim_ascii().is_empty();
         self.hash.update(text);
         self.content.write_all(text).map_err(UnpackError::Io)
     }
 
+    /// One line with a stray control character makes no file unreadable, but other kinds of files are full of them.
+    fn ensure_text(&self) -> Result<(), UnpackError> {
+        let visible = self.head.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let controls = visible.clone().filter(|byte| byte.is_ascii_control()).count();
+        match controls * MIN_BYTES_PER_CONTROL > visible.count() {
+            true => Err(UnpackError::NotText),
+            false => Ok(()),
+        }
+    }
+
     fn finish(mut self) -> Result<Unpacked, UnpackError> {
+        self.ensure_text()?;
         if !self.has_text {
             return Err(UnpackError::Empty);
         }

@@ -7,12 +7,11 @@ use super::network_id::NetworkId;
 use super::phone::{no_phone_error, parse_lead_phone};
 use super::rejection::WebhookRejection;
 use super::signature::is_secret;
-use super::store::{LeadContent, MAX_CONSENT_LEN, NewLead, store};
+use super::store::{LeadContent, NewLead, clean_consent, store};
 use crate::bonuses::Bonuses;
 use crate::config::leads::LeadNetwork;
 use crate::platform::Platform;
 use crate::platform::phone::Region;
-use crate::platform::text;
 
 /// Stores the lead of a webhook.
 pub async fn receive_google_ads_lead(
@@ -74,7 +73,7 @@ fn to_lead(webhook: Webhook, region: Option<&Region>) -> NewLead {
         network: LeadNetwork::GoogleAds,
         lead_id: webhook.lead_id.0,
         form: webhook.form_id.0,
-        consent: consent.and_then(|text| text::parse_multiline(&text, MAX_CONSENT_LEN).ok()),
+        consent: consent.map(|text| clean_consent(&text)),
         submitted_at: submitted_at
             .map(|at| at.with_timezone(&Utc))
             .filter(|at| (0..=0xffff_ffff).contains(&at.timestamp())),

@@ -5,13 +5,12 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::phone::{no_phone_error, parse_lead_phone};
-use super::store::{LeadContent, MAX_CONSENT_LEN};
+use super::store::{LeadContent, clean_consent};
 use crate::bonuses::entity::leads::LeadError;
 use crate::error::ErrorCode;
 use crate::platform::clock::Timestamp;
 use crate::platform::outbound::{OutboundError, Response};
 use crate::platform::phone::Region;
-use crate::platform::text;
 
 /// "2015-02-28T08:49:14+0000".
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%z";
@@ -72,7 +71,7 @@ pub fn parse_response(
     let consent = consent.map(|field| format!("{}: {}", field.name, field.values.join(", ")));
     Ok(FetchedLead {
         content: content(&lead.field_data, region),
-        consent: consent.and_then(|text| text::parse_multiline(&text, MAX_CONSENT_LEN).ok()),
+        consent: consent.map(|text| clean_consent(&text)),
         submitted_at: submitted_at.map(|at| at.with_timezone(&Utc)),
     })
 }

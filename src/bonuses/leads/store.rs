@@ -13,6 +13,12 @@ use crate::platform::phone::PhoneNumber;
 /// The longest text of a consent that is kept.
 pub const MAX_CONSENT_LEN: usize = 2_000;
 
+/// The consent of a network that checks no texts: without control characters, and as long as is kept.
+pub fn clean_consent(text: &str) -> String {
+    let chars = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    chars.take(MAX_CONSENT_LEN).collect::<String>().trim().to_owned()
+}
+
 /// A lead that came in.
 pub struct NewLead {
     /// The network.
@@ -128,5 +134,16 @@ fn with_error(row: Model, error: LeadError, now: Timestamp) -> Model {
         error_code: Some(error.code.stored_name().to_owned()),
         failed_at: Some(now),
         ..row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consent_of_any_kind_is_kept() {
+        assert_eq!(clean_consent("\tYes,\0 I do.\nReally.\r\n"), "Yes,  I do.\nReally.");
+        assert_eq!(clean_consent(&"é".repeat(2_001)), "é".repeat(2_000));
     }
 }

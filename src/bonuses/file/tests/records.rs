@@ -123,9 +123,12 @@ fn an_open_quote_ends_with_its_line() {
     assert_eq!(values(&records[..2]), [(2, BROKEN), (3, Ok("+3"))]);
     assert_eq!(records.len(), 20_000 - 2);
     assert!(records[1..].iter().all(|record| record.value == Ok(format!("+{}", record.line))));
-    // A quote that is closed in time is no mistake; at the end of the file there is no limit to miss.
+    // A quote that is closed in time is no mistake. One that is open at the end of the file hides no line.
     let closed = read(b"phone,name\n\"+2\n+3\",Bob\n+4,\n\"+5,\n+6,\n");
-    assert_eq!(values(&closed), [(2, Ok("+2\n+3")), (4, Ok("+4")), (5, Ok("+5,\n+6,"))]);
+    let open = Err(RecordProblem::OpenQuote);
+    assert_eq!(values(&closed), [(2, Ok("+2\n+3")), (4, Ok("+4")), (5, open), (6, Ok("+6"))]);
+    let last = read(b"phone,name\n+2,\"Bob\n");
+    assert_eq!(values(&last), [(2, Ok("+2"))], "it hides nothing");
 }
 
 #[test]

@@ -198,3 +198,12 @@ proptest! {
         let _ = unpack_all(&file);
     }
 }
+
+#[test]
+fn a_stray_control_character_makes_no_file_unreadable() {
+    let lines = "+31612345678\n".repeat(20);
+    let stray = format!("{lines}+316\0 12345678\n{lines}");
+    assert!(unpack(stray.as_bytes(), io::sink(), u64::MAX).is_ok());
+    let many = format!("{lines}{}", "\0".repeat(10));
+    assert!(matches!(unpack(many.as_bytes(), io::sink(), u64::MAX), Err(UnpackError::NotText)));
+}
