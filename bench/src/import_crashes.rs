@@ -185,7 +185,7 @@ impl Run {
             } else {
                 let delay = self.random.u64(..=self.options.max_delay);
                 sleep(Duration::from_millis(delay)).await;
-                figures.during_imports += 1;
+                figures.during_imports += usize::from(self.progress().await?.unfinished > 0);
             }
             let killed_at = now();
             self.servers.swap_remove(victim).kill().await?;
