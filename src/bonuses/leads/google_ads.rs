@@ -59,7 +59,7 @@ fn to_lead(webhook: Webhook, region: Option<&Region>) -> NewLead {
     let columns = &webhook.user_column_data;
     let find = |name: &str| columns.iter().find(|column| column.column_id == name);
     let phone = find("PHONE_NUMBER").or_else(|| find("WORK_PHONE"));
-    let content = match phone {
+    let number = match phone {
         _ if webhook.is_test => LeadContent::Test,
         None => LeadContent::Invalid(no_phone_error()),
         Some(phone) => parse_lead_phone(&phone.string_value, region)
@@ -77,7 +77,7 @@ fn to_lead(webhook: Webhook, region: Option<&Region>) -> NewLead {
         submitted_at: submitted_at
             .map(|at| at.with_timezone(&Utc))
             .filter(|at| (0..=0xffff_ffff).contains(&at.timestamp())),
-        content,
+        content: number,
     }
 }
 

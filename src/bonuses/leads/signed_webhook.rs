@@ -33,7 +33,7 @@ pub async fn receive_signed_lead(
     let lead: Lead = serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
     let consent = text::parse_multiline(&lead.consent, MAX_CONSENT_LEN)
         .map_err(|error| unreadable(format!("consent: {}", error.message)))?;
-    let content = match lead.test {
+    let number = match lead.test {
         true => LeadContent::Test,
         false => parse_lead_phone(&lead.phone, state.default_region.as_ref())
             .map_or_else(LeadContent::Invalid, LeadContent::Phone),
@@ -45,7 +45,7 @@ pub async fn receive_signed_lead(
         consent: Some(consent),
         // Other times are garbage, of which the database may not take all.
         submitted_at: lead.submitted_at.filter(|at| (0..=0xffff_ffff).contains(&at.timestamp())),
-        content,
+        content: number,
     };
     Ok(store(state, platform, vec![new]).await?)
 }
