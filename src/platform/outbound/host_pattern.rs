@@ -44,10 +44,36 @@ impl HostPattern {
     /// Every host, at every port.
     pub const ANY: Self = Self { hosts: Hosts::Any, port: None };
 
+    /// One host, at one port.
+    pub fn exact(host: &Host<&str>, port: u16) -> Self {
+        let host = match host {
+            Host::Domain(name) => Host::Domain(without_dot(name).to_owned()),
+            Host::Ipv4(address) => Host::Ipv4(*address),
+            Host::Ipv6(address) => Host::Ipv6(*address),
+        };
+        Self { hosts: Hosts::One(host), port: Some(port) }
+    }
+
     /// Whether the pattern covers a host at a port.
     pub fn matches(&self, host: &Host<&str>, port: u16) -> bool {
         let is_port = self.port.is_none_or(|allowed| allowed == port);
         is_port && self.hosts.contain(host)
+    }
+}
+
+impl AllowedAddress {
+    /// Whether the entry names this host, or contains it if the host is an address.
+    pub fn covers(&self, host: &Host<&str>, port: u16) -> bool {
+        let address = match host {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(*address).to_canonical()),
+        };
+        match self {
+            Self::Host(pattern) => pattern.matches(host, port),
+            Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            Self::Socket(allowed, at) => address == Some(*allowed) && *at == port,
+        }
     }
 }
 
