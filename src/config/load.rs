@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reader::SettingsReader;
-use super::setting_names::SETTING_NAMES;
+use super::setting_names::{SETTING_NAMES, parse_oauth_client_name};
 use super::settings::Config;
 
 impl Config {
@@ -21,6 +21,11 @@ impl Config {
                 .iter()
                 .filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))),
         );
+        let is_oauth_client = |name: &String| parse_oauth_client_name(name).is_some();
+        values.extend(std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(is_oauth_client)?;
+            Some((name, value.into_string().ok()?))
+        }));
         Self::from_values(values)
     }
 
@@ -49,7 +54,7 @@ pub(super) fn parse_toml(text: &str) -> Result<BTreeMap<String, String>, Vec<Str
             toml::Value::String(text) => text,
             other => other.to_string(),
         };
-        if names.contains(key.as_str()) {
+        if names.contains(key.as_str()) || parse_oauth_client_name(&key).is_some() {
             values.insert(key, value);
         } else {
             problems.push(format!("switchboard.toml: there is no setting {name}"));

@@ -3,6 +3,7 @@
 //! A setting comes from the environment, else from `switchboard.toml` (the same names in lower case), else from the
 //! defaults that `.env.example` documents. All problems are reported at once.
 
+pub mod connections;
 pub mod database;
 pub mod files;
 pub mod graphql;

@@ -1,4 +1,5 @@
 //! The names of all settings. Another name in `switchboard.toml` is an error; in the environment it is not read.
+//! Each provider of API connections has two more, which are not in the list.
 
 /// `.env.example` explains each.
 pub const SETTING_NAMES: &[&str] = &[
@@ -80,6 +81,8 @@ pub const SETTING_NAMES: &[&str] = &[
     "SMS_HTTP_RECEIPT_STATUS_MAP",
     "SMS_HTTP_RECEIPT_HEADER",
     "SMS_HTTP_RECEIPT_SECRET",
+    "PROVIDERS_FILE",
+    "OUTBOUND_ALLOW",
     "METRICS_TOKEN",
     "ACCESS_TOKEN_SECONDS",
     "TWO_FACTOR",
@@ -116,3 +119,17 @@ pub const SETTING_NAMES: &[&str] = &[
     "LOG",
     "LOG_FORMAT",
 ];
+
+/// The name of an OAuth client's identifier or secret (`PROVIDER_<KEY>_CLIENT_ID`), split into the provider's part and
+/// whether it is the secret.
+pub fn parse_oauth_client_name(name: &str) -> Option<(&str, bool)> {
+    let name = name.strip_prefix("PROVIDER_")?;
+    let (provider, is_secret) = match name.strip_suffix("_CLIENT_SECRET") {
+        Some(provider) => (provider, true),
+        None => (name.strip_suffix("_CLIENT_ID")?, false),
+    };
+    let is_name_byte =
+        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_valid = !provider.is_empty() && provider.bytes().all(is_name_byte);
+    is_valid.then_some((provider, is_secret))
+}

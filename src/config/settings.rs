@@ -9,6 +9,7 @@ use rlibphonenumber::Region;
 use secrecy::SecretString;
 use url::Url;
 
+use super::connections::ConnectionsConfig;
 use super::database::DatabaseConfig;
 use super::files::{BonusInbox, FilesConfig};
 use super::graphql::GraphqlConfig;
@@ -122,6 +123,8 @@ pub struct Config {
     pub refused_line_types: Vec<String>,
     /// The sending of SMS.
     pub sms: SmsConfig,
+    /// The settings of API connections.
+    pub connections: ConnectionsConfig,
     /// The lifetime of access tokens.
     pub access_token_ttl: Duration,
     /// Who needs a code by SMS to log in.

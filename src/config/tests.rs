@@ -200,6 +200,31 @@ fn toml_settings_are_read_and_unknown_names_rejected() {
 }
 
 #[test]
+fn oauth_clients_of_providers_are_read_by_their_names() {
+    let values = [
+        ("PROVIDER_GITHUB_CLIENT_ID", "public"),
+        ("PROVIDER_GITHUB_CLIENT_SECRET", "s3cret"),
+        ("PROVIDER_MY_API_CLIENT_ID", "alone"),
+        ("OUTBOUND_ALLOW", "10.0.0.0/8, git.internal"),
+    ];
+    let config = read(&values).expect("valid");
+    assert!(!format!("{config:?}").contains("s3cret"), "secrets do not print");
+    let clients = config.connections.oauth_clients;
+    let has_secret = |name: &str| clients[name].secret.is_some();
+    assert_eq!((has_secret("GITHUB"), has_secret("MY_API")), (true, false));
+    assert_eq!(config.connections.outbound_allow, ["10.0.0.0/8", "git.internal"]);
+    assert_eq!(
+        read(&[("PROVIDER_GITHUB_CLIENT_SECRET", "a b")]).expect_err("problems"),
+        [
+            "PROVIDER_GITHUB_CLIENT_SECRET: needs PROVIDER_GITHUB_CLIENT_ID",
+            "PROVIDER_GITHUB_CLIENT_SECRET: must have no spaces, and only characters of ASCII",
+        ]
+    );
+    let toml = parse_toml("provider_github_client_id = \"x\"").expect("valid");
+    assert_eq!(toml["PROVIDER_GITHUB_CLIENT_ID"], "x");
+}
+
+#[test]
 fn env_example_explains_exactly_the_existing_settings() {
     let example = include_str!("../../.env.example");
     let explained_names: BTreeSet<&str> = example

@@ -39,6 +39,7 @@ impl SettingsReader {
             lookup: self.lookup(),
             refused_line_types: self.refused_line_types(),
             sms: self.sms(is_production, &public_url),
+            connections: self.connections(),
             public_url,
             metrics_token: self.text("METRICS_TOKEN").map(SecretString::from),
             access_token_ttl: self.seconds("ACCESS_TOKEN_SECONDS", 600, 30..=3600),

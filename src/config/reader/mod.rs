@@ -1,6 +1,7 @@
 //! Reads settings from text: their syntax, defaults, and problems.
 
 mod config;
+mod connections;
 mod database;
 mod files;
 mod graphql;

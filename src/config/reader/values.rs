@@ -36,6 +36,12 @@ impl SettingsReader {
         self.values.get(key).cloned()
     }
 
+    /// The settings whose names are not known in advance.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&str, &str)> {
+        let others = self.values.iter().filter(|(key, _)| !SETTING_NAMES.contains(&key.as_str()));
+        others.map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The entries of a comma-separated list.
     pub(super) fn list(&self, key: &str) -> Vec<String> {
         let text = self.text(key).unwrap_or_default();
