@@ -16,6 +16,7 @@ use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
 use crate::bonuses::{self, Bonuses, Inbox};
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::contacts::CachedLookup;
 use crate::error::{Error, ErrorCode, Result};
 use crate::games::{self, Games};
@@ -50,6 +51,8 @@ pub struct App {
     /// The inbox of bonus files, if there is one.
     pub bonus_inbox: Option<Inbox>,
     games: Arc<Games>,
+    /// The state of API connections.
+    pub connections: Arc<Connections>,
     /// The lookup of phone numbers.
     lookup: Arc<CachedLookup>,
     /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
@@ -139,6 +142,9 @@ impl App {
         let messages = Messages::new(&platform, &config)
             .map_err(|problem| Error::new(ErrorCode::InternalServerError, problem))?;
         let messages = Arc::new(messages);
+        let connections = Connections::new(&config)
+            .map_err(|problems| Error::new(ErrorCode::InternalServerError, problems.join("\n")))?;
+        let connections = Arc::new(connections);
         let bonuses = Arc::new(Bonuses::new(&platform, &config, messages.clone()).await);
         let bonus_inbox = config.bonus_inbox.as_ref().map(Inbox::open).transpose();
         let bonus_inbox =
@@ -159,6 +165,7 @@ impl App {
             bonuses,
             bonus_inbox,
             games,
+            connections,
             lookup,
             stopping,
             job_stats: Default::default(),
@@ -185,6 +192,7 @@ impl App {
             .data(self.avatars.clone())
             .data(self.bonuses.clone())
             .data(self.games.clone())
+            .data(self.connections.clone())
             .data(self.lookup.clone())
     }
 

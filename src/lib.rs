@@ -16,6 +16,8 @@ pub mod coins;
 pub mod commands;
 /// The configuration, from the environment and `switchboard.toml`.
 pub mod config;
+/// API connections: credentials of other services, and calls with them.
+pub mod connections;
 /// Contact lists, and the lookup of phone numbers.
 pub mod contacts;
 /// Errors: the codes that clients get, and the error type of use cases.

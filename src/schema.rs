@@ -14,6 +14,7 @@ use crate::bonuses::graphql::{
     LeadQuery,
 };
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
+use crate::connections::graphql::ProviderQuery;
 use crate::contacts::graphql::{ContactMutation, ContactPage};
 use crate::games::graphql::{
     GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
@@ -33,6 +34,7 @@ pub struct Query(
     MessageQuery,
     BonusQuery,
     LeadQuery,
+    ProviderQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.

@@ -12,6 +12,7 @@ use crate::app::{self, App};
 use crate::bonuses::Inbox;
 use crate::config::sms::GatewayConfig;
 use crate::config::{Config, LookupSource};
+use crate::connections::Connections;
 use crate::error::{Error, Result};
 use crate::messages::Messages;
 use crate::platform::outbound::{EgressPolicy, OutboundError, Request};
@@ -46,7 +47,10 @@ pub async fn run() -> Result<(), CliError> {
     results.extend(inbox);
     results.extend([check_redis(&config, &platform).await, check_lookup(&config, &platform).await]);
     results.extend(check_sms(&config, &platform).await);
-    if has_database && has_inbox && is_complete {
+    let providers = check_providers(&config);
+    let has_providers = providers.iter().all(CheckResult::is_ok);
+    results.extend(providers);
+    if has_database && has_inbox && is_complete && has_providers {
         results.push(check_migrations_and_keys(config, platform).await);
     }
     for result in results {
@@ -104,6 +108,17 @@ async fn check_lookup(config: &Config, platform: &Platform) -> CheckResult {
         LookupSource::Twilio { base_url, .. } => ("Twilio", base_url),
     };
     check_reachable(platform, "lookup", name, base_url).await
+}
+
+/// Reads the entries of the providers of API connections.
+fn check_providers(config: &Config) -> Vec<CheckResult> {
+    match Connections::new(config) {
+        Ok(connections) => {
+            let count = connections.catalog.iter().count();
+            vec![Ok(format!("connections: {count} providers"))]
+        }
+        Err(problems) => problems.into_iter().map(Err).collect(),
+    }
 }
 
 async fn check_sms(config: &Config, platform: &Platform) -> Vec<CheckResult> {

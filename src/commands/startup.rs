@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use super::cli_error::CliError;
 use crate::app::{self, App};
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::platform::Platform;
 
 /// Loads the configuration and starts the log.
@@ -38,6 +39,10 @@ pub async fn prepare_platform() -> Result<(Config, Platform), CliError> {
 
 /// Builds the application, ready to serve.
 pub async fn start_app() -> Result<App, CliError> {
-    let (config, platform) = prepare_platform().await?;
+    let mut config = load_config_and_start_log()?;
+    // Before anything is created. The application reads the providers again.
+    Connections::new(&config).map_err(CliError)?;
+    let platform = app::build_platform(&mut config).map_err(CliError)?;
+    app::prepare_database(&platform).await?;
     Ok(App::new(config, platform).await?)
 }

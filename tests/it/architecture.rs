@@ -22,6 +22,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("games", &["error", "ids", "platform", "api", "config", "people", "coins"]),
     ("messages", &["error", "ids", "platform", "api", "config"]),
     ("bonuses", &["error", "ids", "platform", "api", "config", "people", "coins", "messages"]),
+    ("connections", &["error", "ids", "platform", "api", "config"]),
     (
         "accounts",
         &[
@@ -32,36 +33,95 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     (
         "schema",
         &[
-            "api", "people", "contacts", "avatars", "coins", "games", "messages", "bonuses",
+            "api",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
             "accounts",
+            "connections",
         ],
     ),
     (
         "app",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "bonuses", "accounts", "schema",
+            "config",
+            "error",
+            "ids",
+            "platform",
+            "api",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+            "schema",
         ],
     ),
     (
         "server",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "bonuses", "accounts", "schema", "app",
+            "config",
+            "error",
+            "ids",
+            "platform",
+            "api",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+            "schema",
+            "app",
         ],
     ),
     (
         "commands",
         &[
-            "config", "error", "ids", "platform", "api", "people", "contacts", "avatars", "coins",
-            "games", "messages", "bonuses", "accounts", "schema", "app", "server",
+            "config",
+            "error",
+            "ids",
+            "platform",
+            "api",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+            "schema",
+            "app",
+            "server",
         ],
     ),
 ];
 
 /// Feature modules. Other modules may only use what their mod.rs exports.
-const FEATURES: &[&str] =
-    &["people", "contacts", "avatars", "coins", "games", "messages", "bonuses", "accounts"];
+const FEATURES: &[&str] = &[
+    "people",
+    "contacts",
+    "avatars",
+    "coins",
+    "games",
+    "messages",
+    "bonuses",
+    "accounts",
+    "connections",
+];
 /// Submodules of features that other modules may import directly: GraphQL types and DataLoaders.
 const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders"];
 /// The longest allowed file.

@@ -1,0 +1,6 @@
+//! GraphQL of connections.
+
+mod context;
+mod providers;
+
+pub use providers::ProviderQuery;
