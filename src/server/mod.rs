@@ -11,6 +11,7 @@ mod clock_timer;
 mod connection;
 mod connection_watch;
 mod console;
+mod demo_provider;
 mod dev;
 mod drain;
 pub mod graphql;

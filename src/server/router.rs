@@ -9,8 +9,8 @@ use axum::routing::{any, get};
 use super::graphql::{self, Endpoint, Engine};
 use super::origins::Origins;
 use super::{
-    avatars, bonus_reports, claim_page, console, dev, health, jsend, lead_webhooks, metrics,
-    middleware, oauth, webhooks, well_known,
+    avatars, bonus_reports, claim_page, console, demo_provider, dev, health, jsend, lead_webhooks,
+    metrics, middleware, oauth, webhooks, well_known,
 };
 use crate::app::App;
 use crate::schema::{self, UPLOAD_RULES};
@@ -39,6 +39,7 @@ pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
         .merge(lead_webhooks::routes())
         .merge(claim_page::routes())
         .merge(dev::routes(&app.config))
+        .merge(demo_provider::routes(&app.config))
         .merge(console::routes(&app.config))
         .with_state(app.clone())
         .route("/graphql", any(graphql::handle).with_state(endpoint))
