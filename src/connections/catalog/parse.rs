@@ -85,7 +85,7 @@ pub fn parse_providers(
             }
         }
     }
-    match problems.len() {
+    match problems.count() {
         0 => Ok(providers),
         _ => Err(problems.into_list()),
     }
@@ -105,12 +105,12 @@ fn parse_provider(
     if entry.development_only && !context.is_development {
         return None;
     }
-    let known = problems.len();
+    let known = problems.count();
     if !is_key(key.get_ref()) {
         let rule = format!("must be 1 to {MAX_KEY_LEN} of a to z, 0 to 9 and -, a letter first");
         problems.at(key.get_ref(), key, rule);
     }
-    let name = problems.parse("name", &entry.name, parse_text);
+    let name = problems.parse("name", &entry.name, |text| parse_text(text));
     let allowed_addresses = match entry.development_only {
         true => own_address(context.public_url).into_iter().collect(),
         false => Vec::new(),
@@ -119,8 +119,8 @@ fn parse_provider(
     let parse_url = |text: &String| parse_url_template(&context.expand(text), &allowed);
     let base_url = problems.parse("base_url", &entry.base_url, parse_url);
     let token_url = problems.parse_optional("token_url", entry.token_url.as_ref(), parse_url);
-    let docs_url = problems.parse_optional("docs_url", entry.docs_url.as_ref(), parse_docs_url);
-    let verify = problems.parse_optional("verify", entry.verify.as_ref(), parse_verify);
+    let docs_url = problems.parse_optional("docs_url", entry.docs_url.as_ref(), |text| parse_docs_url(text));
+    let verify = problems.parse_optional("verify", entry.verify.as_ref(), |path| parse_verify(path));
     let headers = parse_headers(entry, context, problems);
     let templates: Vec<&UrlTemplate> = base_url.iter().chain(&token_url).collect();
     let needs = |key| templates.iter().any(|url| url.credentials().any(|needed| needed == key));
@@ -132,7 +132,7 @@ fn parse_provider(
     let placeholders = placeholders.into_iter().filter(|(key, _)| needs(*key));
     let schemes = parse_schemes(key, entry, &placeholders.collect::<Vec<_>>(), problems);
     let token = parse_token_endpoint(entry, token_url, problems);
-    if problems.len() > known {
+    if problems.count() > known {
         return None;
     }
     Some(Provider {
@@ -176,18 +176,18 @@ fn parse_url_template(text: &str, allowed: &[AllowedAddress]) -> Result<UrlTempl
     Ok(template)
 }
 
-fn parse_docs_url(text: &String) -> Result<String, String> {
+fn parse_docs_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     url.map(String::from).ok_or_else(|| "must be an address of the web".into())
 }
 
 /// A path without a query, in the form that the path of a call has.
-fn parse_verify(path: &String) -> Result<String, String> {
+fn parse_verify(path: &str) -> Result<String, String> {
     let is_path_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/".contains(&byte);
     let has_dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
     if path.starts_with('/') && path.bytes().all(is_path_byte) && !path.contains("//") && !has_dots
     {
-        return Ok(path.clone());
+        return Ok(path.to_owned());
     }
     Err("must be a path such as /user, of letters, digits and -._~%/".into())
 }

@@ -60,7 +60,7 @@ fn parse_scheme(
     problems: &mut Problems<'_>,
 ) -> Option<Scheme> {
     let kind = *entry.scheme.get_ref();
-    let label = problems.parse_optional("label", entry.label.as_ref(), parse_text);
+    let label = problems.parse_optional("label", entry.label.as_ref(), |text| parse_text(text));
     let placement = parse_placement(entry, problems)?;
     let in_request = placement.credentials();
     // A password that is no part of the request is not asked for.
@@ -94,11 +94,11 @@ fn change_field(fields: &mut Vec<Field>, entry: &Spanned<FieldEntry>, problems: 
         let names = || CredentialKey::ALL.map(CredentialKey::name).join(", ");
         CredentialKey::from_name(name).ok_or_else(|| format!("must be one of {}", names()))
     });
-    let label = problems.parse_optional("label", entry.label.as_ref(), parse_text);
+    let label = problems.parse_optional("label", entry.label.as_ref(), |text| parse_text(text));
     let pattern =
         problems.parse_optional("pattern", entry.pattern.as_ref(), |text| Pattern::parse(text));
-    let example = problems.parse_optional("example", entry.example.as_ref(), parse_text);
-    let help = problems.parse_optional("help", entry.help.as_ref(), parse_text);
+    let example = problems.parse_optional("example", entry.example.as_ref(), |text| parse_text(text));
+    let help = problems.parse_optional("help", entry.help.as_ref(), |text| parse_text(text));
     if let (Some(pattern), Some(text), Some(place)) = (&pattern, &example, &entry.example)
         && !pattern.matches(text)
     {

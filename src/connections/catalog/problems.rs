@@ -53,7 +53,7 @@ impl<'a> Problems<'a> {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 
@@ -64,7 +64,7 @@ impl<'a> Problems<'a> {
 }
 
 /// A text for people: labels, names, examples.
-pub fn parse_text(text: &String) -> Result<String, String> {
+pub fn parse_text(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("must not be empty".into()),
         text if text.chars().count() > MAX_TEXT_LEN => {

@@ -34,7 +34,7 @@ fn every_bad_field_is_named() {
     assert_errors(
         "github",
         Bearer,
-        &json!({ "accessToken": 1, "acessToken": "x", "refreshToken": "r", "nothing": "x" }),
+        &json!({ "accessToken": 1, "acessToken": "x", "nothing": "x", "refreshToken": "r" }),
         &[
             "credentials.accessToken: Token must be a string.",
             "credentials.acessToken: There is no field acessToken. Is accessToken meant?",
