@@ -52,6 +52,7 @@ mod phones;
 mod play_crashes;
 mod postgres_outages;
 mod profile;
+mod providers;
 mod purge;
 mod receipts;
 mod redis_events;

@@ -18,6 +18,7 @@
 //! | `bonus spring for +31612345678` | Enqueues the SMS of a campaign's bonus for this number. |
 //! | `start LIMIT_LOOKUPS=1` | Replaces the app by one with these settings. `$twilio` is the URL of a fake Twilio that rejects numbers of Belgium. |
 //! | `error codes` | The table of error codes follows, up to the comment `end`. |
+//! | `providers` | The list of providers follows, up to the comment `end`. |
 //!
 //! The response of a subscription is its first event.
 //!
@@ -46,6 +47,7 @@ use tokio::net::TcpListener;
 
 use super::blocks::{Block, difference, split_blocks};
 use super::curl::Curl;
+use super::provider_list::provider_list;
 use crate::support::{TestApp, TestDatabase};
 
 /// Values without a space that are longer than this are shortened.
@@ -64,7 +66,8 @@ pub async fn run_page(
 ) -> (String, Vec<String>) {
     let (mut session, mut output, mut differences) =
         (Session::new(&[]).await, String::new(), Vec::new());
-    let mut table: Option<String> = None;
+    // The right text of a generated part, and the text of the page.
+    let mut generated: Option<(String, String)> = None;
     for (line, block) in split_blocks(text) {
         let location = format!("{name}:{line}");
         let mut compare = |old: &str, new: &str| {
@@ -73,13 +76,21 @@ pub async fn run_page(
             }
         };
         match block {
-            Block::Line(text) => table.as_mut().unwrap_or(&mut output).push_str(text),
+            Block::Line(text) => match &mut generated {
+                Some((_, part)) => part.push_str(text),
+                None => output.push_str(text),
+            },
             Block::Comment(comment) => {
                 match comment {
-                    "error codes" => table = Some(String::new()),
+                    "error codes" => generated = Some((error_codes(), String::new())),
+                    "providers" => {
+                        let list = provider_list(&session.app.app.connections.catalog);
+                        generated = Some((list, String::new()));
+                    }
                     "end" => {
-                        compare(&table.take().unwrap_or_default(), &error_codes());
-                        output += &error_codes();
+                        let (right, part) = generated.take().unwrap_or_default();
+                        compare(&part, &right);
+                        output += &right;
                     }
                     _ => {
                         let outcome = session.run_directive(comment).await;
