@@ -26,7 +26,8 @@ impl Provider {
     /// Reads the credentials that a caller sends for a scheme, with everything that is checked before they are saved.
     ///
     /// # Errors
-    /// INVALID_CREDENTIAL_SET for every field that is missing, unknown, malformed or leads to a host that is not allowed.
+    /// INVALID_CREDENTIAL_SET for every field that is missing, unknown or malformed, and for one that leads to a host
+    /// that is not allowed.
     pub fn parse_credentials(
         &self,
         scheme: &Scheme,

@@ -119,8 +119,10 @@ fn parse_provider(
     let parse_url = |text: &String| parse_url_template(&context.expand(text), &allowed);
     let base_url = problems.parse("base_url", &entry.base_url, parse_url);
     let token_url = problems.parse_optional("token_url", entry.token_url.as_ref(), parse_url);
-    let docs_url = problems.parse_optional("docs_url", entry.docs_url.as_ref(), |text| parse_docs_url(text));
-    let verify = problems.parse_optional("verify", entry.verify.as_ref(), |path| parse_verify(path));
+    let docs_url =
+        problems.parse_optional("docs_url", entry.docs_url.as_ref(), |text| parse_docs_url(text));
+    let verify =
+        problems.parse_optional("verify", entry.verify.as_ref(), |path| parse_verify(path));
     let headers = parse_headers(entry, context, problems);
     let templates: Vec<&UrlTemplate> = base_url.iter().chain(&token_url).collect();
     let needs = |key| templates.iter().any(|url| url.credentials().any(|needed| needed == key));

@@ -97,7 +97,8 @@ fn change_field(fields: &mut Vec<Field>, entry: &Spanned<FieldEntry>, problems: 
     let label = problems.parse_optional("label", entry.label.as_ref(), |text| parse_text(text));
     let pattern =
         problems.parse_optional("pattern", entry.pattern.as_ref(), |text| Pattern::parse(text));
-    let example = problems.parse_optional("example", entry.example.as_ref(), |text| parse_text(text));
+    let example =
+        problems.parse_optional("example", entry.example.as_ref(), |text| parse_text(text));
     let help = problems.parse_optional("help", entry.help.as_ref(), |text| parse_text(text));
     if let (Some(pattern), Some(text), Some(place)) = (&pattern, &example, &entry.example)
         && !pattern.matches(text)
