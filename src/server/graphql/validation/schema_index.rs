@@ -10,6 +10,10 @@ use async_graphql::parser::types::{
     TypeKind, TypeSystemDefinition,
 };
 
+/// Lists of a few items from memory, by type and field. Counted as a page each, the forms of all providers would be too
+/// complex to ask for at once.
+const SHORT_LISTS: [(&str, &str); 2] = [("Provider", "schemes"), ("ProviderScheme", "fields")];
+
 /// The types and directives of a schema, by name.
 pub struct SchemaIndex {
     /// The types of queries, mutations and subscriptions.
@@ -111,7 +115,18 @@ impl SchemaIndex {
             }
         }
         index.exempt_page_lists();
+        index.exempt_short_lists();
         index
+    }
+
+    fn exempt_short_lists(&mut self) {
+        for (type_name, field) in SHORT_LISTS {
+            if let Some(TypeDefinition::Composite(fields)) = self.types.get_mut(type_name)
+                && let Some(field) = fields.get_mut(field)
+            {
+                field.is_list = false;
+            }
+        }
     }
 
     /// Does not count the lists in the type of a page: they are as long as its `first` says, which is counted already.
