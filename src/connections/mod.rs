@@ -1,9 +1,11 @@
 //! API connections: credentials of other services, kept for those who have a connection's secret, and calls with them.
 //!
 //! [`catalog`] describes the providers. [`authorization_headers`] puts credentials into a request, and
-//! [`token_request`] and [`read_token_response`] renew access tokens.
+//! [`token_request`] and [`read_token_response`] renew access tokens. `call` turns a caller's values into a request below
+//! a provider's base URL and reads the answer within limits.
 
 mod authorization;
+pub mod call;
 pub mod catalog;
 pub mod graphql;
 mod state;
