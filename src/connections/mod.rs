@@ -2,12 +2,13 @@
 //!
 //! [`catalog`] describes the providers. [`authorization_headers`] puts credentials into a request, and
 //! [`token_request`] and [`read_token_response`] renew access tokens. `call` turns a caller's values into a request below
-//! a provider's base URL and reads the answer within limits.
+//! a provider's base URL and reads the answer within limits, and `mapping` reshapes an answer by bounded JMESPath.
 
 mod authorization;
 pub mod call;
 pub mod catalog;
 pub mod graphql;
+pub mod mapping;
 mod state;
 #[cfg(test)]
 mod tests;
