@@ -16,7 +16,7 @@ use crate::accounts::{self, Accounts, ensure_signing_key};
 use crate::avatars::{self, Avatars};
 use crate::bonuses::{self, Bonuses, Inbox};
 use crate::config::Config;
-use crate::connections::Connections;
+use crate::connections::{self, Connections};
 use crate::contacts::CachedLookup;
 use crate::error::{Error, ErrorCode, Result};
 use crate::games::{self, Games};
@@ -246,7 +246,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 25] = [
+const JOBS: [Job; 27] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -351,6 +351,18 @@ const JOBS: [Job; 25] = [
         name: "purge_leads",
         trigger: |_| Trigger::Interval,
         run: |app| bonuses::purge_leads(&app.platform).boxed(),
+    },
+    Job {
+        name: "record_connection_calls",
+        trigger: |_| Trigger::Interval,
+        run: |app| {
+            connections::record_calls(&app.connections, &app.platform).map_ok(|()| None).boxed()
+        },
+    },
+    Job {
+        name: "purge_connections",
+        trigger: |_| Trigger::Interval,
+        run: |app| connections::purge_expired(&app.platform).boxed(),
     },
     Job {
         name: "expire_messages",

@@ -1,4 +1,5 @@
-//! Typed ids: a prefix that names the type, and a UUIDv7 in lower-case base32. Opaque to clients.
+//! Typed ids: a prefix that names the type, and a UUIDv7 in lower-case base32. Opaque to clients. Ids that open something
+//! for whoever has them are 128 random bits instead.
 
 use data_encoding::BASE32_DNSSEC;
 use uuid::Uuid;
@@ -63,6 +64,12 @@ typed_ids! {
     CampaignId "cmp"
     /// An import of bonuses.
     BonusImportId "imp"
+    /// An API connection. 128 random bits.
+    ConnectionId "cxn"
+    /// An entry of a connection's call log.
+    ConnectionCallId "cll"
+    /// A mapping. 128 random bits: whoever has the id may use it.
+    MappingId "map"
 }
 
 /// The version of a token within its session.

@@ -14,7 +14,10 @@ use crate::bonuses::graphql::{
     LeadQuery,
 };
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
-use crate::connections::graphql::ProviderQuery;
+use crate::connections::graphql::{
+    CallLogPage, CallMutation, ConnectionMutation, ConnectionQuery, CreateConnectionMutation,
+    MappingMutation, MappingQuery, ProviderQuery,
+};
 use crate::contacts::graphql::{ContactMutation, ContactPage};
 use crate::games::graphql::{
     GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
@@ -35,6 +38,8 @@ pub struct Query(
     BonusQuery,
     LeadQuery,
     ProviderQuery,
+    ConnectionQuery,
+    MappingQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
@@ -52,6 +57,10 @@ pub struct Mutation(
     MessageMutation,
     BonusMutation,
     LeadMutation,
+    CreateConnectionMutation,
+    ConnectionMutation,
+    CallMutation,
+    MappingMutation,
 );
 
 /// Listening. The first event is the state now, each later one the new state.
@@ -81,6 +90,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
             "A page of a wallet's entries, the newest first.",
         )
         .override_output_type_description::<MessagePage>("A page of messages, the newest first.")
+        .override_output_type_description::<CallLogPage>("A page of calls, the newest first.")
         .override_output_type_description::<ImportPage>("A page of imports, the newest first.")
         .override_output_type_description::<CampaignStatsPage>(
             "A page of campaigns, the newest first.",

@@ -22,6 +22,7 @@ mod m0009_leases;
 mod m0010_bonuses;
 mod m0011_leads;
 mod m0012_bonus_imports_finished_at;
+mod m0013_connections;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_bonuses::Migration),
             Box::new(m0011_leads::Migration),
             Box::new(m0012_bonus_imports_finished_at::Migration),
+            Box::new(m0013_connections::Migration),
         ]
     }
 }

@@ -18,4 +18,4 @@ pub use results::{
     try_respond,
 };
 pub use uploads::UploadRule;
-pub use viewer::{AdminRevoked, Caller, Viewer, attach_caller};
+pub use viewer::{AdminRevoked, Caller, Viewer, attach_caller, attach_client};

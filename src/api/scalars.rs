@@ -1,7 +1,15 @@
 //! Custom scalars. As inputs they accept any string: the use case validates the content and names the field.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use std::borrow::Cow;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    ContextSelectionSet, InputValueError, InputValueResult, OutputType, Positioned, Scalar,
+    ScalarType, ServerResult, Value,
+};
 use chrono::SecondsFormat;
+use serde_json::value::RawValue;
 
 use crate::platform::clock::Timestamp;
 
@@ -69,6 +77,28 @@ impl ScalarType for Json {
 
     fn to_value(&self) -> Value {
         Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
+/// The `JSON` scalar, from text that is JSON already: keys keep their order, and numbers their digits.
+pub struct RawJson(pub Box<RawValue>);
+
+impl OutputType for RawJson {
+    fn type_name() -> Cow<'static, str> {
+        <Json as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Json as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        _ctx: &ContextSelectionSet<'_>,
+        _field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        // The text is passed on as it is, so this cannot fail.
+        Ok(async_graphql::to_value(&self.0).unwrap_or_default())
     }
 }
 

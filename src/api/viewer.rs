@@ -115,3 +115,9 @@ pub fn attach_caller<C: Send + Sync + 'static>(
         .data(RequestAddress(address))
         .data(admin_revoked)
 }
+
+/// Adds another part of the client to the data of a request, such as secrets in headers. Resolvers read it as they read
+/// the client.
+pub fn attach_client<C: Send + Sync + 'static>(request: Request, client: C) -> Request {
+    request.data(RequestClient(client))
+}

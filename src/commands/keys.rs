@@ -9,6 +9,7 @@ use super::cli_error::CliError;
 use super::startup::prepare_platform;
 use crate::accounts::{self, rotate_signing_keys};
 use crate::bonuses;
+use crate::connections;
 use crate::games;
 use crate::messages;
 use crate::platform::entropy::SystemEntropy;
@@ -54,6 +55,7 @@ pub async fn run(command: Keys) -> Result<(), CliError> {
             let count = accounts::reseal(&platform).await?
                 + messages::reseal(&platform).await?
                 + bonuses::reseal(&platform).await?
+                + connections::reseal(&platform).await?
                 + games::reseal_seeds(&platform).await?;
             println!("Sealed anew: {count}.");
         }

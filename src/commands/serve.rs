@@ -13,6 +13,7 @@ use super::signals::register_shutdown_signals;
 use super::startup::start_app;
 use crate::app::App;
 use crate::config::Config;
+use crate::connections;
 use crate::platform::events;
 use crate::server::{self, graphql::Engine};
 
@@ -49,6 +50,10 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliEr
     let timeout = app.platform.clock.sleep_until(shutdown_began_at + JOB_SHUTDOWN_TIMEOUT);
     let finish = async {
         _ = (&mut jobs).await;
+        // The calls since the job's last run.
+        if let Err(error) = connections::record_calls(&app.connections, &app.platform).await {
+            error.log();
+        }
         // The bridge publishes the events of the last requests and jobs, so it ends after them.
         bridge_stop.cancel();
         _ = bridge.await;

@@ -17,6 +17,14 @@ pub struct RateLimits {
     pub plays: u32,
     /// Open rounds per user.
     pub open_rounds: u32,
+    /// Calls by an API connection and minute.
+    pub calls_per_connection: u32,
+    /// Wrong secrets of API connections per address in 15 minutes.
+    pub wrong_secrets_per_address: u32,
+    /// API connections made per address and hour.
+    pub connections_per_address: u32,
+    /// Mappings made per address and hour.
+    pub mappings_per_address: u32,
     /// Codes by SMS.
     pub codes: CodeRateLimits,
     /// Claims of a bonus per phone number and day.

@@ -1,9 +1,23 @@
-//! In-memory state of connections: the catalog of providers, and where calls may go.
+//! In-memory state of connections: the catalog of providers, where calls may go, the rate limits, and calls that are not
+//! in the database yet.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::catalog::{CatalogSettings, ProviderCatalog};
+use super::pending_calls::PendingCalls;
 use crate::config::Config;
 use crate::config::connections::OAuthClient;
+use crate::ids::ConnectionId;
 use crate::platform::outbound::AllowedAddress;
+use crate::platform::rate_limiter::{RateLimit, RateLimiter};
+
+const CALLS_WINDOW: Duration = Duration::from_mins(1);
+const WRONG_SECRETS_WINDOW: Duration = Duration::from_mins(15);
+const CREATION_WINDOW: Duration = Duration::from_hours(1);
 
 /// The in-memory state of connections, one per process.
 pub struct Connections {
@@ -11,6 +25,18 @@ pub struct Connections {
     pub catalog: ProviderCatalog,
     /// Private addresses that calls may go to, from OUTBOUND_ALLOW.
     pub outbound_allow: Vec<AllowedAddress>,
+    /// Calls by connection.
+    pub call_limiter: RateLimiter<ConnectionId>,
+    /// Wrong secrets by address.
+    pub wrong_secret_limiter: RateLimiter<IpAddr>,
+    /// Connections made, by address.
+    pub connection_limiter: RateLimiter<IpAddr>,
+    /// Mappings made, by address.
+    pub mapping_limiter: RateLimiter<IpAddr>,
+    /// Calls that are not in the database yet.
+    pub pending_calls: PendingCalls,
+    /// How many mappings may be applied at once.
+    pub mapping_slots: Arc<Semaphore>,
 }
 
 impl Connections {
@@ -41,12 +67,38 @@ impl Connections {
             public_url: config.base_url(),
             is_development,
         });
+        let limits = &config.rate_limits;
+        let limit = |max_attempts, window| RateLimit { max_attempts, window };
         match catalog {
-            Ok(catalog) if problems.is_empty() => Ok(Self { catalog, outbound_allow }),
+            Ok(catalog) if problems.is_empty() => Ok(Self {
+                catalog,
+                outbound_allow,
+                call_limiter: RateLimiter::new(limit(limits.calls_per_connection, CALLS_WINDOW)),
+                wrong_secret_limiter: RateLimiter::new(limit(
+                    limits.wrong_secrets_per_address,
+                    WRONG_SECRETS_WINDOW,
+                )),
+                connection_limiter: RateLimiter::new(limit(
+                    limits.connections_per_address,
+                    CREATION_WINDOW,
+                )),
+                mapping_limiter: RateLimiter::new(limit(
+                    limits.mappings_per_address,
+                    CREATION_WINDOW,
+                )),
+                pending_calls: PendingCalls::default(),
+                mapping_slots: Arc::new(Semaphore::new(mapping_slots())),
+            }),
             catalog => {
                 problems.extend(catalog.err().unwrap_or_default());
                 Err(problems)
             }
         }
     }
+}
+
+/// Half of the processors, so that mappings leave the others to everything else.
+fn mapping_slots() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).max(1)
 }

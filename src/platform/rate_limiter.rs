@@ -60,6 +60,29 @@ impl<K: Hash + Eq + Clone> RateLimiter<K> {
         Ok(())
     }
 
+    /// Checks that the limit is not reached, without counting an attempt. Concurrent attempts may pass together.
+    ///
+    /// # Errors
+    /// RATE_LIMITED if the limit is reached.
+    pub fn check(&self, now: Duration, key: &K) -> Result<(), Error> {
+        let windows = self.windows.lock();
+        let window = windows.get(key).filter(|window| window.ends_at > now);
+        match window {
+            Some(window) if window.attempts >= self.limit.max_attempts => {
+                Err(window.rate_limited(now))
+            }
+            None if self.limit.max_attempts == 0 => Err(Error::rate_limited(self.limit.window)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts one attempt, also beyond the limit.
+    pub fn record(&self, now: Duration, key: &K) {
+        let mut windows = self.windows.lock();
+        let window = self.window(&mut windows, now, key);
+        window.attempts = window.attempts.saturating_add(1);
+    }
+
     /// The key's current window.
     fn window<'w>(
         &self,

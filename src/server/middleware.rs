@@ -23,6 +23,7 @@ use super::jsend;
 use super::origins::Origins;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use crate::app::App;
+use crate::connections::SECRET_HEADER;
 
 const MAX_LOGGED_NAME_LEN: usize = 64;
 /// Chromium caches a preflight response for at most this long.
@@ -84,6 +85,7 @@ pub fn cors(origins: Origins) -> CorsLayer {
         header::AUTHORIZATION,
         header::CONTENT_TYPE,
         X_REQUEST_ID.clone(),
+        HeaderName::from_static(SECRET_HEADER),
         HeaderName::from_static("apollo-require-preflight"),
         HeaderName::from_static("apollographql-client-name"),
         HeaderName::from_static("apollographql-client-version"),

@@ -19,6 +19,8 @@ mod code_delivery;
 mod codes;
 mod coins;
 mod commands;
+mod connection_calls;
+mod connections;
 mod console;
 mod contacts;
 mod database;

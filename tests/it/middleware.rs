@@ -40,7 +40,7 @@ async fn listed_origins_are_allowed() {
     assert_eq!(headers["access-control-allow-methods"], "GET,POST");
     assert_eq!(
         headers["access-control-allow-headers"],
-        "authorization,content-type,x-request-id,apollo-require-preflight,apollographql-client-name,\
+        "authorization,content-type,x-request-id,connection-secret,apollo-require-preflight,apollographql-client-name,\
          apollographql-client-version,graphql-require-preflight,x-apollo-operation-name"
     );
     assert_eq!(headers["access-control-max-age"], "7200");

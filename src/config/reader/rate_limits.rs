@@ -25,6 +25,14 @@ impl SettingsReader {
             uploads: self.limit("LIMIT_UPLOADS", 20, scale),
             plays: self.limit("LIMIT_PLAYS", 60, scale),
             open_rounds: self.limit("LIMIT_OPEN_ROUNDS", 10, scale),
+            calls_per_connection: self.limit("LIMIT_CALLS_PER_CONNECTION", 600, scale),
+            wrong_secrets_per_address: self.limit(
+                "LIMIT_WRONG_SECRETS_PER_ADDRESS",
+                100,
+                address_scale,
+            ),
+            connections_per_address: self.limit("LIMIT_CONNECTIONS_PER_ADDRESS", 60, address_scale),
+            mappings_per_address: self.limit("LIMIT_MAPPINGS_PER_ADDRESS", 60, address_scale),
             codes: CodeRateLimits {
                 per_number: self.limit("LIMIT_CODES_PER_NUMBER", 5, scale),
                 // Limits SMS pumping, which uses a block of numbers. In development, all test numbers are in one block.

@@ -29,6 +29,9 @@ use crate::config::graphql::GraphqlConfig;
 use crate::error::{ErrorCode, UserError};
 use crate::platform::vault::{self, Hash};
 
+/// The argument with the secret of an API connection.
+const SECRET_ARGUMENT: &str = "secret";
+
 /// A schema, with everything that a request is checked against.
 pub struct Engine {
     executor: Box<dyn DynExecutor>,
@@ -48,6 +51,8 @@ pub struct PreparedOperation {
     pub name: Option<String>,
     /// The names of its root fields.
     root_fields: Vec<Name>,
+    /// Whether it has a secret of an API connection as an argument.
+    pub has_secret: bool,
     /// The cost, if the client wants it in the response.
     include_cost: Option<Cost>,
     /// The document that becomes a persisted one when the operation has run.
@@ -137,6 +142,7 @@ impl Engine {
             check_operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;
         let root = document.root_selection();
         let root_fields = root.field_names();
+        let has_secret = root.has_argument(SECRET_ARGUMENT);
         self.check_introspection(&root_fields).map_err(single)?;
         let usages = validate_document(&self.schema, &document)?;
         let kind = document.operation().ty;
@@ -167,6 +173,7 @@ impl Engine {
             kind,
             name: request.operation_name,
             root_fields,
+            has_secret,
             include_cost: wants_cost.then_some(cost),
             register: resolved.register_as.map(|hash| (hash, resolved.text)),
             permit: None,

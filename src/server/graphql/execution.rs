@@ -19,7 +19,7 @@ use super::request::parameters::GraphQLRequest;
 use super::request::requester::Requester;
 use super::response::{self, complete_errors, was_executed};
 use crate::accounts::{admin_revoked, revalidate_session};
-use crate::api::{AdminRevoked, Caller, Viewer, attach_caller};
+use crate::api::{AdminRevoked, Caller, Viewer, attach_caller, attach_client};
 use crate::avatars::loaders::AvatarByUser;
 use crate::bonuses::loaders::BonusDelivery;
 use crate::coins::loaders::EntryByReference;
@@ -154,18 +154,19 @@ impl Endpoint {
         people.enable_all_cache(prepared.kind != OperationType::Subscription);
         let admin_revoked = self.admin_revoked(&requester.caller);
         prepared.map_request(|request| {
-            attach_caller(
+            let request = attach_caller(
                 request,
                 requester.caller.clone(),
                 (requester.client.clone(), requester.client.address),
                 admin_revoked,
-            )
-            .data(uncached_loader(AvatarByUser(platform.clone())))
-            .data(uncached_loader(BonusDelivery(platform.clone())))
-            .data(uncached_loader(EntryByReference(platform.clone())))
-            .data(uncached_loader(LookupByPhone(platform.clone())))
-            .data(uncached_loader(DiscoverableByPhone(platform.clone())))
-            .data(people)
+            );
+            attach_client(request, requester.secrets.clone())
+                .data(uncached_loader(AvatarByUser(platform.clone())))
+                .data(uncached_loader(BonusDelivery(platform.clone())))
+                .data(uncached_loader(EntryByReference(platform.clone())))
+                .data(uncached_loader(LookupByPhone(platform.clone())))
+                .data(uncached_loader(DiscoverableByPhone(platform.clone())))
+                .data(people)
         });
         prepared
     }

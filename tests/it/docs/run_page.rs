@@ -16,7 +16,7 @@
 //! | `again 4 times` | Repeats the last operation. The responses are not shown. |
 //! | `later 600 s` | Moves the clock and runs the due jobs. |
 //! | `bonus spring for +31612345678` | Enqueues the SMS of a campaign's bonus for this number. |
-//! | `start LIMIT_LOOKUPS=1` | Replaces the app by one with these settings. `$twilio` is the URL of a fake Twilio that rejects numbers of Belgium. |
+//! | `start LIMIT_LOOKUPS=1` | Replaces the app by one with these settings. `$twilio` is the URL of a fake Twilio that rejects numbers of Belgium, `$self` the URL of the app itself. |
 //! | `error codes` | The table of error codes follows, up to the comment `end`. |
 //! | `providers` | The list of providers follows, up to the comment `end`. |
 //!
@@ -203,10 +203,15 @@ impl Session {
                 self.enqueue_bonus(campaign, phone).await.map_err(|error| error.describe())?;
             }
             ["start", ..] => {
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let own_url = format!("http://{}", listener.local_addr()?);
                 let settings = comment.replace("$twilio", &twilio().await);
+                let settings = settings.replace("$self", &own_url);
                 let settings: Vec<_> =
                     settings.split(' ').filter_map(|setting| setting.split_once('=')).collect();
                 *self = Self::new(&settings).await;
+                let app = &self.app;
+                tokio::spawn(switchboard::server::serve(listener, app.router(), app.app.clone()));
             }
             _ => return Err("unknown directive".into()),
         }

@@ -8,6 +8,7 @@ pub mod binary;
 pub mod bonuses;
 pub mod caller;
 pub mod codes;
+pub mod connections;
 pub mod databases;
 pub mod fake_gateway;
 pub mod graphql_response;

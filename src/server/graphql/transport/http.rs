@@ -74,6 +74,12 @@ pub async fn handle(
         Ok(prepared) if parts.method == Method::GET && prepared.kind == OperationType::Mutation => {
             Err(Rejection::method_not_allowed("Send mutations by POST.", "POST"))
         }
+        Ok(prepared) if parts.method == Method::GET && prepared.has_secret => {
+            Err(Rejection::bad_request(
+                StatusCode::BAD_REQUEST,
+                "Send `secret` by POST, or as the header Connection-Secret: URLs are logged on their way.",
+            ))
+        }
         Ok(prepared) => {
             let label = OperationLabel { kind: prepared.kind, name: prepared.name.clone() };
             let mut response = execute(endpoint, prepared, &requester, accepted).await?;

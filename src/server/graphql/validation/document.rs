@@ -145,6 +145,12 @@ impl RootSelection<'_> {
         }
         names
     }
+
+    /// Whether a field has an argument of this name.
+    pub fn has_argument(&self, name: &str) -> bool {
+        let mut arguments = self.fields.iter().flat_map(|field| &field.node.arguments);
+        arguments.any(|(argument, _)| argument.node.as_str() == name)
+    }
 }
 
 struct RootCollector<'d> {

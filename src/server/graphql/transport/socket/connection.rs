@@ -120,6 +120,7 @@ impl Connection {
             }
             return Err(Some(CloseReason::authentication_failed(error)));
         }
+        requester.secrets.add_init_payload(&payload);
         let permit = self.endpoint.stream_limiter.acquire(&requester);
         let permit = permit.ok_or_else(|| Some(CloseReason::too_many_sockets()))?;
         self.send(Subprotocol::ack_message()).await?;

@@ -1,0 +1,93 @@
+//! The log of calls: written once a second for all connections together, kept for 30 days.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::entity::calls::{self, Model as CallRow, NewCall};
+use super::entity::connections::{self, NewCalls};
+use super::pending_calls::LoggedCall;
+use super::state::Connections;
+use crate::error::Result;
+use crate::ids::{ConnectionId, Id};
+use crate::platform::Platform;
+use crate::platform::clock::Timestamp;
+use crate::platform::database::{MAX_ROWS, RowUuid, row_timestamp};
+
+/// How long calls are kept.
+pub const CALL_RETENTION: Duration = Duration::from_hours(30 * 24);
+
+/// Writes the calls that wait: the log, and the counts of their connections.
+///
+/// # Errors
+/// SERVICE_UNAVAILABLE if the database cannot be written to. The calls then wait on.
+pub async fn record_calls(connections: &Connections, platform: &Platform) -> Result<()> {
+    let _writing = connections.pending_calls.lock().await;
+    let calls = connections.pending_calls.take();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let written = write(platform, &calls).await;
+    if written.is_err() {
+        connections.pending_calls.put_back(calls);
+    }
+    written
+}
+
+async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
+    for chunk in calls.chunks(MAX_ROWS) {
+        let rows: Vec<NewCall> = chunk.iter().map(row).collect();
+        let tx = platform.begin().await?;
+        calls::insert_many(&tx, &rows).await?;
+        connections::count_calls(&tx, &counts(chunk)).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn row(call: &LoggedCall) -> NewCall {
+    NewCall {
+        id: RowUuid(call.id.uuid()),
+        connection_id: RowUuid(call.connection.uuid()),
+        called_at: row_timestamp(call.called_at),
+        method: call.method.clone(),
+        path: call.path.clone(),
+        status: call.status,
+        error_code: call.error.map(|code| code.stored_name()),
+        duration_ms: call.duration_ms,
+        attempts: call.attempts,
+    }
+}
+
+/// The calls of each connection, in the order of their ids: no two instances lock them in another order.
+fn counts(calls: &[LoggedCall]) -> Vec<NewCalls> {
+    let mut counts: BTreeMap<ConnectionId, (i64, Timestamp)> = BTreeMap::new();
+    for call in calls {
+        let (count, last) = counts.entry(call.connection).or_insert((0, call.called_at));
+        *count += 1;
+        *last = call.called_at.max(*last);
+    }
+    let counts = counts.into_iter().map(|(connection, (calls, last))| NewCalls {
+        id: RowUuid(connection.uuid()),
+        calls,
+        last_used_at: row_timestamp(last),
+    });
+    counts.collect()
+}
+
+/// A page of a connection's calls, the newest first. It has all calls of this instance.
+///
+/// # Errors
+/// SERVICE_UNAVAILABLE.
+pub async fn find_calls(
+    connections: &Connections,
+    platform: &Platform,
+    connection: ConnectionId,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<CallRow>> {
+    record_calls(connections, platform).await?;
+    let since = platform.now() - CALL_RETENTION;
+    Ok(calls::find_page(platform.database.reads(), connection, after, since, limit).await?)
+}

@@ -1,0 +1,5 @@
+//! The tables of connections.
+
+pub mod calls;
+pub mod connections;
+pub mod mappings;
