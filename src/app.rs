@@ -246,7 +246,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 27] = [
+const JOBS: [Job; 29] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -357,6 +357,18 @@ const JOBS: [Job; 27] = [
         trigger: |_| Trigger::Interval,
         run: |app| {
             connections::record_calls(&app.connections, &app.platform).map_ok(|()| None).boxed()
+        },
+    },
+    Job {
+        name: "refresh_connections",
+        trigger: |_| Trigger::Interval,
+        run: |app| connections::refresh_due(&app.connections, &app.platform).boxed(),
+    },
+    Job {
+        name: "retry_connections",
+        trigger: |_| Trigger::Interval,
+        run: |app| {
+            connections::retry_failed(&app.connections, &app.platform).map_ok(|()| None).boxed()
         },
     },
     Job {

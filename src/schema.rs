@@ -15,8 +15,9 @@ use crate::bonuses::graphql::{
 };
 use crate::coins::graphql::{CoinEntryPage, CoinQuery, CoinSubscription};
 use crate::connections::graphql::{
-    CallLogPage, CallMutation, ConnectionMutation, ConnectionQuery, CreateConnectionMutation,
-    MappingMutation, MappingQuery, ProviderQuery,
+    CallLogPage, CallMutation, ConnectionHealthQuery, ConnectionMutation, ConnectionQuery,
+    ConnectionSubscription, CreateConnectionMutation, MappingMutation, MappingQuery, ProviderQuery,
+    RefreshConnectionMutation,
 };
 use crate::contacts::graphql::{ContactMutation, ContactPage};
 use crate::games::graphql::{
@@ -39,6 +40,7 @@ pub struct Query(
     LeadQuery,
     ProviderQuery,
     ConnectionQuery,
+    ConnectionHealthQuery,
     MappingQuery,
 );
 
@@ -59,6 +61,7 @@ pub struct Mutation(
     LeadMutation,
     CreateConnectionMutation,
     ConnectionMutation,
+    RefreshConnectionMutation,
     CallMutation,
     MappingMutation,
 );
@@ -72,6 +75,7 @@ pub struct Subscription(
     CoinSubscription,
     MessageSubscription,
     BonusSubscription,
+    ConnectionSubscription,
 );
 
 /// The mutations that accept uploads.

@@ -50,6 +50,8 @@ pub async fn run(engine: fn(&App) -> Result<Engine, String>) -> Result<(), CliEr
     let timeout = app.platform.clock.sleep_until(shutdown_began_at + JOB_SHUTDOWN_TIMEOUT);
     let finish = async {
         _ = (&mut jobs).await;
+        // New tokens that a caller no longer waits for are stored too.
+        app.connections.refreshes.finish().await;
         // The calls since the job's last run.
         if let Err(error) = connections::record_calls(&app.connections, &app.platform).await {
             error.log();

@@ -1,5 +1,6 @@
 //! Calls a provider with the credentials of a connection, and returns what it answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -44,8 +45,8 @@ pub struct CallResult {
 /// `headers`, `payload` and at `idempotencyKey`; NEEDS_REAUTH; UNKNOWN_PROVIDER if its entry was removed;
 /// UPSTREAM_UNAVAILABLE, UPSTREAM_TIMEOUT and RESPONSE_TOO_LARGE.
 pub async fn call_provider(
-    connections: &Connections,
-    platform: &Platform,
+    connections: &Arc<Connections>,
+    platform: &Arc<Platform>,
     access: &Access,
     input: CallInput,
 ) -> Result<CallResult> {
@@ -128,8 +129,8 @@ async fn map(
 
 /// The attempts of one call.
 struct Exchange<'a> {
-    connections: &'a Connections,
-    platform: &'a Platform,
+    connections: &'a Arc<Connections>,
+    platform: &'a Arc<Platform>,
     provider: &'a Provider,
     scheme: &'a Scheme,
     rules: RetryRules,

@@ -12,6 +12,7 @@ use super::labels::parse_label;
 use super::sealed_credentials;
 use super::secret::ConnectionSecret;
 use super::state::Connections;
+use super::tokens::fetch_first_token;
 use super::verify::ensure_accepted;
 use crate::error::{Error, ForField, Result, UserError, check_optional};
 use crate::ids::ConnectionId;
@@ -91,9 +92,11 @@ pub async fn create_connection(
     });
     Error::ensure_none(problems)?;
     let missing = || Error::internal("what is missing was not reported");
-    let (provider, scheme, credentials) = parsed.ok_or_else(missing)?;
+    let (provider, scheme, mut credentials) = parsed.ok_or_else(missing)?;
     connections.connection_limiter.acquire(platform.uptime(), &rate_limit_network(address))?;
     if new.verify {
+        let allowed = &connections.outbound_allow;
+        fetch_first_token(platform, provider, scheme.kind, &mut credentials, allowed).await?;
         ensure_accepted(connections, platform, provider, scheme, &credentials).await?;
     }
     let (id, secret) =
@@ -135,6 +138,9 @@ fn new_row(
         status: Status::Active,
         last_error: None,
         last_error_code: None,
+        failed_at: None,
+        refresh_failures: 0,
+        next_refresh_at: None,
         calls: 0,
         last_used_at: None,
         created_at: now,

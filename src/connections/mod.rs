@@ -18,16 +18,20 @@ mod entity;
 mod find_scheme;
 pub mod graphql;
 mod guard;
+mod health;
 mod labels;
 mod manage;
 pub mod mapping;
 mod mappings;
 mod pending_calls;
 mod purge;
+mod refresh_key;
+mod refresh_stats;
 mod request_template;
 mod sealed_credentials;
 mod secret;
 mod send;
+mod single_flight;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -35,6 +39,7 @@ mod token_exchange;
 mod tokens;
 mod topics;
 mod verify;
+mod watch;
 
 pub use authorization::authorization_headers;
 pub use call_log::{find_calls, record_calls};
@@ -46,15 +51,19 @@ pub use entity::calls::Model as CallRow;
 pub use entity::connections::{Model as ConnectionRow, Status};
 pub use entity::mappings::Model as MappingRow;
 pub use guard::{Access, AuthorizedConnection, authorize, authorize_call};
+pub use health::{ProviderHealth, load_health};
 pub use manage::{
     ConnectionUpdate, delete_connection, read_connection, rotate_secret, update_connection,
 };
 pub use mappings::{NewMapping, create_mapping, find_mapping, preview_mapping};
 pub use purge::purge_expired;
+pub use refresh_stats::RefreshOutcome;
 pub use request_template::CallInput;
 pub use sealed_credentials::reseal;
 pub use state::Connections;
 pub use token_exchange::{
     CannotRefresh, TokenOutcome, TokenRequest, TokenResponse, read_token_response, token_request,
 };
+pub use tokens::{refresh_due, refresh_now, retry_failed};
 pub use topics::connection_topic;
+pub use watch::watch_connection;

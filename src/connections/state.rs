@@ -1,5 +1,5 @@
-//! In-memory state of connections: the catalog of providers, where calls may go, the rate limits, and calls that are not
-//! in the database yet.
+//! In-memory state of connections: the catalog of providers, where calls may go, the rate limits, calls that are not
+//! in the database yet, and renewals of access tokens.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,9 +8,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::catalog::{CatalogSettings, ProviderCatalog};
+use super::entity::connections::Model;
 use super::pending_calls::PendingCalls;
+use super::refresh_key::RefreshKey;
+use super::refresh_stats::RefreshStats;
+use super::single_flight::SingleFlight;
 use crate::config::Config;
 use crate::config::connections::OAuthClient;
+use crate::error;
 use crate::ids::ConnectionId;
 use crate::platform::outbound::AllowedAddress;
 use crate::platform::rate_limiter::{RateLimit, RateLimiter};
@@ -35,6 +40,10 @@ pub struct Connections {
     pub mapping_limiter: RateLimiter<IpAddr>,
     /// Calls that are not in the database yet.
     pub pending_calls: PendingCalls,
+    /// The renewals of access tokens that are under way.
+    pub refreshes: SingleFlight<RefreshKey, error::Result<Model>>,
+    /// Counts of those that have ended.
+    pub refresh_stats: RefreshStats,
     /// How many mappings may be applied at once.
     pub mapping_slots: Arc<Semaphore>,
 }
@@ -87,6 +96,8 @@ impl Connections {
                     CREATION_WINDOW,
                 )),
                 pending_calls: PendingCalls::default(),
+                refreshes: SingleFlight::default(),
+                refresh_stats: RefreshStats::default(),
                 mapping_slots: Arc::new(Semaphore::new(mapping_slots())),
             }),
             catalog => {

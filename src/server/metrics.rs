@@ -47,6 +47,12 @@ struct ReasonLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefreshLabels {
+    provider: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JobLabel {
     job_name: &'static str,
 }
@@ -128,6 +134,7 @@ fn encode_metrics(app: &App, stats: &QueueStats) -> String {
     }
     registry.register("sms_receipts_rejected", "Receipts that this instance rejected", rejected);
 
+    register_connection_metrics(&mut registry, app);
     register_job_metrics(&mut registry, app);
     if let Some(events) = app.platform.events.redis_metrics() {
         register_event_metrics(&mut registry, events);
@@ -136,6 +143,19 @@ fn encode_metrics(app: &App, stats: &QueueStats) -> String {
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string succeeds");
     text
+}
+
+fn register_connection_metrics(registry: &mut Registry, app: &App) {
+    let refreshes = Family::<RefreshLabels, Counter>::default();
+    for ((provider, outcome), count) in app.connections.refresh_stats.counts() {
+        let labels = RefreshLabels { provider, outcome: outcome.name() };
+        refreshes.get_or_create(&labels).inc_by(count);
+    }
+    registry.register(
+        "connection_token_refreshes",
+        "Renewals of access tokens by this instance, by provider and outcome",
+        refreshes,
+    );
 }
 
 fn register_job_metrics(registry: &mut Registry, app: &App) {

@@ -45,6 +45,12 @@ pub struct Model {
     pub last_error: Option<String>,
     /// The stored name of the error code of that.
     pub last_error_code: Option<String>,
+    /// When that was found out.
+    pub failed_at: Option<Timestamp>,
+    /// How often in a row the access token could not be renewed.
+    pub refresh_failures: i32,
+    /// When that is tried again.
+    pub next_refresh_at: Option<Timestamp>,
     /// The number of calls.
     pub calls: i64,
     /// When it was called last.
@@ -87,7 +93,10 @@ fn has_secret(id: ConnectionId, secret_hash: &[u8]) -> Condition {
     Condition::all().add(Column::Id.eq(id)).add(Column::SecretHash.eq(secret_hash))
 }
 
-async fn update_one(update: UpdateMany<Entity>, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+pub(super) async fn update_one(
+    update: UpdateMany<Entity>,
+    db: &impl ConnectionTrait,
+) -> Result<bool, DbErr> {
     Ok(update.exec(db).await?.rows_affected == 1)
 }
 
@@ -142,12 +151,15 @@ pub async fn update(
         row.status = Set(Status::Active);
         row.last_error = Set(None);
         row.last_error_code = Set(None);
+        row.failed_at = Set(None);
+        row.refresh_failures = Set(0);
+        row.next_refresh_at = Set(None);
         update = update.col_expr(Column::CredentialsVersion, next_version());
     }
     update_one(update.set(row).filter(has_secret(id, secret_hash)), db).await
 }
 
-fn next_version() -> SimpleExpr {
+pub(super) fn next_version() -> SimpleExpr {
     Expr::col(Column::CredentialsVersion).add(1)
 }
 

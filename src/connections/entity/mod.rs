@@ -1,5 +1,6 @@
 //! The tables of connections.
 
 pub mod calls;
+pub mod connection_tokens;
 pub mod connections;
 pub mod mappings;

@@ -135,8 +135,8 @@ impl CallMutation {
             mapping: input.mapping.map(|id| id.to_string()),
         };
         let called = async {
-            let (connections, platform) = (connections_state(ctx), ctx.platform());
-            Ok(CallResult(call_provider(connections, platform, &access, call).await?))
+            let (connections, platform) = (connections_state(ctx), ctx.shared_platform());
+            Ok(CallResult(call_provider(connections, &platform, &access, call).await?))
         };
         respond(ctx, Box::pin(called)).await
     }

@@ -8,6 +8,7 @@ mod http_method;
 mod manage;
 mod mappings;
 mod providers;
+mod tokens;
 
 pub use call::CallMutation;
 pub use connection::{CallLogPage, Connection, ConnectionQuery};
@@ -15,3 +16,4 @@ pub use create::{CreateConnectionMutation, CreatedConnection};
 pub use manage::ConnectionMutation;
 pub use mappings::{MappingMutation, MappingQuery};
 pub use providers::{Provider, ProviderQuery};
+pub use tokens::{ConnectionHealthQuery, ConnectionSubscription, RefreshConnectionMutation};

@@ -45,6 +45,17 @@ impl FakeProvider {
             payload = "form"
             [[hosted.schemes]]
             scheme = "bearer"
+
+            [oauth]
+            name = "OAuth"
+            base_url = "{url}/v1"
+            token_url = "{url}/token"
+            assume_lifetime = 3600
+            verify = "/me"
+            [[oauth.schemes]]
+            scheme = "oauth2"
+            [[oauth.schemes]]
+            scheme = "oauth2_client_credentials"
             "#
         );
         file.write_all(entries.as_bytes()).expect("written");

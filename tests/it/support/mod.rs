@@ -11,6 +11,7 @@ pub mod codes;
 pub mod connections;
 pub mod databases;
 pub mod fake_gateway;
+pub mod fake_tokens;
 pub mod graphql_response;
 pub mod multipart_form;
 pub mod pgbouncer;

@@ -22,6 +22,8 @@ pub enum Reply {
     Reset,
     /// Responds with JSON once it is notified.
     Held(Arc<Notify>, Value),
+    /// Responds with a status and JSON once it is notified.
+    HeldStatus(Arc<Notify>, u16, Value),
 }
 
 /// The service, listening on loopback.
@@ -115,6 +117,10 @@ async fn serve(
         Reply::Held(release, body) => {
             release.notified().await;
             json(200, &body)
+        }
+        Reply::HeldStatus(release, status, body) => {
+            release.notified().await;
+            json(status, &body)
         }
         Reply::Drip(response) => {
             for byte in response.bytes() {
