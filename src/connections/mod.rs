@@ -24,6 +24,7 @@ mod manage;
 pub mod mapping;
 mod mappings;
 mod pending_calls;
+mod proxy;
 mod purge;
 mod refresh_key;
 mod refresh_stats;
@@ -56,6 +57,7 @@ pub use manage::{
     ConnectionUpdate, delete_connection, read_connection, rotate_secret, update_connection,
 };
 pub use mappings::{NewMapping, create_mapping, find_mapping, preview_mapping};
+pub use proxy::{MAX_STREAM_BYTES, MAX_STREAM_TIME, ProxyRequest, ProxyResponse, open_proxy};
 pub use purge::purge_expired;
 pub use refresh_stats::RefreshOutcome;
 pub use request_template::CallInput;

@@ -1,7 +1,7 @@
 //! JSend: the response format of routes other than GraphQL.
 
 use axum::Json;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +36,30 @@ pub fn fail(status: StatusCode, message: &str) -> Response {
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
     let body = Jsend { status: "error", code: Some(code), message: Some(message), data: None };
     (status, Json(body)).into_response()
+}
+
+/// The response to a request with these errors: all of them if the request is at fault, else the first.
+pub fn user_errors(status: StatusCode, errors: &[UserError]) -> Response {
+    let described = |error: &UserError| {
+        let mut values = json!(error_extensions(error));
+        values["message"] = json!(error.message);
+        values
+    };
+    let Some(first) = errors.first() else { return error(status, "INTERNAL_SERVER_ERROR", "") };
+    let code = described(first)["code"].as_str().unwrap_or_default().to_owned();
+    let mut response = if status.is_server_error() {
+        error(status, &code, &first.message)
+    } else {
+        let errors: Vec<_> = errors.iter().map(described).collect();
+        let data = json!({ "message": first.message, "errors": errors });
+        let body = Jsend { status: "fail", code: Some(&code), message: None, data: Some(data) };
+        (status, Json(body)).into_response()
+    };
+    if let Some(wait) = first.retry_after {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// The response for paths without a route.

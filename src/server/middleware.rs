@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, Predicate, SizeAbove};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 use tracing::Instrument;
 
 use super::drain::DrainableBody;
@@ -92,11 +92,23 @@ pub fn cors(origins: Origins) -> CorsLayer {
         HeaderName::from_static("graphql-require-preflight"),
         HeaderName::from_static("x-apollo-operation-name"),
     ];
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.allows(origin)))
+    allow_origins(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(headers)
         .expose_headers([X_REQUEST_ID.clone(), header::RETRY_AFTER])
+}
+
+/// CORS of the proxy of connections: the headers of requests and responses are those of any API.
+pub fn proxy_cors(origins: Origins, methods: impl Into<AllowMethods>) -> CorsLayer {
+    allow_origins(origins)
+        .allow_methods(methods)
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(Any)
+}
+
+fn allow_origins(origins: Origins) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.allows(origin)))
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -9,6 +9,7 @@ mod claim_page;
 mod client_address;
 mod clock_timer;
 mod connection;
+mod connection_proxy;
 mod connection_watch;
 mod console;
 mod demo_provider;

@@ -9,8 +9,8 @@ use axum::routing::{any, get};
 use super::graphql::{self, Endpoint, Engine};
 use super::origins::Origins;
 use super::{
-    avatars, bonus_reports, claim_page, console, demo_provider, dev, health, jsend, lead_webhooks,
-    metrics, middleware, oauth, webhooks, well_known,
+    avatars, bonus_reports, claim_page, connection_proxy, console, demo_provider, dev, health,
+    jsend, lead_webhooks, metrics, middleware, oauth, webhooks, well_known,
 };
 use crate::app::App;
 use crate::schema::{self, UPLOAD_RULES};
@@ -27,6 +27,11 @@ pub fn build_engine(app: &App) -> Result<Engine, String> {
 /// Builds the router with this engine behind `/graphql`.
 pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
     let endpoint = Arc::new(Endpoint::new(app.clone(), engine));
+    let origins = Origins::new(&app.config);
+    // What a provider answers is passed on as it is, without compression, and has rules of its own for CORS.
+    let proxy = connection_proxy::routes(&origins)
+        .with_state(app.clone())
+        .layer(from_fn(middleware::catch_panic));
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -47,6 +52,7 @@ pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
         .method_not_allowed_fallback(jsend::method_not_allowed)
         .layer(middleware::compression())
         .layer(from_fn(middleware::catch_panic))
-        .layer(middleware::cors(Origins::new(&app.config)))
+        .layer(middleware::cors(origins))
+        .merge(proxy)
         .layer(from_fn_with_state(app, middleware::log_request))
 }

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::support::{TestApp, TestDatabase, empty_request, on_each_shared_database};
 
@@ -140,7 +142,11 @@ async fn production_serves_graphiql_on_request_and_never_playground() {
 
 #[tokio::test]
 async fn the_operations_in_the_tabs_work_in_order() {
-    let app = TestApp::new(&TestDatabase::Memory).await;
+    // The provider of the tabs is the server itself.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let app = TestApp::with(&TestDatabase::Memory, &[("PUBLIC_URL", &url)]).await;
+    tokio::spawn(switchboard::server::serve(listener, app.router(), app.app.clone()));
     let (status, headers, tabs) = fetch(&app, "/console/tabs.json").await;
     assert_eq!(
         (status.as_u16(), &headers[header::CONTENT_TYPE]),
@@ -156,12 +162,15 @@ async fn the_operations_in_the_tabs_work_in_order() {
             let text = fill_placeholders(tab[name].as_str().unwrap_or("{}"), &responses);
             text.parse().expect("JSON")
         };
-        let token = editor("headers")["Authorization"]
-            .as_str()
-            .map(|value| value.strip_prefix("Bearer ").expect("a bearer token").to_owned());
-        let caller = token.map_or_else(|| app.anonymous(), |token| app.with_token(&token));
+        let mut request =
+            Request::post("/graphql").header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in editor("headers").as_object().expect("an object") {
+            request = request.header(name, value.as_str().expect("text"));
+        }
         let query = tab["query"].as_str().expect("a document");
-        let response = caller.send(query, editor("variables")).await;
+        let body = json!({ "query": query, "variables": editor("variables") }).to_string();
+        let request = request.body(Body::from(body)).expect("a request");
+        let response = app.anonymous().send_request(request).await;
         for (name, value) in response.data("").as_object().expect("an object") {
             assert!(!value.is_null() && response.errors().is_empty(), "{query} {}", response.text);
             responses[name] = value.clone();

@@ -20,6 +20,8 @@ mod codes;
 mod coins;
 mod commands;
 mod connection_calls;
+mod connection_proxy;
+mod connection_streams;
 mod connection_token_failures;
 mod connection_tokens;
 mod connections;

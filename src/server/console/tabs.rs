@@ -47,6 +47,24 @@ static TABS: LazyLock<Vec<Tab>> = LazyLock::new(|| {
             .with_access_token(),
         Tab::new(include_str!("tabs/verify_round.graphql"))
             .with_variables(&json!({ "id": "<paste startRound.id>" })),
+        Tab::new(include_str!("tabs/create_connection.graphql")).with_variables(
+            &json!({ "input": {
+                "provider": "demo", "scheme": "API_KEY", "credentials": { "apiKey": "demo-key" }
+            } }),
+        ),
+        Tab::new(include_str!("tabs/create_mapping.graphql")).with_variables(&json!({ "input": {
+            "items": "data", "mapping": { "name": "first_name", "email": "emails[0]" }
+        } })),
+        Tab::new(include_str!("tabs/call_connection.graphql")).with_variables(&json!({ "input": {
+            "reference": "<paste createConnection.reference>",
+            "secret": "<paste createConnection.secret>",
+            "path": "/contacts",
+            "query": { "page": 3 },
+            "mapping": "<paste createMapping.id>"
+        } })),
+        Tab::new(include_str!("tabs/connection.graphql"))
+            .with_variables(&json!({ "reference": "<paste createConnection.reference>" }))
+            .with_headers(&json!({ "Connection-Secret": "<paste createConnection.secret>" })),
         Tab::new(include_str!("tabs/refresh.graphql"))
             .with_variables(&json!({ "refreshToken": "<paste login.refreshToken>" })),
         Tab::new(include_str!("tabs/logout.graphql")).with_access_token(),
@@ -73,8 +91,11 @@ impl Tab {
     }
 
     fn with_access_token(self) -> Self {
-        let token = json!({ "Authorization": "Bearer <paste login.accessToken>" });
-        Self { headers: Some(to_json_text(&token)), ..self }
+        self.with_headers(&json!({ "Authorization": "Bearer <paste login.accessToken>" }))
+    }
+
+    fn with_headers(self, headers: &Value) -> Self {
+        Self { headers: Some(to_json_text(headers)), ..self }
     }
 }
 
