@@ -14,6 +14,7 @@ mod avatar_fan_out;
 mod batch_writes;
 mod bonuses;
 mod broadcast_baseline;
+mod call_baseline;
 mod clock;
 mod cross_instance;
 mod disk_and_clock_faults;
@@ -34,6 +35,7 @@ mod message_throughput;
 mod postgres;
 mod postgres_faults;
 mod process;
+mod provider_calls;
 mod query_baseline;
 mod query_throughput;
 mod redis;
@@ -94,6 +96,9 @@ enum Benchmark {
     /// Messages sent to a fast gateway, and codes among them.
     #[command(name = "p8")]
     MessageThroughput(message_throughput::Options),
+    /// Calls of a provider by API connections, beside a bare server that reads the row and calls by reqwest.
+    #[command(name = "p10")]
+    ProviderCalls(provider_calls::Options),
     /// PostgreSQL that hangs, crashes or becomes read-only under load.
     #[command(name = "r3")]
     PostgresFaults(postgres_faults::Options),
@@ -117,6 +122,12 @@ enum Benchmark {
     /// The bare server of `p6`, which starts it.
     #[command(hide = true)]
     BroadcastBaseline,
+    /// The bare server of `p10`, which starts it.
+    #[command(hide = true)]
+    CallBaseline(call_baseline::Options),
+    /// The provider of `p10`, which starts it.
+    #[command(hide = true)]
+    CallProvider,
 }
 
 fn main() -> Result<()> {
@@ -130,6 +141,10 @@ fn main() -> Result<()> {
             return multi_thread()?.block_on(query_baseline::run(options));
         }
         Benchmark::BroadcastBaseline => return multi_thread()?.block_on(broadcast_baseline::run()),
+        Benchmark::CallBaseline(options) => {
+            return multi_thread()?.block_on(call_baseline::run(options));
+        }
+        Benchmark::CallProvider => return multi_thread()?.block_on(call_baseline::run_provider()),
         // Runs the product's functions in this process.
         Benchmark::BatchWrites(options) => {
             return multi_thread()?.block_on(batch_writes::run(options));
@@ -168,13 +183,18 @@ async fn run_benchmark(benchmark: Benchmark, binary: &Path) -> Result<()> {
         Benchmark::ImportCrashes(options) => import_crashes::run(binary, options).await,
         Benchmark::LoginThroughput(options) => login_throughput::run(binary, options).await,
         Benchmark::MessageThroughput(options) => message_throughput::run(binary, options).await,
+        Benchmark::ProviderCalls(options) => provider_calls::run(binary, options).await,
         Benchmark::PostgresFaults(options) => postgres_faults::run(binary, options).await,
         Benchmark::HostileRequests(options) => hostile_requests::run(binary, options).await,
         Benchmark::DiskAndClockFaults(options) => disk_and_clock_faults::run(binary, options).await,
         Benchmark::IdleSockets(options) => idle_sockets::run(binary, options).await,
         Benchmark::CrossInstance(options) => cross_instance::run(binary, options).await,
         Benchmark::Timing(options) => timing::run(binary, options).await,
-        Benchmark::BatchWrites(_) | Benchmark::QueryBaseline(_) | Benchmark::BroadcastBaseline => {
+        Benchmark::BatchWrites(_)
+        | Benchmark::QueryBaseline(_)
+        | Benchmark::BroadcastBaseline
+        | Benchmark::CallBaseline(_)
+        | Benchmark::CallProvider => {
             bail!("a baseline server needs no binary")
         }
     }

@@ -37,7 +37,8 @@ pub struct Mapping {
     /// days is deleted.
     id: ID,
     /// The expressions.
-    mapping: Json,
+    #[graphql(name = "mapping")]
+    expressions: Json,
     /// The expression of the list that is mapped item by item.
     items: Option<String>,
     /// The name that the caller gave it.
@@ -52,7 +53,7 @@ impl TryFrom<MappingRow> for Mapping {
     fn try_from(row: MappingRow) -> Result<Self> {
         Ok(Self {
             id: row.id.to_string().into(),
-            mapping: Json(serde_json::from_str(&row.mapping).map_err(Error::internal)?),
+            expressions: Json(serde_json::from_str(&row.mapping).map_err(Error::internal)?),
             items: row.items,
             label: row.label,
             created_at: DateTime(row.created_at),

@@ -74,7 +74,11 @@ async fn refresh_or_wait(
             {
                 error.log();
             }
-            return result;
+            match result {
+                // Another instance took over, and will have a result.
+                Err(error) if Lease::is_lost(&error) => {}
+                result => return result,
+            }
         }
         let waited = platform.uptime().saturating_sub(started_at);
         if key.cause == RefreshCause::Due || waited >= MAX_WAIT {
