@@ -127,7 +127,7 @@ async fn redirects_are_followed_at_the_same_origin_only() {
             own.replace("http://", "https://"),
             own.replace("127.0.0.1", "localhost"),
             own.replace("http://", "http://user@"),
-            format!("{}@127.0.0.1:{port}/", own),
+            format!("{own}@127.0.0.1:{port}/"),
             "file:///etc/passwd".to_owned(),
         ] {
             provider.upstream.reply_with([redirect(&location)]);
@@ -169,58 +169,6 @@ async fn hostile_answers_are_errors_in_time() {
                 _ => call.await,
             };
             answer.assert_error(code, "");
-        }
-        assert_eq!(provider.upstream.requests().len(), 8);
-        let answer = caller.call(&keys, json!({ "path": "/", "method": "POST" })).await;
-        assert_eq!(answer.data("/callConnection/headers/location"), "/again");
-        assert_eq!(provider.upstream.requests().len(), 9);
-
-        let port = canary.url.rsplit(':').next().expect("a port").to_owned();
-        for location in [
-            canary.url.clone(),
-            format!("//127.0.0.1:{port}/"),
-            format!("http://localhost:{port}/"),
-            own.replace("http://", "https://"),
-            own.replace("127.0.0.1", "localhost"),
-            own.replace("http://", "http://user@"),
-            format!("{}@127.0.0.1:{port}/", own),
-            "file:///etc/passwd".to_owned(),
-        ] {
-            provider.upstream.reply_with([redirect(&location)]);
-            let answer = caller.call(&keys, json!({ "path": "/" })).await;
-            assert_eq!(answer.data("/callConnection/status"), 302, "{location}");
-        }
-        assert!(canary.requests().is_empty());
-        assert_eq!(provider.upstream.requests().len(), 17);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn hostile_answers_are_errors_in_time() {
-    on_each_shared_database(async |database| {
-        let provider = FakeProvider::start().await;
-        let app = provider.app(database).await;
-        let caller = app.anonymous();
-        let keys = caller.connect("token").await;
-        let json_header = "content-type: application/json\r\n";
-        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-        let long = "x".repeat(5 * 1024 * 1024);
-        let lie = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx".to_owned();
-        let huge = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\nx".to_owned();
-        for (reply, code) in [
-            (raw("200 OK", json_header, &deep), "RESPONSE_TOO_LARGE"),
-            (raw("200 OK", "content-type: text/plain\r\n", &long), "RESPONSE_TOO_LARGE"),
-            (Reply::Raw(lie), "UPSTREAM_UNAVAILABLE"),
-            (Reply::Raw(huge), "UPSTREAM_UNAVAILABLE"),
-            (Reply::Raw("nonsense\r\n\r\n".into()), "UPSTREAM_UNAVAILABLE"),
-            (Reply::Reset, "UPSTREAM_UNAVAILABLE"),
-            (Reply::Hang, "UPSTREAM_TIMEOUT"),
-            (Reply::Drip(format!("HTTP/1.1 200 OK\r\n{json_header}\r\n[")), "UPSTREAM_TIMEOUT"),
-        ] {
-            provider.upstream.reply_with([reply]);
-            let call = caller.call(&keys, json!({ "method": "POST", "path": "/a" }));
-            app.receive_while_time_passes(call).await.assert_error(code, "");
         }
         assert_eq!(provider.upstream.requests().len(), 8, "POST is sent once");
         let read = caller.connection(&keys).await;
@@ -337,8 +285,8 @@ async fn mappings_are_kept_applied_and_expire() {
         let input = json!({ "mapping": mapping, "items": "data", "sample": people });
         let mapped = caller.send(preview, json!({ "input": input })).await;
         assert_eq!(mapped.data("/previewMapping/0/name"), "Ann");
-        let explosive =
-            json!({ "mapping": { "a": ["[@,@]"; 9].join("|") }, "sample": "x".repeat(10_000) });
+        let explosion = ["[@,@]"; 9].join("|");
+        let explosive = json!({ "mapping": { "a": explosion }, "sample": "x".repeat(10_000) });
         caller
             .send(preview, json!({ "input": explosive }))
             .await

@@ -15,7 +15,7 @@ use crate::support::{TestApp, TestDatabase};
 const LARGE: usize = 64 << 20;
 /// What the buffers of four sockets and of the server's two connections can hold at most, with room to spare.
 const MAX_IN_FLIGHT: usize = 32 << 20;
-const PART: [u8; 64 << 10] = [7; 64 << 10];
+static PART: [u8; 64 << 10] = [7; 64 << 10];
 
 /// A served app, with a connection to a provider that the test plays.
 struct Setup {

@@ -36,7 +36,7 @@ async fn rounds_renew_the_tokens_that_are_due() {
             .await;
         let unknown = caller.connect_oauth(json!({ "refreshToken": "unknown" })).await;
         caller.connect("static").await;
-        app.advance(MINUTE * 15 - Duration::from_secs(1)).await;
+        app.advance(Duration::from_secs(15 * 60 - 1)).await;
         assert!(tokens.refresh_tokens().is_empty(), "every 15 minutes");
         app.advance(Duration::from_secs(1)).await;
         assert_eq!(tokens.refresh_tokens(), ["soon"]);
