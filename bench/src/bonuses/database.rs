@@ -16,7 +16,8 @@ use super::numbers::e164_sql;
 /// How long a statement over a million rows may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_mins(5);
 /// The tables that an import writes, those that refer to others first.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
+    "leads",
     "bonus_rejected_lines",
     "bonuses",
     "bonus_imports",
