@@ -297,12 +297,13 @@ async fn sealed_credentials_open_in_their_row_alone_and_are_resealed() {
 #[tokio::test]
 async fn credentials_and_secrets_are_in_no_answer_and_no_log_line() {
     let log = Log::default();
-    let subscriber = {
-        let log = log.clone();
-        let layer = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
-        layer.with_writer(move || log.clone()).finish()
+    let dispatch = |log: Log| {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        tracing::Dispatch::new(subscriber.with_writer(move || log.clone()).finish())
     };
-    let _captured = tracing::dispatcher::set_default(&tracing::Dispatch::new(subscriber));
+    // With a single dispatcher, a log statement that another thread reaches first would be disabled for all threads.
+    let _second = dispatch(Log::default());
+    let _captured = tracing::dispatcher::set_default(&dispatch(log.clone()));
     let provider = FakeProvider::start().await;
     let app = provider.app(&TestDatabase::Memory).await;
     let caller = app.anonymous();
