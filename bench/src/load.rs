@@ -129,7 +129,7 @@ pub struct Sample {
     pub latency: Duration,
 }
 
-/// Sends at scheduled times, however long the responses take, until it is over. A latency counts from the scheduled time,
+/// Sends at scheduled times, however long the responses take, until `is_over`. A latency counts from the scheduled time,
 /// so that requests which could not even be sent are not forgotten.
 pub async fn in_open_loop(
     address: SocketAddr,
@@ -150,7 +150,7 @@ pub async fn in_open_loop(
             let scheduled_at = started_at + Duration::from_secs(1) * number / per_second;
             sleep(scheduled_at.saturating_duration_since(now())).await;
             let delay = now().saturating_duration_since(scheduled_at);
-            // A request that is late was to be sent before it was over.
+            // A late request was scheduled before the end.
             if is_over() && delay < ON_TIME {
                 return anyhow::Ok(samples);
             }

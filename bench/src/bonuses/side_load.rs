@@ -22,7 +22,7 @@ pub struct SideLoad {
     pub plays: Vec<Sample>,
 }
 
-/// Runs the load until it is over.
+/// Runs the load until `is_over`.
 pub async fn run(
     address: SocketAddr,
     requests: &Arc<[LoadRequest]>,
