@@ -18,13 +18,12 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers, always with a date.
     pub headers: HeaderMap,
-    /// The whole body, decompressed.
+    /// The whole body, as it was sent.
     pub body: Vec<u8>,
 }
 
 impl Outbound {
-    /// Sends a request and reads the whole response, within the policy's limits. Decompresses gzip and deflate; the
-    /// size limit counts what comes out.
+    /// Sends a request and reads the whole response, within the policy's limits.
     pub async fn call(
         &self,
         request: Request,
@@ -47,7 +46,7 @@ impl Outbound {
         request: Request,
         policy: &EgressPolicy,
     ) -> Result<Response, OutboundError> {
-        let mut response = self.exchange(request, policy, true).await?;
+        let mut response = self.exchange(request, policy).await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if chunk.len() > policy.max_response_bytes - body.len() {

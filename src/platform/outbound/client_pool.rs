@@ -32,8 +32,6 @@ pub(super) struct ClientKey {
     pub(super) destinations: Arc<Destinations>,
     /// What it allows for this host and port.
     pub(super) guard: Arc<AddressGuard>,
-    /// Whether bodies are decompressed.
-    pub(super) decompresses: bool,
 }
 
 impl ClientPool {
@@ -61,7 +59,7 @@ impl ClientPool {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes a client")]
     fn builder(&self, key: &ClientKey) -> ClientBuilder {
         let guard = key.guard.clone();
-        let builder = Client::builder()
+        Client::builder()
             .user_agent(concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
             // Redirects are followed by the policy, hop by hop.
             .redirect(redirect::Policy::none())
@@ -72,10 +70,6 @@ impl ClientPool {
             .connector_layer(ConnectTimeoutLayer(self.clock.clone()))
             // Divides the time among the addresses of a host.
             .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT);
-        match key.decompresses {
-            true => builder,
-            false => builder.no_gzip().no_deflate(),
-        }
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
     }
 }

@@ -18,7 +18,6 @@ impl Outbound {
         &self,
         mut request: Request,
         policy: &EgressPolicy,
-        decompresses: bool,
     ) -> Result<reqwest::Response, OutboundError> {
         request.mark_credentials();
         // It would choose another host behind the one that the policy allows.
@@ -29,7 +28,7 @@ impl Outbound {
         loop {
             let may_follow = policy.redirects != Redirects::None;
             let original = if may_follow { request.try_clone() } else { None };
-            let sent = self.send_hop(request, policy, decompresses).await;
+            let sent = self.send_hop(request, policy).await;
             let response = sent.map_err(|error| match error {
                 // The first host has received the request.
                 OutboundError::NotConnected(error) if followed > 0 => {
@@ -55,16 +54,13 @@ impl Outbound {
         &self,
         request: Request,
         policy: &EgressPolicy,
-        decompresses: bool,
     ) -> Result<reqwest::Response, OutboundError> {
         let Request { method, url, headers, body } = request;
         let guard = policy.destinations.check(&url).map_err(|rule| refuse(rule, &url))?;
         let guard = Arc::new(guard);
-        let client = self.clients.get(&ClientKey {
-            destinations: policy.destinations.clone(),
-            guard: guard.clone(),
-            decompresses,
-        });
+        let client = self
+            .clients
+            .get(&ClientKey { destinations: policy.destinations.clone(), guard: guard.clone() });
         let mut builder = client.request(method, url.clone()).headers(headers);
         if !body.is_empty() {
             builder = builder.body(reqwest::Body::from(body));

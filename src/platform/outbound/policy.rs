@@ -23,7 +23,7 @@ pub struct EgressPolicy {
     /// For `call`: time for all of it, with connecting and redirects. For `stream`: time until the head of the
     /// response, counted again from each part of a streamed request body.
     pub timeout: Duration,
-    /// Maximum length of the response's body in bytes, for `call` after decompression.
+    /// Maximum length of the response's body in bytes.
     pub max_response_bytes: usize,
     /// For `stream`: maximum time between two parts of the response's body.
     pub idle_timeout: Duration,

@@ -61,7 +61,7 @@ impl Outbound {
             let progress = progress.clone();
             request.body = Body::Stream(body.inspect(move |_| progress.notify_one()).boxed());
         }
-        let mut exchange = pin!(self.exchange(request, policy, false));
+        let mut exchange = pin!(self.exchange(request, policy));
         loop {
             let deadline = self.clock.now() + policy.timeout;
             tokio::select! {
