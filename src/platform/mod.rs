@@ -1,5 +1,5 @@
 //! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, instances, files, rate
-//! limits, text and phone numbers. It knows no feature.
+//! limits, JSON, text and phone numbers. It knows no feature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub mod events;
 pub mod files;
 pub mod instances;
 pub mod jobs;
+pub mod json;
 pub mod outbound;
 pub mod phone;
 pub mod private_files;

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
+use crate::platform::json::UntrustedJson;
 
 const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 /// What is remembered of each kind. The oldest is forgotten.
@@ -227,8 +228,8 @@ async fn create_contact(
         return (StatusCode::CREATED, Json(answer.clone())).into_response();
     }
     memory.created = memory.created.wrapping_add(1);
-    let content = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let content = serde_json::from_slice::<UntrustedJson>(&body)
+        .map_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()), |json| json.0);
     let answer = json!({
         "id": u64::from(CONTACTS) + u64::from(memory.created),
         "content_type": body::content_type(&head.headers),

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use reqwest::header::HeaderName;
-use serde_json::Value;
 
 use self::json_path::text_at_path;
 use self::request_template::RequestTemplate;
@@ -12,6 +11,7 @@ use super::{
     WebhookRequest,
 };
 use crate::config::sms::{HttpGatewayConfig, HttpReceiptConfig};
+use crate::platform::json::UntrustedJson;
 use crate::platform::outbound::{Outbound, Response};
 
 mod body_format;
@@ -63,8 +63,9 @@ impl HttpGateway {
         let Some(path) = &self.id_path else {
             return SendOutcome::Accepted { gateway_id: None };
         };
-        let json: Option<Value> = serde_json::from_slice(&response.body).ok();
-        match json.and_then(|json| text_at_path(&json, path)).filter(|id| is_valid_gateway_id(id)) {
+        let json: Option<UntrustedJson> = serde_json::from_slice(&response.body).ok();
+        match json.and_then(|json| text_at_path(&json.0, path)).filter(|id| is_valid_gateway_id(id))
+        {
             Some(id) => SendOutcome::Accepted { gateway_id: Some(id) },
             None => SendOutcome::Indeterminate {
                 reason: FailureReason::new("the answer has no id at SMS_HTTP_ID_PATH"),

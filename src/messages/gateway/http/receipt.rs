@@ -14,6 +14,7 @@ use crate::messages::gateway::{
     FailureReason, MessageRef, Receipt, ReceiptError, StatusUpdate, WebhookRequest,
 };
 use crate::messages::status::Status;
+use crate::platform::json::UntrustedJson;
 use crate::platform::vault::constant_time_eq;
 
 /// Prefix of our own message ids.
@@ -107,7 +108,7 @@ impl Fields {
     /// Parses a JSON object or array, or else a form or query.
     fn parse(part: &[u8]) -> Self {
         match serde_json::from_slice(part) {
-            Ok(value @ (Value::Object(_) | Value::Array(_))) => Self::Json(value),
+            Ok(UntrustedJson(value @ (Value::Object(_) | Value::Array(_)))) => Self::Json(value),
             _ => Self::Form(form_urlencoded::parse(part).into_owned().collect()),
         }
     }

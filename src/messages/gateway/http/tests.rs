@@ -246,7 +246,7 @@ proptest! {
     #[test]
     fn any_text_arrives_unchanged(body in "\\PC{0,60}|[\\\\\"{}a-z]{0,20}") {
         let request = request(&settings(), &body);
-        let sent: Value = serde_json::from_str(body_of(&request)).expect("JSON");
+        let sent: serde_json::Value = serde_json::from_str(body_of(&request)).expect("JSON");
         prop_assert_eq!(
             sent,
             serde_json::json!({ "to": "+31612345678", "body": body, "id": "msg_1" })

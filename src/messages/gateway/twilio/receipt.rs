@@ -15,6 +15,7 @@ use url::form_urlencoded;
 
 use super::message::{parse_status, status_update};
 use crate::messages::gateway::{MessageRef, Receipt, ReceiptError, WebhookRequest};
+use crate::platform::json::UntrustedJson;
 use crate::platform::vault::{constant_time_eq, sha256};
 
 const SIGNATURE: &str = "X-Twilio-Signature";
@@ -95,7 +96,9 @@ fn parse_form(body: &[u8]) -> Fields {
 }
 
 fn parse_json(body: &[u8]) -> Option<Fields> {
-    let Value::Object(object) = serde_json::from_slice(body).ok()? else { return None };
+    let UntrustedJson(Value::Object(object)) = serde_json::from_slice(body).ok()? else {
+        return None;
+    };
     let fields = object.into_iter().filter_map(|(name, value)| match value {
         Value::String(text) => Some((name, BTreeSet::from([text]))),
         Value::Number(number) => Some((name, BTreeSet::from([number.to_string()]))),

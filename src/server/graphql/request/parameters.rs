@@ -4,6 +4,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::platform::json::UntrustedJson;
+
 /// The longest request without files: room for the longest document and large variables.
 pub const MAX_REQUEST_LEN: usize = 1 << 20;
 
@@ -43,9 +45,10 @@ impl GraphQLRequest {
             .map_err(|_| "The query string cannot be read.".to_owned())?;
         let mut request = Self::default();
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            let object = || {
-                serde_json::from_str::<Option<Map<String, Value>>>(&value)
-                    .map_err(|_| format!("{name} must be a JSON object."))
+            let object = || match serde_json::from_str(&value) {
+                Ok(UntrustedJson(Value::Object(object))) => Ok(Some(object)),
+                Ok(UntrustedJson(Value::Null)) => Ok(None),
+                _ => Err(format!("{name} must be a JSON object.")),
             };
             match name.as_str() {
                 "query" => request.query = Some(value),

@@ -14,6 +14,7 @@ use axum::response::Response;
 
 use super::{stream_response, uploads};
 use crate::error::{ErrorCode, UserError};
+use crate::platform::json::UntrustedJson;
 use crate::server::body;
 use crate::server::graphql::endpoint::Endpoint;
 use crate::server::graphql::engine::PreparedOperation;
@@ -56,7 +57,7 @@ pub async fn handle(
             require_json(&parts.headers)?;
             require_identity_encoding(&parts.headers)?;
             let body = body::read(&endpoint.app, body, MAX_REQUEST_LEN).await?;
-            let body = serde_json::from_slice(&body)
+            let UntrustedJson(body) = serde_json::from_slice(&body)
                 .map_err(|_| malformed("The body is not JSON.".to_owned()))?;
             let request = GraphQLRequest::from_json(body).map_err(malformed)?;
             let result = endpoint.engine.prepare(request, &HashSet::new());

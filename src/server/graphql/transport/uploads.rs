@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::api::UploadRule;
 use crate::error::{Error, ErrorCode, UserError};
+use crate::platform::json::UntrustedJson;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::text::is_invisible;
 use crate::server::body::{self, BodyError};
@@ -75,7 +76,7 @@ pub async fn read_and_prepare(
 
     let operations =
         read_text_part(&header_budget, &mut form, "operations", MAX_REQUEST_LEN).await?;
-    let operations =
+    let UntrustedJson(operations) =
         serde_json::from_str(&operations).map_err(|_| bad_request("operations is not JSON."))?;
     let request = GraphQLRequest::from_json(operations).map_err(bad_request)?;
     let mut expected =

@@ -59,10 +59,10 @@ impl Cost {
         self.add(Self { selections: 1, directives: to_u64(directives), ..Self::default() })
     }
 
-    /// The cost of a field with this selection set, for this number of rows.
-    fn in_field(self, field: &Field, rows: u64) -> Self {
+    /// The cost of a field with this selection set, for this number of rows. The field itself counts as `weight` fields.
+    fn in_field(self, field: &Field, rows: u64, weight: u64) -> Self {
         Self {
-            fields: self.fields.saturating_mul(rows).saturating_add(1),
+            fields: self.fields.saturating_mul(rows).saturating_add(weight),
             selections: self.selections.saturating_add(1),
             root_fields: 1,
             aliases: self.aliases.saturating_add(u64::from(field.alias.is_some())),
@@ -162,7 +162,8 @@ impl<'d> Visitor<'d> for CostVisitor<'d> {
             Some(definition) if definition.is_list => DEFAULT_PAGE_SIZE,
             _ => 1,
         };
-        let cost = content.in_field(field, rows);
+        let weight = definition.map_or(1, |definition| definition.weight);
+        let cost = content.in_field(field, rows, weight);
         // The types of introspection are not in the schema's text: their lists of lists count as single objects.
         let is_introspection = matches!(field.name.node.as_str(), "__schema" | "__type");
         if is_introspection && cost.selections > MAX_INTROSPECTION_SELECTIONS {
@@ -275,11 +276,12 @@ mod tests {
     use crate::config::Config;
 
     const SDL: &str = "
-        type Query { a: Query, b: Int, list(first: Int, after: String): Page, all: [Query!]!,
+        type Query { a: Query, b: Int, call: CallResult, list(first: Int, after: String): Page, all: [Query!]!,
             board(first: Int! = 10): Board }
         type Board { id: ID!, entries: [Query!]! }
         type Page { nodes: [Query!]!, pageInfo: PageInfo! }
         type PageInfo { hasNextPage: Boolean! }
+        type CallResult { body: Int, status: Int }
         schema { query: Query }
     ";
 
@@ -330,6 +332,17 @@ mod tests {
             assert_eq!(check(&good), Ok(()), "{good:.60}");
             assert_eq!(check(&bad), Err(ErrorCode::QueryTooComplex), "{bad:.60}");
         }
+    }
+
+    #[test]
+    fn large_fields_count_as_many() {
+        assert_eq!(cost("{ call { status } }", json!({})), Ok(2));
+        assert_eq!(cost("{ call { body } }", json!({})), Ok(1_501));
+        let bodies = |count| {
+            let bodies: String = (0..count).map(|number| format!("a{number}: body ")).collect();
+            check(&format!("{{ call {{ {bodies} }} }}"))
+        };
+        assert_eq!((bodies(6), bodies(7)), (Ok(()), Err(ErrorCode::QueryTooComplex)));
     }
 
     #[test]

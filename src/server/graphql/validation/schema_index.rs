@@ -14,6 +14,15 @@ use async_graphql::parser::types::{
 /// complex to ask for at once.
 const SHORT_LISTS: [(&str, &str); 2] = [("Provider", "schemes"), ("ProviderScheme", "fields")];
 
+/// Fields that may hold megabytes, with the number of fields that each counts as. Otherwise a few aliases of one would
+/// make a response of gigabytes.
+const LARGE_FIELDS: [(&str, &str, u64); 4] = [
+    ("CallResult", "body", 1_500),
+    ("CallResult", "bodyBase64", 500),
+    ("CallResult", "mapped", 250),
+    ("Query", "previewMapping", 250),
+];
+
 /// The types and directives of a schema, by name.
 pub struct SchemaIndex {
     /// The types of queries, mutations and subscriptions.
@@ -52,6 +61,8 @@ pub struct Field {
     pub type_name: String,
     /// Whether it is a list whose length no argument says. Not the rows of a page: the page's `first` counts.
     pub is_list: bool,
+    /// The number of fields that it counts as.
+    pub weight: u64,
 }
 
 impl Field {
@@ -116,16 +127,30 @@ impl SchemaIndex {
         }
         index.exempt_page_lists();
         index.exempt_short_lists();
+        index.weigh_large_fields();
         index
     }
 
     fn exempt_short_lists(&mut self) {
-        for (type_name, field) in SHORT_LISTS {
-            if let Some(TypeDefinition::Composite(fields)) = self.types.get_mut(type_name)
-                && let Some(field) = fields.get_mut(field)
-            {
+        for (type_name, name) in SHORT_LISTS {
+            if let Some(field) = self.field_mut(type_name, name) {
                 field.is_list = false;
             }
+        }
+    }
+
+    fn weigh_large_fields(&mut self) {
+        for (type_name, name, weight) in LARGE_FIELDS {
+            if let Some(field) = self.field_mut(type_name, name) {
+                field.weight = weight;
+            }
+        }
+    }
+
+    fn field_mut(&mut self, type_name: &str, name: &str) -> Option<&mut Field> {
+        match self.types.get_mut(type_name)? {
+            TypeDefinition::Composite(fields) => fields.get_mut(name),
+            _ => None,
         }
     }
 
@@ -210,7 +235,7 @@ fn fields(fields: Vec<Positioned<FieldDefinition>>) -> HashMap<String, Field> {
         let type_name = named_type(&field.ty.node).to_owned();
         let is_list = matches!(field.ty.node.base, BaseType::List(_));
         let arguments = input_definitions(field.arguments);
-        (field.name.to_string(), Field { arguments, type_name, is_list })
+        (field.name.to_string(), Field { arguments, type_name, is_list, weight: 1 })
     };
     fields.into_iter().map(to_field).collect()
 }

@@ -5,6 +5,7 @@ use async_graphql::ServerError;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::platform::json::UntrustedJson;
 use crate::server::graphql::request::parameters::GraphQLRequest;
 
 const MAX_ID_LEN: usize = 256;
@@ -40,7 +41,7 @@ struct RawMessage {
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
-    payload: Option<Value>,
+    payload: Option<UntrustedJson>,
 }
 
 impl Subprotocol {
@@ -61,21 +62,22 @@ impl Subprotocol {
             id.filter(|id| (1..=MAX_ID_LEN).contains(&id.len()))
                 .ok_or_else(|| format!("id must have 1 to {MAX_ID_LEN} bytes."))
         };
+        let payload = message.payload.map(|payload| payload.0);
         match (self, message.kind.as_str()) {
-            (_, "connection_init") => match message.payload {
+            (_, "connection_init") => match payload {
                 None | Some(Value::Null) => Ok(ClientMessage::Init(Map::new())),
                 Some(Value::Object(payload)) => Ok(ClientMessage::Init(payload)),
                 Some(_) => Err("The payload of connection_init must be an object.".into()),
             },
             (Self::GraphqlTransportWs, "ping" | "pong")
-                if message.payload.as_ref().is_some_and(|payload| !is_object_or_null(payload)) =>
+                if payload.as_ref().is_some_and(|payload| !is_object_or_null(payload)) =>
             {
                 Err("The payload of a ping or a pong must be an object.".into())
             }
-            (Self::GraphqlTransportWs, "ping") => Ok(ClientMessage::Ping(message.payload)),
+            (Self::GraphqlTransportWs, "ping") => Ok(ClientMessage::Ping(payload)),
             (Self::GraphqlTransportWs, "pong") => Ok(ClientMessage::Pong),
             (Self::GraphqlTransportWs, "subscribe") | (Self::Legacy, "start") => {
-                let request = GraphQLRequest::from_json(message.payload.unwrap_or_default())?;
+                let request = GraphQLRequest::from_json(payload.unwrap_or_default())?;
                 Ok(ClientMessage::Subscribe(id(message.id)?, Box::new(request)))
             }
             (Self::GraphqlTransportWs, "complete") | (Self::Legacy, "stop") => {
