@@ -25,6 +25,8 @@ pub struct RateLimits {
     pub connections_per_address: u32,
     /// Mappings made per address and hour.
     pub mappings_per_address: u32,
+    /// Previews of mappings by one address per hour.
+    pub previews_per_address: u32,
     /// Codes by SMS.
     pub codes: CodeRateLimits,
     /// Claims of a bonus per phone number and day.

@@ -24,26 +24,21 @@ pub const CALL_RETENTION: Duration = Duration::from_hours(30 * 24);
 /// SERVICE_UNAVAILABLE if the database cannot be written to. The calls then wait on.
 pub async fn record_calls(connections: &Connections, platform: &Platform) -> Result<()> {
     let _writing = connections.pending_calls.lock().await;
-    let calls = connections.pending_calls.take();
-    if calls.is_empty() {
-        return Ok(());
+    while let Some(calls) = connections.pending_calls.take(MAX_ROWS) {
+        write(platform, &calls).await?;
+        calls.set_written();
     }
-    let written = write(platform, &calls).await;
-    if written.is_err() {
-        connections.pending_calls.put_back(calls);
-    }
-    written
+    Ok(())
 }
 
 async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
-    for chunk in calls.chunks(MAX_ROWS) {
-        let rows: Vec<NewCall> = chunk.iter().map(row).collect();
-        let tx = platform.begin().await?;
-        calls::insert_many(&tx, &rows).await?;
-        connections::count_calls(&tx, &counts(chunk)).await?;
-        tx.commit().await?;
-    }
-    Ok(())
+    let rows: Vec<NewCall> = calls.iter().map(row).collect();
+    let tx = platform.begin().await?;
+    // Those of a commit whose outcome was unknown may be there already: they are counted.
+    let inserted = calls::insert_many(&tx, &rows).await?;
+    let new = calls.iter().filter(|call| inserted.contains(&call.id));
+    connections::count_calls(&tx, &counts(new)).await?;
+    tx.commit().await
 }
 
 fn row(call: &LoggedCall) -> NewCall {
@@ -60,8 +55,8 @@ fn row(call: &LoggedCall) -> NewCall {
     }
 }
 
-/// The calls of each connection, in the order of their ids: no two instances lock them in another order.
-fn counts(calls: &[LoggedCall]) -> Vec<NewCalls> {
+/// The calls of each connection.
+fn counts<'a>(calls: impl Iterator<Item = &'a LoggedCall>) -> Vec<NewCalls> {
     let mut counts: BTreeMap<ConnectionId, (i64, Timestamp)> = BTreeMap::new();
     for call in calls {
         let (count, last) = counts.entry(call.connection).or_insert((0, call.called_at));

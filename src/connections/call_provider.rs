@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::call::{
     AttemptOutcome, ProviderResponse, RateLimit, ResponseBody, RetryRules, parse_retry_after,
+    withhold_location,
 };
 use super::catalog::{CredentialSet, Provider, Scheme};
 use super::entity::mappings::Model as MappingRow;
@@ -68,7 +69,7 @@ pub async fn call_provider(
     let allowed = &connections.outbound_allow;
     let (template, request) =
         parse_and_build(provider, scheme, &credentials, allowed, &input, problems)?;
-    let mut exchange = Exchange {
+    let mut call = CallAttempts {
         connections,
         platform,
         provider,
@@ -82,8 +83,8 @@ pub async fn call_provider(
         attempts: 0,
     };
     let called_at = platform.now();
-    let answer = Box::pin(exchange.run(&connection, &template, request, &credentials)).await;
-    let (attempts, duration) = (exchange.attempts, exchange.deadline.elapsed(platform));
+    let answer = Box::pin(call.run(&connection, &template, request, &credentials)).await;
+    let (attempts, duration) = (call.attempts, call.deadline.elapsed(platform));
     let answer = answer.and_then(|answer| {
         let rate_limit = RateLimit::from_headers(&answer.headers, platform.now());
         let response = ProviderResponse::read(answer.status, &answer.headers, answer.body)?;
@@ -128,7 +129,7 @@ async fn map(
 }
 
 /// The attempts of one call.
-struct Exchange<'a> {
+struct CallAttempts<'a> {
     connections: &'a Arc<Connections>,
     platform: &'a Arc<Platform>,
     provider: &'a Provider,
@@ -138,7 +139,7 @@ struct Exchange<'a> {
     attempts: u32,
 }
 
-impl Exchange<'_> {
+impl CallAttempts<'_> {
     /// Sends the request, and once more with other credentials if the provider refused these.
     async fn run(
         &mut self,
@@ -147,7 +148,8 @@ impl Exchange<'_> {
         request: BuiltRequest,
         used: &CredentialSet,
     ) -> Result<Response> {
-        let answer = self.send_with_retries(&request).await?;
+        let mut answer = self.send_with_retries(&request).await?;
+        withhold_location(&mut answer.headers, &request.url, used);
         if !self.provider.is_unauthorized(answer.status, &answer.body) {
             return Ok(answer);
         }
@@ -156,7 +158,9 @@ impl Exchange<'_> {
         let Some(credentials) = renewed else { return Ok(answer) };
         let allowed = &connections.outbound_allow;
         let request = template.build(self.provider, self.scheme, &credentials, allowed)?;
-        self.send_with_retries(&request).await
+        let mut answer = self.send_with_retries(&request).await?;
+        withhold_location(&mut answer.headers, &request.url, &credentials);
+        Ok(answer)
     }
 
     async fn send_with_retries(&mut self, request: &BuiltRequest) -> Result<Response> {

@@ -94,9 +94,11 @@ pub async fn create_connection(
     let missing = || Error::internal("what is missing was not reported");
     let (provider, scheme, mut credentials) = parsed.ok_or_else(missing)?;
     connections.connection_limiter.acquire(platform.uptime(), &rate_limit_network(address))?;
+    let mut is_fetched = false;
     if new.verify {
         let allowed = &connections.outbound_allow;
-        fetch_first_token(platform, provider, scheme.kind, &mut credentials, allowed).await?;
+        is_fetched =
+            fetch_first_token(platform, provider, scheme.kind, &mut credentials, allowed).await?;
         ensure_accepted(connections, platform, provider, scheme, &credentials).await?;
     }
     let (id, secret) =
@@ -105,6 +107,7 @@ pub async fn create_connection(
         secret_hash: secret.hash().to_vec(),
         label: label?,
         end_user: end_user?,
+        last_refreshed_at: is_fetched.then(|| platform.now()),
         ..new_row(platform, id, &provider.key, scheme.kind, &credentials)
     };
     connections::insert(platform.database.writes(), connection.clone()).await?;

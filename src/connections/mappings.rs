@@ -19,6 +19,8 @@ use crate::platform::rate_limiter::rate_limit_network;
 pub const MAPPING_LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// Uses within this time are stored once.
 const USE_PRECISION: Duration = Duration::from_hours(24);
+/// How long a mapping waits for others to end.
+const MAX_SLOT_WAIT: Duration = Duration::from_secs(10);
 
 /// A mapping to make.
 #[derive(Clone, Debug)]
@@ -75,23 +77,29 @@ pub async fn find_mapping(platform: &Platform, id: &str) -> Result<MappingRow> {
     mapping.ok_or_else(not_found)
 }
 
-/// What a mapping makes of a sample.
+/// What a mapping makes of a sample, for a caller at this address.
 ///
 /// # Errors
-/// INVALID_MAPPING.
+/// INVALID_MAPPING; RATE_LIMITED after too many previews from one address; SERVICE_UNAVAILABLE while too many mappings
+/// are applied.
 pub async fn preview_mapping(
     connections: &Connections,
+    platform: &Platform,
+    address: std::net::IpAddr,
     mapping: Value,
     items: Option<String>,
     sample: Value,
 ) -> Result<Box<RawValue>> {
-    run(connections, sample.to_string(), move || compile(&mapping, items.as_deref())).await
+    connections.preview_limiter.acquire(platform.uptime(), &rate_limit_network(address))?;
+    let compile = move || compile(&mapping, items.as_deref());
+    run(connections, platform, sample.to_string(), compile).await
 }
 
 /// Applies a stored mapping to the answer of a call.
 ///
 /// # Errors
-/// INVALID_MAPPING if the answer cannot be mapped within the limits.
+/// INVALID_MAPPING if the answer cannot be mapped within the limits; SERVICE_UNAVAILABLE while too many mappings are
+/// applied.
 pub async fn apply_mapping(
     connections: &Connections,
     platform: &Platform,
@@ -106,17 +114,24 @@ pub async fn apply_mapping(
         let mapping = serde_json::from_str(&row.mapping).map_err(Error::internal)?;
         compile(&mapping, row.items.as_deref())
     };
-    run(connections, body, compile_row).await
+    run(connections, platform, body, compile_row).await
 }
 
 /// Compiles and applies a mapping on a thread for blocking work. Few run at once, so that they leave the processors to
 /// others.
 async fn run(
     connections: &Connections,
+    platform: &Platform,
     body: String,
     compile: impl FnOnce() -> Result<Mapping> + Send + 'static,
 ) -> Result<Box<RawValue>> {
-    let slot = connections.mapping_slots.clone().acquire_owned().await.map_err(Error::internal)?;
+    let slot = tokio::select! {
+        slot = connections.mapping_slots.clone().acquire_owned() => slot.map_err(Error::internal)?,
+        () = platform.clock.sleep_until(platform.now() + MAX_SLOT_WAIT) => {
+            let message = "Too many mappings are being applied. Try again.";
+            return Err(Error::new(ErrorCode::ServiceUnavailable, message));
+        }
+    };
     let apply = move || {
         let _slot = slot;
         let mapped = compile()?.apply(body.as_bytes())?;

@@ -26,12 +26,12 @@ impl<K, T> Default for SingleFlight<K, T> {
 }
 
 /// Removes a flight when its task ends, even by a panic.
-struct Landing<K: Eq + Hash, T> {
+struct FlightGuard<K: Eq + Hash, T> {
     flights: Flights<K, T>,
     key: K,
 }
 
-impl<K: Eq + Hash, T> Drop for Landing<K, T> {
+impl<K: Eq + Hash, T> Drop for FlightGuard<K, T> {
     fn drop(&mut self) {
         self.flights.lock().remove(&self.key);
     }
@@ -61,11 +61,11 @@ where
         }
         let (sender, receiver) = watch::channel(None);
         flights.insert(key.clone(), receiver.clone());
-        let (landing, work) = (Landing { flights: self.flights.clone(), key }, work());
+        let (guard, work) = (FlightGuard { flights: self.flights.clone(), key }, work());
         let task = async move {
             let result = work.await;
             // Before the result is known: who asks after that starts new work.
-            drop(landing);
+            drop(guard);
             sender.send_replace(Some(result));
         };
         self.tasks.spawn(task.in_current_span());

@@ -38,6 +38,8 @@ pub struct Connections {
     pub connection_limiter: RateLimiter<IpAddr>,
     /// Mappings made, by address.
     pub mapping_limiter: RateLimiter<IpAddr>,
+    /// Previews of mappings, by address.
+    pub preview_limiter: RateLimiter<IpAddr>,
     /// Calls that are not in the database yet.
     pub pending_calls: PendingCalls,
     /// The renewals of access tokens that are under way.
@@ -93,6 +95,10 @@ impl Connections {
                 )),
                 mapping_limiter: RateLimiter::new(limit(
                     limits.mappings_per_address,
+                    CREATION_WINDOW,
+                )),
+                preview_limiter: RateLimiter::new(limit(
+                    limits.previews_per_address,
                     CREATION_WINDOW,
                 )),
                 pending_calls: PendingCalls::default(),

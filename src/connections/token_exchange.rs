@@ -18,6 +18,7 @@ use super::catalog::{
 use crate::config::connections::OAuthClient;
 use crate::error::Error;
 use crate::platform::clock::Timestamp;
+use crate::platform::json::UntrustedJson;
 use crate::platform::outbound::{AllowedAddress, Request};
 
 /// A longer lifetime is a mistake of the provider, or means that the token never expires.
@@ -33,6 +34,8 @@ pub struct TokenRequest {
     pub request: Request,
     /// The token endpoint.
     pub target: Target,
+    /// The secrets in it, which an error code must not repeat.
+    pub secrets: Vec<SecretString>,
 }
 
 /// Why an access token cannot be renewed without its owner.
@@ -77,8 +80,11 @@ pub enum TokenOutcome {
     Renewed(TokenResponse),
     /// The refresh token is revoked, expired or used: only its owner can help. Has the provider's error code.
     Revoked(String),
-    /// Anything else: worth trying again. Has the provider's error code, or the status.
-    Transient(String),
+    /// The endpoint refused the request for another reason, such as an unknown client. Has the provider's error code, or
+    /// the status.
+    Refused(String),
+    /// The endpoint is out of order or busy, or its answer cannot be read. Has the provider's error code, or the status.
+    Failed(String),
 }
 
 impl CredentialSet {
@@ -136,7 +142,10 @@ pub fn token_request(
     let request = Request::new(Method::POST, target.url.clone())
         .header(ACCEPT, HeaderValue::from_static("application/json"));
     let request = add_client(request, token.client_auth, &client, &mut params);
-    Ok(TokenRequest { request: add_body(request, token.body, &params), target })
+    let request = add_body(request, token.body, &params);
+    let refresh_token = credentials.get(CredentialKey::RefreshToken).cloned();
+    let secrets = refresh_token.into_iter().chain(client.secret).collect();
+    Ok(TokenRequest { request, target, secrets })
 }
 
 fn find_client(
@@ -202,15 +211,15 @@ fn add_body(request: Request, format: BodyFormat, params: &[(String, String)]) -
     request.header(CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
 }
 
-/// Reads the answer of a token endpoint. Some tell of an error with the status 200.
+/// Reads the answer of a token endpoint to a request with these secrets. Some tell of an error with the status 200.
 pub fn read_token_response(
     provider: &Provider,
     now: Timestamp,
-    status: StatusCode,
-    body: &[u8],
+    (status, body): (StatusCode, &[u8]),
+    secrets: &[SecretString],
 ) -> TokenOutcome {
-    let Ok(Value::Object(answer)) = serde_json::from_slice::<Value>(body) else {
-        return TokenOutcome::Transient(status_reason(status));
+    let Ok(UntrustedJson(Value::Object(answer))) = serde_json::from_slice(body) else {
+        return TokenOutcome::Failed(status_reason(status));
     };
     let token = provider.token.as_ref();
     if status.is_success()
@@ -226,8 +235,12 @@ pub fn read_token_response(
     if let Some(code) = codes.iter().find(|code| is_revoked(code) && is_final) {
         return TokenOutcome::Revoked((*code).to_owned());
     }
-    let reason = codes.into_iter().find(|code| is_code(code));
-    TokenOutcome::Transient(reason.map_or_else(|| status_reason(status), str::to_owned))
+    let repeats_secret =
+        |code: &str| secrets.iter().any(|secret| secret.expose_secret().contains(code));
+    let code = codes.into_iter().find(|code| is_code(code) && !repeats_secret(code));
+    let is_refusal = is_final && (status.is_client_error() || code.is_some());
+    let reason = code.map_or_else(|| status_reason(status), str::to_owned);
+    if is_refusal { TokenOutcome::Refused(reason) } else { TokenOutcome::Failed(reason) }
 }
 
 fn read_tokens(

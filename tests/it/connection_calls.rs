@@ -1,7 +1,11 @@
 //! Calls by API connections: bad requests, hostile answers, retries, redirects and mappings.
 
+use std::io::Write;
 use std::time::Duration;
 
+use data_encoding::BASE64;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::support::connections::FakeProvider;
@@ -179,6 +183,39 @@ async fn hostile_answers_are_errors_in_time() {
         let is_too_large = |code: &&&Value| ***code == "RESPONSE_TOO_LARGE";
         assert_eq!(codes[2..].iter().filter(is_too_large).count(), 2);
         assert_eq!(read.data("/connection/status"), "ACTIVE");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_not_unpacked() {
+    on_each_shared_database(async |database| {
+        let provider = FakeProvider::start().await;
+        let app = provider.app(database).await;
+        let caller = app.anonymous();
+        let keys = caller.connect("token").await;
+        // 64 MB of zeros, which are 64 kB compressed.
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+        for _ in 0..64 {
+            bomb.write_all(&[b'0'; 1024 * 1024]).expect("compressed");
+        }
+        let bomb = bomb.finish().expect("compressed");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            bomb.len()
+        );
+        provider.upstream.reply_with([Reply::Bytes([head.into_bytes(), bomb.clone()].concat())]);
+        let answer = caller.call(&keys, json!({ "path": "/bomb" })).await;
+        assert_eq!(answer.data("/callConnection/body"), &Value::Null);
+        let body = answer.text("/callConnection/bodyBase64");
+        assert!(
+            BASE64.decode(body.as_bytes()).expect("base64") == bomb,
+            "the provider's own bytes"
+        );
+        assert_eq!(answer.data("/callConnection/headers/content-encoding"), "gzip");
+        let sent = provider.upstream.requests().remove(0).to_lowercase();
+        assert!(!sent.contains("accept-encoding"), "{sent}");
     })
     .await;
 }

@@ -7,9 +7,13 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::connections::{FakeProvider, Keys};
+use crate::support::fake_tokens::{FakeTokens, access_tokens_used};
 use crate::support::on_each_shared_database;
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{TestApp, TestDatabase};
+
+/// A newer token is not renewed because the provider refuses it.
+const MIN_TOKEN_AGE: Duration = Duration::from_secs(10);
 
 fn request(method: Method, keys: &Keys, target: &str) -> axum::http::request::Builder {
     Request::builder()
@@ -344,4 +348,39 @@ async fn calls_by_the_proxy_count_towards_the_limit() {
     let (status, headers, body) = app.request(without_body(request(Method::GET, &keys, "/"))).await;
     assert_eq!((status.as_u16(), &*code(&body)), (429, "RATE_LIMITED"));
     assert_eq!(headers["retry-after"], "60");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_and_a_request_without_a_body_repeated() {
+    on_each_shared_database(async |database| {
+        let provider = FakeProvider::start().await;
+        let tokens = FakeTokens::serve(&provider.upstream);
+        let app = provider.app(database).await;
+        let keys = app.anonymous().connect_oauth(json!({})).await;
+        let get = async || {
+            let (status, _, body) =
+                app.request(without_body(request(Method::DELETE, &keys, "/things/1"))).await;
+            (status.as_u16(), body)
+        };
+        assert_eq!(get().await, (200, b"{\"ok\":true}".to_vec()));
+        assert_eq!(access_tokens_used(&provider.upstream), ["access-0", "access-1"]);
+
+        // The provider has read the body, which is gone: its answer is the result, and the next request works.
+        tokens.forget_access_tokens();
+        app.clock.advance(MIN_TOKEN_AGE);
+        let post = async || {
+            let post = request(Method::POST, &keys, "/things").header("Content-Length", "1");
+            let (status, ..) = app.request(post.body(Body::from("a")).expect("a request")).await;
+            status.as_u16()
+        };
+        assert_eq!((post().await, post().await), (401, 200));
+        assert_eq!(tokens.refresh_tokens(), ["refresh-0", "refresh-1"]);
+
+        let read = app.anonymous().connection(&keys).await;
+        let attempts: Vec<_> =
+            read.nodes("/connection/callLog").iter().map(|call| &call["attempts"]).collect();
+        let twice = attempts.iter().filter(|attempts| ***attempts == 2).count();
+        assert_eq!((attempts.len(), twice), (3, 1));
+    })
+    .await;
 }

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 use crate::support::connections::{FakeProvider, Keys};
 use crate::support::fake_tokens::{FakeTokens, access_tokens_used};
 use crate::support::on_each_shared_database;
+use crate::support::upstream::Reply;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// A newer token is not renewed because the provider refuses it.
+const MIN_TOKEN_AGE: Duration = Duration::from_secs(10);
 const START: &str = "2026-01-02T03:04:05Z";
 
 fn get() -> Value {
@@ -137,8 +140,12 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated() {
         assert!(posts.iter().all(|request| request.ends_with("{\"a\":1}")));
         assert_eq!(access_tokens_used(&provider.upstream), ["access-0", "access-1"]);
 
-        // The provider refuses the new one too: its answer is the result.
+        // The provider refuses the new one too: its answer is the result. It has another reason than the token's age.
         tokens.refuse_all(true);
+        let answer = caller.call(&keys, get()).await;
+        assert_eq!(answer.data("/callConnection/status"), 401);
+        assert_eq!(answer.data("/callConnection/attempts"), 1, "the token was just renewed");
+        app.clock.advance(MIN_TOKEN_AGE);
         let answer = caller.call(&keys, get()).await;
         assert_eq!(answer.data("/callConnection/status"), 401);
         assert_eq!(answer.data("/callConnection/attempts"), 2);
@@ -148,6 +155,7 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated() {
 
         // Calls whose token was refused use the one that another of them has renewed.
         tokens.forget_access_tokens();
+        app.clock.advance(MIN_TOKEN_AGE);
         let answers = join_all((0..20).map(|_| caller.call(&keys, get()))).await;
         for answer in answers {
             assert_eq!(answer.data("/callConnection/status"), 200);
@@ -177,6 +185,64 @@ async fn a_call_that_was_refused_late_uses_the_token_of_another() {
         assert_eq!(answer.data("/callConnection/status"), 200);
         assert_eq!(answer.data("/callConnection/attempts"), 2);
         assert_eq!(tokens.refresh_tokens(), ["refresh-0"], "no second renewal");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_credentials_are_not_used_by_the_holder_of_the_old_secret() {
+    on_each_shared_database(async |database| {
+        let provider = FakeProvider::start().await;
+        let tokens = FakeTokens::serve(&provider.upstream);
+        let app = provider.app(database).await;
+        let caller = app.anonymous();
+        let old = caller.connect_oauth(json!({})).await;
+        let release = tokens.hold_refusals();
+        let late = tokio::spawn({
+            let (caller, keys) = (caller.clone(), old.clone());
+            async move { caller.call(&keys, get()).await }
+        });
+        provider.upstream.wait_for_requests(1).await;
+        let query = "mutation ($reference: ID!, $secret: String) {
+            rotateConnectionSecret(reference: $reference, secret: $secret) { reference secret } }";
+        let variables = json!({ "reference": old.reference, "secret": old.secret });
+        let rotated = caller.send(query, variables).await;
+        let new = Keys::of(rotated.data("/rotateConnectionSecret"));
+        tokens.accept("access-new");
+        let query = "mutation ($reference: ID!, $secret: String) {
+            updateConnection(reference: $reference, secret: $secret, credentials: { accessToken: \"access-new\" }) {
+                status } }";
+        let variables = json!({ "reference": new.reference, "secret": new.secret });
+        caller.send(query, variables).await.data("/updateConnection");
+        release.notify_one();
+        let answer = late.await.expect("no panic");
+        assert_eq!(answer.data("/callConnection/status"), 401);
+        assert_eq!(access_tokens_used(&provider.upstream), ["access-0"]);
+        assert_eq!(caller.call(&new, get()).await.data("/callConnection/status"), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failing_token_endpoint_is_told_from_one_that_refuses() {
+    on_each_shared_database(async |database| {
+        let provider = FakeProvider::start().await;
+        let tokens = FakeTokens::serve(&provider.upstream);
+        let app = provider.app(database).await;
+        let create = async || {
+            let credentials = json!({ "clientId": "client", "clientSecret": "client-secret" });
+            let scheme = "OAUTH2_CLIENT_CREDENTIALS";
+            let input = json!({ "provider": "oauth", "scheme": scheme, "verify": true, "credentials": credentials });
+            app.anonymous().create_connection(input).await
+        };
+        tokens.fail(Some(|| Reply::Json(503, json!({ "error": "temporarily_unavailable" }))));
+        create().await.assert_error("UPSTREAM_UNAVAILABLE", "");
+        tokens.fail(Some(|| Reply::Json(401, json!({ "error": "invalid_client" }))));
+        create().await.assert_error("CONNECTION_REFUSED_BY_PROVIDER", "credentials");
+        tokens.fail(None);
+        let created = create().await;
+        let connection = created.data("/createConnection/connection");
+        assert_eq!(connection["lastRefreshedAt"], START);
     })
     .await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use switchboard::connections;
@@ -230,6 +231,7 @@ async fn calls_wrong_secrets_and_creations_are_limited() {
             ("LIMIT_WRONG_SECRETS_PER_ADDRESS", "3"),
             ("LIMIT_CONNECTIONS_PER_ADDRESS", "2"),
             ("LIMIT_MAPPINGS_PER_ADDRESS", "1"),
+            ("LIMIT_PREVIEWS_PER_ADDRESS", "2"),
         ]);
         let app = TestApp::with(database, &settings).await;
         let caller = app.anonymous();
@@ -240,6 +242,12 @@ async fn calls_wrong_secrets_and_creations_are_limited() {
         let mapping = json!({ "mapping": { "a": "b" } });
         caller.create_mapping(mapping.clone()).await.data("/createMapping/id");
         let refused = caller.create_mapping(mapping).await;
+        assert_eq!(refused.extension("retryAfter"), 3600);
+        let preview = r#"{ previewMapping(input: { mapping: { a: "b" }, sample: { b: 1 } }) }"#;
+        for _ in 0..2 {
+            caller.send(preview, json!({})).await.data("/previewMapping");
+        }
+        let refused = caller.send(preview, json!({})).await;
         assert_eq!(refused.extension("retryAfter"), 3600);
         let call = json!({ "path": "/" });
         for _ in 0..2 {
@@ -290,6 +298,48 @@ async fn sealed_credentials_open_in_their_row_alone_and_are_resealed() {
         swapped.assert_error("INTERNAL_SERVER_ERROR", "");
         assert_eq!(provider.upstream.requests().len(), 1);
         caller.call(&bob, json!({ "path": "/" })).await.data("/callConnection");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_go_on_while_keys_are_rotated() {
+    on_each_shared_database(async |database| {
+        let provider = FakeProvider::start().await;
+        provider.upstream.reply_by(|_| ok());
+        let new_key = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        // What an operator does first: all instances know the new key, and still seal with the old one.
+        let old_first = format!("{KEY_RING},{new_key}");
+        let settings = provider.settings(&[("SECRET_KEYS", &old_first)]);
+        let app = TestApp::with(database, &settings).await;
+        let caller = app.anonymous();
+        let mut all_keys = Vec::new();
+        for number in 0..30 {
+            all_keys.push(caller.connect(&format!("token-{number}")).await);
+        }
+        let new_first = format!("{new_key},{KEY_RING}");
+        let settings = provider.settings(&[("SECRET_KEYS", &new_first)]);
+        let resealing = app.instance(database, &settings, 2).await;
+        let use_connection = async |keys: &Keys| {
+            for caller in [&caller, &resealing.anonymous()] {
+                caller.call(keys, json!({ "path": "/" })).await.data("/callConnection");
+                let credentials = json!({ "credentials": { "accessToken": "changed" } });
+                caller.update(keys, credentials).await.data("/updateConnection");
+            }
+        };
+        let load = join_all(all_keys.iter().map(use_connection));
+        let (resealed, _) = tokio::join!(connections::reseal(&resealing.app.platform), load);
+        resealed.expect("resealed");
+        // The other instance has sealed with the old key until now.
+        connections::reseal(&resealing.app.platform).await.expect("resealed");
+        assert_eq!(connections::reseal(&resealing.app.platform).await.expect("resealed"), 0);
+
+        let sent = provider.upstream.requests().len();
+        for keys in &all_keys {
+            resealing.anonymous().call(keys, json!({ "path": "/" })).await.data("/callConnection");
+        }
+        let sent = provider.upstream.requests().split_off(sent);
+        assert!(sent.iter().all(|request| request.contains("Bearer changed")));
     })
     .await;
 }

@@ -33,6 +33,7 @@ impl SettingsReader {
             ),
             connections_per_address: self.limit("LIMIT_CONNECTIONS_PER_ADDRESS", 60, address_scale),
             mappings_per_address: self.limit("LIMIT_MAPPINGS_PER_ADDRESS", 60, address_scale),
+            previews_per_address: self.limit("LIMIT_PREVIEWS_PER_ADDRESS", 600, address_scale),
             codes: CodeRateLimits {
                 per_number: self.limit("LIMIT_CODES_PER_NUMBER", 5, scale),
                 // Limits SMS pumping, which uses a block of numbers. In development, all test numbers are in one block.

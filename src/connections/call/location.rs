@@ -1,12 +1,19 @@
 //! Whether a provider's `Location` may come back: only if it shows nothing of the credentials.
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use url::Url;
 
 use crate::connections::catalog::{CredentialKey, CredentialSet};
 
-/// Whether the `Location` of an answer to a request to `from` may be shown to the caller.
-pub fn is_harmless(location: &HeaderValue, from: &Url, credentials: &CredentialSet) -> bool {
+/// Removes the `Location` of an answer to a request to `from`, unless it may be shown to the caller.
+pub fn withhold_location(headers: &mut HeaderMap, from: &Url, credentials: &CredentialSet) {
+    let is_withheld = |location| !is_harmless(location, from, credentials);
+    if headers.get_all(LOCATION).iter().any(is_withheld) {
+        headers.remove(LOCATION);
+    }
+}
+
+fn is_harmless(location: &HeaderValue, from: &Url, credentials: &CredentialSet) -> bool {
     let Ok(text) = location.to_str() else { return false };
     let Ok(target) = from.join(text) else { return false };
     let is_web = matches!(target.scheme(), "https" | "http");

@@ -3,7 +3,8 @@
 //! anything. What a caller gives is checked here, and every value that is not allowed is reported with its field.
 
 mod headers;
-mod json_depth;
+mod json_shape;
+mod location;
 mod path;
 mod payload;
 mod query;
@@ -12,7 +13,8 @@ mod response;
 mod retry;
 
 pub use headers::{is_allowed_from_caller, is_passed_back, request_headers};
-pub use json_depth::{JsonShape, MAX_JSON_DEPTH, TooDeep};
+pub use json_shape::{JsonShape, MAX_JSON_DEPTH, TooDeep};
+pub use location::withhold_location;
 pub use path::join_path;
 pub use payload::{Payload, PayloadFormat, encode_payload};
 pub use query::query_pairs;

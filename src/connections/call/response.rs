@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::value::RawValue;
 
 use super::headers::is_passed_back;
-use super::json_depth::JsonShape;
+use super::json_shape::JsonShape;
 use crate::error::{ErrorCode, UserError};
 
 /// Maximum length of an answer's body in bytes. An egress policy stops reading there.
@@ -151,10 +151,12 @@ fn classify(content_type: Option<&str>) -> (Kind, &'static Encoding) {
     (kind, encoding)
 }
 
-/// The text of a body without a byte order mark, or the body if it is none in this encoding.
+/// The text of a body without a byte order mark, or the body if it is none in this encoding. Control characters are no
+/// text: in an answer, each would be written with six bytes.
 fn decode(body: Vec<u8>, encoding: &'static Encoding) -> Result<String, Vec<u8>> {
     let (text, _, has_errors) = encoding.decode(&body);
-    if has_errors {
+    let is_control = |char: char| char < ' ' && !"\t\n\r".contains(char);
+    if has_errors || text.contains(is_control) {
         return Err(body);
     }
     let is_unchanged = matches!(text, Cow::Borrowed(text) if text.len() == body.len());
@@ -223,6 +225,9 @@ mod tests {
             ("text/plain; charset=\"ISO-8859-1\"", b"\xe9", "text é"),
             ("text/plain; charset=nonsense", b"a", "text a"),
             ("text/plain", b"\xe9", "base64 6Q=="),
+            ("text/plain", b"a\t\r\n\x7f", "text a\t\r\n\x7f"),
+            ("text/plain", b"a\x01", "base64 YQE="),
+            ("application/json", b"\"\x01\"", "base64 IgEi"),
             ("application/xml", b"<a/>", "text <a/>"),
             ("application/x-ndjson", b"{}\n{}", "text {}\n{}"),
             ("image/png", b"\x89PNG", "base64 iVBORw=="),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
@@ -144,6 +144,8 @@ fn read_field(field: &Field, members: &Map<String, Value>) -> Result<Option<Secr
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(seconds)) if field.key == CredentialKey::ExpiresAt => {
             let at = seconds.as_i64().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            // RFC 3339 has years of four digits. Beyond them are milliseconds that were taken for seconds.
+            let at = at.filter(|at| (1970..10_000).contains(&at.year()));
             return at.map(|at| Some(format_time(at).into())).ok_or_else(|| time_rule(field));
         }
         Some(Value::String(text)) => text,

@@ -21,7 +21,8 @@ const MAX_KEY_LEN: usize = 40;
 /// In seconds.
 const LIFETIMES: std::ops::RangeInclusive<i64> = 60..=31_536_000;
 /// Headers that the request itself needs, or that credentials stand in.
-const RESERVED_HEADERS: [&str; 10] = [
+const RESERVED_HEADERS: [&str; 11] = [
+    "accept-encoding",
     "authorization",
     "connection",
     "content-length",

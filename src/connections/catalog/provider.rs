@@ -5,12 +5,12 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 
 use super::field::{CredentialKey, Field};
 use super::templates::{UrlTemplate, ValueTemplate};
 use crate::config::connections::OAuthClient;
+use crate::platform::json::UntrustedJson;
 use crate::platform::outbound::{AllowedAddress, HostPattern};
 
 /// An API that connections call.
@@ -236,7 +236,7 @@ impl Provider {
             return false;
         }
         let answer: Option<ErrorMember> = serde_json::from_slice(body).ok();
-        let error = answer.as_ref().and_then(|answer| answer.error.as_ref()?.as_str());
+        let error = answer.as_ref().and_then(|answer| answer.error.as_ref()?.0.as_str());
         error.is_some_and(|error| self.unauthorized_errors.iter().any(|known| known == error))
     }
 }
@@ -244,5 +244,5 @@ impl Provider {
 /// The one member of an answer that tells of an error. The others are skipped.
 #[derive(Deserialize)]
 struct ErrorMember {
-    error: Option<Value>,
+    error: Option<UntrustedJson>,
 }

@@ -1,5 +1,7 @@
 //! The connection_calls table: the log of calls, without queries and bodies.
 
+use std::collections::HashSet;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::{QueryOrder, QuerySelect};
 use serde::Serialize;
@@ -65,10 +67,14 @@ pub struct NewCall {
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert_calls");
 
-/// Inserts calls. Those that are there already are skipped.
-pub async fn insert_many(tx: &Work, calls: &[NewCall]) -> crate::error::Result<()> {
-    tx.execute_raw(INSERT.bind(tx.get_database_backend(), calls, [])?).await?;
-    Ok(())
+/// Inserts calls. Those that are there already are skipped. Returns the ids of the others.
+pub async fn insert_many(
+    tx: &Work,
+    calls: &[NewCall],
+) -> crate::error::Result<HashSet<ConnectionCallId>> {
+    let rows = tx.query_all_raw(INSERT.bind(tx.get_database_backend(), calls, [])?).await?;
+    let ids = rows.iter().map(|row| row.try_get_by_index(0));
+    Ok(ids.collect::<Result<_, DbErr>>()?)
 }
 
 /// A page of a connection's calls, the newest first, starting after a call.

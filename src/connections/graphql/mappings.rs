@@ -84,8 +84,12 @@ impl MappingQuery {
     ) -> NullableResult<RawJson> {
         let PreviewMappingInput { mapping, items, sample } = input;
         let mapped = async {
-            let connections = connections_state(ctx);
-            Ok(RawJson(preview_mapping(connections, mapping.0, items, sample.0).await?))
+            let (connections, platform) = (connections_state(ctx), ctx.platform());
+            let address = ctx.client_address();
+            let sample = sample.0;
+            let mapped =
+                preview_mapping(connections, platform, address, mapping.0, items, sample).await?;
+            Ok(RawJson(mapped))
         };
         respond(ctx, mapped).await
     }

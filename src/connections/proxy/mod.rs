@@ -6,7 +6,6 @@
 
 mod call_record;
 mod headers;
-mod location;
 mod open_proxy;
 mod request;
 mod upload;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::HeaderMap;
 
 use super::call_record::CallRecord;
 use super::headers::headers_from_provider;
-use super::location::is_harmless;
 use super::request::{BuiltProxyRequest, ProxyRequest, ProxyTemplate};
 use super::upload::Upload;
+use crate::connections::call::withhold_location;
 use crate::connections::find_scheme::{provider_of, scheme_of};
 use crate::connections::guard::{Access, authorize_call};
 use crate::connections::send::upstream_error;
@@ -74,7 +74,8 @@ pub async fn open_proxy(
     // A body that is still to be read cannot tell of refused credentials, only the status can.
     if provider.is_unauthorized(answer.status, &[]) {
         let renewed =
-            tokens::after_unauthorized(connections, platform, &connection, &credentials).await?;
+            tokens::after_unauthorized(connections, platform, &connection, &credentials).await;
+        let renewed = renewed.inspect_err(|error| record.error = Some(error.code()))?;
         if let Some(renewed) = renewed.filter(|_| upload.is_unread()) {
             drop(answer);
             credentials = renewed;
@@ -83,10 +84,7 @@ pub async fn open_proxy(
         }
     }
     let mut headers = headers_from_provider(&answer.headers);
-    let is_withheld = |location| !is_harmless(location, &built.url, &credentials);
-    if headers.get_all(LOCATION).iter().any(is_withheld) {
-        headers.remove(LOCATION);
-    }
+    withhold_location(&mut headers, &built.url, &credentials);
     Ok(ProxyResponse {
         provider: provider.key.clone(),
         status: answer.status,
@@ -109,6 +107,7 @@ async fn send(
         ..EgressPolicy::default()
     };
     record.attempts += 1;
+    record.status = None;
     let answer = platform.outbound.stream(request.with_body(upload.to_body()), &policy).await;
     let answer = answer.map_err(|error| {
         let error = stream_error(&error);

@@ -1,5 +1,5 @@
-//! The body of a caller's request, on its way to the provider. Remembers whether any of it was read: only then can the
-//! request not be sent again.
+//! The body of a caller's request, on its way to the provider. A request can be sent again until an attempt has begun to
+//! read its body.
 
 use std::io;
 use std::pin::Pin;
@@ -13,12 +13,19 @@ use parking_lot::Mutex;
 use crate::platform::files::Bytes;
 use crate::platform::outbound::Body;
 
-/// The body of a request. Clones share it.
-#[derive(Clone)]
+/// The body of a request.
 pub struct Upload(Arc<Mutex<State>>);
+
+/// The body of one attempt to send the request.
+struct AttemptBody {
+    upload: Arc<Mutex<State>>,
+    attempt: u32,
+}
 
 struct State {
     stream: Option<BoxStream<'static, io::Result<Bytes>>>,
+    /// The number of the latest attempt. An earlier one that is still being sent gets nothing.
+    attempt: u32,
     was_read: bool,
     has_ended: bool,
     reader: Option<Waker>,
@@ -28,15 +35,27 @@ impl Upload {
     /// A body, if the request has one.
     pub fn new(stream: Option<BoxStream<'static, io::Result<Bytes>>>) -> Self {
         let has_ended = stream.is_none();
-        Self(Arc::new(Mutex::new(State { stream, was_read: false, has_ended, reader: None })))
+        Self(Arc::new(Mutex::new(State {
+            stream,
+            attempt: 0,
+            was_read: false,
+            has_ended,
+            reader: None,
+        })))
     }
 
     /// The body of one attempt to send the request.
     pub fn to_body(&self) -> Body {
-        match self.0.lock().stream {
-            Some(_) => Body::Stream(self.clone().boxed()),
-            None => Body::default(),
+        if self.0.lock().stream.is_none() {
+            return Body::default();
         }
+        Body::Stream(self.start_attempt().boxed())
+    }
+
+    fn start_attempt(&self) -> AttemptBody {
+        let mut state = self.0.lock();
+        state.attempt += 1;
+        AttemptBody { upload: self.0.clone(), attempt: state.attempt }
     }
 
     /// Whether the request can be sent again: it has no body, or nobody has begun to read it.
@@ -57,11 +76,14 @@ impl Upload {
     }
 }
 
-impl Stream for Upload {
+impl Stream for AttemptBody {
     type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut state = self.0.lock();
+        let mut state = self.upload.lock();
+        if self.attempt != state.attempt {
+            return Poll::Ready(Some(Err(io::Error::other("the request was sent again"))));
+        }
         state.was_read = true;
         state.reader = Some(cx.waker().clone());
         let Some(stream) = &mut state.stream else {
@@ -86,9 +108,10 @@ mod tests {
     #[test]
     fn a_body_can_be_sent_again_until_it_is_read() {
         let upload = Upload::new(Some(stream::iter([Ok(Bytes::from("a"))]).boxed()));
-        drop(upload.to_body());
+        let mut earlier = upload.start_attempt();
+        let mut reader = upload.start_attempt();
+        assert!(earlier.next().now_or_never().flatten().expect("an end").is_err());
         assert!(upload.is_unread());
-        let mut reader = upload.clone();
         assert_eq!(reader.next().now_or_never().flatten().expect("a part").expect("bytes"), "a");
         assert!(!upload.is_unread());
         assert!(reader.next().now_or_never().expect("ready").is_none());
@@ -99,7 +122,7 @@ mod tests {
     #[test]
     fn a_closed_body_ends_with_an_error() {
         let upload = Upload::new(Some(stream::pending().boxed()));
-        let mut reader = upload.clone();
+        let mut reader = upload.start_attempt();
         assert!(reader.next().now_or_never().is_none());
         upload.close();
         assert!(reader.next().now_or_never().flatten().expect("an end").is_err());

@@ -108,13 +108,16 @@ fn a_client_gets_a_token_of_its_own() {
     );
 }
 
-/// Reads an answer, as one of: the new tokens, "revoked: code", "transient: code".
+/// Reads an answer, as one of: the new tokens, "revoked: code", "refused: code", "failed: code".
 fn read(key: &str, status: u16, answer: &Value) -> Value {
     let provider = provider(key);
     let status = StatusCode::from_u16(status).expect("a status");
-    match read_token_response(&provider, now(), status, answer.to_string().as_bytes()) {
+    let secrets = ["r3fresh".to_owned().into()];
+    let answer = answer.to_string();
+    match read_token_response(&provider, now(), (status, answer.as_bytes()), &secrets) {
         TokenOutcome::Revoked(code) => json!(format!("revoked: {code}")),
-        TokenOutcome::Transient(reason) => json!(format!("transient: {reason}")),
+        TokenOutcome::Refused(reason) => json!(format!("refused: {reason}")),
+        TokenOutcome::Failed(reason) => json!(format!("failed: {reason}")),
         TokenOutcome::Renewed(tokens) => {
             let lifetime = tokens.expires_at.map(|at| (at - now()).num_seconds());
             let text = |secret: &secrecy::SecretString| secret.expose_secret().to_owned();
@@ -211,16 +214,16 @@ fn revoked_and_transient_answers_are_told_apart() {
     for key in BUILT_IN.into_iter().filter(|key| provider(key).token.is_some()) {
         assert_eq!(read(key, 400, &grant), json!("revoked: invalid_grant"), "{key}");
         assert_eq!(read(key, 401, &grant), json!("revoked: invalid_grant"), "{key}");
-        assert_eq!(read(key, 500, &grant), json!("transient: invalid_grant"), "{key}");
+        assert_eq!(read(key, 500, &grant), json!("failed: invalid_grant"), "{key}");
         let client = json!({ "error": "invalid_client" });
-        assert_eq!(read(key, 401, &client), json!("transient: invalid_client"), "{key}");
-        assert_eq!(read(key, 429, &json!({})), json!("transient: status 429"), "{key}");
+        assert_eq!(read(key, 401, &client), json!("refused: invalid_client"), "{key}");
+        assert_eq!(read(key, 429, &json!({})), json!("failed: status 429"), "{key}");
     }
     let slack = json!({ "ok": false, "error": "invalid_refresh_token" });
     assert_eq!(read("slack", 200, &slack), json!("revoked: invalid_refresh_token"));
     let slow = json!({ "ok": false, "error": "ratelimited" });
-    assert_eq!(read("slack", 200, &slow), json!("transient: ratelimited"));
-    assert_eq!(read("slack", 429, &slack), json!("transient: invalid_refresh_token"));
+    assert_eq!(read("slack", 200, &slow), json!("refused: ratelimited"));
+    assert_eq!(read("slack", 429, &slack), json!("failed: invalid_refresh_token"));
     let github = json!({ "error": "bad_refresh_token", "error_description": "…" });
     assert_eq!(read("github", 200, &github), json!("revoked: bad_refresh_token"));
     let hubspot = json!({ "status": "BAD_REFRESH_TOKEN", "message": "…" });
@@ -231,7 +234,7 @@ fn revoked_and_transient_answers_are_told_apart() {
 
 #[test]
 fn answers_that_make_no_sense_are_transient_and_quote_nothing() {
-    let status = json!("transient: status 200");
+    let status = json!("failed: status 200");
     for answer in [
         json!(null),
         json!([]),
@@ -243,12 +246,14 @@ fn answers_that_make_no_sense_are_transient_and_quote_nothing() {
         json!({ "access_token": "x".repeat(8193) }),
         json!({ "error": "Invalid API Key provided: sk_t0psecret" }),
         json!({ "error": "x".repeat(65) }),
+        json!({ "error": "fresh" }),
     ] {
         assert_eq!(read("google", 200, &answer), status, "{answer}");
     }
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-    let outcome = read_token_response(&provider("google"), now(), StatusCode::OK, deep.as_bytes());
-    assert!(matches!(outcome, TokenOutcome::Transient(_)));
+    let outcome =
+        read_token_response(&provider("google"), now(), (StatusCode::OK, deep.as_bytes()), &[]);
+    assert!(matches!(outcome, TokenOutcome::Failed(_)));
 }
 
 #[test]
@@ -257,7 +262,8 @@ fn renewed_credentials_keep_what_was_not_answered() {
     let old = with_client(json!({ "expiresAt": "2026-01-01T00:00:00Z" }));
     let mut set = credentials(&google, Oauth2, &old);
     let answer = br#"{"access_token":"new","expires_in":60}"#;
-    let TokenOutcome::Renewed(tokens) = read_token_response(&google, now(), StatusCode::OK, answer)
+    let TokenOutcome::Renewed(tokens) =
+        read_token_response(&google, now(), (StatusCode::OK, answer), &[])
     else {
         panic!("tokens")
     };
@@ -268,7 +274,7 @@ fn renewed_credentials_keep_what_was_not_answered() {
     assert_eq!(json(&set)["refreshToken"], "r3fresh");
     let answer = br#"{"access_token":"newer","refresh_token":"r2"}"#;
     if let TokenOutcome::Renewed(tokens) =
-        read_token_response(&google, now(), StatusCode::OK, answer)
+        read_token_response(&google, now(), (StatusCode::OK, answer), &[])
     {
         set.renew(&tokens);
     }

@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// What came of a token request: the answer, or an error of the way there, which is worth trying again.
-pub enum Exchange {
+pub enum TokenAnswer {
     /// The endpoint answered.
     Answered(TokenOutcome),
     /// It did not.
@@ -23,7 +23,11 @@ pub enum Exchange {
 }
 
 /// Sends a token request.
-pub async fn exchange(platform: &Platform, provider: &Provider, request: TokenRequest) -> Exchange {
+pub async fn exchange(
+    platform: &Platform,
+    provider: &Provider,
+    request: TokenRequest,
+) -> TokenAnswer {
     let policy = EgressPolicy {
         destinations: request.target.destinations,
         timeout: TIMEOUT,
@@ -31,13 +35,13 @@ pub async fn exchange(platform: &Platform, provider: &Provider, request: TokenRe
         ..EgressPolicy::default()
     };
     match platform.outbound.call(request.request, &policy).await {
-        Ok(answer) => Exchange::Answered(read_token_response(
+        Ok(answer) => TokenAnswer::Answered(read_token_response(
             provider,
             platform.now(),
-            answer.status,
-            &answer.body,
+            (answer.status, &answer.body),
+            &request.secrets,
         )),
-        Err(error) => Exchange::Unanswered(unanswered(&error)),
+        Err(error) => TokenAnswer::Unanswered(unanswered(&error)),
     }
 }
 
@@ -59,7 +63,14 @@ fn unanswered(error: &OutboundError) -> UserError {
     UserError::new(code, message)
 }
 
-/// Fetches the first token of client credentials that are tried before they are stored. Others stay as they are.
+/// The error of an endpoint that may work again.
+pub fn failed(code: &str) -> UserError {
+    let message = format!("The token endpoint answered {code}. Try again.");
+    UserError::new(ErrorCode::UpstreamUnavailable, message)
+}
+
+/// Fetches the first token of client credentials that are tried before they are stored. Others stay as they are. Returns
+/// whether a token was fetched.
 ///
 /// # Errors
 /// CONNECTION_REFUSED_BY_PROVIDER at `credentials`; UPSTREAM_UNAVAILABLE and UPSTREAM_TIMEOUT.
@@ -69,10 +80,10 @@ pub async fn fetch_first_token(
     scheme: AuthScheme,
     credentials: &mut CredentialSet,
     allowed: &[AllowedAddress],
-) -> Result<()> {
+) -> Result<bool> {
     let has_token = credentials.get(CredentialKey::AccessToken).is_some();
     if scheme != AuthScheme::Oauth2ClientCredentials || has_token {
-        return Ok(());
+        return Ok(false);
     }
     let refused = |reason: &str| {
         let message = format!("The provider gave no token for the client: {reason}.");
@@ -82,13 +93,14 @@ pub async fn fetch_first_token(
     let request = token_request(provider, scheme, credentials, allowed);
     let request = request.map_err(|error| refused(&error.to_string()))?;
     match exchange(platform, provider, request).await {
-        Exchange::Answered(TokenOutcome::Renewed(tokens)) => {
+        TokenAnswer::Answered(TokenOutcome::Renewed(tokens)) => {
             credentials.renew(&tokens);
-            Ok(())
+            Ok(true)
         }
-        Exchange::Answered(TokenOutcome::Revoked(code) | TokenOutcome::Transient(code)) => {
+        TokenAnswer::Answered(TokenOutcome::Revoked(code) | TokenOutcome::Refused(code)) => {
             Err(refused(&code).into())
         }
-        Exchange::Unanswered(error) => Err(error.into()),
+        TokenAnswer::Answered(TokenOutcome::Failed(code)) => Err(failed(&code).into()),
+        TokenAnswer::Unanswered(error) => Err(error.into()),
     }
 }

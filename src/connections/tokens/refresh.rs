@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::platform::Platform;
 use crate::platform::jobs::{LEASE_DURATION, Lease, LeaseKey};
 
-use super::exchange::{Exchange, exchange};
+use super::exchange::{TokenAnswer, exchange, failed};
 use super::failures::{backing_off, needs_reauth, store_degraded, store_needs_reauth};
 use super::rules::is_expired;
 
@@ -30,9 +30,12 @@ const LEASE_KIND: &str = "connection_refresh";
 const MAX_WAIT: Duration = Duration::from_secs(LEASE_DURATION.as_secs() + 2);
 /// How often a caller looks whether another instance is done, besides its events.
 const WAIT_INTERVAL: Duration = Duration::from_millis(500);
-/// How often, and how long apart, new tokens are tried to be stored: they exist nowhere else.
-const STORE_ATTEMPTS: u32 = 5;
+/// How often, and how long apart, new tokens are tried to be stored: they exist nowhere else. Ten minutes, in which a
+/// database can be restarted or replaced.
+const STORE_ATTEMPTS: u32 = 600;
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a caller waits for a renewal.
+const MAX_CALLER_WAIT: Duration = Duration::from_secs(30);
 
 /// Replaces the credentials that a caller has seen. Returns the connection with other ones, whoever renewed them.
 ///
@@ -49,7 +52,16 @@ pub async fn refresh(
         async move { refresh_or_wait(&connections, &platform, key).await }
     });
     let panicked = || Err(Error::internal("the renewal of a token panicked"));
-    flight.await.unwrap_or_else(panicked)
+    tokio::select! {
+        result = flight => result.unwrap_or_else(panicked),
+        // The renewal goes on without the caller.
+        () = platform.clock.sleep_until(platform.now() + MAX_CALLER_WAIT) => Err(still_renewing()),
+    }
+}
+
+fn still_renewing() -> Error {
+    let message = "The access token is being renewed. Try again.";
+    Error::new(ErrorCode::ServiceUnavailable, message)
 }
 
 async fn refresh_or_wait(
@@ -82,8 +94,7 @@ async fn refresh_or_wait(
         }
         let waited = platform.uptime().saturating_sub(started_at);
         if key.cause == RefreshCause::Due || waited >= MAX_WAIT {
-            let message = "The access token is being renewed. Try again.";
-            return Err(Error::new(ErrorCode::ServiceUnavailable, message));
+            return Err(still_renewing());
         }
         tokio::select! {
             () = changes.changed() => {}
@@ -151,21 +162,20 @@ impl Refresh<'_> {
             }
         };
         let problem = match exchange(self.platform, self.provider, request).await {
-            Exchange::Answered(TokenOutcome::Renewed(tokens)) => {
+            TokenAnswer::Answered(TokenOutcome::Renewed(tokens)) => {
                 credentials.renew(&tokens);
                 self.store(&credentials).await?;
                 // With other credentials, if their owner replaced them meanwhile.
                 return Ok((RefreshOutcome::Renewed, find(self.platform, self.key).await));
             }
-            Exchange::Answered(TokenOutcome::Revoked(code)) => {
+            TokenAnswer::Answered(TokenOutcome::Revoked(code)) => {
                 let error = self.store_needs_reauth(self.revoked_reason(&code)).await?;
                 return Ok((RefreshOutcome::Revoked, Err(error)));
             }
-            Exchange::Answered(TokenOutcome::Transient(code)) => {
-                let message = format!("The token endpoint answered {code}.");
-                UserError::new(ErrorCode::UpstreamUnavailable, message)
+            TokenAnswer::Answered(TokenOutcome::Refused(code) | TokenOutcome::Failed(code)) => {
+                failed(&code)
             }
-            Exchange::Unanswered(error) => error,
+            TokenAnswer::Unanswered(error) => error,
         };
         let error = store_degraded(self.platform, self.lease, &self.row, problem).await?;
         Ok((RefreshOutcome::Failed, Err(error)))

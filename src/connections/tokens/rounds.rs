@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use crate::connections::catalog::{AuthScheme, Provider};
@@ -21,8 +22,9 @@ use super::rules::{BACKOFF, ROUND_INTERVAL, due_horizon};
 
 const JOB_NAME: &str = "refresh_connections";
 const PAGE_SIZE: u64 = 500;
-/// How many are renewed at the same time.
+/// How many of a provider's are renewed at the same time, and how many of those whose renewal failed.
 const CONCURRENCY: usize = 8;
+const RETRY_CONCURRENCY: usize = 32;
 
 /// Renews the tokens that are due, when this instance gets the lease. Returns when to run again.
 ///
@@ -34,10 +36,14 @@ pub async fn refresh_due(
 ) -> Result<Option<Timestamp>> {
     run_on_one_instance(platform, JOB_NAME, ROUND_INTERVAL, async |_| {
         let now = platform.now();
-        for provider in connections.catalog.iter() {
-            if let Some(rule) = due_rule(provider, now) {
-                refresh_all_due(connections, platform, &rule).await?;
-            }
+        let rules: Vec<_> =
+            connections.catalog.iter().filter_map(|provider| due_rule(provider, now)).collect();
+        // All at once, so that a provider that does not answer keeps no other one waiting.
+        let rounds = rules.iter().map(|rule| refresh_all_due(connections, platform, rule));
+        tokio::select! {
+            results = join_all(rounds) => results.into_iter().collect::<Result<()>>()?,
+            // The next round goes on with those that are left.
+            () = platform.clock.sleep_until(now + ROUND_INTERVAL) => {}
         }
         Ok(now + ROUND_INTERVAL)
     })
@@ -67,7 +73,7 @@ async fn refresh_all_due(
         let page = find_due(platform.database.reads(), rule, last, PAGE_SIZE).await?;
         let is_last = (page.len() as u64) < PAGE_SIZE;
         last = page.last().map(|(id, _)| *id);
-        refresh_page(connections, platform, page).await;
+        refresh_page(connections, platform, page, CONCURRENCY).await;
         if is_last {
             return Ok(());
         }
@@ -83,7 +89,7 @@ pub async fn retry_failed(connections: &Arc<Connections>, platform: &Arc<Platfor
     let providers: Vec<&str> = providers.map(|provider| provider.key.as_str()).collect();
     let (db, now) = (platform.database.reads(), platform.now());
     let page = find_retryable(db, &providers, now, BACKOFF.max, PAGE_SIZE).await?;
-    refresh_page(connections, platform, page).await;
+    refresh_page(connections, platform, page, RETRY_CONCURRENCY).await;
     Ok(())
 }
 
@@ -91,6 +97,7 @@ async fn refresh_page(
     connections: &Arc<Connections>,
     platform: &Arc<Platform>,
     page: Vec<VersionedId>,
+    concurrency: usize,
 ) {
     let refreshes = page.into_iter().map(|(connection, seen_version)| async move {
         let key = RefreshKey { connection, seen_version, cause: RefreshCause::Due };
@@ -99,5 +106,5 @@ async fn refresh_page(
             error.log();
         }
     });
-    stream::iter(refreshes).buffer_unordered(CONCURRENCY).collect::<()>().await;
+    stream::iter(refreshes).buffer_unordered(concurrency).collect::<()>().await;
 }

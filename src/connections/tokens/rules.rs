@@ -9,6 +9,8 @@ use crate::platform::jobs::Backoff;
 pub const ROUND_INTERVAL: Duration = Duration::from_mins(15);
 /// How long a token must still be valid at the next round.
 const DUE_MARGIN: Duration = Duration::from_mins(5);
+/// A provider that refuses a token that is younger has another reason, such as a missing scope.
+const MIN_TOKEN_AGE: Duration = Duration::from_secs(10);
 /// A token with less time left may expire on its way to the provider.
 const USE_MARGIN: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,11 @@ pub fn must_renew_before_use(
 /// Whether a token has certainly expired.
 pub fn is_expired(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     expires_at.is_some_and(|at| at <= now)
+}
+
+/// Whether a token is so new that another one would be refused as well.
+pub fn was_just_renewed(last_refreshed_at: Option<Timestamp>, now: Timestamp) -> bool {
+    last_refreshed_at.is_some_and(|at| (at..at + MIN_TOKEN_AGE).contains(&now))
 }
 
 /// How long the next attempt still has to wait after a failure.
@@ -64,6 +71,20 @@ mod tests {
         }
         assert_eq!(due_horizon(now) - now, chrono::TimeDelta::minutes(20));
         assert!(is_expired(Some(now), now) && !is_expired(Some(now + SECOND), now));
+    }
+
+    #[test]
+    fn a_token_is_not_renewed_again_at_once() {
+        let now = DateTime::UNIX_EPOCH + Duration::from_hours(1);
+        for (renewed_at, expected) in [
+            (None, false),
+            (Some(now), true),
+            (Some(now - SECOND * 9), true),
+            (Some(now - SECOND * 10), false),
+            (Some(now + SECOND), false),
+        ] {
+            assert_eq!(was_just_renewed(renewed_at, now), expected, "{renewed_at:?}");
+        }
     }
 
     #[test]

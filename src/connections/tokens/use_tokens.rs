@@ -16,7 +16,7 @@ use crate::platform::vault::constant_time_eq;
 
 use super::failures::needs_reauth;
 use super::refresh::refresh;
-use super::rules::{is_expired, must_renew_before_use};
+use super::rules::{is_expired, must_renew_before_use, was_just_renewed};
 
 /// The credentials to use for a call. An access token that expires now is renewed first, and client credentials get
 /// their first one.
@@ -65,11 +65,18 @@ pub async fn after_unauthorized(
     let Some(row) = connections::find(platform.database.reads(), connection.id).await? else {
         return Ok(None);
     };
+    if !has_same_secret(&row, connection) {
+        return Ok(None);
+    }
     let stored = sealed_credentials::open(platform, &row)?;
     if !have_same_token(&stored, used) {
         return Ok(Some(stored));
     }
+    if was_just_renewed(row.last_refreshed_at, platform.now()) {
+        return Ok(None);
+    }
     match refresh(connections, platform, key(&row, RefreshCause::Unauthorized)).await {
+        Ok(renewed) if !has_same_secret(&renewed, connection) => Ok(None),
         Ok(renewed) => sealed_credentials::open(platform, &renewed).map(Some),
         Err(error) if error.code() == ErrorCode::NeedsReauth => Err(error),
         Err(error) => {
@@ -101,6 +108,11 @@ fn key(connection: &Model, cause: RefreshCause) -> RefreshKey {
 /// Whether the credentials have an access token that is renewed.
 fn is_renewed(connection: &Model) -> bool {
     AuthScheme::from_name(&connection.scheme).is_some_and(AuthScheme::is_oauth)
+}
+
+/// Whether the secret is still the one that the caller has shown. New credentials may not be for them.
+fn has_same_secret(row: &Model, shown: &Model) -> bool {
+    row.secret_hash == shown.secret_hash
 }
 
 fn have_same_token(one: &CredentialSet, other: &CredentialSet) -> bool {

@@ -14,6 +14,8 @@ pub enum Reply {
     Json(u16, Value),
     /// Responds with these bytes, which need not be HTTP.
     Raw(String),
+    /// Responds with these bytes, which need not be text.
+    Bytes(Vec<u8>),
     /// Sends these bytes one by one and never closes the connection.
     Drip(String),
     /// Reads the request and never responds.
@@ -112,15 +114,16 @@ async fn serve(
     let reply = script.lock().expect("not poisoned").reply(&request);
     received.send_modify(|requests| requests.push(request));
     let response = match reply {
-        Reply::Json(status, body) => json(status, &body),
-        Reply::Raw(response) => response,
+        Reply::Json(status, body) => json(status, &body).into_bytes(),
+        Reply::Raw(response) => response.into_bytes(),
+        Reply::Bytes(response) => response,
         Reply::Held(release, body) => {
             release.notified().await;
-            json(200, &body)
+            json(200, &body).into_bytes()
         }
         Reply::HeldStatus(release, status, body) => {
             release.notified().await;
-            json(status, &body)
+            json(status, &body).into_bytes()
         }
         Reply::Drip(response) => {
             for byte in response.bytes() {
@@ -138,7 +141,7 @@ async fn serve(
             return;
         }
     };
-    let _ = stream.write_all(response.as_bytes()).await;
+    let _ = stream.write_all(&response).await;
 }
 
 fn json(status: u16, body: &Value) -> String {
