@@ -38,6 +38,7 @@ async fn invalid_graphql_requests_are_rejected_with_their_status() {
             (post(JSON, JSON, "\u{0}"), 400),
             (post(JSON, JSON, format!("[{valid}]")), 400),
             (post(JSON, JSON, "{}"), 400),
+            (post(JSON, JSON, r#"{"$serde_json::private::RawValue":"{}"}"#), 400),
             (post(JSON, JSON, r#"{"query":7}"#), 400),
             (post(JSON, JSON, r#"{"query":"{ authenticated }","variables":[]}"#), 400),
             (post(JSON, JSON, r#"{"query":"{ authenticated }","operationName":7}"#), 400),
