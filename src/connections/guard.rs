@@ -57,7 +57,7 @@ pub async fn authorize(
     let (limiter, address) =
         (&connections.wrong_secret_limiter, rate_limit_network(access.address));
     limiter.check(platform.uptime(), &address)?;
-    // What is no reference is looked up too, as one that no connection has.
+    // A text that is not a reference is looked up as well, as the reference of no connection: the work is the same.
     let id = parse(&access.reference).unwrap_or(ConnectionId::from(Uuid::nil()));
     let connection = connections::find(platform.database.reads(), id).await?;
     let stored_hash = connection.as_ref().map(|connection| connection.secret_hash.as_slice());

@@ -4,6 +4,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::error::UserError;
+use crate::platform::outbound::is_named_by_connection;
 
 /// Maximum number of headers that a caller sets.
 const MAX_HEADERS: usize = 50;
@@ -150,19 +151,13 @@ fn check_name(name: &str, reserved: &[HeaderName]) -> Result<(), &'static str> {
 
 /// Whether a header of the provider's response is passed back to the caller. `headers` are all of the response.
 pub fn is_passed_back(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let name = name.as_str();
-    let is_named_by_connection = || {
-        let values = headers.get_all(reqwest::header::CONNECTION).iter();
-        let mut names =
-            values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        names.any(|named| named.trim().eq_ignore_ascii_case(name))
-    };
-    !HOP_BY_HOP.contains(&name)
+    let plain = name.as_str();
+    !HOP_BY_HOP.contains(&plain)
         && !matches!(
-            name,
+            plain,
             "proxy-authentication-info" | "proxy-authorization" | "set-cookie" | "set-cookie2"
         )
-        && !is_named_by_connection()
+        && !is_named_by_connection(name, headers)
 }
 
 #[cfg(test)]

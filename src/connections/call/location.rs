@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use url::Url;
 
+use super::path::percent_decode;
 use crate::connections::catalog::{CredentialKey, CredentialSet};
 
 /// Removes the `Location` of an answer to a request to `from`, unless it may be shown to the caller.
@@ -18,27 +19,14 @@ fn is_harmless(location: &HeaderValue, from: &Url, credentials: &CredentialSet) 
     let Ok(target) = from.join(text) else { return false };
     let is_web = matches!(target.scheme(), "https" | "http");
     let has_user = !target.username().is_empty() || target.password().is_some();
-    let decoded = decode(text);
+    let decoded = percent_decode(text.as_bytes());
+    let decoded = String::from_utf8_lossy(&decoded);
     let mut secrets = CredentialKey::ALL
         .into_iter()
         .filter(|key| key.is_secret_by_default())
         .filter_map(|key| credentials.expose(key));
     let shows_secret = secrets.any(|secret| text.contains(secret) || decoded.contains(secret));
     is_web && !has_user && !shows_secret
-}
-
-/// Decodes the percent-encoded characters of a text.
-fn decode(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let byte = byte.filter(|_| first == b'%');
-        decoded.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

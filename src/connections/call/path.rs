@@ -103,17 +103,11 @@ fn check_decoded(path: &str) -> Result<(), &'static str> {
 
 /// Decodes a path once. `None` if nothing in it is encoded.
 fn decode(text: &[u8]) -> Result<Option<String>, &'static str> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, tail)) = rest.split_first() {
-        let byte = (first == b'%').then(|| hex_byte(tail)).flatten();
-        // Nobody needs to encode a dot but to hide it.
-        if byte == Some(b'.') {
-            return Err("The path contains an encoded dot. Write the dot itself.");
-        }
-        decoded.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &tail[2..] } else { tail };
+    // Nobody needs to encode a dot but to hide it.
+    if text.windows(3).any(|part| part.eq_ignore_ascii_case(b"%2e")) {
+        return Err("The path contains an encoded dot. Write the dot itself.");
     }
+    let decoded = percent_decode(text);
     if decoded.len() == text.len() {
         return Ok(None);
     }
@@ -121,6 +115,18 @@ fn decode(text: &[u8]) -> Result<Option<String>, &'static str> {
         Ok(decoded) => Ok(Some(decoded)),
         Err(_) => Err("The path contains encoded bytes that are not UTF-8."),
     }
+}
+
+/// Decodes the percent-encoded bytes of a text once.
+pub(super) fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        let byte = (first == b'%').then(|| hex_byte(tail)).flatten();
+        decoded.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    decoded
 }
 
 fn hex_byte(text: &[u8]) -> Option<u8> {

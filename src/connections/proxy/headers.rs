@@ -1,11 +1,10 @@
 //! Which headers of a caller go to the provider by the proxy, and which of the provider's come back.
 
-use reqwest::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName,
-};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName};
 
 use crate::connections::call::{is_allowed_from_caller, is_passed_back};
 use crate::error::UserError;
+use crate::platform::outbound::is_named_by_connection;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Besides those that any call may have: the body goes as the caller sends it, with its length and encoding, and the answer
@@ -16,8 +15,8 @@ const ALLOWED_BY_PROXY: [HeaderName; 4] =
 const MAX_HEADERS: usize = 50;
 const MAX_TOTAL_LEN: usize = 16_384;
 
-/// Headers by which a provider would give orders for this server's origin: to browsers, to caches, and to a web server
-/// in front of this one, which may read files by them.
+/// Headers that browsers, caches and the web server in front of this one obey. A provider must not set them for this
+/// server's origin; some web servers even read files by them.
 const ORDERS: [&str; 21] = [
     "accept-ch",
     "alt-svc",
@@ -57,7 +56,9 @@ pub fn headers_to_provider(
     for (name, value) in headers {
         let is_allowed = (ALLOWED_BY_PROXY.contains(name) && !reserved.contains(name))
             || is_allowed_from_caller(name, reserved);
-        if is_allowed && !is_named_by_connection(name, headers) {
+        // The length is what frames the body, whatever Connection says.
+        let is_of_this_hop = *name != CONTENT_LENGTH && is_named_by_connection(name, headers);
+        if is_allowed && !is_of_this_hop {
             kept.append(name, value.clone());
         }
     }
@@ -67,14 +68,6 @@ pub fn headers_to_provider(
         return Err(UserError::bad_input(message).for_field("headers"));
     }
     Ok(kept)
-}
-
-/// Whether the sender says that a header is for this hop only. The length is what frames the body, whatever it says.
-fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter();
-    let mut names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    *name != CONTENT_LENGTH
-        && names.any(|named| named.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// The headers of a provider that come back.

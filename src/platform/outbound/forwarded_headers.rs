@@ -34,6 +34,13 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the sender says that a header is for this hop only.
+pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    let mut names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names.any(|named| named.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
 /// Removes Host, and Content-Length if the client can compute it.
 pub(super) fn remove_client_set(headers: &mut HeaderMap, has_whole_body: bool) {
     headers.remove(HOST);

@@ -25,6 +25,7 @@ mod stream;
 pub use call::Response;
 pub use client::Outbound;
 pub use error::OutboundError;
+pub use forwarded_headers::is_named_by_connection;
 pub use host_pattern::{AllowedAddress, HostPattern, InvalidPattern};
 pub use policy::{Destinations, EgressPolicy, Redirects, Schemes};
 pub use request::{Body, Request};
