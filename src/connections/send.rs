@@ -100,6 +100,10 @@ pub fn upstream_error(error: &OutboundError) -> UserError {
             ErrorCode::UpstreamUnavailable,
             "The provider broke off the connection. It may have received the call.",
         ),
+        OutboundError::SwitchedProtocols => (
+            ErrorCode::UpstreamUnavailable,
+            "The provider switched to another protocol. It has received the call.",
+        ),
         OutboundError::Timeout => (
             ErrorCode::UpstreamTimeout,
             "The provider did not answer in time. It may have received the call.",

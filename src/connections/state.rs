@@ -1,6 +1,7 @@
 //! In-memory state of connections: the catalog of providers, where calls may go, the rate limits, calls that are not
 //! in the database yet, and renewals of access tokens.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::platform::rate_limiter::{RateLimit, RateLimiter};
 
 const CALLS_WINDOW: Duration = Duration::from_mins(1);
 const WRONG_SECRETS_WINDOW: Duration = Duration::from_mins(15);
-const CREATION_WINDOW: Duration = Duration::from_hours(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The in-memory state of connections, one per process.
 pub struct Connections {
@@ -79,28 +80,18 @@ impl Connections {
             is_development,
         });
         let limits = &config.rate_limits;
-        let limit = |max_attempts, window| RateLimit { max_attempts, window };
         match catalog {
             Ok(catalog) if problems.is_empty() => Ok(Self {
                 catalog,
                 outbound_allow,
-                call_limiter: RateLimiter::new(limit(limits.calls_per_connection, CALLS_WINDOW)),
-                wrong_secret_limiter: RateLimiter::new(limit(
+                call_limiter: limiter(limits.calls_per_connection, CALLS_WINDOW),
+                wrong_secret_limiter: limiter(
                     limits.wrong_secrets_per_address,
                     WRONG_SECRETS_WINDOW,
-                )),
-                connection_limiter: RateLimiter::new(limit(
-                    limits.connections_per_address,
-                    CREATION_WINDOW,
-                )),
-                mapping_limiter: RateLimiter::new(limit(
-                    limits.mappings_per_address,
-                    CREATION_WINDOW,
-                )),
-                preview_limiter: RateLimiter::new(limit(
-                    limits.previews_per_address,
-                    CREATION_WINDOW,
-                )),
+                ),
+                connection_limiter: limiter(limits.connections_per_address, HOUR),
+                mapping_limiter: limiter(limits.mappings_per_address, HOUR),
+                preview_limiter: limiter(limits.previews_per_address, HOUR),
                 pending_calls: PendingCalls::default(),
                 refreshes: SingleFlight::default(),
                 refresh_stats: RefreshStats::default(),
@@ -112,6 +103,10 @@ impl Connections {
             }
         }
     }
+}
+
+fn limiter<K: Clone + Eq + Hash>(max_attempts: u32, window: Duration) -> RateLimiter<K> {
+    RateLimiter::new(RateLimit { max_attempts, window })
 }
 
 /// Half of the processors, so that mappings leave the others to everything else.

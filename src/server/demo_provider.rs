@@ -9,9 +9,10 @@ use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use data_encoding::{BASE32_DNSSEC, BASE64};
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,6 +51,7 @@ pub fn routes(config: &Config) -> Router<Arc<App>> {
         .route("/dev/provider/status/{status}", get(answer_status).post(answer_status))
         .route("/dev/provider/text", get(text))
         .route("/dev/provider/picture", get(picture))
+        .route("/dev/provider/files/{name}", put(receive_file))
         .layer(Extension(Arc::new(DemoProvider::default())))
 }
 
@@ -207,6 +209,19 @@ async fn read_contact(_: User, Path(number): Path<u32>) -> Response {
         true => Json(contact(number)).into_response(),
         false => error(StatusCode::NOT_FOUND, "not_found", "There are contacts 1 to 25."),
     }
+}
+
+/// Counts what it receives, and keeps nothing.
+async fn receive_file(_: User, Path(name): Path<String>, request: Request) -> Response {
+    let mut body = request.into_body().into_data_stream();
+    let mut size = 0_usize;
+    while let Some(part) = body.next().await {
+        match part {
+            Ok(part) => size += part.len(),
+            Err(_) => return error(StatusCode::BAD_REQUEST, "cut", "The file is not whole."),
+        }
+    }
+    (StatusCode::CREATED, Json(json!({ "name": name, "size": size }))).into_response()
 }
 
 /// Answers what it received. The same `Idempotency-Key` gets the same answer.

@@ -163,6 +163,7 @@ async fn hostile_answers_are_errors_in_time() {
             (Reply::Raw(huge), "UPSTREAM_UNAVAILABLE"),
             (Reply::Raw("nonsense\r\n\r\n".into()), "UPSTREAM_UNAVAILABLE"),
             (Reply::Reset, "UPSTREAM_UNAVAILABLE"),
+            (raw("101 Switching Protocols", "upgrade: x\r\n", ""), "UPSTREAM_UNAVAILABLE"),
             (Reply::Hang, "UPSTREAM_TIMEOUT"),
             (Reply::Drip(format!("HTTP/1.1 200 OK\r\n{json_header}\r\n[")), "UPSTREAM_TIMEOUT"),
         ] {
@@ -174,7 +175,7 @@ async fn hostile_answers_are_errors_in_time() {
             };
             answer.assert_error(code, "");
         }
-        assert_eq!(provider.upstream.requests().len(), 8, "POST is sent once");
+        assert_eq!(provider.upstream.requests().len(), 9, "POST is sent once");
         let read = caller.connection(&keys).await;
         let codes: Vec<_> =
             read.nodes("/connection/callLog").iter().map(|call| &call["errorCode"]).collect();

@@ -289,6 +289,7 @@ async fn providers_that_fail_are_errors_in_time() {
         for (reply, status, error) in [
             (Reply::Raw("nonsense\r\n\r\n".into()), 502, "UPSTREAM_UNAVAILABLE"),
             (Reply::Reset, 502, "UPSTREAM_UNAVAILABLE"),
+            (raw("101 Switching Protocols", "upgrade: x\r\n", ""), 502, "UPSTREAM_UNAVAILABLE"),
             (Reply::Raw(huge), 502, "RESPONSE_TOO_LARGE"),
             (Reply::Hang, 504, "UPSTREAM_TIMEOUT"),
             (Reply::Drip("HTTP/1.1 200 OK\r\nx-slow".into()), 504, "UPSTREAM_TIMEOUT"),
@@ -299,7 +300,7 @@ async fn providers_that_fail_are_errors_in_time() {
             assert_eq!((found.as_u16(), &*code(&body)), (status, error));
             assert!(!headers.contains_key("connection-provider"));
         }
-        assert_eq!(provider.upstream.requests().len(), 5, "each is sent once");
+        assert_eq!(provider.upstream.requests().len(), 6, "each is sent once");
         for (reply, error) in [
             (
                 Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx".into()),

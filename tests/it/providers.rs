@@ -187,6 +187,9 @@ async fn the_demo_lists_limits_and_fails() {
     assert_eq!(get(&app, "/status/503", API_KEY).await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&app, "/text", API_KEY).await.2, json!("This answer is no JSON."));
     assert_eq!(get(&app, "/picture", API_KEY).await.1[header::CONTENT_TYPE], "image/gif");
+    let file = Request::put("/dev/provider/files/report.pdf").header(API_KEY.0, API_KEY.1);
+    let (status, _, body) = send(&app, file.body("123".into()).expect("a request")).await;
+    assert_eq!((status, body), (StatusCode::CREATED, json!({ "name": "report.pdf", "size": 3 })));
     for remaining in ["2", "1", "0"] {
         let (status, headers, _) = get(&app, "/limited", API_KEY).await;
         assert_eq!(

@@ -6,6 +6,7 @@
 use url::{Position, Url};
 
 use crate::error::{ErrorCode, UserError};
+use crate::platform::text::is_invisible;
 
 /// Maximum length of a path in bytes.
 const MAX_PATH_LEN: usize = 2_000;
@@ -134,10 +135,12 @@ fn hex_byte(text: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-/// Whether a server may take a segment for `.` or `..`. Some cut it at `;`, some drop further dots and spaces.
+/// Whether a server may take a segment for `.` or `..`. Some cut it at `;`, some drop further dots, spaces and
+/// invisible characters.
 fn is_dot_segment(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
-    name.contains('.') && name.chars().all(|c| c == '.' || c.is_whitespace())
+    let is_dropped = |c: char| c.is_whitespace() || is_invisible(c);
+    name.contains('.') && name.chars().all(|c| c == '.' || is_dropped(c))
 }
 
 #[cfg(test)]
@@ -248,6 +251,9 @@ mod tests {
             "/a%zz",
             "/a%2x",
             "/..%20/x",
+            "/.%E2%80%8B./x",
+            "/.%C2%AD./x",
+            "/..%EF%BB%BF/x",
             "/%20../x",
             "/. ./x",
             "/a|b",

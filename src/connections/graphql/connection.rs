@@ -144,7 +144,7 @@ pub struct CallLogEntry {
     path: String,
     /// The status that the provider answered. Null if it did not answer.
     status: Option<i32>,
-    /// Why there was no answer. Null if there was one.
+    /// Why there was no answer, or not all of it. Null if there was one, or if the caller broke off.
     error_code: Option<ErrorCode>,
     /// How long the call took in milliseconds, with all attempts.
     duration_ms: i32,

@@ -111,7 +111,8 @@ async fn send(
     let answer = platform.outbound.stream(request.with_body(upload.to_body()), &policy).await;
     let answer = answer.map_err(|error| {
         let error = stream_error(&error);
-        record.error = Some(error.code);
+        // That is not the provider's fault.
+        record.error = (!upload.was_cut()).then_some(error.code);
         error
     })?;
     record.status = Some(answer.status);

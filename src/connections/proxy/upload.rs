@@ -27,6 +27,8 @@ struct State {
     /// The number of the latest attempt. An earlier one that is still being sent gets nothing.
     attempt: u32,
     was_read: bool,
+    /// Whether the caller broke off.
+    was_cut: bool,
     has_ended: bool,
     reader: Option<Waker>,
 }
@@ -39,6 +41,7 @@ impl Upload {
             stream,
             attempt: 0,
             was_read: false,
+            was_cut: false,
             has_ended,
             reader: None,
         })))
@@ -61,6 +64,11 @@ impl Upload {
     /// Whether the request can be sent again: it has no body, or nobody has begun to read it.
     pub fn is_unread(&self) -> bool {
         !self.0.lock().was_read
+    }
+
+    /// Whether the caller broke off in the middle of the body.
+    pub fn was_cut(&self) -> bool {
+        self.0.lock().was_cut
     }
 
     /// Ends the body for its reader, if there still is one: the answer is complete.
@@ -91,9 +99,13 @@ impl Stream for AttemptBody {
             return Poll::Ready((!state.has_ended).then(|| Err(closed())));
         };
         let next = stream.poll_next_unpin(cx);
-        if let Poll::Ready(None) = next {
-            state.has_ended = true;
-            state.stream = None;
+        match &next {
+            Poll::Ready(None) => {
+                state.has_ended = true;
+                state.stream = None;
+            }
+            Poll::Ready(Some(Err(_))) => state.was_cut = true,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         next
     }

@@ -56,7 +56,9 @@ fn unanswered(error: &OutboundError) -> UserError {
         OutboundError::TooLarge => {
             (ErrorCode::UpstreamUnavailable, "The token endpoint's answer is too long.")
         }
-        OutboundError::NotConnected(_) | OutboundError::ConnectionLost(_) => {
+        OutboundError::NotConnected(_)
+        | OutboundError::ConnectionLost(_)
+        | OutboundError::SwitchedProtocols => {
             (ErrorCode::UpstreamUnavailable, "The token endpoint could not be reached.")
         }
     };

@@ -53,6 +53,10 @@ pub(super) fn outcome_of_failed_request(error: &OutboundError) -> SendOutcome {
             reason: FailureReason::new("the connection broke off"),
             is_gateway_error: false,
         },
+        OutboundError::SwitchedProtocols => SendOutcome::Indeterminate {
+            reason: FailureReason::new("the gateway switched to another protocol"),
+            is_gateway_error: false,
+        },
         OutboundError::Timeout => SendOutcome::Indeterminate {
             reason: FailureReason::new("no answer in time"),
             is_gateway_error: false,

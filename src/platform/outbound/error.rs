@@ -14,6 +14,10 @@ pub enum OutboundError {
     /// The connection was lost. The service may have received the request.
     #[error("broken off: {0}")]
     ConnectionLost(#[source] reqwest::Error),
+    /// The service switched to another protocol, which nobody asked for (RFC 9110, section 15.2.2). It has received the
+    /// request.
+    #[error("switched to another protocol")]
+    SwitchedProtocols,
     /// No response in time.
     #[error("no answer in time")]
     Timeout,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use reqwest::Url;
 use reqwest::header::{HOST, LOCATION};
+use reqwest::{StatusCode, Url};
 
 use super::client::Outbound;
 use super::client_pool::ClientKey;
@@ -73,6 +73,9 @@ impl Outbound {
         // A second line of defence: whatever chose the address, no response of a refused one is used.
         if let Some(address) = response.remote_addr() {
             guard.check(address.ip()).map_err(|rule| refuse(rule, &url))?;
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OutboundError::SwitchedProtocols);
         }
         Ok(response)
     }
