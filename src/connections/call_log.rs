@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::entity::calls::{self, Model as CallRow, NewCall};
 use super::entity::connections::{self, NewCalls};
+use super::measures::CONNECTION_CALLS;
 use super::pending_calls::LoggedCall;
 use super::state::Connections;
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::ids::{ConnectionId, Id};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{MAX_ROWS, RowUuid, row_timestamp};
+use crate::platform::statistics::{self, Delta};
 
 /// How long calls are kept.
 pub const CALL_RETENTION: Duration = Duration::from_hours(30 * 24);
@@ -39,8 +41,10 @@ async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
     for chunk in calls.chunks(MAX_ROWS) {
         let rows: Vec<NewCall> = chunk.iter().map(row).collect();
         let tx = platform.begin().await?;
-        calls::insert_many(&tx, &rows).await?;
+        let new_calls = calls::insert_many(&tx, &rows).await?;
         connections::count_calls(&tx, &counts(chunk)).await?;
+        let delta = |called_at| Delta::at(called_at, CONNECTION_CALLS, "", 1);
+        statistics::record(&tx, platform, new_calls.into_iter().map(delta)).await?;
         tx.commit().await?;
     }
     Ok(())

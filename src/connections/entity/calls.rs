@@ -65,10 +65,11 @@ pub struct NewCall {
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert_calls");
 
-/// Inserts calls. Those that are there already are skipped.
-pub async fn insert_many(tx: &Work, calls: &[NewCall]) -> crate::error::Result<()> {
-    tx.execute_raw(INSERT.bind(tx.get_database_backend(), calls, [])?).await?;
-    Ok(())
+/// Inserts calls. Those that are there already are skipped. Returns when each new one began.
+pub async fn insert_many(tx: &Work, calls: &[NewCall]) -> crate::error::Result<Vec<Timestamp>> {
+    let statement = INSERT.bind(tx.get_database_backend(), calls, [])?;
+    let rows = tx.query_all_raw(statement).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
 }
 
 /// A page of a connection's calls, the newest first, starting after a call.

@@ -6,3 +6,4 @@ FROM json_to_recordset($1::json) AS new (
     duration_ms integer, attempts integer
 )
 ON CONFLICT (id) DO NOTHING
+RETURNING called_at

@@ -6,3 +6,4 @@ SELECT
 FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (id) DO NOTHING
+RETURNING called_at
