@@ -1,39 +1,37 @@
-//! The application: everything that lives as long as the process, built once, and its background jobs.
+//! The application: everything that lives as long as the process, built once.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use async_graphql::SchemaBuilder;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, TryFutureExt};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
-use crate::accounts::{self, Accounts, ensure_signing_key};
-use crate::avatars::{self, Avatars};
-use crate::bonuses::{self, Bonuses, Inbox};
+use crate::accounts::{Accounts, ensure_signing_key};
+use crate::avatars::Avatars;
+use crate::bonuses::{Bonuses, Inbox};
 use crate::config::Config;
-use crate::connections::{self, Connections};
+use crate::connections::Connections;
 use crate::contacts::CachedLookup;
+use crate::dashboard::Dashboards;
 use crate::error::{Error, ErrorCode, Result};
-use crate::games::{self, Games};
-use crate::messages::{self, Messages};
+use crate::games::Games;
+use crate::messages::Messages;
 use crate::platform::Platform;
-use crate::platform::clock::{SystemClock, Timestamp};
+use crate::platform::clock::SystemClock;
 use crate::platform::database::Database;
 use crate::platform::entropy::SystemEntropy;
-use crate::platform::events::{self, Events};
-use crate::platform::files::{self, Files};
+use crate::platform::events::Events;
+use crate::platform::files::Files;
 use crate::platform::instances::Instance;
-use crate::platform::jobs::{self, JobStats, Trigger};
+use crate::platform::jobs::JobStats;
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_create_private_file;
-use crate::platform::shared_rate_limit;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
+
+/// The number of background jobs.
+pub const JOB_COUNT: usize = 33;
 
 /// The state of the running process.
 pub struct App {
@@ -50,19 +48,24 @@ pub struct App {
     pub bonuses: Arc<Bonuses>,
     /// The inbox of bonus files, if there is one.
     pub bonus_inbox: Option<Inbox>,
-    games: Arc<Games>,
+    /// The state of games.
+    pub(crate) games: Arc<Games>,
     /// The state of API connections.
     pub connections: Arc<Connections>,
+    /// The state of dashboards.
+    pub(crate) dashboards: Dashboards,
     /// The lookup of phone numbers.
     lookup: Arc<CachedLookup>,
     /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
     pub stopping: CancellationToken,
-    job_stats: [JobStats; JOBS.len()],
+    /// The statistics of the background jobs, in their order.
+    pub(crate) job_stats: [JobStats; JOB_COUNT],
     /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
     /// The open sockets, which are also among the tasks.
     pub sockets: TaskTracker,
-    instance: Instance,
+    /// The heartbeat of this instance.
+    pub(crate) instance: Instance,
 }
 
 /// Builds the platform from the configuration, without connecting to anything yet. Adds what it had to create to
@@ -166,9 +169,10 @@ impl App {
             bonus_inbox,
             games,
             connections,
+            dashboards: Dashboards::default(),
             lookup,
             stopping,
-            job_stats: Default::default(),
+            job_stats: std::array::from_fn(|_| JobStats::default()),
             tasks,
             sockets: TaskTracker::new(),
             instance,
@@ -195,215 +199,4 @@ impl App {
             .data(self.connections.clone())
             .data(self.lookup.clone())
     }
-
-    /// Runs each background job once, up to the first that fails.
-    pub async fn run_due_jobs(&self) -> Result<()> {
-        for index in 0..JOBS.len() {
-            self.run_job(index).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs the background jobs until the process stops. Each has its own task, so that none holds up another.
-    pub async fn run_jobs(self: Arc<Self>) {
-        let mut tasks = JoinSet::new();
-        for (index, job) in JOBS.iter().enumerate() {
-            let app = self.clone();
-            let span = tracing::info_span!("job", job_name = job.name);
-            let job_loop = async move {
-                let trigger = (job.trigger)(&app);
-                let run = || app.run_job(index).boxed();
-                jobs::run_loop(&app.platform, &app.stopping, trigger, run).await;
-            };
-            tasks.spawn(job_loop.instrument(span));
-        }
-        tasks.join_all().await;
-    }
-
-    async fn run_job(&self, index: usize) -> Result<Option<Timestamp>> {
-        let started_at = self.platform.uptime();
-        let outcome = AssertUnwindSafe((JOBS[index].run)(self)).catch_unwind().await;
-        let (is_success, duration) =
-            (matches!(outcome, Ok(Ok(_))), self.platform.uptime().saturating_sub(started_at));
-        self.job_stats[index].record(is_success, duration, self.platform.now());
-        outcome.unwrap_or_else(|panic| resume_unwind(panic))
-    }
-
-    /// The names of all background jobs and their statistics.
-    pub fn job_stats(&self) -> impl Iterator<Item = (&'static str, &JobStats)> {
-        JOBS.iter().map(|job| job.name).zip(&self.job_stats)
-    }
 }
-
-/// A background job.
-struct Job {
-    /// Name in the log and the metrics.
-    name: &'static str,
-    /// Starts the job before its next poll.
-    trigger: for<'a> fn(&'a App) -> Trigger<'a>,
-    /// Runs the job once. Returns when it is due again, if that is known.
-    run: for<'a> fn(&'a App) -> BoxFuture<'a, Result<Option<Timestamp>>>,
-}
-
-/// All background jobs.
-const JOBS: [Job; 29] = [
-    Job {
-        name: "poll_revocations",
-        trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
-        run: |app| {
-            accounts::poll_revocations(&app.accounts, &app.platform).map_ok(|()| None).boxed()
-        },
-    },
-    Job {
-        name: "poll_announcements",
-        trigger: |_| Trigger::Interval,
-        run: |app| events::poll_announcements(&app.platform).boxed(),
-    },
-    Job {
-        name: "probe_database_writes",
-        trigger: |_| Trigger::Interval,
-        run: |app| {
-            let platform = &app.platform;
-            platform.database.probe_writes(platform.now()).map(|()| Ok(None)).boxed()
-        },
-    },
-    Job {
-        name: "report_instance",
-        trigger: |_| Trigger::Interval,
-        run: |app| app.instance.report(&app.platform, app.sockets.len()).map_ok(|()| None).boxed(),
-    },
-    Job {
-        name: "purge_sessions",
-        trigger: |_| Trigger::Interval,
-        run: |app| accounts::purge_expired(&app.platform).boxed(),
-    },
-    Job {
-        name: "purge_orphaned_avatars",
-        trigger: |_| Trigger::Interval,
-        run: |app| avatars::purge_orphans(&app.platform).boxed(),
-    },
-    Job {
-        name: "purge_discarded_avatars",
-        trigger: |_| Trigger::Interval,
-        run: |app| avatars::purge_discarded(&app.platform).boxed(),
-    },
-    Job {
-        name: "purge_unfinished_files",
-        trigger: |_| Trigger::Interval,
-        run: |app| files::purge_unfinished(&app.platform).boxed(),
-    },
-    Job {
-        name: "purge_rate_limits",
-        trigger: |_| Trigger::Interval,
-        run: |app| shared_rate_limit::purge_expired(&app.platform).boxed(),
-    },
-    Job {
-        name: "expire_rounds",
-        trigger: |_| Trigger::Interval,
-        run: |app| games::expire_all_overdue(&app.platform).boxed(),
-    },
-    Job {
-        name: "purge_leaderboards",
-        trigger: |_| Trigger::Interval,
-        run: |app| games::purge_expired_leaderboards(&app.platform).boxed(),
-    },
-    Job {
-        name: "update_leaderboards",
-        trigger: |app| Trigger::Notifier(&app.games.leaderboard_updater.notifier),
-        run: |app| {
-            games::update_leaderboards(&app.games.leaderboard_updater, &app.platform).boxed()
-        },
-    },
-    Job {
-        name: "send_reset_codes",
-        trigger: |app| Trigger::Notifier(&app.accounts.reset_code_notifier),
-        run: |app| accounts::send_reset_codes(&app.accounts, &app.platform).boxed(),
-    },
-    Job {
-        name: "watch_bonus_inbox",
-        trigger: |_| Trigger::Interval,
-        run: |app| {
-            let inbox = app.bonus_inbox.as_ref();
-            bonuses::watch_inbox(inbox, &app.bonuses, &app.platform, &app.stopping).boxed()
-        },
-    },
-    Job {
-        name: "purge_bonus_files",
-        trigger: |_| Trigger::Interval,
-        run: |app| bonuses::purge_files(&app.platform).boxed(),
-    },
-    Job {
-        name: "apply_bonus_imports",
-        trigger: |app| Trigger::Notifier(&app.bonuses.import_notifier),
-        run: |app| bonuses::run_imports(&app.bonuses, &app.platform, &app.stopping).boxed(),
-    },
-    Job {
-        name: "fetch_leads",
-        trigger: |app| Trigger::Notifier(&app.bonuses.leads.fetch_notifier),
-        run: |app| bonuses::fetch_leads(&app.bonuses, &app.platform, &app.stopping).boxed(),
-    },
-    Job {
-        name: "apply_leads",
-        trigger: |app| Trigger::Notifier(&app.bonuses.leads.apply_notifier),
-        run: |app| bonuses::apply_leads(&app.bonuses, &app.platform, &app.stopping).boxed(),
-    },
-    Job {
-        name: "purge_leads",
-        trigger: |_| Trigger::Interval,
-        run: |app| bonuses::purge_leads(&app.platform).boxed(),
-    },
-    Job {
-        name: "record_connection_calls",
-        trigger: |_| Trigger::Interval,
-        run: |app| {
-            connections::record_calls(&app.connections, &app.platform).map_ok(|()| None).boxed()
-        },
-    },
-    Job {
-        name: "refresh_connections",
-        trigger: |_| Trigger::Interval,
-        run: |app| connections::refresh_due(&app.connections, &app.platform).boxed(),
-    },
-    Job {
-        name: "retry_connections",
-        trigger: |_| Trigger::Interval,
-        run: |app| {
-            connections::retry_failed(&app.connections, &app.platform).map_ok(|()| None).boxed()
-        },
-    },
-    Job {
-        name: "purge_connections",
-        trigger: |_| Trigger::Interval,
-        run: |app| connections::purge_expired(&app.platform).boxed(),
-    },
-    Job {
-        name: "expire_messages",
-        trigger: |_| Trigger::Interval,
-        run: |app| messages::expire(&app.messages, &app.platform).boxed(),
-    },
-    Job {
-        name: "send_messages",
-        trigger: |app| Trigger::Notifier(&app.messages.notifier),
-        run: |app| messages::send_due(&app.messages, &app.platform, &app.stopping).boxed(),
-    },
-    Job {
-        name: "reconcile_messages",
-        trigger: |_| Trigger::Interval,
-        run: |app| messages::reconcile(&app.messages, &app.platform).boxed(),
-    },
-    Job {
-        name: "publish_queue_changes",
-        trigger: |app| Trigger::Event(app.platform.events.listen(messages::transitions_topic())),
-        run: |app| messages::publish_queue_changes(&app.messages, &app.platform).boxed(),
-    },
-    Job {
-        name: "publish_challenge_changes",
-        trigger: |_| Trigger::Interval,
-        run: |app| accounts::publish_challenge_changes(&app.accounts, &app.platform).boxed(),
-    },
-    Job {
-        name: "apply_message_retention",
-        trigger: |_| Trigger::Interval,
-        run: |app| messages::apply_retention(&app.messages, &app.platform).boxed(),
-    },
-];

@@ -4,7 +4,7 @@
 pub mod accounts;
 /// GraphQL building blocks for resolvers: viewer, results, errors, paging, scalars.
 pub mod api;
-/// The application: everything that lives as long as the process, and its background jobs.
+/// The application: everything that lives as long as the process.
 pub mod app;
 /// Avatars: upload, conversion into thumbnails, and who may see them.
 pub mod avatars;
@@ -20,12 +20,16 @@ pub mod config;
 pub mod connections;
 /// Contact lists, and the lookup of phone numbers.
 pub mod contacts;
+/// The dashboard of administrators.
+pub mod dashboard;
 /// Errors: the codes that clients get, and the error type of use cases.
 pub mod error;
 /// Games: provably fair rounds, their verification, and leaderboards.
 pub mod games;
 /// Typed ids with prefixes.
 pub mod ids;
+/// The background jobs.
+mod jobs;
 /// The SMS queue: sending through gateways, receipts, retries, and retention.
 pub mod messages;
 /// The users table: finding and registering users, and the profile that others see.

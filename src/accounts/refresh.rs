@@ -8,7 +8,7 @@ use super::session::{IssuedTokens, issue_tokens};
 use super::token_family::{self, RefreshDecision, decide_refresh};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::TokenVersion;
-use crate::people;
+use crate::people::{self, Activity};
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
@@ -48,6 +48,8 @@ pub async fn refresh(
             people::find_by_id(&tx, session.user_id).await?.ok_or_else(not_accepted_error)?;
         match exchange(&tx, platform, &session, &token).await? {
             ExchangeOutcome::Issued(next) => {
+                let activity = Activity { user: person.id, at: platform.now(), game: None };
+                people::record_activity(&tx, [activity]).await?;
                 tx.commit().await?;
                 return issue_tokens(accounts, platform, person, &session, next);
             }

@@ -10,7 +10,7 @@ use super::security_notice;
 use crate::error::Result;
 use crate::ids::SessionId;
 use crate::messages::Template;
-use crate::people::Person;
+use crate::people::{self, Activity, Person};
 use crate::platform::Platform;
 use crate::platform::database::Work;
 
@@ -98,6 +98,8 @@ pub async fn open_session(
         ended_at: None,
     };
     let session = sessions::insert(tx, session).await?;
+    let activity = Activity { user: person.id, at: platform.now(), game: None };
+    people::record_activity(tx, [activity]).await?;
     issue_tokens(accounts, platform, person, &session, refresh_token)
 }
 

@@ -16,6 +16,7 @@ pub mod graphql;
 mod inbox;
 mod leads;
 pub mod loaders;
+mod newest_campaigns;
 mod notify;
 mod number_key;
 mod pay_pending;
@@ -29,6 +30,7 @@ mod state;
 mod topics;
 
 pub use campaign::CampaignTerms;
+pub use entity::campaigns::Model as Campaign;
 pub use entity::imports::{ImportSource, ImportStatus, Model as BonusImport};
 pub use follow_import::{announce_progress, find_import};
 pub use inbox::{Inbox, watch_inbox};
@@ -37,6 +39,7 @@ pub use leads::{
     claim_bonus, erase, fetch_leads, find_claim_link, purge_leads, receive_google_ads_lead,
     receive_meta_leads, receive_signed_lead,
 };
+pub use newest_campaigns::find_newest_campaigns;
 pub use pay_pending::{hold_off_imports, pay_pending};
 pub use purge_files::purge_files;
 pub use report::read_report;

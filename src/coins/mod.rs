@@ -7,6 +7,7 @@ mod adjust;
 mod entity;
 pub mod graphql;
 pub mod loaders;
+pub mod measures;
 mod post_many;
 mod posting;
 mod verify_ledger;

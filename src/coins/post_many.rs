@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::entity::coin_entries::{self, EntryReason, NewEntry};
 use super::entity::wallets::{self, MAX_BALANCE, NewState};
+use super::measures::delta;
 use super::posting::wallet_topic;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{CoinEntryId, Id, UserId};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{MAX_ROWS, RowUuid, Work, plan_each_statement};
+use crate::platform::statistics;
 
 /// How often a batch is computed again because another transaction changed what it had read.
 const MAX_TRIES: usize = 5;
@@ -57,7 +59,9 @@ pub async fn post_many(
         let savepoint = tx.savepoint().await?;
         let mut batch = Batch::read(&savepoint, credits).await?;
         let outcomes = credits.iter().map(|credit| batch.apply(platform, credit)).collect();
-        if batch.write(&savepoint, reason, platform.now()).await? {
+        let (now, amount) = (platform.now(), batch.entries.iter().map(|entry| entry.amount).sum());
+        if batch.write(&savepoint, reason, now).await? {
+            statistics::record(&savepoint, platform, [delta(reason, amount, now)]).await?;
             savepoint.release().await?;
             return Ok(outcomes);
         }

@@ -2,10 +2,12 @@
 
 use super::entity::coin_entries::{self, EntryReason, Model as Entry};
 use super::entity::wallets;
+use super::measures::delta;
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::{CoinEntryId, UserId};
 use crate::platform::Platform;
 use crate::platform::database::Work;
+use crate::platform::statistics;
 
 /// A change of a wallet, to be posted.
 #[derive(Clone, Debug)]
@@ -56,6 +58,10 @@ pub async fn post(tx: &Work, platform: &Platform, posting: Posting) -> Result<En
     match coin_entries::insert(tx, entry.clone()).await {
         Ok(()) => {
             tx.publish(wallet_topic(user));
+            // Rewards are recorded with their rounds.
+            if reason != EntryReason::GameReward {
+                statistics::record(tx, platform, [delta(reason, amount, now)]).await?;
+            }
             Ok(entry)
         }
         Err(error) if coin_entries::is_duplicate_reference(&error) => Err(already_posted()),

@@ -17,6 +17,7 @@ mod check;
 mod check_files;
 mod cli_error;
 mod coins;
+mod dashboard;
 mod keys;
 mod ledger;
 mod migrate;
@@ -59,6 +60,9 @@ enum Command {
     /// Looks after the ledger of coins.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Looks after the dashboard's figures.
+    #[command(subcommand)]
+    Dashboard(dashboard::Dashboard),
     /// Looks after the keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -100,6 +104,7 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Bonus(command) => Box::pin(bonus::run(command)).await,
         Command::Coins(command) => coins::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
+        Command::Dashboard(command) => dashboard::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Check => check::run().await,
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::entity::calls::{self, Model as CallRow, NewCall};
 use super::entity::connections::{self, NewCalls};
+use super::measures::CONNECTION_CALLS;
 use super::pending_calls::LoggedCall;
 use super::state::Connections;
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::ids::{ConnectionId, Id};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{MAX_ROWS, RowUuid, row_timestamp};
+use crate::platform::statistics::{self, Delta};
 
 /// How long calls are kept.
 pub const CALL_RETENTION: Duration = Duration::from_hours(30 * 24);
@@ -37,7 +39,9 @@ async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
     // Those of a commit whose outcome was unknown may be there already: they are counted.
     let inserted = calls::insert_many(&tx, &rows).await?;
     let new = calls.iter().filter(|call| inserted.contains(&call.id));
-    connections::count_calls(&tx, &counts(new)).await?;
+    connections::count_calls(&tx, &counts(new.clone())).await?;
+    let deltas = new.map(|call| Delta::at(call.called_at, CONNECTION_CALLS, "", 1));
+    statistics::record(&tx, platform, deltas).await?;
     tx.commit().await
 }
 

@@ -23,6 +23,7 @@ mod labels;
 mod manage;
 pub mod mapping;
 mod mappings;
+pub mod measures;
 mod pending_calls;
 mod proxy;
 mod purge;

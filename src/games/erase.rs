@@ -2,6 +2,7 @@
 
 use super::entity::{leaderboard_buckets, leaderboard_rows, leaderboard_state, rounds};
 use super::leaderboard_scope::LeaderboardScope;
+use super::measures::record_rounds;
 use super::sealed_seed::revealed_seed;
 use crate::error::Result;
 use crate::ids::UserId;
@@ -18,7 +19,7 @@ pub async fn erase(platform: &Platform, tx: &Work, user: UserId) -> Result<()> {
     for round in rounds::find_open(tx, user).await? {
         rounds::set_expired(tx, round.id, revealed_seed(platform, &round)).await?;
     }
-    rounds::mark_all_counted(tx, user).await?;
+    record_rounds(tx, platform, &rounds::mark_all_counted(tx, user).await?).await?;
     for row in leaderboard_rows::delete_by_user(tx, user).await? {
         leaderboard_buckets::decrement(tx, &row.leaderboard_key, row.position()).await?;
     }

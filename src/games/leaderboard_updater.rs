@@ -1,4 +1,4 @@
-//! The job that counts played rounds on the leaderboards, and publishes the leaderboards whose period has ended.
+//! The job that counts played rounds on the leaderboards and in statistics, and publishes the leaderboards whose period has ended.
 //!
 //! Each run is one transaction, which first updates the only row of `leaderboard_state`. Other writers of
 //! leaderboards, on any instance, wait for that row, and a crash leaves no partial change.
@@ -14,6 +14,7 @@ use super::entity::leaderboard_rows::{self, Model as LeaderboardRow};
 use super::entity::rounds::{self, PlayedRound};
 use super::entity::{leaderboard_buckets, leaderboard_state};
 use super::leaderboard_scope::LeaderboardScope;
+use super::measures::record_rounds;
 use super::rank_buckets::{PositionChanges, update_buckets};
 use crate::error::Result;
 use crate::ids::UserId;
@@ -137,6 +138,7 @@ pub async fn update_leaderboards(
     let now = platform.now();
     let claimed = rounds::claim_uncounted(&tx, updater.batch_size).await?;
     let has_more = claimed.len() as u64 == updater.batch_size;
+    record_rounds(&tx, platform, &claimed).await?;
     let counted = drop_rounds_of_deleted_players(&tx, claimed).await?;
     let changed = count_rounds(&tx, &counted, updater.max_bucket_size).await?;
     if !has_more {

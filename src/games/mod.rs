@@ -13,6 +13,7 @@ pub mod graphql;
 mod leaderboard_scope;
 mod leaderboard_updater;
 mod lucky_number;
+pub mod measures;
 mod moves;
 mod play;
 mod provably_fair;
@@ -28,7 +29,7 @@ mod verify;
 mod watch_leaderboard;
 
 pub use entity::leaderboard_rows::{Model as LeaderboardRow, RankedRow};
-pub use entity::rounds::{GameKind, Model as Round, Status};
+pub use entity::rounds::{GameKind, Model as Round, Status, find_first_uncounted_at};
 pub use erase::erase;
 pub use expire::expire_all_overdue;
 pub use game::Game;

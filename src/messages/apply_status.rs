@@ -1,8 +1,8 @@
 //! Applies status updates from gateways. They only move a message forward, so that their order and number do not matter.
 
 use super::Status;
+use super::change_status::change_status;
 use super::entity::messages::{self, StatusChanges};
-use super::entity::transitions;
 use super::error_text::error_text;
 use super::gateway::{StatusUpdate, is_valid_gateway_id};
 use crate::error::Result;
@@ -38,9 +38,7 @@ pub async fn apply_status(
             ..StatusChanges::default()
         };
         // Try again if the message has changed since it was read.
-        let transition = messages::transition(tx, &message, update.status, changes).await?;
-        if let Some(transition) = transition {
-            transitions::record(tx, platform, [transition]).await?;
+        if change_status(platform, tx, &message, update.status, changes).await? {
             return Ok(());
         }
     }

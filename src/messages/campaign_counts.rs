@@ -1,21 +1,32 @@
-//! Counts of the messages of a campaign.
+//! Counts of the messages of campaigns.
 
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use std::collections::HashMap;
 
-use super::Status;
-use super::entity::messages::{Column, Entity};
+use super::measures::{CAMPAIGN_DELIVERED, CAMPAIGN_FAILED};
 use crate::error::Result;
 use crate::platform::Platform;
+use crate::platform::statistics::read_totals_of_all_time;
 
-/// How many messages of a campaign have one of these statuses.
-pub async fn count_of_campaign(
+/// The messages of a campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CampaignCounts {
+    /// Those that were delivered.
+    pub delivered: i64,
+    /// Those that failed, expired or could not be delivered.
+    pub failed: i64,
+}
+
+/// Counts the messages of each of these campaigns.
+pub async fn count_of_campaigns(
     platform: &Platform,
-    campaign: &str,
-    statuses: &[Status],
-) -> Result<i64> {
-    let messages = Entity::find()
-        .filter(Column::Campaign.eq(campaign))
-        .filter(Column::Status.is_in(statuses.iter().copied()));
-    let count = messages.count(platform.database.reporting()).await?;
-    Ok(count.cast_signed())
+    campaigns: &[String],
+) -> Result<HashMap<String, CampaignCounts>> {
+    let (db, measures) = (platform.database.reads(), [CAMPAIGN_DELIVERED, CAMPAIGN_FAILED]);
+    let sums = read_totals_of_all_time(db, &measures, campaigns).await?;
+    let counts = campaigns.iter().map(|campaign| {
+        let delivered = sums.of(CAMPAIGN_DELIVERED, campaign);
+        let failed = sums.of(CAMPAIGN_FAILED, campaign);
+        (campaign.clone(), CampaignCounts { delivered, failed })
+    });
+    Ok(counts.collect())
 }

@@ -1,8 +1,8 @@
 //! Cancellation of a queued message.
 
 use super::Status;
+use super::change_status::change_status;
 use super::entity::messages::{self, StatusChanges};
-use super::entity::transitions;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
@@ -13,10 +13,6 @@ pub async fn cancel(platform: &Platform, tx: &Work, id: MessageId) -> Result<()>
     let message = messages::find(tx, id).await?;
     let queued = message.filter(|message| message.status == Status::Queued);
     let Some(queued) = queued else { return Ok(()) };
-    let transition =
-        messages::transition(tx, &queued, Status::Cancelled, StatusChanges::default()).await?;
-    if let Some(transition) = transition {
-        transitions::record(tx, platform, [transition]).await?;
-    }
+    change_status(platform, tx, &queued, Status::Cancelled, StatusChanges::default()).await?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::entity::{messages, transitions};
+use super::entity::messages;
+use super::entity::transitions::{self, Transition};
 use super::sealed_body::aad;
 use super::segments::sms_size;
 use super::{Kind, Message, Messages, Status};
@@ -49,12 +50,13 @@ pub async fn enqueue(
     tx: &Work,
     new: NewMessage,
 ) -> Result<MessageId> {
-    let message = to_queued(messages, platform, (platform.new_id(), new), platform.now());
-    let (id, kind) = (message.id, message.kind);
-    messages::insert(tx, message).await?;
-    transitions::record(tx, platform, [(kind, None, Status::Queued)]).await?;
+    let now = platform.now();
+    let message = to_queued(messages, platform, (platform.new_id(), new), now);
+    messages::insert(tx, message.clone()).await?;
+    let transition = Transition::new(&message, None, Status::Queued, now);
+    transitions::record(tx, platform, [transition]).await?;
     tx.notify(&messages.notifier);
-    Ok(id)
+    Ok(message.id)
 }
 
 /// Queues many messages under new ids, by one statement for each few thousand of them. They are sent once the
@@ -72,7 +74,7 @@ pub async fn enqueue_many(
         return Ok(());
     }
     messages::insert_many(tx, &mut queued, now).await?;
-    let to_transition = |message: &Message| (message.kind, None, Status::Queued);
+    let to_transition = |message: &Message| Transition::new(message, None, Status::Queued, now);
     transitions::record(tx, platform, queued.iter().map(to_transition)).await?;
     tx.notify(&messages.notifier);
     Ok(())
@@ -118,5 +120,6 @@ fn to_queued(
         attempted_at: None,
         sent_at: None,
         delivered_at: None,
+        state_at: None,
     }
 }

@@ -1,7 +1,8 @@
 //! Erasure of a person's messages, when the account is deleted.
 
 use super::Status;
-use super::entity::{messages, transitions};
+use super::entity::messages;
+use super::entity::transitions::{self, Transition};
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::platform::Platform;
@@ -16,9 +17,12 @@ pub async fn erase(
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
 ) -> Result<()> {
+    let now = platform.now();
     for status in [Status::Queued, Status::Sending, Status::Unknown] {
-        let kinds = messages::cancel_many(tx, phone, ids, status).await?;
-        let to_cancelled = kinds.into_iter().map(|kind| (kind, Some(status), Status::Cancelled));
+        let cancelled = messages::cancel_many(tx, phone, ids, status, now).await?;
+        let to_cancelled = cancelled
+            .iter()
+            .map(|message| Transition::new(message, Some(status), Status::Cancelled, now));
         transitions::record(tx, platform, to_cancelled).await?;
     }
     Ok(messages::erase(tx, phone, ids).await?)

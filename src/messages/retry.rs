@@ -1,7 +1,7 @@
 //! Manual retries of failed messages by operators.
 
 use super::entity::messages::{self, MessageFilter};
-use super::entity::transitions;
+use super::entity::transitions::{self, Transition};
 use super::{Kind, Message, Messages, Status};
 use crate::error::{CollectErrors, Error, ErrorCode, ForField, Result, UserError};
 use crate::ids::MessageId;
@@ -42,7 +42,7 @@ pub async fn retry(
     let Some(retried) = retried else {
         return conflict("It has just moved on. Look at it again.");
     };
-    let transition = (retried.kind, Some(message.status), Status::Queued);
+    let transition = Transition::new(&message, Some(message.status), Status::Queued, now);
     transitions::record(&tx, platform, [transition]).await?;
     tx.notify(&messages.notifier);
     tx.commit().await?;
@@ -85,9 +85,11 @@ pub async fn retry_all(
             let with_status = batch.iter().filter(|(_, current_status)| current_status == status);
             let ids: Vec<MessageId> = with_status.map(|(id, _)| *id).collect();
             if !ids.is_empty() {
-                let kinds = messages::retry_many(&tx, &ids, *status, now, now + max_wait).await?;
-                count += kinds.len() as u64;
-                let to_queued = kinds.into_iter().map(|kind| (kind, Some(*status), Status::Queued));
+                let retried = messages::retry_many(&tx, &ids, *status, now, now + max_wait).await?;
+                count += retried.len() as u64;
+                let to_queued = retried
+                    .iter()
+                    .map(|message| Transition::new(message, Some(*status), Status::Queued, now));
                 transitions::record(&tx, platform, to_queued).await?;
             }
         }

@@ -85,6 +85,11 @@ impl Status {
         matches!(self, Self::Failed | Self::Undelivered | Self::Unknown)
     }
 
+    /// Whether statistics count the message.
+    pub fn is_counted(self) -> bool {
+        !matches!(self, Self::Queued | Self::Sending)
+    }
+
     /// Whether no attempt follows, unless an operator retries the message.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending | Self::Unknown)

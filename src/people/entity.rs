@@ -20,6 +20,8 @@ use crate::platform::phone::{PhoneKey, PhoneNumber};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: UserId,
+    /// The number of the person among all, without large gaps: a place in bitmaps of people.
+    pub number: i64,
     pub nickname: Option<String>,
     /// The folded nickname, for comparison.
     pub nickname_key: Option<String>,

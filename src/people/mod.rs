@@ -2,15 +2,21 @@
 //!
 //! Passwords, sessions and everything else that proves an identity belong to `accounts`.
 
+mod activity;
 mod entity;
 pub mod graphql;
 mod identifiers;
 pub mod loaders;
+pub mod measures;
 mod profile_topics;
 mod register;
 mod update;
 mod verified_owners;
 
+pub use activity::{
+    ACTIVITY_RETENTION, Activity, BitmapDifference, count_activity, fold_activity, purge_activity,
+    read_active_series, read_active_totals, rebuild_month, record_activity,
+};
 pub use entity::{
     Model as Person, Role, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
     find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,

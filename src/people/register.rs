@@ -4,11 +4,13 @@ use sea_orm::DbErr;
 
 use super::entity::{self, Model, Role};
 use super::identifiers::{Email, Nickname};
+use super::measures::NEW_USERS;
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::database::{Work, is_unique_violation};
+use crate::platform::database::{Work, is_unique_violation, next_number};
 use crate::platform::phone::PhoneNumber;
+use crate::platform::statistics::{self, Delta};
 
 /// The data of a new person. At least one of nickname, e-mail and phone is set.
 #[derive(Clone, Debug)]
@@ -70,6 +72,7 @@ pub async fn register(tx: &Work, platform: &Platform, new_person: NewPerson) -> 
     let (email, email_key) = new_person.email.map(|email| (email.display, email.key)).unzip();
     let person = Model {
         id: platform.new_id(),
+        number: next_number(tx, "users", "number").await?,
         nickname,
         nickname_key,
         name: new_person.name,
@@ -86,7 +89,9 @@ pub async fn register(tx: &Work, platform: &Platform, new_person: NewPerson) -> 
         updated_at: now,
         deleted_at: None,
     };
-    entity::insert(tx, person).await.map_err(map_unique_violation)
+    let person = entity::insert(tx, person).await.map_err(map_unique_violation)?;
+    statistics::record(tx, platform, [Delta::at(now, NEW_USERS, "", 1)]).await?;
+    Ok(person)
 }
 
 /// Maps a unique violation to IDENTIFIER_TAKEN at its field.

@@ -3,6 +3,7 @@
 
 use super::entity::{self, Model as Person};
 use super::identifiers::{Email, Nickname};
+use super::measures::DELETED_USERS;
 use super::profile_topics::publish_profile_change;
 use super::register::{ensure_available, map_unique_violation};
 use crate::error::{ErrorCode, Result, UserError};
@@ -11,6 +12,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 use crate::platform::phone::PhoneNumber;
+use crate::platform::statistics::{self, Delta};
 
 /// Changes to a person. A field that is neither cleared nor set keeps its value.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +93,9 @@ pub async fn mark_phone_verified(
 
 /// Erases a person's data and marks the row as deleted. `person` is the row before.
 pub async fn erase(tx: &Work, platform: &Platform, person: &Person, now: Timestamp) -> Result<()> {
-    entity::erase(tx, person.id, now).await?;
+    if entity::erase(tx, person.id, now).await? {
+        statistics::record(tx, platform, [Delta::at(now, DELETED_USERS, "", 1)]).await?;
+    }
     publish_profile_change(tx, platform, person);
     Ok(())
 }

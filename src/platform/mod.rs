@@ -1,5 +1,5 @@
-//! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, instances, files, rate
-//! limits, JSON, text and phone numbers. It knows no feature.
+//! Foundation of all modules: clock, randomness, database, vault, outbound HTTP, events, jobs, instances, statistics,
+//! files, rate limits, JSON, text and phone numbers. It knows no feature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub mod rate_limiter;
 pub mod reseal;
 pub mod response_memo;
 pub mod shared_rate_limit;
+pub mod statistics;
 pub mod temp_files;
 pub mod text;
 pub mod vault;

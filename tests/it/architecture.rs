@@ -31,6 +31,25 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dashboard",
+        &[
+            "error",
+            "ids",
+            "platform",
+            "api",
+            "config",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+        ],
+    ),
+    (
         "schema",
         &[
             "api",
@@ -43,6 +62,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
         ],
     ),
     (
@@ -62,7 +82,25 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
+        ],
+    ),
+    (
+        "jobs",
+        &[
+            "error",
+            "platform",
+            "people",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+            "dashboard",
+            "app",
         ],
     ),
     (
@@ -82,6 +120,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
             "app",
         ],
@@ -103,6 +142,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
             "app",
             "server",
@@ -121,9 +161,10 @@ const FEATURES: &[&str] = &[
     "bonuses",
     "accounts",
     "connections",
+    "dashboard",
 ];
-/// Submodules of features that other modules may import directly: GraphQL types and DataLoaders.
-const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders"];
+/// Submodules of features that other modules may import directly: GraphQL types, DataLoaders and names of statistics.
+const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders", "measures"];
 /// The longest allowed file.
 const MAX_LINES: usize = 500;
 

@@ -27,6 +27,8 @@ mod connection_tokens;
 mod connections;
 mod console;
 mod contacts;
+mod dashboard;
+mod dashboard_properties;
 mod database;
 mod deletion;
 mod disk_failures;

@@ -16,7 +16,7 @@ use super::numbers::e164_sql;
 /// How long a statement over a million rows may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_mins(5);
 /// The tables that an import writes, those that refer to others first.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "leads",
     "bonus_rejected_lines",
     "bonuses",
@@ -27,6 +27,8 @@ const TABLES: [&str; 10] = [
     "message_transitions",
     "messages",
     "audit_entries",
+    "statistic_deltas",
+    "statistics",
 ];
 
 /// A database.
@@ -80,25 +82,27 @@ impl Database {
 
     /// Inserts the users who have verified one of the first numbers: those whose index modulo 100 is below the percentage.
     pub async fn insert_owners(&self, numbers: u32, verified_percent: u32) -> Result<()> {
-        let (indexes, id, now) = match self {
+        let (indexes, id, now, number) = match self {
             Self::Postgres(_) => (
                 "SELECT i FROM generate_series(0, {last}) AS i",
                 "('01900000-0000-7000-a000-' || lpad(to_hex(i), 12, '0'))::uuid",
                 "now()",
+                "nextval(pg_get_serial_sequence('users', 'number'))",
             ),
             Self::Sqlite(_) => (
                 "WITH RECURSIVE numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i < {last})
                  SELECT i FROM numbers",
                 "unhex('0190000000007000a000' || printf('%012x', i))",
                 "'2026-01-02T03:04:05+00:00'",
+                "i + 1 + (SELECT COALESCE(MAX(number), 0) FROM users)",
             ),
         };
         let indexes = indexes.replace("{last}", &numbers.saturating_sub(1).to_string());
         let phone = e164_sql(matches!(self, Self::Postgres(_)));
         self.execute(&format!(
-            "INSERT INTO users (id, nickname, nickname_key, name, phone, phone_key, phone_verified_at,
+            "INSERT INTO users (id, number, nickname, nickname_key, name, phone, phone_key, phone_verified_at,
                                 discoverable, two_factor_enabled, role, created_at, updated_at)
-             SELECT {id}, 'owner' || i, 'owner' || i, 'Owner ' || i, {phone}, {phone}, {now},
+             SELECT {id}, {number}, 'owner' || i, 'owner' || i, 'Owner ' || i, {phone}, {phone}, {now},
                     TRUE, FALSE, 'PLAYER', {now}, {now}
              FROM ({indexes}) AS indexes WHERE i % 100 < {verified_percent}"
         ))

@@ -222,7 +222,7 @@ impl BonusImport {
 
     /// The figures of its campaign.
     async fn stats(&self, ctx: &Context<'_>) -> NullableResult<CampaignStats> {
-        respond(ctx, async { Ok(CampaignStats(self.load_campaign(ctx).await?)) }).await
+        respond(ctx, async { Ok(CampaignStats::from(self.load_campaign(ctx).await?)) }).await
     }
 
     /// Why it failed, for people.

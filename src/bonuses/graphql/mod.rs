@@ -16,7 +16,7 @@ use crate::error::{Error, ForField, Result, check_optional};
 use crate::ids::{BonusImportId, Id, parse};
 use crate::platform::Platform;
 use crate::platform::phone::Region;
-use campaign::{CampaignPage, CampaignStats, CampaignStatus};
+use campaign::{CampaignPage, CampaignStatus};
 use context::bonuses_state;
 use import::{BonusImport, BonusImportPage};
 use watch::{at_most_four_a_second, stream_changed_imports};
@@ -28,7 +28,7 @@ mod import;
 mod leads;
 mod watch;
 
-pub use campaign::CampaignPage as CampaignStatsPage;
+pub use campaign::{CampaignPage as CampaignStatsPage, CampaignStats};
 pub use import::BonusImportPage as ImportPage;
 pub use leads::{LeadMutation, LeadQuery};
 
@@ -102,7 +102,7 @@ impl BonusQuery {
             let db = ctx.platform().database.reads();
             let rows =
                 campaigns::find_page(db, is_running, page.after, page.rows_to_read()).await?;
-            let node = |row: campaigns::Model| (row.id.uuid(), CampaignStats(row));
+            let node = |row: campaigns::Model| (row.id.uuid(), row.into());
             Ok(page.connection(rows, EmptyFields, node))
         })
         .await
@@ -118,7 +118,7 @@ impl BonusQuery {
             ctx.admin()?;
             let db = ctx.platform().database.reads();
             let campaign = campaigns::find_by_name(db, name.trim()).await?;
-            Ok(CampaignStats(campaign.ok_or_else(|| Error::not_found("campaign"))?))
+            Ok(campaign.ok_or_else(|| Error::not_found("campaign"))?.into())
         })
         .await
     }
@@ -196,7 +196,7 @@ impl BonusMutation {
         respond(ctx, async {
             let actor = ctx.admin()?.user.to_string();
             let ended = end_campaign(ctx.platform(), actor, campaign.trim()).await?;
-            Ok(CampaignStats(ended))
+            Ok(ended.into())
         })
         .await
     }

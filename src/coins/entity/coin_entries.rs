@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ids::{CoinEntryId, UserId};
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{
-    RowSetSql, RowUuid, Work, is_unique_violation, pad_to_pow2, row_set_sql,
+    MAX_ROWS, RowSetSql, RowUuid, Work, is_unique_violation, pad_to_pow2, row_set_sql,
 };
 
 /// An entry of the ledger.
@@ -89,6 +89,7 @@ pub struct NewEntry<'a> {
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert_entries");
 const FIND_POSTED: RowSetSql = row_set_sql!("sql/find_posted");
+const FIND_AMOUNTS: RowSetSql = row_set_sql!("sql/find_amounts");
 
 /// Inserts entries. Returns whether none of their references exists already.
 pub async fn insert_many(
@@ -107,6 +108,18 @@ pub async fn find_posted(tx: &Work, references: &[&str]) -> Result<Vec<String>> 
     let statement = FIND_POSTED.bind(tx.get_database_backend(), references, [])?;
     let rows = tx.query_all_raw(statement).await?;
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+/// The amounts and times of the entries with these references.
+pub async fn find_amounts(tx: &Work, references: &[String]) -> Result<Vec<(i64, Timestamp)>> {
+    let mut amounts = Vec::new();
+    for references in references.chunks(MAX_ROWS) {
+        let statement = FIND_AMOUNTS.bind(tx.get_database_backend(), references, [])?;
+        for row in tx.query_all_raw(statement).await? {
+            amounts.push((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+        }
+    }
+    Ok(amounts)
 }
 
 /// A page of a user's entries, newest first, before a sequence number.

@@ -201,26 +201,38 @@ pub async fn set_expired(
     Ok(())
 }
 
-/// Marks a user's uncounted rounds as counted, so that no leaderboard will count them.
-pub async fn mark_all_counted(tx: &Work, user: UserId) -> Result<(), DbErr> {
-    let counted = ActiveModel { is_counted: Set(true), ..Default::default() };
-    let rounds = Entity::update_many().set(counted).filter(Column::UserId.eq(user));
-    rounds.filter(is_uncounted()).exec(tx).await?;
-    Ok(())
+/// Marks a user's uncounted rounds as counted, so that no leaderboard will count them. Returns them.
+pub async fn mark_all_counted(tx: &Work, user: UserId) -> Result<Vec<PlayedRound>, DbErr> {
+    let uncounted = Query::update()
+        .table(Entity)
+        .value(Column::IsCounted, true)
+        .and_where(Column::UserId.eq(user))
+        .and_where(is_uncounted())
+        .returning(Query::returning().columns(COUNTED_COLUMNS))
+        .take();
+    let rows = tx.query_all(&uncounted).await?;
+    rows.iter().map(|row| PlayedRound::from_query_result(row, "")).collect()
 }
 
-/// The part of a played round that leaderboards count.
+/// The part of a played round that is counted.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct PlayedRound {
+    /// The id, which is also the reference of the reward.
+    pub id: RoundId,
     /// The player.
     pub user_id: UserId,
     /// The game.
     pub game: GameKind,
+    /// Whether the round was won.
+    pub won: Option<bool>,
     /// The points.
     pub points: i32,
     /// When the round was played.
     pub played_at: Timestamp,
 }
+
+const COUNTED_COLUMNS: [Column; 6] =
+    [Column::Id, Column::UserId, Column::Game, Column::Won, Column::Points, Column::PlayedAt];
 
 /// The condition of the partial index, written identically, so that both databases use the index.
 fn is_uncounted() -> Expr {
@@ -232,15 +244,21 @@ pub fn uncounted_ids() -> SelectStatement {
     Query::select().column(Column::Id).from(Entity).and_where(is_uncounted()).take()
 }
 
+/// When the first of the uncounted rounds was played.
+pub async fn find_first_uncounted_at(tx: &Work) -> Result<Option<Timestamp>, DbErr> {
+    let first = Entity::find().filter(is_uncounted()).select_only();
+    let first = first.column_as(Column::PlayedAt.min(), "played_at");
+    Ok(first.into_tuple::<Option<Timestamp>>().one(tx).await?.flatten())
+}
+
 /// Claims uncounted rounds, up to a limit, and marks them as counted.
 pub async fn claim_uncounted(tx: &Work, limit: u64) -> Result<Vec<PlayedRound>, DbErr> {
     let batch = uncounted_ids().order_by(Column::Id, Order::Asc).limit(limit).take();
-    let columns = [Column::UserId, Column::Game, Column::Points, Column::PlayedAt];
     let claim = Query::update()
         .table(Entity)
         .value(Column::IsCounted, true)
         .and_where(Column::Id.in_subquery(batch))
-        .returning(Query::returning().columns(columns))
+        .returning(Query::returning().columns(COUNTED_COLUMNS))
         .take();
     let rows = tx.query_all(&claim).await?;
     rows.iter().map(|row| PlayedRound::from_query_result(row, "")).collect()

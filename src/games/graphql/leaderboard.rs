@@ -56,6 +56,10 @@ impl LeaderboardArgs {
         let game = game.map(GameKind::into);
         Ok(Self { scope: LeaderboardScope { period: period.into(), game }, first })
     }
+
+    fn id(self) -> String {
+        format!("leaderboard:{}:{}", self.scope.name(), self.first)
+    }
 }
 
 /// A leaderboard in the schema.
@@ -73,6 +77,10 @@ impl HasMemo for Leaderboard {
 }
 
 impl Leaderboard {
+    fn entry(&self, ranked: RankedRow) -> LeaderboardEntry {
+        LeaderboardEntry { parent_id: self.args.id(), ranked, person: None }
+    }
+
     /// The viewer's rank. None without a token, or when the viewer is not on this leaderboard.
     async fn viewer_rank(&self, ctx: &Context<'_>) -> Result<Option<&RankView>> {
         let Some(viewer) = ctx.optional_viewer()? else { return Ok(None) };
@@ -89,7 +97,7 @@ impl Leaderboard {
     /// The same for the same `game`, `period` and `first`, today and tomorrow: what a client keeps by it is
     /// replaced by what it reads or hears next.
     async fn id(&self) -> ID {
-        format!("leaderboard:{}:{}", self.args.scope.name(), self.args.first).into()
+        self.args.id().into()
     }
 
     /// Whose rounds it counts. Null: those of all games.
@@ -104,19 +112,14 @@ impl Leaderboard {
 
     /// The first places, by rank: as many as `first` says, if there are so many.
     async fn entries(&self) -> Vec<LeaderboardEntry> {
-        let ranked = (1..).zip(&self.top.rows).take(self.args.first.into());
-        let entry = |(rank, row): (i64, &LeaderboardRow)| LeaderboardEntry {
-            ranked: RankedRow { rank, row: row.clone() },
-            person: self.top.people.iter().find(|person| person.id == row.user_id).cloned(),
-        };
-        ranked.map(entry).collect()
+        LeaderboardEntry::first_of(&self.top, self.args.first, &self.args.id())
     }
 
     /// Your own, wherever it is. Null without a token, and when you have not played what it counts; with a bad
     /// token, UNAUTHENTICATED.
     async fn me(&self, ctx: &Context<'_>) -> NullableResult<LeaderboardEntry> {
         match self.viewer_rank(ctx).await {
-            Ok(rank) => Some(Ok(rank?.own.clone().into())),
+            Ok(rank) => Some(Ok(self.entry(rank?.own.clone()))),
             Err(error) => try_respond(ctx, Err(error)),
         }
     }
@@ -125,7 +128,7 @@ impl Leaderboard {
     async fn around(&self, ctx: &Context<'_>) -> NullableResult<Vec<LeaderboardEntry>> {
         match self.viewer_rank(ctx).await {
             Ok(rank) => {
-                Some(Ok(rank?.around.iter().cloned().map(LeaderboardEntry::from).collect()))
+                Some(Ok(rank?.around.iter().cloned().map(|ranked| self.entry(ranked)).collect()))
             }
             Err(error) => try_respond(ctx, Err(error)),
         }
@@ -140,20 +143,34 @@ impl Leaderboard {
 
 /// A row of a leaderboard in the schema.
 pub struct LeaderboardEntry {
+    /// The id of what the entry is part of.
+    parent_id: String,
     ranked: RankedRow,
     /// The user, if already loaded.
     person: Option<Person>,
 }
 
-impl From<RankedRow> for LeaderboardEntry {
-    fn from(ranked: RankedRow) -> Self {
-        Self { ranked, person: None }
+impl LeaderboardEntry {
+    /// The first entries of a leaderboard, as part of something with this id.
+    pub fn first_of(top: &LeaderboardTop, first: u8, parent_id: &str) -> Vec<Self> {
+        let ranked = (1..).zip(&top.rows).take(first.into());
+        let entry = |(rank, row): (i64, &LeaderboardRow)| Self {
+            parent_id: parent_id.to_owned(),
+            ranked: RankedRow { rank, row: row.clone() },
+            person: top.people.iter().find(|person| person.id == row.user_id).cloned(),
+        };
+        ranked.map(entry).collect()
     }
 }
 
 /// Somebody's place on a leaderboard.
 #[Object]
 impl LeaderboardEntry {
+    /// The entry's id, which begins with the id of what it is part of: it is the same for the same user there.
+    async fn id(&self) -> ID {
+        format!("{}:{}", self.parent_id, self.ranked.row.user_id).into()
+    }
+
     /// Which place it is, from 1 on.
     async fn rank(&self) -> Long {
         Long(self.ranked.rank)

@@ -9,7 +9,8 @@ use super::send_slots::SendSlots;
 use super::timing::SEND_LEASE_DURATION;
 use crate::error::Result;
 use crate::messages::entity::messages::{Claimant, DueRange};
-use crate::messages::entity::{gateways, messages, transitions};
+use crate::messages::entity::transitions::{self, Transition};
+use crate::messages::entity::{gateways, messages};
 use crate::messages::gateway::{FailureReason, OutboundSms, SmsGateway};
 use crate::messages::{Kind, Message, Messages, Status};
 use crate::platform::Platform;
@@ -66,8 +67,9 @@ pub async fn claim_due(
             }
         }
     }
-    let to_sending =
-        |claimed: &ClaimedMessage| (claimed.message.kind, Some(Status::Queued), Status::Sending);
+    let to_sending = |claimed: &ClaimedMessage| {
+        Transition::new(&claimed.message, Some(Status::Queued), Status::Sending, now)
+    };
     transitions::record(tx, platform, all_claimed.iter().map(to_sending)).await?;
     Ok((all_claimed, next_at))
 }

@@ -2,9 +2,10 @@
 
 use super::reschedule::reschedule_after_set_back;
 use crate::error::Result;
+use crate::messages::entity::messages;
 use crate::messages::entity::messages::BATCH_SIZE;
-use crate::messages::entity::{messages, transitions};
-use crate::messages::{Kind, Messages, Status};
+use crate::messages::entity::transitions::{self, Transition};
+use crate::messages::{Message, Messages, Status};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 
@@ -17,7 +18,6 @@ pub async fn expire(messages: &Messages, platform: &Platform) -> Result<Option<T
         .map(|gateway| gateway.name())
         .collect();
     reschedule_after_set_back(messages, platform).await?;
-    let transition = |from, to| move |kind: Kind| (kind, Some(from), to);
     loop {
         let now = platform.now();
         if !messages::has_expired(platform.database.reads(), now).await? {
@@ -33,9 +33,10 @@ pub async fn expire(messages: &Messages, platform: &Platform) -> Result<Option<T
             );
         }
         let may_be_more = expired.len().max(with_expired_lease.len()) as u64 == BATCH_SIZE;
-        let expired = expired.into_iter().map(transition(Status::Queued, Status::Expired));
-        let unknown =
-            with_expired_lease.into_iter().map(transition(Status::Sending, Status::Unknown));
+        let transition =
+            |from, to| move |message: &Message| Transition::new(message, Some(from), to, now);
+        let expired = expired.iter().map(transition(Status::Queued, Status::Expired));
+        let unknown = with_expired_lease.iter().map(transition(Status::Sending, Status::Unknown));
         transitions::record(&tx, platform, expired.chain(unknown)).await?;
         tx.commit().await?;
         if !may_be_more {

@@ -12,8 +12,8 @@ use super::timing::{RECONCILE_AFTER, SEND_LEASE_DURATION};
 use crate::error::Result;
 use crate::messages::apply_status::apply_status;
 use crate::messages::apply_unmatched_receipts::apply_unmatched_receipts;
+use crate::messages::change_status::change_status;
 use crate::messages::entity::messages::{self, StatusChanges};
-use crate::messages::entity::transitions;
 use crate::messages::gateway::{QueryResult, StatusUpdate};
 use crate::messages::{Message, Messages, Status};
 use crate::platform::Platform;
@@ -79,31 +79,31 @@ async fn record_result(
     let tx = platform.begin().await?;
     let is_expired = message.expires_at <= now;
     let error = message.error.clone();
-    let transition = match result {
+    let is_moved = match result {
         Some(QueryResult::Found(update))
             if !belongs_to_other_message(&tx, message, &update).await? =>
         {
             apply_status(platform, &tx, message.id, &update).await?;
-            None
+            false
         }
         Some(QueryResult::NotFound) if is_expired => {
-            messages::transition(&tx, message, Status::Expired, StatusChanges::default()).await?
+            change_status(platform, &tx, message, Status::Expired, StatusChanges::default()).await?
         }
         None if is_expired => {
             let changes = StatusChanges { error, ..StatusChanges::default() };
-            messages::transition(&tx, message, Status::Unknown, changes).await?;
-            None
+            change_status(platform, &tx, message, Status::Unknown, changes).await?;
+            false
         }
         Some(QueryResult::NotFound) | None
             if message.attempts >= messages.settings.max_attempts =>
         {
             let error = error.map(|error| format!("tried {} times; {error}", message.attempts));
             let changes = StatusChanges { error, ..StatusChanges::default() };
-            messages::transition(&tx, message, Status::Failed, changes).await?
+            change_status(platform, &tx, message, Status::Failed, changes).await?
         }
         Some(QueryResult::NotFound) | None => {
             let changes = StatusChanges { due_at: Some(now), error, ..StatusChanges::default() };
-            messages::transition(&tx, message, Status::Queued, changes).await?
+            change_status(platform, &tx, message, Status::Queued, changes).await?
         }
         Some(QueryResult::Found(_) | QueryResult::Inconclusive) => {
             // Each query doubles the time since the attempt.
@@ -111,15 +111,14 @@ async fn record_result(
             let is_queried_again = age < RECONCILE_PERIOD && !is_expired;
             let due_at = is_queried_again.then(|| now + age.max(RECONCILE_AFTER));
             let changes = StatusChanges { due_at, error, ..StatusChanges::default() };
-            messages::transition(&tx, message, Status::Unknown, changes).await?;
-            None
+            change_status(platform, &tx, message, Status::Unknown, changes).await?;
+            false
         }
     };
     if is_expired {
         messages::clear_sealed_body(&tx, message.id).await?;
     }
-    if let Some(transition) = transition {
-        transitions::record(&tx, platform, [transition]).await?;
+    if is_moved {
         tx.notify(&messages.notifier);
     }
     tx.commit().await

@@ -9,8 +9,10 @@ use super::circuit_breaker;
 use super::timing::{RECEIPT_GRACE, RECONCILE_AFTER, RETRY_BACKOFF};
 use crate::error::Result;
 use crate::messages::apply_status::apply_status;
+use crate::messages::change_status::change_status;
+use crate::messages::entity::gateways;
 use crate::messages::entity::messages::{self, StatusChanges};
-use crate::messages::entity::{gateways, transitions};
+use crate::messages::entity::transitions::{self, Transition};
 use crate::messages::error_text::error_text;
 use crate::messages::gateway::{FailureReason, SendOutcome, StatusUpdate, is_valid_gateway_id};
 use crate::messages::{Message, Messages, Status};
@@ -52,11 +54,12 @@ async fn record_accepted(platform: &Platform, tx: &Work, attempts: &[&Attempt]) 
             _ => None,
         })
         .collect();
-    let sent_ids = messages::mark_sent(tx, &accepted, platform.now()).await?;
+    let now = platform.now();
+    let sent_ids = messages::mark_sent(tx, &accepted, now).await?;
     let to_sent = attempts
         .iter()
         .filter(|attempt| sent_ids.contains(&attempt.message.id))
-        .map(|attempt| (attempt.message.kind, Some(Status::Sending), Status::Sent));
+        .map(|attempt| Transition::new(&attempt.message, Some(Status::Sending), Status::Sent, now));
     transitions::record(tx, platform, to_sent).await?;
     for (message, gateway_id) in accepted {
         if !sent_ids.contains(&message.id) {
@@ -94,15 +97,10 @@ async fn record_unaccepted(
             decide_indeterminate(messages, platform, gateway, attempt, failure)
         }
     };
-    match messages::transition(tx, message, status, changes).await? {
-        Some(transition) => transitions::record(tx, platform, [transition]).await?,
-        None => {
-            if let SendOutcome::Refused(reason) = &attempt.outcome {
-                let update =
-                    StatusUpdate { status, reason: Some(reason.clone()), gateway_id: None };
-                apply_status(platform, tx, message.id, &update).await?;
-            }
-        }
+    let is_changed = change_status(platform, tx, message, status, changes).await?;
+    if !is_changed && let SendOutcome::Refused(reason) = &attempt.outcome {
+        let update = StatusUpdate { status, reason: Some(reason.clone()), gateway_id: None };
+        apply_status(platform, tx, message.id, &update).await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The message_transitions table: counts of status transitions. The number of messages in a status is the number of
-//! transitions to it, minus those from it.
+//! transitions to it, minus those from it. Each transition is also recorded for statistics.
 //!
 //! Each writer inserts rows of its own, so that no writer waits for another's counter. Rows that are old enough are
 //! compacted to one per transition.
@@ -8,11 +8,14 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, Expr, Func};
 use sea_orm::{ActiveValue::Set, FromQueryResult, QueryOrder, QuerySelect};
 
+use super::messages::Model as Message;
+use crate::messages::measures::deltas;
 use crate::messages::status::{Kind, Status};
 use crate::messages::topics::transitions_topic;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
+use crate::platform::statistics::{self, Delta};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "message_transitions")]
@@ -32,8 +35,38 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A message's lane, its previous status (None for a new message) and its new status.
-pub type Transition = (Kind, Option<Status>, Status);
+/// A message's change of status.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// The lane.
+    pub kind: Kind,
+    /// The campaign that the message belongs to.
+    pub campaign: Option<String>,
+    /// The previous status. None for a new message.
+    pub from: Option<Status>,
+    /// When it reached the previous status. None if it waited or was being sent.
+    pub from_at: Option<Timestamp>,
+    /// The new status.
+    pub to: Status,
+    /// When it reached the new status.
+    pub at: Timestamp,
+}
+
+impl Transition {
+    /// The transition of a message to a new status. `state_at` of the message is of its previous status.
+    pub fn new(message: &Message, from: Option<Status>, to: Status, at: Timestamp) -> Self {
+        let (kind, campaign) = (message.kind, message.campaign.clone());
+        Self { kind, campaign, from, from_at: message.state_at, to, at }
+    }
+
+    /// What it changes of the statistics.
+    fn deltas(&self) -> impl Iterator<Item = Delta> {
+        let campaign = self.campaign.as_deref();
+        let left = self.from.zip(self.from_at);
+        let left = left.into_iter().flat_map(move |(from, at)| deltas(from, at, campaign, -1));
+        left.chain(deltas(self.to, self.at, campaign, 1))
+    }
+}
 
 /// How many messages made a transition.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -45,7 +78,7 @@ pub struct TransitionCount {
 }
 
 impl TransitionCount {
-    fn transition(&self) -> Transition {
+    fn transition(&self) -> (Kind, Option<Status>, Status) {
         (self.kind, self.from_status, self.to_status)
     }
 }
@@ -62,18 +95,20 @@ pub async fn record(
     tx: &Work,
     platform: &Platform,
     transitions: impl IntoIterator<Item = Transition>,
-) -> Result<(), DbErr> {
-    let counts = transitions.into_iter().map(|(kind, from_status, to_status)| TransitionCount {
-        kind,
-        from_status,
-        to_status,
+) -> crate::error::Result<()> {
+    let transitions: Vec<Transition> = transitions.into_iter().collect();
+    let counts = transitions.iter().map(|transition| TransitionCount {
+        kind: transition.kind,
+        from_status: transition.from,
+        to_status: transition.to,
         count: 1,
     });
     let counts = sum_by_transition(counts);
     if !counts.is_empty() {
         tx.publish(transitions_topic());
     }
-    insert(tx, platform, counts, platform.now()).await
+    insert(tx, platform, counts, platform.now()).await?;
+    statistics::record(tx, platform, transitions.iter().flat_map(Transition::deltas)).await
 }
 
 /// Sums the counts of each transition.

@@ -22,6 +22,7 @@ mod connect;
 mod connection;
 mod effects;
 mod migrate;
+mod next_number;
 mod pool;
 mod readiness;
 mod row_set;
@@ -35,6 +36,7 @@ mod write_probe;
 
 pub use batch::{pad_to_pow2, split_to_pow2};
 pub use migrate::{MigrationLock, MigrationOutcome};
+pub use next_number::next_number;
 pub(crate) use row_set::row_set_sql;
 pub use row_set::{MAX_ROWS, RowSetSql, RowUuid, plan_each_statement, row_timestamp};
 pub use statement_error::is_unique_violation;
@@ -105,6 +107,7 @@ impl Database {
         let reports = match shared.target {
             // It has one connection.
             Target::SqliteMemory { .. } => {
+                let options = BeginOptions { is_read_only: true, ..options };
                 StatementPool::new(transactions.clone(), options, AccessMode::Report)
             }
             _ => report_pool(config, options),
@@ -147,6 +150,14 @@ impl Database {
     /// writes are errors. It has connections of its own, so that requests never wait for a report.
     pub fn reporting(&self) -> &StatementPool {
         &self.reports
+    }
+
+    /// Begins a report of several statements, which all see the database at one moment. It only reads: drop it at the end.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
+    pub async fn begin_report(&self) -> Result<Work> {
+        Ok(self.reports.begin(&self.events).await?)
     }
 
     /// Begins a transaction. SQLite has one at a time, so its owner must also read through it: with SQLite in memory, a

@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use super::connection::Connection;
 use super::pool::{ConnectionState, Pool};
 use super::statement_error::FailureKind;
-use super::unit_of_work::BeginOptions;
+use super::unit_of_work::{BeginOptions, Work};
+use crate::platform::events::Events;
 
 /// Runs each statement on a connection of a pool.
 #[derive(Clone, Debug)]
@@ -36,6 +37,10 @@ struct Failure {
 impl StatementPool {
     pub(super) fn new(pool: Pool, options: BeginOptions, access_mode: AccessMode) -> Self {
         Self { pool, options, access_mode }
+    }
+
+    pub(super) async fn begin(&self, events: &Events) -> Result<Work, DbErr> {
+        Work::begin(&self.pool, self.options, events).await
     }
 
     pub(super) fn close(&self) {

@@ -10,6 +10,10 @@ use super::Work;
 pub enum TransactionLock {
     /// The set of bonuses: shared by those who look for the bonuses of one number, exclusive for those who add many.
     Bonuses = 0x7362_0001,
+    /// The bitmaps of active people, which are read, changed and written.
+    ActivePeople = 0x7362_0002,
+    /// Corrections of statistics, which must not be added twice.
+    Statistics = 0x7362_0003,
 }
 
 impl Work {

@@ -45,12 +45,17 @@ pub(super) struct BeginOptions {
 impl BeginOptions {
     /// The SQL that begins a transaction.
     pub fn sql(&self) -> String {
-        let begin = if self.is_read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        let begin = match self.is_read_only {
+            // All statements see the same state.
+            true => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            false => "BEGIN",
+        };
         match (self.backend, self.timeout) {
             (DbBackend::Postgres, Some(timeout)) if self.sets_timeout => {
                 format!("{begin}; {}", timeouts_sql("SET LOCAL", server_timeout(timeout)))
             }
             (DbBackend::Postgres, _) => begin.to_owned(),
+            _ if self.is_read_only => "BEGIN".to_owned(),
             // SQLite has one writer: wait for the write lock now, not at the first write.
             _ => "BEGIN IMMEDIATE".to_owned(),
         }

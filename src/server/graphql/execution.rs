@@ -21,7 +21,7 @@ use super::response::{self, complete_errors, was_executed};
 use crate::accounts::{admin_revoked, revalidate_session};
 use crate::api::{AdminRevoked, Caller, Viewer, attach_caller, attach_client};
 use crate::avatars::loaders::AvatarByUser;
-use crate::bonuses::loaders::BonusDelivery;
+use crate::bonuses::loaders::{BonusDelivery, CampaignMessages};
 use crate::coins::loaders::EntryByReference;
 use crate::contacts::loaders::LookupByPhone;
 use crate::error::{ErrorCode, UserError};
@@ -163,6 +163,7 @@ impl Endpoint {
             attach_client(request, requester.secrets.clone())
                 .data(uncached_loader(AvatarByUser(platform.clone())))
                 .data(uncached_loader(BonusDelivery(platform.clone())))
+                .data(uncached_loader(CampaignMessages(platform.clone())))
                 .data(uncached_loader(EntryByReference(platform.clone())))
                 .data(uncached_loader(LookupByPhone(platform.clone())))
                 .data(uncached_loader(DiscoverableByPhone(platform.clone())))

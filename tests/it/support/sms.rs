@@ -85,7 +85,7 @@ impl TestApp {
         self.app.run_due_jobs().await.expect("no job fails");
     }
 
-    /// Asserts that the recorded counts per status and kind equal the rows.
+    /// Asserts that the recorded counts per status and kind, and the statistics per status, equal the rows.
     pub async fn assert_counts(&self) {
         let wrong_counts = self
             .count(
@@ -97,6 +97,17 @@ impl TestApp {
             )
             .await;
         assert_eq!(wrong_counts, 0, "kinds and statuses whose count differs from the rows");
+        let wrong_statistics = self
+            .count(
+                "SELECT COUNT(*) FROM (SELECT status, SUM(n) AS total FROM (\
+                 SELECT status, 1 AS n FROM messages WHERE status NOT IN ('QUEUED', 'SENDING') \
+                 UNION ALL SELECT dimension, -amount FROM statistics \
+                 WHERE bucket = 'HOUR' AND measure = 'messages' \
+                 UNION ALL SELECT dimension, -amount FROM statistic_deltas WHERE measure = 'messages'\
+                 ) AS all_of_it GROUP BY status) AS sums WHERE total <> 0",
+            )
+            .await;
+        assert_eq!(wrong_statistics, 0, "statuses whose statistics differ from the rows");
     }
 
     /// A message as an operator sees it.

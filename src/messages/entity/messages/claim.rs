@@ -74,35 +74,35 @@ pub async fn find_first_due_at(
     first.select_only().column(Column::DueAt).into_tuple().one(tx).await
 }
 
-/// Expires queued messages. Returns their lanes.
-pub async fn expire(tx: &Work, now: Timestamp) -> Result<Vec<Kind>, DbErr> {
-    let expired = build_claimed_update(expired(now), BATCH_SIZE, Status::Queued)
+/// Expires queued messages, and returns them.
+pub async fn expire(tx: &Work, now: Timestamp) -> Result<Vec<Model>, DbErr> {
+    build_claimed_update(expired(now), BATCH_SIZE, Status::Queued)
         .col_expr(Column::Status, status_value(Status::Expired))
         .col_expr(Column::DueAt, Expr::value(None::<Timestamp>))
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
+        .col_expr(Column::StateAt, Expr::value(now))
         .exec_with_returning(tx)
-        .await?;
-    Ok(expired.into_iter().map(|message| message.kind).collect())
+        .await
 }
 
 /// Expires leases: their sender has crashed, so the messages become UNKNOWN. Those of reconcilable gateways are due for
-/// reconciliation at once. Returns their lanes.
+/// reconciliation at once. Returns them.
 pub async fn expire_leases(
     tx: &Work,
     now: Timestamp,
     reconcilable_gateways: &[&str],
-) -> Result<Vec<Kind>, DbErr> {
+) -> Result<Vec<Model>, DbErr> {
     let due_at = CaseStatement::new()
         .case(Column::Gateway.is_in(reconcilable_gateways.iter().copied()), Expr::value(now))
         .finally(Expr::col(Column::ExpiresAt));
-    let expired = build_claimed_update(due(Status::Sending, now), BATCH_SIZE, Status::Sending)
+    build_claimed_update(due(Status::Sending, now), BATCH_SIZE, Status::Sending)
         .col_expr(Column::Status, status_value(Status::Unknown))
         .col_expr(Column::DueAt, due_at.into())
         .col_expr(Column::PinnedGateway, Expr::col(Column::Gateway))
         .col_expr(Column::Error, Expr::value("the sender stopped while handing it over"))
+        .col_expr(Column::StateAt, Expr::value(now))
         .exec_with_returning(tx)
-        .await?;
-    Ok(expired.into_iter().map(|message| message.kind).collect())
+        .await
 }
 
 /// Claims UNKNOWN messages for reconciliation.

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QuerySelect};
 
-use super::{Column, Entity, has_status, status_value};
+use super::{Column, Entity, Model, has_status, set_state_at, status_value};
 use crate::ids::MessageId;
 use crate::messages::status::{Kind, Status};
 use crate::platform::clock::Timestamp;
@@ -21,13 +21,15 @@ pub async fn find_code_message_ids(
     codes.select_only().column(Column::Id).into_tuple().all(tx).await
 }
 
-/// Cancels messages with this status that are to the number or among the ids. Returns their lanes.
+/// Cancels messages with this status that are to the number or among the ids. Returns them, with the time at which they
+/// reached this status.
 pub async fn cancel_many(
     tx: &Work,
     phone: Option<&PhoneNumber>,
     ids: &[MessageId],
     from: Status,
-) -> Result<Vec<Kind>, DbErr> {
+    now: Timestamp,
+) -> Result<Vec<Model>, DbErr> {
     let cancelled = Entity::update_many()
         .col_expr(Column::Status, status_value(Status::Cancelled))
         .col_expr(Column::DueAt, Expr::value(None::<Timestamp>))
@@ -35,7 +37,9 @@ pub async fn cancel_many(
         .filter(matches_phone_or_ids(phone, ids))
         .exec_with_returning(tx)
         .await?;
-    Ok(cancelled.into_iter().map(|message| message.kind).collect())
+    let cancelled_ids: Vec<MessageId> = cancelled.iter().map(|message| message.id).collect();
+    set_state_at(tx, &cancelled_ids, now).await?;
+    Ok(cancelled)
 }
 
 /// Clears the texts and numbers of messages that are to the number or among the ids.

@@ -6,7 +6,6 @@ use sea_orm::sea_query::CaseStatement;
 use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
 use uuid::Builder;
 
-use super::transitions::Transition;
 use crate::ids::MessageId;
 use crate::messages::segments::Encoding;
 use crate::messages::status::{Kind, Status};
@@ -67,6 +66,8 @@ pub struct Model {
     pub attempted_at: Option<Timestamp>,
     pub sent_at: Option<Timestamp>,
     pub delivered_at: Option<Timestamp>,
+    /// When it reached its latest status other than QUEUED and SENDING.
+    pub state_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -140,6 +141,7 @@ pub async fn mark_sent(
         .col_expr(Column::Status, status_value(Status::Sent))
         .col_expr(Column::GatewayId, by_id(&|_, gateway_id| Expr::value(gateway_id.clone())))
         .col_expr(Column::SentAt, Expr::value(now))
+        .col_expr(Column::StateAt, Expr::value(now))
         .col_expr(Column::DueAt, Expr::value(None::<Timestamp>))
         .col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>))
         .col_expr(Column::Error, Expr::value(None::<String>))
@@ -163,13 +165,14 @@ pub struct StatusChanges {
     pub delivered_at: Option<Timestamp>,
 }
 
-/// Changes the status of a message. Returns None if its status, attempt or manual retry has changed since it was read.
+/// Changes the status of a message. False if its status, attempt or manual retry has changed since it was read.
 pub async fn transition(
     tx: &Work,
     message: &Model,
     to: Status,
     changes: StatusChanges,
-) -> Result<Option<Transition>, DbErr> {
+    now: Timestamp,
+) -> Result<bool, DbErr> {
     let mut update = Entity::update_many()
         .col_expr(Column::Status, status_value(to))
         .col_expr(Column::DueAt, Expr::value(changes.due_at))
@@ -199,8 +202,22 @@ pub async fn transition(
     if to.is_final() {
         update = update.col_expr(Column::SealedBody, Expr::value(None::<Vec<u8>>));
     }
-    let was_updated = update.exec(tx).await?.rows_affected == 1;
-    Ok(was_updated.then_some((message.kind, Some(message.status), to)))
+    if to != message.status && to.is_counted() {
+        update = update.col_expr(Column::StateAt, Expr::value(now));
+    }
+    Ok(update.exec(tx).await?.rows_affected == 1)
+}
+
+/// Stores when messages reached a status.
+pub async fn set_state_at(tx: &Work, ids: &[MessageId], now: Timestamp) -> Result<(), DbErr> {
+    if !ids.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::StateAt, Expr::value(now))
+            .filter(Column::Id.is_in(pad_to_pow2(ids)))
+            .exec(tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// With a literal, because the planner does not match a bound value with the condition of a partial index.

@@ -43,18 +43,17 @@ pub async fn find_retryable(
     query.select_only().columns([Column::Id, Column::Status]).into_tuple().all(db).await
 }
 
-/// Queues those messages again that still have this status. Returns their lanes.
+/// Queues those messages again that still have this status. Returns them.
 pub async fn retry_many(
     tx: &Work,
     ids: &[MessageId],
     status: Status,
     now: Timestamp,
     expires_at: Timestamp,
-) -> Result<Vec<Kind>, DbErr> {
+) -> Result<Vec<Model>, DbErr> {
     let update =
         build_retry_update(status, now, expires_at).filter(Column::Id.is_in(pad_to_pow2(ids)));
-    let retried = update.exec_with_returning(tx).await?;
-    Ok(retried.into_iter().map(|message| message.kind).collect())
+    update.exec_with_returning(tx).await
 }
 
 fn build_retry_update(from: Status, now: Timestamp, expires_at: Timestamp) -> UpdateMany<Entity> {

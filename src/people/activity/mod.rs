@@ -1,0 +1,17 @@
+//! Activity: who played a round, logged in or refreshed a session, by hour.
+//!
+//! Each event writes its row where there is none. A job folds the rows into bitmaps of people's numbers by hour, day,
+//! week and month, from which distinct people are counted for any range. Reads add the rows that are not folded yet.
+
+mod entity;
+mod fold;
+mod purge;
+mod read;
+mod rebuild;
+mod record;
+
+pub use fold::fold_activity;
+pub use purge::{ACTIVITY_RETENTION, purge_activity};
+pub use read::{count_activity, read_active_series, read_active_totals};
+pub use rebuild::{BitmapDifference, rebuild_month};
+pub use record::{Activity, record_activity};
