@@ -100,7 +100,7 @@ pub fn build_platform_with_substitutes(config: &mut Config) -> (Platform, Vec<St
     let platform = Platform {
         database: Database::new(&config.database, events.clone()),
         vault,
-        outbound: Outbound::new(clock.clone()),
+        outbound: Outbound::new(clock.clone()).isolate_untrusted(),
         events,
         files,
         temp_files,

@@ -223,6 +223,34 @@ async fn credentials_in_the_url_become_a_header_and_a_host_header_cannot_leave_t
     assert!(headers.contains("host: a.example:"), "{headers}");
 }
 
+/// A resolver that remembers on which threads it was asked.
+#[derive(Default)]
+struct ThreadResolver(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl NameResolver for ThreadResolver {
+    async fn resolve(&self, _name: &str) -> io::Result<Vec<IpAddr>> {
+        let thread = std::thread::current();
+        self.0.lock().push(thread.name().unwrap_or_default().to_owned());
+        Ok(vec![[127, 0, 0, 1].into()])
+    }
+}
+
+#[tokio::test]
+async fn servers_that_are_not_trusted_have_threads_of_their_own() {
+    let resolver = Arc::new(ThreadResolver::default());
+    let (outbound, _) = outbound_with(resolver.clone());
+    let outbound = outbound.isolate_untrusted();
+    let server = Server::start(Router::new().fallback(async || "text")).await;
+    for (host, is_trusted) in [("a.example", false), ("b.example", true)] {
+        let policy = EgressPolicy { is_trusted, ..policy(&[host], &["127.0.0.1"]) };
+        let request = get(format!("http://{host}:{}", server.port));
+        assert_eq!(text_of(&outbound, request, &policy).await, "text");
+        let thread = resolver.0.lock().pop().expect("a lookup");
+        assert_eq!(thread == "outbound", !is_trusted, "{thread}");
+    }
+}
+
 /// A resolver that never answers.
 struct HangingResolver;
 

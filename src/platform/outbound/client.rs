@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::client_pool::ClientPool;
+use super::isolation::Isolation;
 use super::resolver::{NameResolver, SystemResolver};
 use crate::platform::clock::Clock;
 
@@ -11,6 +12,7 @@ use crate::platform::clock::Clock;
 pub struct Outbound {
     pub(super) clients: Arc<ClientPool>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) isolation: Option<Arc<Isolation>>,
 }
 
 impl Outbound {
@@ -21,6 +23,14 @@ impl Outbound {
 
     /// Creates a client with another source of addresses, for tests.
     pub fn with_resolver(clock: Arc<dyn Clock>, resolver: Arc<dyn NameResolver>) -> Self {
-        Self { clients: Arc::new(ClientPool::new(clock.clone(), resolver)), clock }
+        let clients = Arc::new(ClientPool::new(clock.clone(), resolver));
+        Self { clients, clock, isolation: None }
+    }
+
+    /// Sends requests on threads of their own, where the policy does not trust the server.
+    #[must_use]
+    pub fn isolate_untrusted(mut self) -> Self {
+        self.isolation = Some(Arc::default());
+        self
     }
 }

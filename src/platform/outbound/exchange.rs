@@ -66,7 +66,12 @@ impl Outbound {
             builder = builder.body(reqwest::Body::from(body));
         }
         #[expect(clippy::disallowed_methods, reason = "the one place that sends requests")]
-        let response = builder.send().await.map_err(|error| match error.into() {
+        let sending = builder.send();
+        let sent = match &self.isolation {
+            Some(isolation) if !policy.is_trusted => isolation.run(sending).await,
+            _ => sending.await,
+        };
+        let response = sent.map_err(|error| match error.into() {
             OutboundError::Refused(rule) => refuse(rule, &url),
             error => error,
         })?;

@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 mod forwarded_headers;
 mod host_pattern;
+mod isolation;
 mod pinned;
 mod policy;
 mod redirect;

@@ -27,6 +27,8 @@ pub struct EgressPolicy {
     pub max_response_bytes: usize,
     /// For `stream`: maximum time between two parts of the response's body.
     pub idle_timeout: Duration,
+    /// Whether the operator has chosen the server. Any other may try to keep this process busy.
+    pub is_trusted: bool,
 }
 
 /// Where requests may go. The default allows nothing.
@@ -89,6 +91,7 @@ impl Default for EgressPolicy {
             timeout: Duration::from_secs(15),
             max_response_bytes: 1024 * 1024,
             idle_timeout: Duration::from_mins(1),
+            is_trusted: false,
         }
     }
 }
@@ -101,7 +104,7 @@ impl EgressPolicy {
 
     /// Any host and address, by http or https: only for URLs that the operator's settings name.
     pub fn operator() -> Self {
-        Self { destinations: ANYWHERE.clone(), ..Self::default() }
+        Self { destinations: ANYWHERE.clone(), is_trusted: true, ..Self::default() }
     }
 }
 
