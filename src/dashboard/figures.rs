@@ -39,8 +39,9 @@ pub struct Figures {
     pub series: Vec<Point>,
 }
 
-/// A point of the series, as DashboardPoint in the schema.
+/// A point of the series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained by DashboardPoint in the schema")]
 pub struct Point {
     pub start: Timestamp,
     pub new_users: i64,

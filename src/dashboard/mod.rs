@@ -11,6 +11,9 @@ mod snapshot;
 mod state;
 mod watch;
 
+pub use figures::{Figures, Part, Point};
+pub use range::{DashboardQuery, Range};
+pub use read::read;
 pub use rebuild::{Rebuild, rebuild};
 pub use state::Dashboards;
 pub use watch::publish_changes;

@@ -9,11 +9,13 @@ use switchboard::people::fold_activity;
 use switchboard::platform::clock::Clock;
 use switchboard::platform::statistics;
 
+use crate::support::binary::switchboard;
 use crate::support::bonuses::import_all;
 use crate::support::connections::FakeProvider;
 use crate::support::socket::MODERN;
 use crate::support::{
-    Caller, PASSWORD, TestApp, on_each_database, on_each_shared_database, query, start_time,
+    Caller, KEY_RING, PASSWORD, TestApp, TestDatabase, on_each_database, on_each_shared_database,
+    query, start_time,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,6 +30,10 @@ impl Caller {
         response.data("/dashboard").clone()
     }
 }
+
+/// The parts of a dashboard by a fragment and aliases.
+const FRAGMENTS: &str = "query ($input: DashboardInput!) { dashboard(input: $input) { ...Parts } }
+  fragment Parts on Dashboard { whole: totals { people: activeUsers } played: games { people: players } }";
 
 /// Folds everything on this instance.
 async fn fold(app: &TestApp) {
@@ -155,6 +161,62 @@ async fn figures_are_exact_before_and_after_they_are_folded() {
         assert_eq!(live["messages"]["sent"], sent);
         assert_eq!(live["campaigns"][0]["campaign"], "Spring");
         assert_eq!(live["campaigns"][0]["credited"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parts_are_read_however_they_are_selected() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        app.signed_in("ann").await.win_rounds(1).await;
+        app.advance(SECOND).await;
+        let input = json!({ "input": { "from": start_time() } });
+        let response = admin.send(FRAGMENTS, input).await;
+        assert_eq!(response.data("/dashboard/whole/people"), 2);
+        assert_eq!(response.data("/dashboard/played/0/people"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_its_database_a_dashboard_is_unavailable_and_nothing_else_is() {
+    on_each_shared_database(async |database| {
+        if matches!(database, TestDatabase::Postgres { .. }) {
+            let replica = [("DATABASE_REPLICA_URL", "postgres://127.0.0.1:1/none")];
+            let app = TestApp::with(database, &replica).await;
+            let admin = app.admin().await;
+            let input = json!({ "input": { "from": start_time() } });
+            let response = admin.send(query!("dashboard"), input).await;
+            assert_eq!(response.errors(), ["SERVICE_UNAVAILABLE"]);
+            app.signed_in("ann").await.win_rounds(1).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_command_tells_whether_figures_differed() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::at_system_time(database, &[]).await;
+        app.signed_in("ann").await;
+        app.run_due_jobs().await;
+        let (folder, url) = (tempfile::tempdir().expect("a folder"), database.url());
+        let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEYS", KEY_RING)];
+        let rebuild = || {
+            let mut command = switchboard(folder.path(), &settings, &["dashboard", "rebuild"]);
+            let output = command.output().expect("the binary runs");
+            (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+        };
+        let (code, text) = rebuild();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("left as it is: connection_calls"), "{text}");
+        app.sql("UPDATE statistics SET amount = 9 WHERE bucket = 'DAY'").await.expect("damaged");
+        let (code, text) = rebuild();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("differences: 1\n  day "), "{text}");
+        assert!(text.contains(", new_users: -8"), "{text}");
+        assert_eq!(rebuild().0, Some(0));
     })
     .await;
 }

@@ -233,7 +233,7 @@ impl History {
         let mut model = self.model.borrow_mut();
         let user = &mut model.users[index];
         user.caller = app.with_token(response.text("/login/accessToken"));
-        user.refresh_token = response.text("/login/refreshToken").to_owned();
+        response.text("/login/refreshToken").clone_into(&mut user.refresh_token);
         let id = user.id.clone();
         model.add_active(app.clock.now(), &id);
     }
@@ -367,6 +367,7 @@ impl History {
     }
 
     async fn compare_series(&self, bucket: &str, dashboard: &Value) {
+        let messages = self.messages().await;
         let mut expected: BTreeMap<(Timestamp, &str), i64> = BTreeMap::new();
         let model = self.model.borrow();
         for ((hour, name), amount) in &model.amounts {
@@ -384,7 +385,7 @@ impl History {
         for (start, active) in people {
             expected.insert((start, "activeUsers"), i64::try_from(active.len()).expect("a count"));
         }
-        for (start, status) in self.messages().await {
+        for (start, status) in messages {
             let column = match status.as_str() {
                 "SENT" => "messagesSent",
                 "DELIVERED" => "messagesDelivered",

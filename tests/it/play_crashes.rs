@@ -154,6 +154,17 @@ async fn plays_have_one_outcome_and_are_paid_once_despite_kills() {
             |field: &str| entries.iter().filter_map(|entry| entry[field].as_i64()).sum::<i64>();
         assert_eq!(sum("rounds"), played);
         assert_eq!(sum("points"), 20 * i64::try_from(wins).expect("few"));
+        // Nor did killed folds of statistics.
+        let counted = |measure: &str| {
+            format!(
+                "SELECT CAST(SUM(amount) AS bigint) FROM (
+                     SELECT amount FROM statistics WHERE bucket = 'DAY' AND measure = '{measure}'
+                     UNION ALL SELECT amount FROM statistic_deltas WHERE measure = '{measure}'
+                 ) AS counted"
+            )
+        };
+        assert_eq!(app.count(&counted("rounds")).await, played);
+        assert_eq!(app.count(&counted("coins_credited")).await, i64::try_from(wins).expect("few"));
         let ledger = coins::verify_ledger(&app.app.platform, |_| ()).await.expect("read");
         assert!(ledger.is_consistent(), "{ledger:?}");
         assert_eq!(ledger.entry_count, wins as u64);

@@ -10,7 +10,7 @@ use super::entity::user_activity::{self, ActivePerson};
 use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::{Timestamp, is_waiting};
-use crate::platform::database::{TransactionLock, Work};
+use crate::platform::database::{TransactionLock, Work, plan_each_statement};
 use crate::platform::jobs::{Lease, run_on_one_instance};
 use crate::platform::statistics::{Bucket, Delta, record};
 
@@ -43,6 +43,7 @@ async fn fold_batch(platform: &Platform, lease: &Lease) -> Result<u64> {
     let tx = platform.begin_batch().await?;
     lease.save_watermark(platform, &tx, &platform.now().to_rfc3339()).await?;
     tx.lock_exclusively(TransactionLock::ActivePeople).await?;
+    plan_each_statement(&tx).await?;
     let rows = user_activity::take_unfolded(&tx, BATCH_SIZE).await?;
     let count = rows.len() as u64;
     add_to_bitmaps(&tx, bitmaps_of(&rows)?).await?;

@@ -75,7 +75,7 @@ pub async fn read_series(
     query.column(Alias::new("point")).from_subquery(counted, Alias::new("counted"));
     for column in columns {
         let amount = CaseStatement::new().case(column.matches(), Expr::col(Statistics::Amount));
-        query.expr(sum(amount.finally(0_i64).into()));
+        query.expr(Func::coalesce([sum(amount.into()), Expr::value(0_i64)]));
     }
     query.add_group_by([Expr::col(Alias::new("point"))]);
     query.order_by(Alias::new("point"), Order::Asc);
