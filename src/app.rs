@@ -18,6 +18,7 @@ use crate::bonuses::{self, Bonuses, Inbox};
 use crate::config::Config;
 use crate::connections::{self, Connections};
 use crate::contacts::CachedLookup;
+use crate::dashboard::{self, MonitorMemory, SystemMonitor};
 use crate::error::{Error, ErrorCode, Result};
 use crate::games::{self, Games};
 use crate::messages::{self, Messages};
@@ -28,7 +29,7 @@ use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::{self, Events};
 use crate::platform::files::{self, Files};
 use crate::platform::instances::Instance;
-use crate::platform::jobs::{self, JobStats, Trigger};
+use crate::platform::jobs::{self, AllJobStats, JobOutcome, JobStats, Trigger};
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::shared_rate_limit;
@@ -57,12 +58,13 @@ pub struct App {
     lookup: Arc<CachedLookup>,
     /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
     pub stopping: CancellationToken,
-    job_stats: [JobStats; JOBS.len()],
+    job_stats: AllJobStats,
+    system_monitor: Arc<SystemMonitor>,
     /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
     /// The open sockets, which are also among the tasks.
     pub sockets: TaskTracker,
-    instance: Instance,
+    instance: Arc<Instance>,
 }
 
 /// Builds the platform from the configuration, without connecting to anything yet. Adds what it had to create to
@@ -154,8 +156,20 @@ impl App {
         let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
         let games = Arc::new(Games::new(&config));
-        let instance = Instance::new(&platform);
+        let instance = Arc::new(Instance::new(&platform));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let sockets = TaskTracker::new();
+        let job_stats: AllJobStats =
+            JOBS.iter().map(|job| (job.name, JobStats::default())).collect();
+        let system_monitor = Arc::new(SystemMonitor {
+            messages: messages.clone(),
+            lookup: lookup.clone(),
+            job_stats: job_stats.clone(),
+            instance: instance.clone(),
+            sockets: sockets.clone(),
+            has_replica: config.database.replica.is_some(),
+            memory: MonitorMemory::default(),
+        });
         Ok(Self {
             config,
             platform,
@@ -168,9 +182,10 @@ impl App {
             connections,
             lookup,
             stopping,
-            job_stats: Default::default(),
+            job_stats,
+            system_monitor,
             tasks,
-            sockets: TaskTracker::new(),
+            sockets,
             instance,
         })
     }
@@ -194,6 +209,7 @@ impl App {
             .data(self.games.clone())
             .data(self.connections.clone())
             .data(self.lookup.clone())
+            .data(self.system_monitor.clone())
     }
 
     /// Runs each background job once, up to the first that fails.
@@ -223,15 +239,19 @@ impl App {
     async fn run_job(&self, index: usize) -> Result<Option<Timestamp>> {
         let started_at = self.platform.uptime();
         let outcome = AssertUnwindSafe((JOBS[index].run)(self)).catch_unwind().await;
-        let (is_success, duration) =
-            (matches!(outcome, Ok(Ok(_))), self.platform.uptime().saturating_sub(started_at));
-        self.job_stats[index].record(is_success, duration, self.platform.now());
+        let duration = self.platform.uptime().saturating_sub(started_at);
+        let job_outcome = match &outcome {
+            Ok(Ok(_)) => JobOutcome::Succeeded,
+            Ok(Err(error)) => JobOutcome::Failed(error.code()),
+            Err(_) => JobOutcome::Panicked,
+        };
+        self.job_stats[index].1.record(job_outcome, duration, self.platform.now());
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// The names of all background jobs and their statistics.
     pub fn job_stats(&self) -> impl Iterator<Item = (&'static str, &JobStats)> {
-        JOBS.iter().map(|job| job.name).zip(&self.job_stats)
+        self.job_stats.iter().map(|(name, stats)| (*name, stats))
     }
 }
 
@@ -246,7 +266,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; 29] = [
+const JOBS: [Job; 30] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -405,5 +425,10 @@ const JOBS: [Job; 29] = [
         name: "apply_message_retention",
         trigger: |_| Trigger::Interval,
         run: |app| messages::apply_retention(&app.messages, &app.platform).boxed(),
+    },
+    Job {
+        name: "publish_system_changes",
+        trigger: |_| Trigger::Interval,
+        run: |app| dashboard::publish_system_changes(&app.system_monitor, &app.platform).boxed(),
     },
 ];

@@ -20,6 +20,8 @@ pub mod config;
 pub mod connections;
 /// Contact lists, and the lookup of phone numbers.
 pub mod contacts;
+/// The dashboard of administrators: the state of the system.
+pub mod dashboard;
 /// Errors: the codes that clients get, and the error type of use cases.
 pub mod error;
 /// Games: provably fair rounds, their verification, and leaderboards.

@@ -20,6 +20,7 @@ use crate::connections::graphql::{
     RefreshConnectionMutation,
 };
 use crate::contacts::graphql::{ContactMutation, ContactPage};
+use crate::dashboard::graphql::{SystemStatusQuery, SystemStatusSubscription};
 use crate::games::graphql::{
     GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
 };
@@ -42,6 +43,7 @@ pub struct Query(
     ConnectionQuery,
     ConnectionHealthQuery,
     MappingQuery,
+    SystemStatusQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
@@ -76,6 +78,7 @@ pub struct Subscription(
     MessageSubscription,
     BonusSubscription,
     ConnectionSubscription,
+    SystemStatusSubscription,
 );
 
 /// The mutations that accept uploads.

@@ -30,7 +30,7 @@ mod topics;
 
 pub use campaign::CampaignTerms;
 pub use entity::imports::{ImportSource, ImportStatus, Model as BonusImport};
-pub use follow_import::{announce_progress, find_import};
+pub use follow_import::{announce_progress, do_imports_give_way, find_import};
 pub use inbox::{Inbox, watch_inbox};
 pub use leads::{
     Claim, ClaimLink, Handshake, Leads, NewClaim, WebhookRejection, answer_handshake, apply_leads,

@@ -31,6 +31,25 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dashboard",
+        &[
+            "error",
+            "ids",
+            "platform",
+            "api",
+            "config",
+            "people",
+            "contacts",
+            "avatars",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+        ],
+    ),
+    (
         "schema",
         &[
             "api",
@@ -43,6 +62,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
         ],
     ),
     (
@@ -62,6 +82,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
         ],
     ),
@@ -82,6 +103,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
             "app",
         ],
@@ -103,6 +125,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "bonuses",
             "accounts",
             "connections",
+            "dashboard",
             "schema",
             "app",
             "server",
@@ -121,6 +144,7 @@ const FEATURES: &[&str] = &[
     "bonuses",
     "accounts",
     "connections",
+    "dashboard",
 ];
 /// Submodules of features that other modules may import directly: GraphQL types and DataLoaders.
 const OPEN_SUBMODULES: &[&str] = &["graphql", "loaders"];

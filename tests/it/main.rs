@@ -74,6 +74,7 @@ mod socket_closing;
 mod sockets;
 mod stored_files;
 mod streamed_responses;
+mod system_status;
 mod transactions;
 mod uploads;
 mod verify_round_py;

@@ -1,0 +1,5 @@
+//! GraphQL of the dashboard, for administrators.
+
+mod system_status;
+
+pub use system_status::{SystemStatusQuery, SystemStatusSubscription};
