@@ -22,6 +22,8 @@ pub mod connections;
 pub mod contacts;
 /// The dashboard of administrators: the state of the system.
 pub mod dashboard;
+/// Demo data: made-up players and their past, for development.
+pub mod demo;
 /// Errors: the codes that clients get, and the error type of use cases.
 pub mod error;
 /// Games: provably fair rounds, their verification, and leaderboards.

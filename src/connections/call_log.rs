@@ -35,7 +35,8 @@ pub async fn record_calls(connections: &Connections, platform: &Platform) -> Res
     written
 }
 
-async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
+/// Writes calls to the log, and counts them for their connections.
+pub(super) async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
     for chunk in calls.chunks(MAX_ROWS) {
         let rows: Vec<NewCall> = chunk.iter().map(row).collect();
         let tx = platform.begin().await?;

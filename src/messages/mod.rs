@@ -9,6 +9,7 @@ mod apply_unmatched_receipts;
 mod campaign_counts;
 mod cancel;
 mod client_reference;
+mod demo;
 mod dispatch;
 mod enqueue;
 mod entity;
@@ -34,6 +35,7 @@ mod topics;
 
 pub use campaign_counts::count_of_campaign;
 pub use cancel::cancel;
+pub use demo::{DemoMessage, insert_demo_messages};
 pub use dispatch::expire::expire;
 pub use dispatch::reconcile::reconcile;
 pub use dispatch::send::send_due;

@@ -2,6 +2,7 @@
 //!
 //! Passwords, sessions and everything else that proves an identity belong to `accounts`.
 
+mod demo;
 mod entity;
 pub mod graphql;
 mod identifiers;
@@ -11,6 +12,7 @@ mod register;
 mod update;
 mod verified_owners;
 
+pub use demo::{DemoPerson, find_last_phone, insert_demo_people};
 pub use entity::{
     Model as Person, Role, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
     find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,

@@ -29,6 +29,7 @@ mod console;
 mod contacts;
 mod database;
 mod deletion;
+mod demo;
 mod disk_failures;
 mod docs;
 mod documents;

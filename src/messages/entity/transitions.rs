@@ -63,6 +63,16 @@ pub async fn record(
     platform: &Platform,
     transitions: impl IntoIterator<Item = Transition>,
 ) -> Result<(), DbErr> {
+    record_at(tx, platform, transitions, platform.now()).await
+}
+
+/// Records transitions of another time.
+pub async fn record_at(
+    tx: &Work,
+    platform: &Platform,
+    transitions: impl IntoIterator<Item = Transition>,
+    occurred_at: Timestamp,
+) -> Result<(), DbErr> {
     let counts = transitions.into_iter().map(|(kind, from_status, to_status)| TransitionCount {
         kind,
         from_status,
@@ -73,7 +83,7 @@ pub async fn record(
     if !counts.is_empty() {
         tx.publish(transitions_topic());
     }
-    insert(tx, platform, counts, platform.now()).await
+    insert(tx, platform, counts, occurred_at).await
 }
 
 /// Sums the counts of each transition.
