@@ -24,6 +24,7 @@ mod m0011_leads;
 mod m0012_bonus_imports_finished_at;
 mod m0013_connections;
 mod m0014_connection_tokens;
+mod m0016_missing_indexes;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_bonus_imports_finished_at::Migration),
             Box::new(m0013_connections::Migration),
             Box::new(m0014_connection_tokens::Migration),
+            Box::new(m0016_missing_indexes::Migration),
         ]
     }
 }
