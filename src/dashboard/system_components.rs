@@ -164,5 +164,5 @@ fn describe_failures(failures: &JobFailures) -> String {
 
 /// The text of an error that clients may read.
 fn public_text(error: &Error) -> String {
-    error.user_errors()[0].message.to_string()
+    error.user_errors()[0].message.clone()
 }

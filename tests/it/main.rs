@@ -61,6 +61,7 @@ mod postgres_outages;
 mod profile;
 mod providers;
 mod purge;
+mod query_plans;
 mod receipts;
 mod redis_events;
 mod refresh_token_reuse;
