@@ -13,7 +13,7 @@ use crate::bonuses::{Bonuses, Inbox};
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::contacts::CachedLookup;
-use crate::dashboard::Dashboards;
+use crate::dashboard::{Dashboards, MonitorMemory, SystemMonitor};
 use crate::error::{Error, ErrorCode, Result};
 use crate::games::Games;
 use crate::messages::Messages;
@@ -24,7 +24,7 @@ use crate::platform::entropy::SystemEntropy;
 use crate::platform::events::Events;
 use crate::platform::files::Files;
 use crate::platform::instances::Instance;
-use crate::platform::jobs::JobStats;
+use crate::platform::jobs::AllJobStats;
 use crate::platform::outbound::Outbound;
 use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::temp_files::TempFiles;
@@ -59,13 +59,15 @@ pub struct App {
     /// Cancelled at shutdown: the server accepts no new requests, and sockets close.
     pub stopping: CancellationToken,
     /// The statistics of the background jobs, in their order.
-    pub(crate) job_stats: [JobStats; JOB_COUNT],
+    pub(crate) job_stats: AllJobStats,
+    /// The state of the system.
+    pub(crate) system_monitor: Arc<SystemMonitor>,
     /// Tasks that outlive the request that started them, such as sockets. Shutdown waits for them.
     pub tasks: TaskTracker,
     /// The open sockets, which are also among the tasks.
     pub sockets: TaskTracker,
     /// The heartbeat of this instance.
-    pub(crate) instance: Instance,
+    pub(crate) instance: Arc<Instance>,
 }
 
 /// Builds the platform from the configuration, without connecting to anything yet. Adds what it had to create to
@@ -157,8 +159,20 @@ impl App {
         let lookup = Arc::new(CachedLookup::new(platform.clone(), &config));
         let avatars = Arc::new(Avatars::new(&config));
         let games = Arc::new(Games::new(&config));
-        let instance = Instance::new(&platform);
+        let instance = Arc::new(Instance::new(&platform));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let sockets = TaskTracker::new();
+        let job_stats: AllJobStats =
+            JOBS.iter().map(|job| (job.name, JobStats::default())).collect();
+        let system_monitor = Arc::new(SystemMonitor {
+            messages: messages.clone(),
+            lookup: lookup.clone(),
+            job_stats: job_stats.clone(),
+            instance: instance.clone(),
+            sockets: sockets.clone(),
+            has_replica: config.database.replica.is_some(),
+            memory: MonitorMemory::default(),
+        });
         Ok(Self {
             config,
             platform,
@@ -172,9 +186,10 @@ impl App {
             dashboards: Dashboards::default(),
             lookup,
             stopping,
-            job_stats: std::array::from_fn(|_| JobStats::default()),
+            job_stats,
+            system_monitor,
             tasks,
-            sockets: TaskTracker::new(),
+            sockets,
             instance,
         })
     }
@@ -198,5 +213,6 @@ impl App {
             .data(self.games.clone())
             .data(self.connections.clone())
             .data(self.lookup.clone())
+            .data(self.system_monitor.clone())
     }
 }

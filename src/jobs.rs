@@ -21,7 +21,7 @@ use crate::people;
 use crate::platform::clock::Timestamp;
 use crate::platform::events;
 use crate::platform::files;
-use crate::platform::jobs::{self, JobStats, Trigger};
+use crate::platform::jobs::{self, AllJobStats, JobOutcome, JobStats, Trigger};
 use crate::platform::shared_rate_limit;
 use crate::platform::statistics;
 
@@ -53,15 +53,19 @@ impl App {
     async fn run_job(&self, index: usize) -> Result<Option<Timestamp>> {
         let started_at = self.platform.uptime();
         let outcome = AssertUnwindSafe((JOBS[index].run)(self)).catch_unwind().await;
-        let (is_success, duration) =
-            (matches!(outcome, Ok(Ok(_))), self.platform.uptime().saturating_sub(started_at));
-        self.job_stats[index].record(is_success, duration, self.platform.now());
+        let duration = self.platform.uptime().saturating_sub(started_at);
+        let job_outcome = match &outcome {
+            Ok(Ok(_)) => JobOutcome::Succeeded,
+            Ok(Err(error)) => JobOutcome::Failed(error.code()),
+            Err(_) => JobOutcome::Panicked,
+        };
+        self.job_stats[index].1.record(job_outcome, duration, self.platform.now());
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// The names of all background jobs and their statistics.
     pub fn job_stats(&self) -> impl Iterator<Item = (&'static str, &JobStats)> {
-        JOBS.iter().map(|job| job.name).zip(&self.job_stats)
+        self.job_stats.iter().map(|(name, stats)| (*name, stats))
     }
 }
 

@@ -20,8 +20,10 @@ pub mod config;
 pub mod connections;
 /// Contact lists, and the lookup of phone numbers.
 pub mod contacts;
-/// The dashboard of administrators.
+/// The dashboard of administrators, and the state of the system.
 pub mod dashboard;
+/// Demo data: made-up players and their past, for development.
+pub mod demo;
 /// Errors: the codes that clients get, and the error type of use cases.
 pub mod error;
 /// Games: provably fair rounds, their verification, and leaderboards.

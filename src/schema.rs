@@ -20,7 +20,9 @@ use crate::connections::graphql::{
     RefreshConnectionMutation,
 };
 use crate::contacts::graphql::{ContactMutation, ContactPage};
-use crate::dashboard::graphql::{DashboardQuery, DashboardSubscription};
+use crate::dashboard::graphql::{
+    DashboardQuery, DashboardSubscription, SystemStatusQuery, SystemStatusSubscription,
+};
 use crate::games::graphql::{
     GameMutation, GameQuery, LeaderboardQuery, LeaderboardSubscription, RoundPage,
 };
@@ -44,6 +46,7 @@ pub struct Query(
     ConnectionHealthQuery,
     MappingQuery,
     DashboardQuery,
+    SystemStatusQuery,
 );
 
 /// Changing. Fields run one after the other; one that fails is null beside its error and stops no other.
@@ -79,6 +82,7 @@ pub struct Subscription(
     BonusSubscription,
     ConnectionSubscription,
     DashboardSubscription,
+    SystemStatusSubscription,
 );
 
 /// The mutations that accept uploads.

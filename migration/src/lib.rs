@@ -25,6 +25,7 @@ mod m0012_bonus_imports_finished_at;
 mod m0013_connections;
 mod m0014_connection_tokens;
 mod m0015_statistics;
+mod m0016_missing_indexes;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_connections::Migration),
             Box::new(m0014_connection_tokens::Migration),
             Box::new(m0015_statistics::Migration),
+            Box::new(m0016_missing_indexes::Migration),
         ]
     }
 }

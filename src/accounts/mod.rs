@@ -9,6 +9,7 @@ mod authenticate;
 mod challenge;
 mod change_password;
 mod delete_account;
+mod demo;
 mod entity;
 mod forgot_password;
 pub mod graphql;
@@ -43,6 +44,7 @@ mod verify_code;
 
 pub use authenticate::{Authenticated, SESSION_ENDED, authenticate, revalidate_session};
 pub use challenge::{ChallengeView, Verification, publish_challenge_changes};
+pub use demo::{SharedPassword, insert_shared_password};
 pub use forgot_password::send_reset_codes;
 pub use login::{LoginInput, login};
 pub use logout::{end_session, logout};

@@ -1,6 +1,6 @@
-//! What a command that takes part in an import needs: its state, and a way to tell servers without Redis.
+//! Imports as others follow them: the state of one, whether they give way, and a way to tell servers without Redis.
 
-use super::entity::imports::{self, Model};
+use super::entity::imports::{self, ImportSlowdown, Model};
 use super::topics::{import_topic, imports_topic};
 use crate::error::{Error, Result};
 use crate::ids::BonusImportId;
@@ -17,6 +17,12 @@ pub async fn find_import(platform: &Platform, id: Option<BonusImportId>) -> Resu
         None => None,
     };
     import.ok_or_else(|| Error::not_found("import"))
+}
+
+/// Whether an import is slower than it could be, so that requests of players need not wait.
+pub async fn do_imports_give_way(platform: &Platform) -> Result<bool> {
+    let db = platform.database.reads();
+    Ok(imports::is_any_slowed_by(db, ImportSlowdown::Players).await?)
 }
 
 /// Tells the servers that an import has changed, through the database.

@@ -8,6 +8,7 @@ mod apply_chunk;
 mod campaign;
 mod chunk_size;
 mod control_import;
+mod demo;
 mod entity;
 pub mod file;
 mod follow_import;
@@ -31,8 +32,11 @@ mod topics;
 
 pub use campaign::CampaignTerms;
 pub use entity::campaigns::Model as Campaign;
+pub use demo::{
+    DemoBonus, DemoCampaign, end_demo_campaigns, insert_demo_bonuses, insert_demo_campaign,
+};
 pub use entity::imports::{ImportSource, ImportStatus, Model as BonusImport};
-pub use follow_import::{announce_progress, find_import};
+pub use follow_import::{announce_progress, do_imports_give_way, find_import};
 pub use inbox::{Inbox, watch_inbox};
 pub use leads::{
     Claim, ClaimLink, Handshake, Leads, NewClaim, WebhookRejection, answer_handshake, apply_leads,

@@ -4,6 +4,7 @@
 //! transaction. A reference is posted at most once.
 
 mod adjust;
+mod demo;
 mod entity;
 pub mod graphql;
 pub mod loaders;
@@ -13,6 +14,7 @@ mod posting;
 mod verify_ledger;
 
 pub use adjust::adjust;
+pub use demo::{DemoEntry, DemoWallet, insert_demo_entries, insert_demo_wallets};
 pub use entity::coin_entries::{EntryReason, Model as Entry};
 pub use entity::wallets::MAX_BALANCE;
 pub use post_many::{Credit, CreditOutcome, post_many};

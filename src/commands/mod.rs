@@ -18,6 +18,7 @@ mod check_files;
 mod cli_error;
 mod coins;
 mod dashboard;
+mod demo;
 mod keys;
 mod ledger;
 mod migrate;
@@ -57,6 +58,8 @@ enum Command {
     /// Sets somebody's coins right.
     #[command(subcommand)]
     Coins(coins::Coins),
+    /// Makes up players and what they did in the past days, beside the accounts that exist. For development.
+    Demo(demo::Demo),
     /// Looks after the ledger of coins.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -103,6 +106,7 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Account(command) => account::run(command).await,
         Command::Bonus(command) => Box::pin(bonus::run(command)).await,
         Command::Coins(command) => coins::run(command).await,
+        Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Ledger(command) => ledger::run(command).await,
         Command::Dashboard(command) => dashboard::run(command).await,
         Command::Keys(command) => keys::run(command).await,

@@ -33,7 +33,8 @@ pub async fn record_calls(connections: &Connections, platform: &Platform) -> Res
     Ok(())
 }
 
-async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
+/// Writes calls to the log, and counts them for their connections.
+pub(super) async fn write(platform: &Platform, calls: &[LoggedCall]) -> Result<()> {
     let rows: Vec<NewCall> = calls.iter().map(row).collect();
     let tx = platform.begin().await?;
     // Those of a commit whose outcome was unknown may be there already: they are counted.

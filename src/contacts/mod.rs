@@ -16,7 +16,7 @@ mod topic;
 pub use add::{NewContact, add};
 pub use entity::{has_phone, list_phone_keys};
 pub use erase::erase;
-pub use lookup::CachedLookup;
+pub use lookup::{CachedLookup, LookupFailure};
 pub use remove::remove;
 pub use rename::rename;
 pub use topic::contacts_topic;

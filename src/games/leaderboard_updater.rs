@@ -16,6 +16,7 @@ use super::entity::{leaderboard_buckets, leaderboard_state};
 use super::leaderboard_scope::LeaderboardScope;
 use super::measures::record_rounds;
 use super::rank_buckets::{PositionChanges, update_buckets};
+use super::score::Score;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::people;
@@ -26,6 +27,9 @@ use crate::platform::jobs::Notifier;
 
 /// Leaderboards change at most twice a second. Rounds played in between are counted together.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The most rows of a bucket.
+pub(super) const MAX_BUCKET_SIZE: u32 = 2_048;
 
 /// How many ranks are read at once for watchers, so that they leave connections for others.
 const MAX_CONCURRENT_RANK_READS: usize = 2;
@@ -49,7 +53,7 @@ pub struct LeaderboardUpdater {
 
 impl Default for LeaderboardUpdater {
     fn default() -> Self {
-        Self::with_limits(2_000, 2_048)
+        Self::with_limits(2_000, MAX_BUCKET_SIZE)
     }
 }
 
@@ -169,59 +173,6 @@ async fn drop_rounds_of_deleted_players(
     let players: BTreeSet<UserId> = rounds.iter().map(|round| round.user_id).collect();
     let existing = people::find_existing_ids(tx, &Vec::from_iter(players)).await?;
     Ok(rounds.into_iter().filter(|round| existing.contains(&round.user_id)).collect())
-}
-
-/// What a user's newly counted rounds add to a leaderboard row.
-#[derive(Clone, Debug)]
-struct Score {
-    points: i64,
-    rounds: i64,
-    /// When the first round was played.
-    first_played_at: Timestamp,
-    /// When the newest round with points was played.
-    scored_at: Option<Timestamp>,
-}
-
-impl Score {
-    fn of_round(round: &PlayedRound) -> Self {
-        Self {
-            points: round.points.into(),
-            rounds: 1,
-            first_played_at: round.played_at,
-            scored_at: (round.points > 0).then_some(round.played_at),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.points += other.points;
-        self.rounds += other.rounds;
-        self.first_played_at = self.first_played_at.min(other.first_played_at);
-        self.scored_at = self.scored_at.max(other.scored_at);
-    }
-
-    /// The stored row with this score added. The order in which rounds are counted makes no difference.
-    fn into_row(
-        mut self,
-        stored: Option<&LeaderboardRow>,
-        leaderboard_key: &str,
-        user: UserId,
-    ) -> LeaderboardRow {
-        if let Some(stored) = stored {
-            self.add(&Self {
-                points: stored.points(),
-                rounds: stored.rounds,
-                first_played_at: stored.reached_at,
-                scored_at: (stored.points() > 0).then_some(stored.reached_at),
-            });
-        }
-        LeaderboardRow {
-            user_id: user,
-            leaderboard_key: leaderboard_key.to_owned(),
-            negated_points: -self.points,
-            reached_at: self.scored_at.unwrap_or(self.first_played_at),
-            rounds: self.rounds,
-        }
-    }
 }
 
 /// Counts rounds on every leaderboard that includes them. Returns the scopes that changed.

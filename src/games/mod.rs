@@ -4,6 +4,7 @@
 //! A job updates the leaderboards, so that no play waits for another.
 
 mod coin_flip;
+mod demo;
 mod dice;
 mod entity;
 mod erase;
@@ -22,12 +23,14 @@ mod rank_buckets;
 mod read_leaderboard;
 mod read_rounds;
 mod registry;
+mod score;
 mod sealed_seed;
 mod start;
 mod state;
 mod verify;
 mod watch_leaderboard;
 
+pub use demo::{DemoLeaderboards, DemoPlay, DemoRows, insert_demo_rounds, play_demo_round};
 pub use entity::leaderboard_rows::{Model as LeaderboardRow, RankedRow};
 pub use entity::rounds::{GameKind, Model as Round, Status, find_first_uncounted_at};
 pub use erase::erase;

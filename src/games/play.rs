@@ -1,8 +1,10 @@
 //! Plays a round exactly once; repeated requests get the same round.
 
+use std::ops::Range;
+
 use super::entity::rounds::{self, Model as Round, Status};
 use super::moves::Move;
-use super::provably_fair::draw;
+use super::provably_fair::{Seed, draw};
 use super::registry::game_for;
 use super::sealed_seed::open_seed;
 use super::state::Games;
@@ -56,12 +58,29 @@ pub async fn play_round(
     }
 
     let seed = open_seed(platform, &round)?;
-    let outcome = draw(&seed, &play.client_seed, &id.to_string(), game.outcomes()).outcome;
+    let played = play_with_seed(requested, &winning, &seed, now)?;
+    if !save_played_round(games, platform, played.clone(), now).await? {
+        let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
+        return resolve_closed_round(round, &played);
+    }
+    Ok(played)
+}
+
+/// The round after the move and the client seed that it has, of which these outcomes win.
+pub(super) fn play_with_seed(
+    requested: Round,
+    winning: &Range<u32>,
+    seed: &Seed,
+    now: Timestamp,
+) -> Result<Round> {
+    let game = game_for(requested.game);
+    let client_seed = requested.client_seed.as_deref().unwrap_or_default();
+    let outcome = draw(seed, client_seed, &requested.id.to_string(), game.outcomes()).outcome;
     let won = winning.contains(&outcome);
     let winning_count = u32::try_from(winning.len()).map_err(Error::internal)?;
     let points = if won { game.points(winning_count) } else { 0 };
     let to_i32 = |number: u32| i32::try_from(number).map_err(Error::internal);
-    let played = Round {
+    Ok(Round {
         status: Status::Played,
         slot: None,
         sealed_seed: None,
@@ -72,12 +91,7 @@ pub async fn play_round(
         is_counted: false,
         played_at: Some(now),
         ..requested
-    };
-    if !save_played_round(games, platform, played.clone(), now).await? {
-        let round = rounds::find_owned(db, user, id).await?.ok_or_else(not_found)?;
-        return resolve_closed_round(round, &played);
-    }
-    Ok(played)
+    })
 }
 
 /// Saves a played round and posts its reward. False: it was already played or has expired.

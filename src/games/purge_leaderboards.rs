@@ -12,7 +12,7 @@ use crate::platform::jobs::{Lease, run_on_one_instance};
 const JOB_NAME: &str = "purge_leaderboards";
 const INTERVAL: Duration = Duration::from_mins(10);
 /// How long a leaderboard is kept after its period, for rounds that are counted late.
-const RETENTION: Duration = Duration::from_hours(7 * 24);
+pub(super) const RETENTION: Duration = Duration::from_hours(7 * 24);
 const BATCH_SIZE: u64 = 1_000;
 
 /// Deletes a batch of expired leaderboard rows, when this instance gets the lease. Returns when to run again.

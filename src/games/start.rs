@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::platform::vault::sha256;
 
 /// How long a round can be played.
-const ROUND_LIFETIME: Duration = Duration::from_mins(5);
+pub(super) const ROUND_LIFETIME: Duration = Duration::from_mins(5);
 
 /// Starts a round of a game for a user.
 ///

@@ -10,6 +10,7 @@ mod campaign_counts;
 mod cancel;
 mod change_status;
 mod client_reference;
+mod demo;
 mod dispatch;
 mod enqueue;
 mod entity;
@@ -36,6 +37,7 @@ mod topics;
 
 pub use campaign_counts::{CampaignCounts, count_of_campaigns};
 pub use cancel::cancel;
+pub use demo::{DemoMessage, insert_demo_messages};
 pub use dispatch::expire::expire;
 pub use dispatch::reconcile::reconcile;
 pub use dispatch::send::send_due;

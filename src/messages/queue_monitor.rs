@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::dispatch::circuit_breaker;
 use super::entity::{gateways, messages, transitions};
 use super::queue_stats::{GatewayState, QueueStats};
 use super::topics::queue_topic;
@@ -54,10 +55,11 @@ pub async fn load_gateway_states(
     let rows = gateways::find_all(platform.database.reads()).await?;
     let state = |name| {
         let row = rows.iter().find(|row| row.name == name).cloned();
+        let is_down = row.as_ref().is_some_and(circuit_breaker::is_down);
         let (open_until, misconfigured_since, last_error) = row
             .map(|row| (row.open_until, row.misconfigured_since, row.last_error))
             .unwrap_or_default();
-        GatewayState { name, open_until, misconfigured_since, last_error }
+        GatewayState { name, open_until, misconfigured_since, last_error, is_down }
     };
     Ok(messages.gateways.iter().map(|gateway| state(gateway.name())).collect())
 }

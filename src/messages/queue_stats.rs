@@ -35,6 +35,8 @@ pub struct GatewayState {
     pub misconfigured_since: Option<Timestamp>,
     /// The last error. None if it works.
     pub last_error: Option<String>,
+    /// Whether the gateway itself is at fault, not single messages.
+    pub is_down: bool,
 }
 
 impl QueueStats {

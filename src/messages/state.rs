@@ -72,6 +72,11 @@ impl Messages {
         })
     }
 
+    /// The names of the configured gateways, the main one first.
+    pub fn gateway_names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        self.gateways.iter().map(|gateway| gateway.name())
+    }
+
     /// The messages that the console gateway printed, newest first. None if it is not configured.
     pub fn console_messages(&self, to: Option<&str>) -> Option<Vec<PrintedSms>> {
         Some(self.console.as_ref()?.printed(to))

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::identifiers::Identifier;
 use crate::error::{Error, ErrorCode};
@@ -179,6 +179,21 @@ pub(super) async fn find_taken_keys(
         .into_tuple()
         .all(db)
         .await
+}
+
+/// The greatest of the phone numbers that start so, if anybody has one.
+pub(super) async fn find_last_phone(
+    db: &impl ConnectionTrait,
+    prefix: &str,
+) -> Result<Option<PhoneNumber>, DbErr> {
+    // Digits sort before the colon.
+    let last = Entity::find()
+        .select_only()
+        .column(Column::Phone)
+        .filter(Column::PhoneKey.gte(prefix))
+        .filter(Column::PhoneKey.lt(format!("{prefix}:")))
+        .order_by_desc(Column::PhoneKey);
+    Ok(last.into_tuple::<Option<PhoneNumber>>().one(db).await?.flatten())
 }
 
 /// Sets a person's role. Returns whether the person exists.

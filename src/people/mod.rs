@@ -3,6 +3,7 @@
 //! Passwords, sessions and everything else that proves an identity belong to `accounts`.
 
 mod activity;
+mod demo;
 mod entity;
 pub mod graphql;
 mod identifiers;
@@ -17,6 +18,7 @@ pub use activity::{
     ACTIVITY_RETENTION, Activity, BitmapDifference, count_activity, fold_activity, purge_activity,
     read_active_series, read_active_totals, rebuild_month, record_activity,
 };
+pub use demo::{DemoPerson, find_last_phone, insert_demo_people};
 pub use entity::{
     Model as Person, Role, find_by_id, find_by_identifier, find_by_ids, find_discoverable,
     find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,

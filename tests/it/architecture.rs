@@ -50,6 +50,21 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "demo",
+        &[
+            "error",
+            "ids",
+            "platform",
+            "people",
+            "coins",
+            "games",
+            "messages",
+            "bonuses",
+            "accounts",
+            "connections",
+        ],
+    ),
+    (
         "schema",
         &[
             "api",
@@ -143,6 +158,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
             "accounts",
             "connections",
             "dashboard",
+            "demo",
             "schema",
             "app",
             "server",

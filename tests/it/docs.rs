@@ -8,10 +8,14 @@ mod curl;
 mod provider_list;
 mod run_page;
 
+pub use run_page::{StartApp, run_page};
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::support::{TestApp, TestDatabase};
@@ -27,10 +31,19 @@ const EXEMPT: [(&str, &str); 5] = [
 
 #[tokio::test]
 async fn examples_show_the_real_responses() {
+    let start: StartApp = Arc::new(|settings| {
+        let app = async move {
+            let settings: Vec<(&str, &str)> =
+                settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+            TestApp::with(&TestDatabase::Memory, &settings).await
+        };
+        app.boxed()
+    });
     let (mut problems, mut cases) = (Vec::new(), BTreeSet::new());
     for path in pages() {
-        let (page, differences) =
-            run_page::run_page(&path.display().to_string(), &read(&path), &mut cases).await;
+        let (name, text) = (path.display().to_string(), read(&path));
+        let run = run_page(&start, (&name, &text), &mut cases).await;
+        let (page, differences) = run.unwrap_or_else(|problem| panic!("{problem}"));
         match std::env::var_os("UPDATE_DOCS") {
             Some(_) => fs::write(root().join(&path), page).expect("the page can be written"),
             None => problems.extend(differences),
@@ -118,12 +131,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+/// The text of a file of this repository.
+pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).expect("a file of this repository")
 }
 
 /// The paths of the README and the book's pages, relative to the root.
-fn pages() -> Vec<PathBuf> {
+pub fn pages() -> Vec<PathBuf> {
     let (mut pages, mut folders) =
         (vec![PathBuf::from("README.md")], vec![PathBuf::from("docs/src")]);
     while let Some(folder) = folders.pop() {
@@ -142,7 +156,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// The fields of the schema's root types.
-async fn root_fields() -> Vec<String> {
+pub async fn root_fields() -> Vec<String> {
     let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } \
                  subscriptionType { fields { name } } } }";
     let response =

@@ -161,6 +161,20 @@ pub async fn find_unfinished(db: &impl ConnectionTrait) -> Result<Vec<Model>, Db
         .await
 }
 
+/// Whether an import is running that is slow for this reason.
+pub async fn is_any_slowed_by(
+    db: &impl ConnectionTrait,
+    reason: ImportSlowdown,
+) -> Result<bool, DbErr> {
+    let import = Entity::find()
+        .filter(Column::FinishedAt.is_null())
+        .filter(Column::Status.eq(ImportStatus::Running))
+        .filter(Column::SlowedBy.eq(reason))
+        .one(db)
+        .await?;
+    Ok(import.is_some())
+}
+
 /// The imports that have not ended, and those that ended since then, the oldest first.
 pub async fn find_recent(
     db: &impl ConnectionTrait,

@@ -20,7 +20,7 @@ use crate::config::{Config, LookupSource};
 use crate::error::{Error, ErrorCode, Result, UserError};
 use crate::ids::UserId;
 use crate::platform::Platform;
-use crate::platform::clock::is_waiting;
+use crate::platform::clock::{Timestamp, is_waiting};
 use crate::platform::phone::{PhoneNumber, Region};
 use crate::platform::rate_limiter::{RateLimit, RateLimiter};
 
@@ -32,11 +32,22 @@ const RATE_LIMIT_WINDOW: Duration = Duration::from_hours(1);
 
 type SharedLookup = Shared<BoxFuture<'static, Result<Model>>>;
 
+/// The provider fails: no lookup has succeeded since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupFailure {
+    /// When the first of these lookups failed.
+    pub since: Timestamp,
+    /// Whether the provider refuses this installation: its credentials are wrong, or its account is empty.
+    pub is_refusal: bool,
+}
+
 /// Cached access to the configured lookup provider.
 pub struct CachedLookup {
     platform: Arc<Platform>,
     provider: Arc<dyn LookupProvider>,
     in_flight: Arc<Mutex<HashMap<PhoneNumber, SharedLookup>>>,
+    /// Since when the provider fails, as far as this instance knows.
+    failure: Arc<Mutex<Option<LookupFailure>>>,
     refused_line_types: Vec<String>,
     default_region: Option<Region>,
     rate_limiter: RateLimiter<UserId>,
@@ -61,6 +72,7 @@ impl CachedLookup {
             platform,
             provider,
             in_flight: Arc::default(),
+            failure: Arc::default(),
             refused_line_types: config.refused_line_types.clone(),
             default_region: config.default_region.map(Region::from),
             rate_limiter: RateLimiter::new(RateLimit {
@@ -73,6 +85,11 @@ impl CachedLookup {
     /// Region of numbers that are written without a country code.
     pub fn default_region(&self) -> Option<&Region> {
         self.default_region.as_ref()
+    }
+
+    /// The provider's name, and its failure, if its last lookup by this instance failed.
+    pub fn provider_state(&self) -> (&'static str, Option<LookupFailure>) {
+        (self.provider.name(), *self.failure.lock())
     }
 
     /// Checks that a number exists and its type of line is accepted. Stores the lookup.
@@ -109,10 +126,10 @@ impl CachedLookup {
     fn start_lookup(&self, phone: PhoneNumber) -> SharedLookup {
         let (platform, provider) = (self.platform.clone(), self.provider.clone());
         let guard = InFlightGuard { in_flight: self.in_flight.clone(), phone };
-        let task =
-            tokio::spawn(
-                async move { look_up_and_save(&platform, &*provider, &guard.phone).await },
-            );
+        let failure = self.failure.clone();
+        let task = tokio::spawn(async move {
+            look_up_and_save(&platform, &*provider, &failure, &guard.phone).await
+        });
         async move { task.await.map_err(Error::internal)? }.boxed().shared()
     }
 }
@@ -146,6 +163,7 @@ async fn find_cached(
 async fn look_up_and_save(
     platform: &Platform,
     provider: &dyn LookupProvider,
+    failure: &Mutex<Option<LookupFailure>>,
     phone: &PhoneNumber,
 ) -> Result<Model> {
     // Another lookup may have finished since the caller checked the cache.
@@ -156,6 +174,7 @@ async fn look_up_and_save(
         Err(LookupError::Transient(_)) => provider.look_up(&platform.outbound, phone).await,
         first_result => first_result,
     };
+    record_outcome(failure, result.as_ref().err(), platform.now());
     let result = result.map_err(|error| {
         let message = "The number could not be checked. Nothing was saved; try again.";
         Error::with_cause(
@@ -168,6 +187,19 @@ async fn look_up_and_save(
     let lookup = entity::save(&tx, phone, result, provider.name(), platform.now()).await?;
     tx.commit().await?;
     Ok(lookup)
+}
+
+/// Records whether the provider works.
+fn record_outcome(
+    failure: &Mutex<Option<LookupFailure>>,
+    error: Option<&LookupError>,
+    now: Timestamp,
+) {
+    let mut failure = failure.lock();
+    *failure = error.map(|error| LookupFailure {
+        since: failure.map_or(now, |before| before.since),
+        is_refusal: matches!(error, LookupError::Permanent(_)),
+    });
 }
 
 fn ttl(lookup: &Model) -> Duration {

@@ -7,4 +7,4 @@ mod offline;
 mod provider;
 mod twilio;
 
-pub use cached_lookup::CachedLookup;
+pub use cached_lookup::{CachedLookup, LookupFailure};

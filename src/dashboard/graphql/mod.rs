@@ -17,6 +17,9 @@ use dashboard::Dashboard;
 
 mod dashboard;
 mod objects;
+mod system_status;
+
+pub use system_status::{SystemStatusQuery, SystemStatusSubscription};
 
 /// What a point of a series counts, in UTC.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]

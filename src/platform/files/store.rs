@@ -96,6 +96,21 @@ impl Files {
         &self.location
     }
 
+    /// Checks that the store responds, and that a folder can be written. Stores nothing.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if it does not respond, or is read-only.
+    pub async fn ensure_available(&self) -> Result<()> {
+        if let Some(folder) = self.folder.clone() {
+            let checked = tokio::task::spawn_blocking(move || ensure_writable(&folder));
+            return checked.await.map_err(Error::internal)?.map_err(unavailable);
+        }
+        match self.store.head(&Path::from(PRIVATE_FOLDER).join("none")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// Stores an object completely or not at all. Each name is used once.
     ///
     /// # Errors
@@ -176,6 +191,16 @@ impl Files {
         };
         let created = tokio::task::spawn_blocking(move || create_private_folder(&root));
         created.await.map_err(Error::internal)?.map_err(unavailable)
+    }
+}
+
+/// Checks that a folder exists and takes files, without writing one.
+fn ensure_writable(folder: &FolderPath) -> std::io::Result<()> {
+    #[cfg(unix)]
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?;
+    match std::fs::metadata(folder)?.permissions().readonly() {
+        true => Err(std::io::ErrorKind::ReadOnlyFilesystem.into()),
+        false => Ok(()),
     }
 }
 

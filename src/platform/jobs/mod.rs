@@ -14,5 +14,5 @@ pub use lease::{LEASE_DURATION, Lease, run_on_one_instance, work_under};
 pub use lease_key::LeaseKey;
 pub use purge::purge;
 pub use run_loop::{POLL_INTERVAL, run_loop};
-pub use stats::JobStats;
+pub use stats::{AllJobStats, JobFailures, JobOutcome, JobStats};
 pub use trigger::{Notifier, Trigger};

@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Value as Ordered;
@@ -36,6 +37,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{Request, StatusCode, header};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use switchboard::accounts::set_role;
 use switchboard::app::App;
@@ -48,7 +50,7 @@ use tokio::net::TcpListener;
 use super::blocks::{Block, difference, split_blocks};
 use super::curl::Curl;
 use super::provider_list::provider_list;
-use crate::support::{TestApp, TestDatabase};
+use crate::support::TestApp;
 
 /// Values without a space that are longer than this are shortened.
 const MAX_VALUE_LEN: usize = 40;
@@ -57,15 +59,18 @@ const SUFFIX_LEN: usize = 4;
 
 pub type PageResult<T> = Result<T, Box<dyn Error>>;
 
-/// Runs the examples of a page. Returns the correct page and its differences from `text`; adds to `cases` the
-/// root fields that it shows, each "good" or "failing".
+/// Starts the app of a page with these settings.
+pub type StartApp = Arc<dyn Fn(Vec<(String, String)>) -> BoxFuture<'static, TestApp> + Send + Sync>;
+
+/// Runs the examples of a page on a new app. Returns the correct page and its differences from `text`; adds to `cases`
+/// the root fields that it shows, each "good" or "failing". Fails where an example cannot be run.
 pub async fn run_page(
-    name: &str,
-    text: &str,
+    start: &StartApp,
+    (name, text): (&str, &str),
     cases: &mut BTreeSet<(String, &str)>,
-) -> (String, Vec<String>) {
+) -> Result<(String, Vec<String>), String> {
     let (mut session, mut output, mut differences) =
-        (Session::new(&[]).await, String::new(), Vec::new());
+        (Session::new(start, &[]).await, String::new(), Vec::new());
     // The right text of a generated part, and the text of the page.
     let mut generated: Option<(String, String)> = None;
     for (line, block) in split_blocks(text) {
@@ -94,22 +99,24 @@ pub async fn run_page(
                     }
                     _ => {
                         let outcome = session.run_directive(comment).await;
-                        outcome.unwrap_or_else(|error| panic!("{location}: {error}"));
+                        outcome.map_err(|error| format!("{location}: {error}"))?;
                     }
                 }
                 let _ = writeln!(output, "<!-- {comment} -->");
             }
             Block::Code { info, body } => {
                 let outcome = session.run_block(info, &body).await;
-                let new = outcome.unwrap_or_else(|error| panic!("{location}: {error}"));
+                let new = outcome.map_err(|error| format!("{location}: {error}"))?;
                 compare(&body, &new);
                 let _ = writeln!(output, "```{info}\n{new}```");
             }
         }
         cases.extend(cases_of(&session.response));
     }
-    assert!(session.query.is_empty(), "{name}: no response follows:\n{}", session.query);
-    (output, differences)
+    match session.query.is_empty() {
+        true => Ok((output, differences)),
+        false => Err(format!("{name}: no response follows:\n{}", session.query)),
+    }
 }
 
 /// The root fields of a response, each "good" or "failing".
@@ -134,6 +141,7 @@ fn error_codes() -> String {
 
 /// The app of a page, and the state of its examples.
 struct Session {
+    start: StartApp,
     app: TestApp,
     /// Saved values by name.
     saved: BTreeMap<String, String>,
@@ -153,9 +161,11 @@ struct Session {
 }
 
 impl Session {
-    async fn new(settings: &[(&str, &str)]) -> Self {
+    async fn new(start: &StartApp, settings: &[(&str, &str)]) -> Self {
+        let to_owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
-            app: TestApp::with(&TestDatabase::Memory, settings).await,
+            start: start.clone(),
+            app: start(settings.iter().map(to_owned).collect()).await,
             saved: BTreeMap::new(),
             token_name: None,
             user_agent: "Mozilla/5.0".into(),
@@ -183,8 +193,8 @@ impl Session {
             ["keep", name, "=", pointer] => {
                 let data = self.response.get("data").unwrap_or(&self.response);
                 let value = data.pointer(pointer).and_then(Value::as_str);
-                self.saved
-                    .insert(name.into(), value.ok_or("the response has no such text")?.into());
+                let missing = || format!("the response has no such text: {}", self.response);
+                self.saved.insert(name.into(), value.ok_or_else(missing)?.into());
             }
             ["keep", name, "=", "code", "to", phone] => {
                 let code = self.latest_code(phone).await.ok_or("this number was sent no code")?;
@@ -209,7 +219,7 @@ impl Session {
                 let settings = settings.replace("$self", &own_url);
                 let settings: Vec<_> =
                     settings.split(' ').filter_map(|setting| setting.split_once('=')).collect();
-                *self = Self::new(&settings).await;
+                *self = Self::new(&self.start.clone(), &settings).await;
                 let app = &self.app;
                 tokio::spawn(switchboard::server::serve(listener, app.router(), app.app.clone()));
             }
@@ -271,7 +281,7 @@ impl Session {
                 let lines = body.lines().filter_map(|line| line.split_once('='));
                 let settings: Vec<_> =
                     lines.map(|(name, value)| (name, value.trim_matches('\''))).collect();
-                *self = Self::new(&settings).await;
+                *self = Self::new(&self.start.clone(), &settings).await;
                 Ok(body.to_owned())
             }
             "json" => Err("say `json variables` or `json answer`".into()),

@@ -19,7 +19,13 @@ use super::TestApp;
 pub enum TestDatabase {
     Memory,
     File(TempDir),
-    Postgres { name: String },
+    Postgres {
+        name: String,
+    },
+    /// A database of a server of the test's own.
+    At {
+        url: String,
+    },
 }
 
 impl TestDatabase {
@@ -29,6 +35,7 @@ impl TestDatabase {
             Self::Memory => "sqlite::memory:".into(),
             Self::File(folder) => format!("sqlite://{}", folder.path().join("test.db").display()),
             Self::Postgres { name } => server().expect("there is a server").url(name),
+            Self::At { url } => url.clone(),
         }
     }
 
@@ -113,10 +120,37 @@ impl Server {
 
     /// Starts a server that listens on a socket in a temporary folder.
     fn start_temporary() -> Option<Self> {
+        let TemporaryPostgres { url, process, .. } = TemporaryPostgres::start(None, &[])?;
+        Some(Self { url, _process: Some(process) })
+    }
+
+    fn url(&self, database: &str) -> String {
+        url_of(&self.url, database)
+    }
+
+    async fn run(&self, statement: &str) {
+        run(&self.url, statement).await;
+    }
+}
+
+/// A PostgreSQL server of one test. It stops when this is dropped.
+pub struct TemporaryPostgres {
+    /// The URL of its database `postgres`.
+    pub url: String,
+    /// The folder of its socket and its log.
+    folder: PathBuf,
+    process: (Child, ChildStdin),
+}
+
+impl TemporaryPostgres {
+    /// Starts a server with this configuration file and these options. None: it is not installed.
+    pub fn start(config: Option<&Path>, options: &[&str]) -> Option<Self> {
         let folder_of_binaries = postgres_bin_folder()?;
         let mut child = Command::new("sh")
             .args(["-c", include_str!("postgres.sh"), "sh"])
             .arg(folder_of_binaries)
+            .arg(config.unwrap_or(Path::new("")))
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -127,22 +161,39 @@ impl Server {
             .read_line(&mut folder)
             .expect("its folder");
         assert!(!folder.is_empty(), "PostgreSQL was found but did not start");
-        let url = format!("postgres://postgres@localhost/postgres?host={}", folder.trim());
-        Some(Self { url, _process: Some((child, stdin)) })
+        let folder = PathBuf::from(folder.trim());
+        let url = format!("postgres://postgres@localhost/postgres?host={}", folder.display());
+        Some(Self { url, folder, process: (child, stdin) })
     }
 
-    fn url(&self, database: &str) -> String {
-        let mut url = url::Url::parse(&self.url).expect("a URL");
-        url.set_path(database);
-        url.into()
+    /// The URL of one of its databases.
+    pub fn url_of(&self, database: &str) -> String {
+        url_of(&self.url, database)
     }
 
-    async fn run(&self, statement: &str) {
-        let connection: DatabaseConnection =
-            Database::connect(&self.url).await.expect("the server accepts connections");
-        connection.execute_unprepared(statement).await.expect("a valid statement");
-        connection.close().await.expect("it closes");
+    /// Runs statements on one of its databases.
+    pub async fn run(&self, database: &str, statements: &str) {
+        run(&self.url_of(database), statements).await;
     }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.folder.join("log")).expect("a log");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+}
+
+fn url_of(server: &str, database: &str) -> String {
+    let mut url = url::Url::parse(server).expect("a URL");
+    url.set_path(database);
+    url.into()
+}
+
+async fn run(url: &str, statements: &str) {
+    let connection: DatabaseConnection =
+        Database::connect(url).await.expect("the server accepts connections");
+    connection.execute_unprepared(statements).await.expect("valid statements");
+    connection.close().await.expect("it closes");
 }
 
 /// The folder that has both `initdb` and `postgres`.
