@@ -30,9 +30,6 @@ use crate::platform::private_files::read_or_create_private_file;
 use crate::platform::temp_files::TempFiles;
 use crate::platform::vault::Vault;
 
-/// The number of background jobs.
-pub const JOB_COUNT: usize = 33;
-
 /// The state of the running process.
 pub struct App {
     /// The configuration.
@@ -162,8 +159,7 @@ impl App {
         let instance = Arc::new(Instance::new(&platform));
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = TaskTracker::new();
-        let job_stats: AllJobStats =
-            JOBS.iter().map(|job| (job.name, JobStats::default())).collect();
+        let job_stats = AllJobStats::default();
         let system_monitor = Arc::new(SystemMonitor {
             messages: messages.clone(),
             lookup: lookup.clone(),

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::accounts;
-use crate::app::{App, JOB_COUNT};
+use crate::app::App;
 use crate::avatars;
 use crate::bonuses;
 use crate::connections;
@@ -21,7 +21,7 @@ use crate::people;
 use crate::platform::clock::Timestamp;
 use crate::platform::events;
 use crate::platform::files;
-use crate::platform::jobs::{self, AllJobStats, JobOutcome, JobStats, Trigger};
+use crate::platform::jobs::{self, JobOutcome, JobStats, Trigger};
 use crate::platform::shared_rate_limit;
 use crate::platform::statistics;
 
@@ -59,13 +59,17 @@ impl App {
             Ok(Err(error)) => JobOutcome::Failed(error.code()),
             Err(_) => JobOutcome::Panicked,
         };
-        self.job_stats[index].1.record(job_outcome, duration, self.platform.now());
+        self.stats()[index].1.record(job_outcome, duration, self.platform.now());
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// The names of all background jobs and their statistics.
     pub fn job_stats(&self) -> impl Iterator<Item = (&'static str, &JobStats)> {
-        self.job_stats.iter().map(|(name, stats)| (*name, stats))
+        self.stats().iter().map(|(name, stats)| (*name, stats))
+    }
+
+    fn stats(&self) -> &[(&'static str, JobStats)] {
+        self.job_stats.get_or_init(|| JOBS.iter().map(|job| job.name).collect())
     }
 }
 
@@ -80,7 +84,7 @@ struct Job {
 }
 
 /// All background jobs.
-const JOBS: [Job; JOB_COUNT] = [
+const JOBS: [Job; 34] = [
     Job {
         name: "poll_revocations",
         trigger: |app| Trigger::Event(app.platform.events.listen(accounts::revocation_topic())),
@@ -259,5 +263,10 @@ const JOBS: [Job; JOB_COUNT] = [
         name: "publish_dashboard_changes",
         trigger: |_| Trigger::Interval,
         run: |app| dashboard::publish_changes(&app.dashboards, &app.platform).boxed(),
+    },
+    Job {
+        name: "publish_system_changes",
+        trigger: |_| Trigger::Interval,
+        run: |app| dashboard::publish_system_changes(&app.system_monitor, &app.platform).boxed(),
     },
 ];

@@ -31,10 +31,10 @@ mod state;
 mod topics;
 
 pub use campaign::CampaignTerms;
-pub use entity::campaigns::Model as Campaign;
 pub use demo::{
     DemoBonus, DemoCampaign, end_demo_campaigns, insert_demo_bonuses, insert_demo_campaign,
 };
+pub use entity::campaigns::Model as Campaign;
 pub use entity::imports::{ImportSource, ImportStatus, Model as BonusImport};
 pub use follow_import::{announce_progress, do_imports_give_way, find_import};
 pub use inbox::{Inbox, watch_inbox};

@@ -5,10 +5,13 @@ use serde::Serialize;
 
 use super::entity::coin_entries::EntryReason;
 use super::entity::wallets::{self, NewState};
+use super::measures::delta;
 use crate::error::Result;
 use crate::ids::{CoinEntryId, Id, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{RowSetSql, RowUuid, Work, row_set_sql, row_timestamp};
+use crate::platform::statistics;
 
 /// An entry of demo data. The caller counts each wallet's entries and coins.
 #[derive(Clone, Debug)]
@@ -63,10 +66,17 @@ impl<'a> From<&'a DemoEntry> for Row<'a> {
 const INSERT: RowSetSql = row_set_sql!("sql/insert_demo_entries");
 
 /// Inserts entries.
-pub async fn insert_demo_entries(tx: &Work, entries: &[DemoEntry]) -> Result<()> {
+pub async fn insert_demo_entries(
+    tx: &Work,
+    platform: &Platform,
+    entries: &[DemoEntry],
+) -> Result<()> {
     let rows: Vec<Row<'_>> = entries.iter().map(Row::from).collect();
     tx.execute_raw(INSERT.bind(tx.get_database_backend(), &rows, [])?).await?;
-    Ok(())
+    // Rewards are counted with their rounds.
+    let others = entries.iter().filter(|entry| entry.reason != EntryReason::GameReward);
+    let deltas = others.map(|entry| delta(entry.reason, entry.amount, entry.created_at));
+    statistics::record(tx, platform, deltas).await
 }
 
 /// Inserts the wallets of new accounts.

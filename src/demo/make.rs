@@ -22,6 +22,7 @@ use crate::people::{self, DemoPerson};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::MAX_ROWS;
+use crate::platform::statistics;
 
 /// How many batches are written at the same time.
 const CONCURRENT_BATCHES: usize = 2;
@@ -118,6 +119,8 @@ pub async fn make_demo_data(
     let tx = platform.begin().await?;
     bonuses::end_demo_campaigns(&tx, &ended).await?;
     tx.commit().await?;
+    statistics::fold(platform).await?;
+    people::fold_activity(platform).await?;
     Ok(DemoSummary {
         players: options.players,
         rounds,
@@ -182,7 +185,7 @@ async fn write_people(
         })
         .collect();
     let tx = platform.begin_batch().await?;
-    people::insert_demo_people(&tx, people).await?;
+    people::insert_demo_people(&tx, platform, people).await?;
     let users = people.iter().map(|person| person.id);
     accounts::insert_shared_password(&tx, users, password, platform.now()).await?;
     messages::insert_demo_messages(&tx, messages, platform, &codes).await?;
@@ -246,8 +249,8 @@ async fn write_history(
 async fn write_batch(services: DemoServices<'_>, batch: &Batch) -> Result<()> {
     let DemoServices { platform, messages, bonuses, .. } = services;
     let tx = platform.begin_batch().await?;
-    games::insert_demo_rounds(&tx, &batch.rounds).await?;
-    coins::insert_demo_entries(&tx, &batch.entries).await?;
+    coins::insert_demo_entries(&tx, platform, &batch.entries).await?;
+    games::insert_demo_rounds(&tx, platform, &batch.rounds).await?;
     if let Some((campaign, given)) = &batch.bonuses {
         bonuses::insert_demo_bonuses(&tx, bonuses, platform, (*campaign, given)).await?;
     }

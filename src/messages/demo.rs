@@ -3,7 +3,7 @@
 use sea_orm::{ActiveEnum, ConnectionTrait};
 use serde::Serialize;
 
-use super::entity::transitions;
+use super::entity::transitions::{self, Transition};
 use super::segments::sms_size;
 use super::{Kind, Messages, Status, Template};
 use crate::error::Result;
@@ -44,6 +44,7 @@ struct Row<'a> {
     expires_at: String,
     sent_at: Option<String>,
     delivered_at: Option<String>,
+    state_at: String,
 }
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert_demo_messages");
@@ -59,15 +60,23 @@ pub async fn insert_demo_messages(
     let rows: Vec<Row<'_>> = demo.iter().map(|one| to_row(messages, clear_before, one)).collect();
     let statement = INSERT.bind(tx.get_database_backend(), &rows, [])?;
     tx.execute_raw(statement).await?;
-    let steps = demo.iter().flat_map(|message| {
-        let statuses = path_to(message.status);
-        let before = std::iter::once(None).chain(statuses.iter().copied().map(Some));
-        before.zip(statuses.iter().copied()).map(|(from, to)| (message.kind, from, to))
-    });
     // As long ago as the first of them, so that they count for no rate.
-    let first = demo.iter().map(|message| message.created_at).min();
-    transitions::record_at(tx, platform, steps, first.unwrap_or(clear_before)).await?;
-    Ok(())
+    let first = demo.iter().map(|message| message.created_at).min().unwrap_or(clear_before);
+    transitions::record_at(tx, platform, demo.iter().flat_map(transitions_of), first).await
+}
+
+/// How a message came to its status. What it counts in a status on the way, it takes away again.
+fn transitions_of(demo: &DemoMessage) -> impl Iterator<Item = Transition> {
+    let statuses = path_to(demo.status);
+    let before = std::iter::once(None).chain(statuses.iter().copied().map(Some));
+    before.zip(statuses.iter().copied()).map(|(from, to)| Transition {
+        kind: demo.kind,
+        campaign: demo.campaign.as_ref().map(|(campaign, _)| campaign.clone()),
+        from,
+        from_at: Some(demo.ended_at),
+        to,
+        at: demo.ended_at,
+    })
 }
 
 fn to_row<'a>(messages: &Messages, clear_before: Timestamp, demo: &'a DemoMessage) -> Row<'a> {
@@ -89,6 +98,7 @@ fn to_row<'a>(messages: &Messages, clear_before: Timestamp, demo: &'a DemoMessag
         expires_at: row_timestamp(demo.created_at + messages.settings.max_wait),
         sent_at: was_sent.then(|| row_timestamp(demo.created_at)),
         delivered_at: is_delivered.then(|| row_timestamp(demo.ended_at)),
+        state_at: row_timestamp(demo.ended_at),
     }
 }
 

@@ -3,12 +3,16 @@
 use sea_orm::{ConnectionTrait, DbErr};
 use serde::Serialize;
 
+use super::activity::{Activity, record_activity};
 use super::entity;
+use super::measures::NEW_USERS;
 use crate::error::Result;
 use crate::ids::{Id, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{RowSetSql, RowUuid, Work, row_set_sql, row_timestamp};
 use crate::platform::phone::PhoneNumber;
+use crate::platform::statistics::{self, Delta};
 
 /// A person of demo data. A phone number counts as verified.
 #[derive(Clone, Debug)]
@@ -49,11 +53,19 @@ impl<'a> From<&'a DemoPerson> for Row<'a> {
 
 const INSERT: RowSetSql = row_set_sql!("sql/insert_demo_people");
 
-/// Inserts people.
-pub async fn insert_demo_people(tx: &Work, people: &[DemoPerson]) -> Result<()> {
+/// Inserts people, who count as signed up and active at their time.
+pub async fn insert_demo_people(
+    tx: &Work,
+    platform: &Platform,
+    people: &[DemoPerson],
+) -> Result<()> {
     let rows: Vec<Row<'_>> = people.iter().map(Row::from).collect();
     tx.execute_raw(INSERT.bind(tx.get_database_backend(), &rows, [])?).await?;
-    Ok(())
+    let deltas = people.iter().map(|person| Delta::at(person.created_at, NEW_USERS, "", 1));
+    statistics::record(tx, platform, deltas).await?;
+    let activity =
+        people.iter().map(|person| Activity { user: person.id, at: person.created_at, game: None });
+    record_activity(tx, activity).await
 }
 
 /// The greatest of the phone numbers that start so, if anybody has one.

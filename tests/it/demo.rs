@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use switchboard::coins::verify_ledger;
+use switchboard::dashboard::rebuild;
 use switchboard::demo::{DemoOptions, DemoServices, DemoSummary, make_demo_data};
 
 use crate::support::binary::switchboard;
@@ -30,6 +31,8 @@ async fn demo_data_adds_up() {
         let report = verify_ledger(&app.app.platform, |_| {}).await.expect("verified");
         assert!(report.is_consistent() && report.entry_count > 500, "{:?}", report.differences);
         app.assert_counts().await;
+        let rebuilt = rebuild(&app.app.platform).await.expect("counted again");
+        assert_eq!(rebuilt.differences, Vec::<String>::new());
         for (what, sql) in [
             (
                 "won rounds without their coin",

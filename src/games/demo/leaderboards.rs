@@ -7,9 +7,10 @@ use chrono::NaiveDate;
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
+use super::rounds::to_played;
 use crate::error::Result;
 use crate::games::entity::leaderboard_rows::Model as LeaderboardRow;
-use crate::games::entity::rounds::{GameKind, Model as Round, PlayedRound};
+use crate::games::entity::rounds::{GameKind, Model as Round};
 use crate::games::entity::{leaderboard_buckets, leaderboard_state};
 use crate::games::leaderboard_scope::LeaderboardScope;
 use crate::games::leaderboard_updater::MAX_BUCKET_SIZE;
@@ -48,10 +49,9 @@ impl DemoLeaderboards {
 
     /// Adds a played round to the leaderboards that are kept.
     pub fn count(&mut self, round: &Round) {
-        let (Some(points), Some(played_at)) = (round.points, round.played_at) else { return };
-        let round = PlayedRound { user_id: round.user_id, game: round.game, points, played_at };
-        if self.day.as_ref().is_none_or(|(day, _)| *day != played_at.date_naive()) {
-            self.start_day(played_at);
+        let Some(round) = to_played(round) else { return };
+        if self.day.as_ref().is_none_or(|(day, _)| *day != round.played_at.date_naive()) {
+            self.start_day(round.played_at);
         }
         let Some((_, keys)) = &self.day else { return };
         let score = Score::of_round(&round);

@@ -5,13 +5,15 @@ use sea_orm::{ActiveEnum, ConnectionTrait};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::games::entity::rounds::{GameKind, Model as Round, Status};
+use crate::games::entity::rounds::{GameKind, Model as Round, PlayedRound, Status};
+use crate::games::measures::record_rounds;
 use crate::games::moves::Move;
 use crate::games::play::play_with_seed;
 use crate::games::provably_fair::Seed;
 use crate::games::registry::game_for;
 use crate::games::start::ROUND_LIFETIME;
 use crate::ids::{Id, RoundId, UserId};
+use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::{RowSetSql, RowUuid, Work, row_set_sql, row_timestamp};
 use crate::platform::vault::sha256;
@@ -100,9 +102,22 @@ impl<'a> From<&'a Round> for Row<'a> {
 
 const INSERT: RowSetSql = row_set_sql!("../sql/insert_demo_rounds");
 
-/// Inserts rounds that were played.
-pub async fn insert_demo_rounds(tx: &Work, rounds: &[Round]) -> Result<()> {
+/// Inserts rounds that were played, and counts them. Their rewards must be there.
+pub async fn insert_demo_rounds(tx: &Work, platform: &Platform, rounds: &[Round]) -> Result<()> {
     let rows: Vec<Row<'_>> = rounds.iter().map(Row::from).collect();
     tx.execute_raw(INSERT.bind(tx.get_database_backend(), &rows, [])?).await?;
-    Ok(())
+    let played: Vec<PlayedRound> = rounds.iter().filter_map(to_played).collect();
+    record_rounds(tx, platform, &played).await
+}
+
+/// A round as it is counted. None: it was not played.
+pub(super) fn to_played(round: &Round) -> Option<PlayedRound> {
+    Some(PlayedRound {
+        id: round.id,
+        user_id: round.user_id,
+        game: round.game,
+        won: round.won,
+        points: round.points?,
+        played_at: round.played_at?,
+    })
 }

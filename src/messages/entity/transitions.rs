@@ -96,6 +96,16 @@ pub async fn record(
     platform: &Platform,
     transitions: impl IntoIterator<Item = Transition>,
 ) -> crate::error::Result<()> {
+    record_at(tx, platform, transitions, platform.now()).await
+}
+
+/// Records transitions of another time.
+pub async fn record_at(
+    tx: &Work,
+    platform: &Platform,
+    transitions: impl IntoIterator<Item = Transition>,
+    occurred_at: Timestamp,
+) -> crate::error::Result<()> {
     let transitions: Vec<Transition> = transitions.into_iter().collect();
     let counts = transitions.iter().map(|transition| TransitionCount {
         kind: transition.kind,
@@ -107,7 +117,7 @@ pub async fn record(
     if !counts.is_empty() {
         tx.publish(transitions_topic());
     }
-    insert(tx, platform, counts, platform.now()).await?;
+    insert(tx, platform, counts, occurred_at).await?;
     statistics::record(tx, platform, transitions.iter().flat_map(Transition::deltas)).await
 }
 

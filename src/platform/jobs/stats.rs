@@ -1,7 +1,7 @@
 //! Statistics of a background job since the start of the process, for metrics and the state of the system.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,8 +9,25 @@ use parking_lot::Mutex;
 use crate::error::ErrorCode;
 use crate::platform::clock::Timestamp;
 
-/// The names of all jobs, each with its statistics.
-pub type AllJobStats = Arc<[(&'static str, JobStats)]>;
+/// The names of all jobs, each with its statistics. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct AllJobStats(Arc<OnceLock<Vec<(&'static str, JobStats)>>>);
+
+impl AllJobStats {
+    /// All jobs. Their names are taken at the first call.
+    pub fn get_or_init(
+        &self,
+        names: impl FnOnce() -> Vec<&'static str>,
+    ) -> &[(&'static str, JobStats)] {
+        let with_stats = |name| (name, JobStats::default());
+        self.0.get_or_init(|| names().into_iter().map(with_stats).collect())
+    }
+
+    /// All jobs. None before they are named.
+    pub fn iter(&self) -> impl Iterator<Item = &(&'static str, JobStats)> {
+        self.0.get().into_iter().flatten()
+    }
+}
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
