@@ -5,16 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::TryStreamExt;
 
-use super::authentication::authenticate_request;
-use super::jsend;
+use super::admin_route::{error_response, require_admin};
 use crate::app::App;
 use crate::bonuses::read_report;
-use crate::error::{Error, ErrorCode};
 use crate::ids::parse;
 
 pub fn routes() -> Router<Arc<App>> {
@@ -27,10 +25,7 @@ async fn serve_report(
     headers: HeaderMap,
 ) -> Response {
     let report = async {
-        let viewer = authenticate_request(&app, &headers).await.viewer()?;
-        if !viewer.is_admin {
-            return Err(Error::new(ErrorCode::Forbidden, "This is for administrators."));
-        }
+        require_admin(&app, &headers).await?;
         read_report(app.platform.clone(), parse(&id)).await
     };
     match report.await {
@@ -48,18 +43,5 @@ async fn serve_report(
             (headers, Body::from_stream(content)).into_response()
         }
         Err(error) => error_response(&error),
-    }
-}
-
-fn error_response(error: &Error) -> Response {
-    let message = &error.user_errors()[0].message;
-    match error.code() {
-        ErrorCode::Unauthenticated => jsend::fail(StatusCode::UNAUTHORIZED, message),
-        ErrorCode::Forbidden => jsend::fail(StatusCode::FORBIDDEN, message),
-        ErrorCode::NotFound => jsend::fail(StatusCode::NOT_FOUND, message),
-        _ => {
-            error.log();
-            jsend::error(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
-        }
     }
 }

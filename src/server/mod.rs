@@ -1,5 +1,6 @@
 //! The HTTP server: connections, routes and middleware. The GraphQL endpoint is in `graphql`.
 
+mod admin_route;
 mod authentication;
 mod avatars;
 mod body;
@@ -12,6 +13,7 @@ mod connection;
 mod connection_proxy;
 mod connection_watch;
 mod console;
+mod dashboard_export;
 mod demo_provider;
 mod dev;
 mod drain;

@@ -9,8 +9,8 @@ use axum::routing::{any, get};
 use super::graphql::{self, Endpoint, Engine};
 use super::origins::Origins;
 use super::{
-    avatars, bonus_reports, claim_page, connection_proxy, console, demo_provider, dev, health,
-    jsend, lead_webhooks, metrics, middleware, oauth, webhooks, well_known,
+    avatars, bonus_reports, claim_page, connection_proxy, console, dashboard_export, demo_provider,
+    dev, health, jsend, lead_webhooks, metrics, middleware, oauth, webhooks, well_known,
 };
 use crate::app::App;
 use crate::schema::{self, UPLOAD_RULES};
@@ -40,6 +40,7 @@ pub fn build_router(app: Arc<App>, engine: Engine) -> Router {
         .merge(oauth::routes())
         .merge(avatars::routes())
         .merge(bonus_reports::routes())
+        .merge(dashboard_export::routes())
         .merge(webhooks::routes())
         .merge(lead_webhooks::routes())
         .merge(claim_page::routes())

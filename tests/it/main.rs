@@ -28,6 +28,7 @@ mod connections;
 mod console;
 mod contacts;
 mod dashboard;
+mod dashboard_export;
 mod dashboard_properties;
 mod database;
 mod deletion;

@@ -41,6 +41,7 @@ const SMALL_TABLES: &[(&str, &str)] = &[
     ("revocations", "kept for an hour"),
     ("seaql_migrations", "one for each migration"),
     ("signing_keys", "one for each rotation"),
+    ("statistic_deltas", "folded after five seconds"),
     ("unmatched_receipts", "kept for ten minutes"),
     ("write_probe", "one row"),
 ];
