@@ -21,8 +21,11 @@ use crate::error::{CollectErrors, ForField, Result, UserError};
 use crate::platform::clock::Timestamp;
 use crate::platform::statistics::Bucket;
 
+/// The name and the value of a column.
+type Column = (&'static str, fn(&Point) -> i64);
+
 /// The columns after `start`. They are numbers, so no cell can begin a formula.
-const COLUMNS: [(&str, fn(&Point) -> i64); 9] = [
+const COLUMNS: [Column; 9] = [
     ("newUsers", |point| point.new_users),
     ("activeUsers", |point| point.active_users),
     ("rounds", |point| point.rounds),
@@ -67,7 +70,7 @@ async fn export(
         Ok((figures.series, format))
     };
     match exported.await {
-        Ok((points, format)) => respond(points, format),
+        Ok((points, format)) => respond(&points, format),
         Err(error) => error_response(&error),
     }
 }
@@ -113,7 +116,7 @@ fn parse_format(text: Option<&str>) -> Result<Format, UserError> {
     }
 }
 
-fn respond(points: Vec<Point>, format: Format) -> Response {
+fn respond(points: &[Point], format: Format) -> Response {
     let (content_type, file) = match format {
         Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"dashboard.csv\""),
         Format::Ndjson => ("application/x-ndjson", "attachment; filename=\"dashboard.ndjson\""),

@@ -198,7 +198,7 @@ async fn a_compressed_answer_is_not_unpacked() {
         // 64 MB of zeros, which are 64 kB compressed.
         let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
         for _ in 0..64 {
-            bomb.write_all(&[b'0'; 1024 * 1024]).expect("compressed");
+            bomb.write_all(&vec![b'0'; 1024 * 1024]).expect("compressed");
         }
         let bomb = bomb.finish().expect("compressed");
         let head = format!(
