@@ -169,7 +169,7 @@ impl App {
             has_replica: config.database.replica.is_some(),
             memory: MonitorMemory::default(),
         });
-        Ok(Self {
+        let app = Self {
             config,
             platform,
             accounts,
@@ -187,7 +187,9 @@ impl App {
             tasks,
             sockets,
             instance,
-        })
+        };
+        app.name_jobs();
+        Ok(app)
     }
 
     /// Adds the data that resolvers need to a schema.

@@ -68,6 +68,11 @@ impl App {
         self.stats().iter().map(|(name, stats)| (*name, stats))
     }
 
+    /// Lists all jobs for the state of the system, before the first of them runs.
+    pub(crate) fn name_jobs(&self) {
+        self.stats();
+    }
+
     fn stats(&self) -> &[(&'static str, JobStats)] {
         self.job_stats.get_or_init(|| JOBS.iter().map(|job| job.name).collect())
     }
