@@ -30,7 +30,7 @@ test *arguments:
 # Runs other people's clients and the recipes against the server, and two of them where PostgreSQL and Redis are
 # installed. Needs Node.js 20 or newer.
 clients:
-    cargo build --workspace --example live --bin listener
+    cargo build --workspace --example live --bin listener --bin switchboard
     npm --prefix tests/clients ci
     npm --prefix tests/clients test
 

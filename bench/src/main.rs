@@ -17,6 +17,7 @@ mod broadcast_baseline;
 mod call_baseline;
 mod clock;
 mod cross_instance;
+mod dashboards;
 mod disk_and_clock_faults;
 mod environment;
 mod gateway;
@@ -96,6 +97,9 @@ enum Benchmark {
     /// Messages sent to a fast gateway, and codes among them.
     #[command(name = "p8")]
     MessageThroughput(message_throughput::Options),
+    /// Dashboards of a year over the rounds of a million players, and plays while dashboards are open.
+    #[command(name = "p9")]
+    Dashboards(dashboards::Options),
     /// Calls of a provider by API connections, beside a bare server that reads the row and calls by reqwest.
     #[command(name = "p10")]
     ProviderCalls(provider_calls::Options),
@@ -183,6 +187,7 @@ async fn run_benchmark(benchmark: Benchmark, binary: &Path) -> Result<()> {
         Benchmark::ImportCrashes(options) => import_crashes::run(binary, options).await,
         Benchmark::LoginThroughput(options) => login_throughput::run(binary, options).await,
         Benchmark::MessageThroughput(options) => message_throughput::run(binary, options).await,
+        Benchmark::Dashboards(options) => dashboards::run(binary, options).await,
         Benchmark::ProviderCalls(options) => provider_calls::run(binary, options).await,
         Benchmark::PostgresFaults(options) => postgres_faults::run(binary, options).await,
         Benchmark::HostileRequests(options) => hostile_requests::run(binary, options).await,

@@ -24,7 +24,7 @@ export class Postgres {
   /** Starts a server that listens on a Unix socket in a temporary folder. It ends with this process at the latest. */
   static async start() {
     const postgres = new Postgres();
-    postgres.#process = spawn("sh", [SCRIPT, programs()], { stdio: ["pipe", "pipe", "inherit"] });
+    postgres.#process = spawn("sh", [SCRIPT, programs(), ""], { stdio: ["pipe", "pipe", "inherit"] });
     const [folder] = await within(once(postgres.#process.stdout, "data"), "a PostgreSQL");
     postgres.#folder = String(folder).trim();
     return postgres;

@@ -8,5 +8,8 @@ const built = (path) => fileURLToPath(new URL(`../../../target/debug/${path}`, i
 /** The server with additional fields for tests. */
 export const LIVE = resolve(process.env.SWITCHBOARD_LIVE ?? built("examples/live"));
 
+/** The product. */
+export const PRODUCT = resolve(process.env.SWITCHBOARD_PRODUCT ?? built("switchboard"));
+
 /** The Rust program of docs/src/listener.md. */
 export const LISTENER = resolve(process.env.SWITCHBOARD_LISTENER ?? built("listener"));

@@ -1,10 +1,11 @@
 // The server under test: a separate process with a temporary folder.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import "./browser.js";
 import { LIVE } from "./programs.js";
@@ -15,20 +16,22 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
 
 export class Server {
   #settings;
+  #program;
   #folder = mkdtempSync(join(tmpdir(), "switchboard-"));
   #process;
   #port = 0;
 
   /** Starts a server with these settings. Resolves when it listens. */
-  static async start(settings = {}) {
-    const server = new Server(settings);
+  static async start(settings = {}, program = LIVE) {
+    const server = new Server(settings, program);
     running.add(server);
     await server.#run();
     return server;
   }
 
-  constructor(settings) {
+  constructor(settings, program) {
     this.#settings = settings;
+    this.#program = program;
   }
 
   get origin() {
@@ -46,6 +49,11 @@ export class Server {
   /** The server's data and working folder. */
   get folder() {
     return this.#folder;
+  }
+
+  /** Runs a command of the program on the same data. */
+  async command(...words) {
+    await promisify(execFile)(this.#program, words, { cwd: this.#folder, env: this.#environment });
   }
 
   /** Stops it by SIGTERM. Resolves when it has ended. */
@@ -74,16 +82,19 @@ export class Server {
     this.#process = undefined;
   }
 
-  async #run() {
+  get #environment() {
     const { PATH } = process.env;
-    const LISTEN = `127.0.0.1:${this.#port}`;
-    const env = { PATH, LISTEN, DATA_DIR: this.#folder, ...this.#settings };
-    const server = spawn(LIVE, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    return { PATH, LISTEN: `127.0.0.1:${this.#port}`, DATA_DIR: this.#folder, ...this.#settings };
+  }
+
+  async #run() {
+    const env = this.#environment;
+    const server = spawn(this.#program, { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = server;
     let output = "";
     const listens = new Promise((listening, failed) => {
       server.once("error", failed);
-      server.once("exit", () => failed(new Error(`${LIVE} did not start:\n${output}`)));
+      server.once("exit", () => failed(new Error(`${this.#program} did not start:\n${output}`)));
       server.stderr.on("data", (text) => (output += text));
       server.stdout.on("data", (text) => {
         output += text;
