@@ -195,6 +195,41 @@ async fn without_its_database_a_dashboard_is_unavailable_and_nothing_else_is() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboards_that_take_too_long_are_unavailable_and_leave_their_connections_usable() {
+    on_each_shared_database(async |database| {
+        if !matches!(database, TestDatabase::Postgres { .. }) {
+            return;
+        }
+        let app = TestApp::new(database).await;
+        let admin = app.admin().await;
+        let work = app.app.platform.begin().await.expect("begun");
+        work.execute_unprepared("LOCK TABLE statistics IN ACCESS EXCLUSIVE MODE")
+            .await
+            .expect("locked");
+        let input = json!({ "input": { "from": start_time() } });
+        let ask = || admin.send(query!("dashboard"), input.clone());
+        // PostgreSQL ends a statement at its time limit in the way that it cancels one.
+        let cancel_all = async {
+            let cancel = "SELECT COUNT(pg_cancel_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let mut cancelled = 0;
+            while cancelled < 3 {
+                cancelled += app.count(cancel).await;
+            }
+        };
+        let (first, second, third, ()) = tokio::join!(ask(), ask(), ask(), cancel_all);
+        for response in [first, second, third] {
+            assert_eq!(response.errors(), ["SERVICE_UNAVAILABLE"]);
+        }
+        drop(work);
+        for response in [ask().await, ask().await, ask().await] {
+            response.data("/dashboard/totals");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_command_tells_whether_figures_differed() {
     on_each_shared_database(async |database| {
