@@ -7,6 +7,7 @@ use crate::messages::parse_campaign_text;
 use crate::platform::Platform;
 use crate::platform::audit::{self, AuditEntry};
 use crate::platform::database::{TransactionLock, Work};
+use crate::platform::statistics::{self, Delta};
 use crate::platform::text;
 
 const MAX_NAME_LEN: usize = 64;
@@ -56,8 +57,9 @@ pub async fn find_or_create(
     platform: &Platform,
     terms: &CampaignTerms,
 ) -> Result<Model> {
+    let id = platform.new_id();
     let new = Model {
-        id: platform.new_id(),
+        id,
         name: terms.name.clone(),
         coins: terms.coins,
         message: terms.message.clone(),
@@ -70,8 +72,16 @@ pub async fn find_or_create(
     campaigns::insert_if_missing(tx, new).await?;
     let campaign = campaigns::find_by_name(tx, &terms.name).await?;
     let campaign = campaign.ok_or_else(|| Error::not_found("campaign"))?;
+    if campaign.id == id {
+        record_change(tx, platform).await?;
+    }
     ensure_terms(&campaign, terms)?;
     Ok(campaign)
+}
+
+/// Records that a campaign has changed, so that watchers of dashboards read it again.
+pub async fn record_change(tx: &Work, platform: &Platform) -> Result<()> {
+    statistics::record(tx, platform, [Delta::of_all_time("campaign_changes", "", 1)]).await
 }
 
 /// Checks that a campaign is running and has these terms.
@@ -130,6 +140,7 @@ pub async fn end_campaign(platform: &Platform, actor: String, name: &str) -> Res
         let target = Some(campaign.id.to_string());
         let entry = AuditEntry { actor, action: "CAMPAIGN_ENDED", target, detail: None };
         audit::record(&work, platform, entry).await?;
+        record_change(&work, platform).await?;
     }
     let ended = campaigns::find_by_name(&work, name).await?;
     work.commit().await?;

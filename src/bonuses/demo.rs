@@ -25,15 +25,13 @@ pub struct DemoCampaign {
     pub ended_at: Option<Timestamp>,
 }
 
-/// The bonus of one number.
+/// A bonus that was paid.
 #[derive(Clone, Debug)]
 pub struct DemoBonus {
     /// The id, which is also that of its SMS.
     pub id: Uuid,
     /// The number.
     pub phone: PhoneNumber,
-    /// Whether it was paid. Otherwise it waits, or has expired with the campaign.
-    pub is_credited: bool,
 }
 
 impl DemoCampaign {
@@ -60,7 +58,7 @@ pub async fn insert_demo_campaign(tx: &Work, campaign: &DemoCampaign) -> Result<
     Ok(())
 }
 
-/// Inserts bonuses of a campaign that has not ended, and counts them.
+/// Inserts bonuses that were paid, of a campaign that has not ended, and counts them.
 pub async fn insert_demo_bonuses(
     tx: &Work,
     state: &Bonuses,
@@ -71,14 +69,12 @@ pub async fn insert_demo_bonuses(
     let to_row = |bonus: &DemoBonus| NewBonus {
         hash: HEXLOWER.encode(&key.hash(&bonus.phone)),
         id: RowUuid(bonus.id),
-        is_credited: bonus.is_credited,
+        is_credited: true,
     };
     let rows: Vec<NewBonus> = demo.iter().map(to_row).collect();
     bonuses::insert_many(tx, campaign, &rows).await?;
-    let credited = demo.iter().filter(|bonus| bonus.is_credited).count();
-    let to_i64 = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let (credited, pending) = (to_i64(credited), to_i64(demo.len() - credited));
-    campaigns::add_to_counts(tx, campaign, credited, pending).await?;
+    let credited = i64::try_from(demo.len()).unwrap_or(i64::MAX);
+    campaigns::add_to_counts(tx, campaign, credited, 0).await?;
     Ok(())
 }
 

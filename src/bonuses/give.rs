@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 use super::Bonuses;
+use super::campaign::record_change;
 use super::entity::bonuses::{self, NewBonus};
 use super::entity::campaigns;
 use super::notify::{Recipient, notify_credited};
@@ -82,6 +83,9 @@ pub async fn give(
     let [credited, pending] =
         [Outcome::Credited, Outcome::Pending].map(|outcome| count(&outcomes, outcome));
     campaigns::add_to_counts(work, campaign.id, credited, pending).await?;
+    if pending > 0 {
+        record_change(work, platform).await?;
+    }
     Ok(outcomes)
 }
 

@@ -1,4 +1,4 @@
-//! What is counted of coins, by reason.
+//! Statistics of coins, by reason.
 
 use sea_orm::{ActiveEnum, ConnectionTrait};
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::bonus_progress::print_line;
 use super::cli_error::CliError;
-use super::startup::start_app;
+use super::startup::start_app_in_development;
 use crate::demo::{DemoOptions, DemoServices, Step, make_demo_data};
 
 const BAR: &str = "{msg:13} {bar:30} {percent:>3}% {human_pos} of {human_len}, {eta} left";
@@ -27,11 +27,7 @@ pub struct Demo {
 }
 
 pub async fn run(command: Demo) -> Result<(), CliError> {
-    let app = start_app().await?;
-    if app.config.is_production() {
-        let refusal = "ENVIRONMENT is production: made-up players are for development alone";
-        return Err(CliError(vec![refusal.to_owned()]));
-    }
+    let app = start_app_in_development().await?;
     let services = DemoServices {
         platform: &app.platform,
         messages: &app.messages,

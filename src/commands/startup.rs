@@ -39,7 +39,20 @@ pub async fn prepare_platform() -> Result<(Config, Platform), CliError> {
 
 /// Builds the application, ready to serve.
 pub async fn start_app() -> Result<App, CliError> {
-    let mut config = load_config_and_start_log()?;
+    start_with(load_config_and_start_log()?).await
+}
+
+/// Does the same, but in production nothing, not even migrations.
+pub async fn start_app_in_development() -> Result<App, CliError> {
+    let config = load_config_and_start_log()?;
+    if config.is_production() {
+        let refusal = "ENVIRONMENT is production: this command is for development only";
+        return Err(CliError(vec![refusal.to_owned()]));
+    }
+    start_with(config).await
+}
+
+async fn start_with(mut config: Config) -> Result<App, CliError> {
     // Before anything is created. The application reads the providers again.
     Connections::new(&config).map_err(CliError)?;
     let platform = app::build_platform(&mut config).map_err(CliError)?;

@@ -1,4 +1,4 @@
-//! What is counted of connections.
+//! Statistics of API connections.
 
 /// Calls of providers. They are not counted again: their log goes after 30 days, and with its connection.
 pub const CONNECTION_CALLS: &str = "connection_calls";

@@ -16,7 +16,7 @@ mod system_status;
 mod watch;
 
 pub use figures::{Figures, Part, Point};
-pub use range::{DashboardQuery, Range};
+pub use range::{DashboardQuery, DashboardRange, Range};
 pub use read::read;
 pub use rebuild::{Rebuild, rebuild};
 pub use state::Dashboards;

@@ -1,4 +1,4 @@
-//! The range of a dashboard: whole buckets.
+//! The range of a dashboard: whole buckets, which may grow with time.
 
 use chrono::{Datelike, Months, NaiveTime};
 
@@ -10,7 +10,7 @@ use crate::platform::statistics::Bucket;
 const MAX_POINTS: usize = 9_000;
 const MAX_YEARS: u32 = 10;
 
-/// What is asked for.
+/// The range that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DashboardQuery {
     /// The start, in the first bucket.
@@ -21,7 +21,18 @@ pub struct DashboardQuery {
     pub bucket: Bucket,
 }
 
-/// A range of whole buckets.
+/// A valid range of whole buckets. It is equal for all queries of the same buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DashboardRange {
+    /// The start of the first bucket.
+    from: Timestamp,
+    /// The end of the last bucket, exclusive. None: the bucket that contains now is the last one.
+    until: Option<Timestamp>,
+    /// The bucket of the series.
+    bucket: Bucket,
+}
+
+/// A range of whole buckets at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The start of the first bucket.
@@ -33,11 +44,11 @@ pub struct Range {
 }
 
 impl DashboardQuery {
-    /// The whole buckets of the range. Without an end, the bucket that contains now is the last.
+    /// Checks the range, and widens it to whole buckets.
     ///
     /// # Errors
     /// BAD_USER_INPUT at `from`, `until` or `bucket`.
-    pub fn range(self, now: Timestamp) -> Result<Range> {
+    pub fn check(self, now: Timestamp) -> Result<DashboardRange> {
         let Self { from, until, bucket } = self;
         let ((), ()) = (
             check_from(from, until, now).for_field("from"),
@@ -50,27 +61,36 @@ impl DashboardQuery {
             let field = if until.is_some() { "until" } else { "from" };
             return Err(UserError::bad_input(message).for_field(field).into());
         }
-        let from = bucket.start_of(from);
-        let until = match until {
-            Some(until) => bucket.start_from(until),
-            None => bucket.next(bucket.start_of(now)),
+        let checked = DashboardRange {
+            from: bucket.start_of(from),
+            until: until.map(|until| bucket.start_from(until)),
+            bucket,
         };
+        let Range { from, until, .. } = checked.at(now);
         if bucket.starts(from, until).nth(MAX_POINTS).is_some() {
             let message = format!(
                 "A series has at most {MAX_POINTS} points. Choose a larger bucket or a shorter range."
             );
             return Err(UserError::bad_input(message).for_field("bucket").into());
         }
-        Ok(Range { from, until, bucket })
+        Ok(checked)
+    }
+}
+
+impl DashboardRange {
+    /// The buckets of the range at this time. The limits are not checked again: a range until now may outgrow them while
+    /// it is watched.
+    pub fn at(self, now: Timestamp) -> Range {
+        let Self { from, until, bucket } = self;
+        Range { from, until: until.unwrap_or_else(|| bucket.next(bucket.start_of(now))), bucket }
     }
 
     /// The id of the dashboard: the same for the same buckets, and for each dashboard until now.
     pub fn id(self) -> String {
         let hour = |time: Timestamp| time.format("%Y-%m-%dT%HZ");
-        let from = hour(self.bucket.start_of(self.from));
-        let name = self.bucket.as_str();
+        let (name, from) = (self.bucket.as_str(), hour(self.from));
         match self.until {
-            Some(until) => format!("dash_{name}_{from}_{}", hour(self.bucket.start_from(until))),
+            Some(until) => format!("dash_{name}_{from}_{}", hour(until)),
             None => format!("dash_{name}_{from}_now"),
         }
     }
@@ -129,7 +149,7 @@ mod tests {
                 ("2025-12-31T00:00:00Z", "2026-01-02T00:00:00Z"),
             ),
         ] {
-            let range = query(from, until, bucket).range(time(NOW)).expect("a range");
+            let range = query(from, until, bucket).check(time(NOW)).expect("a range").at(time(NOW));
             assert_eq!((range.from, range.until), (time(expected.0), time(expected.1)));
         }
     }
@@ -145,16 +165,27 @@ mod tests {
             ("2015-12-31T00:00:00Z", None, Bucket::Month, "from"),
             ("2024-12-01T00:00:00Z", Some("2026-01-01T00:00:00Z"), Bucket::Hour, "bucket"),
         ] {
-            let error = query(from, until, bucket).range(time(NOW)).expect_err("a bad range");
+            let error = query(from, until, bucket).check(time(NOW)).expect_err("a bad range");
             assert_eq!(error.user_errors()[0].field.as_deref(), Some(field), "{from} {until:?}");
         }
         let hours = query("2024-12-22T00:00:00Z", Some("2026-01-01T00:00:00Z"), Bucket::Hour);
-        assert_eq!(hours.range(time(NOW)).expect("9,000 points").bucket, Bucket::Hour);
+        hours.check(time(NOW)).expect("9,000 points");
+    }
+
+    #[test]
+    fn a_range_until_now_grows_with_time_beyond_its_limit() {
+        let now = time("2026-01-01T00:30:00Z");
+        let range = query("2024-12-22T01:00:00Z", None, Bucket::Hour).check(now).expect("9,000");
+        let later = range.at(now + chrono::TimeDelta::hours(1));
+        assert_eq!(later.until, time("2026-01-01T02:00:00Z"));
+        assert_eq!(later.bucket.starts(later.from, later.until).count(), 9_001);
     }
 
     #[test]
     fn an_id_is_the_same_for_the_same_buckets() {
-        let id = |from, until, bucket| query(from, until, bucket).id();
+        let id = |from, until, bucket| {
+            query(from, until, bucket).check(time(NOW)).expect("a range").id()
+        };
         let day = id("2026-01-01T00:00:00Z", None, Bucket::Day);
         assert_eq!(day, "dash_DAY_2026-01-01T00Z_now");
         assert_eq!(day, id("2026-01-01T23:59:59Z", None, Bucket::Day));

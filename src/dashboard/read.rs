@@ -9,7 +9,7 @@ use crate::connections::measures::CONNECTION_CALLS;
 use crate::error::Result;
 use crate::games::GAMES;
 use crate::games::measures::{POINTS, ROUNDS, WINS, dimension};
-use crate::messages::measures::MESSAGES;
+use crate::messages::measures::{self as messages, MESSAGES};
 use crate::people;
 use crate::people::measures::{DELETED_USERS, NEW_USERS};
 use crate::platform::Platform;
@@ -21,18 +21,15 @@ use crate::platform::statistics::{Column, read_series, read_sums};
 const MEASURES: [&str; 8] =
     [NEW_USERS, ROUNDS, POINTS, WINS, COINS_CREDITED, COINS_DEBITED, MESSAGES, CONNECTION_CALLS];
 
-/// The statuses of messages that failed.
-pub const FAILED_STATUSES: [&str; 3] = ["FAILED", "EXPIRED", "UNDELIVERED"];
-
 /// The columns of a point, in their order.
 const COLUMNS: [Column; 8] = [
     Column::all(NEW_USERS),
     Column::all(ROUNDS),
     Column::all(POINTS),
     Column::all(COINS_CREDITED),
-    Column { measure: MESSAGES, dimensions: &["SENT"] },
-    Column { measure: MESSAGES, dimensions: &["DELIVERED"] },
-    Column { measure: MESSAGES, dimensions: &FAILED_STATUSES },
+    Column { measure: MESSAGES, dimensions: &[messages::SENT] },
+    Column { measure: MESSAGES, dimensions: &[messages::DELIVERED] },
+    Column { measure: MESSAGES, dimensions: &messages::FAILED },
     Column::all(CONNECTION_CALLS),
 ];
 

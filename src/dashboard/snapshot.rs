@@ -1,12 +1,12 @@
-//! A dashboard at one moment, as all its watchers see it. What is the same for every range is read when it is first asked
-//! for, once for all of them.
+//! A dashboard at one moment, shared by all its watchers. The leaderboard and the campaigns are read when they are first
+//! asked for.
 
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
 use super::figures::{Figures, Part};
-use super::range::{DashboardQuery, Range};
+use super::range::{DashboardRange, Range};
 use super::read::read;
 use crate::bonuses::{self, Campaign};
 use crate::error::Result;
@@ -20,9 +20,9 @@ pub const MAX_CAMPAIGNS: u8 = 100;
 
 /// A dashboard at one moment.
 pub struct Snapshot {
-    /// What was asked for.
-    pub query: DashboardQuery,
-    /// Its whole buckets.
+    /// The id of the dashboard.
+    pub id: String,
+    /// Its buckets.
     pub range: Range,
     /// The figures.
     pub figures: Figures,
@@ -36,17 +36,17 @@ impl Snapshot {
     /// Reads these parts of a dashboard.
     ///
     /// # Errors
-    /// BAD_USER_INPUT at the fields of the query; SERVICE_UNAVAILABLE.
+    /// SERVICE_UNAVAILABLE if the database is out of reach, busy or too slow.
     pub async fn read(
         platform: &Platform,
-        query: DashboardQuery,
+        range: DashboardRange,
         parts: &[Part],
     ) -> Result<Arc<Self>> {
         let as_of = platform.now();
-        let range = query.range(as_of)?;
+        let (id, range) = (range.id(), range.at(as_of));
         let figures = read(platform, range, parts).await?;
         let (top, campaigns) = (OnceCell::new(), OnceCell::new());
-        Ok(Arc::new(Self { query, range, figures, as_of, top, campaigns }))
+        Ok(Arc::new(Self { id, range, figures, as_of, top, campaigns }))
     }
 
     /// The leaderboard of all games and all time.

@@ -55,8 +55,11 @@ pub struct MonitorMemory {
     states: Mutex<BTreeMap<String, (SystemState, Timestamp)>>,
     /// The last state of the file store, and the process's uptime then.
     files: tokio::sync::Mutex<Option<(Duration, Finding)>>,
-    /// The state that watchers have, and the process's uptime when it was read.
-    shared: Mutex<Option<(Duration, SystemStatus)>>,
+    /// The last state for watchers, and the process's uptime when it was read. Locked while it is read, so that watchers
+    /// who come together share one read.
+    shared: tokio::sync::Mutex<Option<(Duration, SystemStatus)>>,
+    /// The state that was published last.
+    published: Mutex<Option<SystemStatus>>,
 }
 
 impl MonitorMemory {
@@ -80,17 +83,13 @@ pub async fn publish_system_changes(
     let topic = system_status_topic();
     let is_watched = platform.events.has_listeners(&topic);
     let interval = if is_watched { POLL_INTERVAL } else { IDLE_INTERVAL };
-    let read_at = monitor.memory.shared.lock().as_ref().map(|(uptime, _)| *uptime);
-    let wait = read_at.and_then(|uptime| (uptime + interval).checked_sub(platform.uptime()));
-    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-        return Ok(Some(platform.now() + wait));
-    }
-    let status = monitor.read(platform).await;
-    let before = monitor.memory.shared.lock().replace((platform.uptime(), status.clone()));
-    if before.is_none_or(|(_, before)| !before.is_same_as(&status)) {
+    let (read_at, status) = monitor.read_at_most_old(platform, interval).await;
+    let before = monitor.memory.published.lock().replace(status.clone());
+    if before.is_none_or(|before| !before.is_same_as(&status)) {
         platform.events.publish_local(&topic);
     }
-    Ok(None)
+    let wait = (read_at + interval).saturating_sub(platform.uptime());
+    Ok(Some(platform.now() + wait))
 }
 
 impl SystemMonitor {
@@ -123,16 +122,21 @@ impl SystemMonitor {
 
     /// The state that all watchers share, which is at most a few seconds old.
     pub async fn read_shared(&self, platform: &Platform) -> SystemStatus {
+        self.read_at_most_old(platform, MAX_SHARED_AGE).await.1
+    }
+
+    /// The shared state, read now if the last one is older. Returns it with the process's uptime when it was read.
+    async fn read_at_most_old(
+        &self,
+        platform: &Platform,
+        max_age: Duration,
+    ) -> (Duration, SystemStatus) {
+        let mut shared = self.memory.shared.lock().await;
         let uptime = platform.uptime();
-        let shared = self.memory.shared.lock().clone();
-        if let Some((read_at, status)) = shared
-            && uptime < read_at + MAX_SHARED_AGE
-        {
-            return status;
+        match &*shared {
+            Some((read_at, status)) if uptime < *read_at + max_age => (*read_at, status.clone()),
+            _ => shared.insert((uptime, self.read(platform).await)).clone(),
         }
-        let status = self.read(platform).await;
-        *self.memory.shared.lock() = Some((uptime, status.clone()));
-        status
     }
 
     /// Reads what the database knows, if it works: the gateways and the figures.

@@ -8,10 +8,13 @@ use futures_util::stream::{BoxStream, try_unfold};
 use futures_util::{Stream, StreamExt};
 
 use super::figures::{Figures, Part};
-use super::range::DashboardQuery;
+use super::range::DashboardRange;
 use super::snapshot::Snapshot;
 use super::state::{Dashboards, Version};
+use crate::bonuses::Campaign;
 use crate::error::Result;
+use crate::games::{Games, LeaderboardRow};
+use crate::messages::CampaignCounts;
 use crate::people;
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
@@ -47,31 +50,52 @@ pub async fn publish_changes(
     Ok(None)
 }
 
+/// What a watcher selects of all time, whatever the range.
+pub struct Selection {
+    /// The games, if the top players are selected.
+    pub top_players: Option<Arc<Games>>,
+    /// Whether campaigns are selected.
+    pub campaigns: bool,
+}
+
 /// Streams a dashboard now and after each change, at most once a second.
 pub fn watch(
     platform: &Arc<Platform>,
-    query: DashboardQuery,
+    range: DashboardRange,
+    selection: Selection,
 ) -> impl Stream<Item = Result<Arc<Snapshot>>> + Send + use<> {
     let reader = platform.clone();
-    let shared = platform.events.follow(topic(), query, move || {
+    let shared = platform.events.follow(topic(), range, move || {
         let platform = reader.clone();
-        async move { Snapshot::read(&platform, query, &Part::ALL).await }
+        async move { Snapshot::read(&platform, range, &Part::ALL).await }
     });
     let snapshots = try_unfold((shared, true), async |(mut shared, is_first)| {
         let snapshot = if is_first { shared.read_once().await? } else { shared.next().await? };
         Ok(Some((snapshot, (shared, false))))
     });
-    let platform = platform.clone();
-    let watch = Watch { platform, snapshots: snapshots.boxed(), read_at: None, last_sent: None };
-    try_unfold(watch, Watch::next)
+    let (platform, snapshots) = (platform.clone(), snapshots.boxed());
+    try_unfold(
+        Watch { platform, selection, snapshots, read_at: None, last_sent: None },
+        Watch::next,
+    )
 }
 
 struct Watch {
     platform: Arc<Platform>,
+    selection: Selection,
     snapshots: BoxStream<'static, Result<Arc<Snapshot>>>,
     /// When the last snapshot came, as uptime, which is never set back.
     read_at: Option<Duration>,
-    last_sent: Option<(Timestamp, Figures)>,
+    last_sent: Option<State>,
+}
+
+/// What a watcher has of a dashboard.
+#[derive(PartialEq)]
+struct State {
+    until: Timestamp,
+    figures: Figures,
+    top_players: Option<Vec<LeaderboardRow>>,
+    campaigns: Option<Vec<(Campaign, CampaignCounts)>>,
 }
 
 impl Watch {
@@ -83,11 +107,28 @@ impl Watch {
             }
             let Some(snapshot) = self.snapshots.next().await.transpose()? else { return Ok(None) };
             self.read_at = Some(self.platform.uptime());
-            let state = Some((snapshot.range.until, snapshot.figures.clone()));
+            let state = Some(self.selection.state_of(&snapshot, &self.platform).await?);
             if self.last_sent != state {
                 self.last_sent = state;
                 return Ok(Some((snapshot, self)));
             }
         }
+    }
+}
+
+impl Selection {
+    async fn state_of(&self, snapshot: &Snapshot, platform: &Platform) -> Result<State> {
+        Ok(State {
+            until: snapshot.range.until,
+            figures: snapshot.figures.clone(),
+            top_players: match &self.top_players {
+                Some(games) => Some(snapshot.top(games, platform).await?.rows.clone()),
+                None => None,
+            },
+            campaigns: match self.campaigns {
+                true => Some(snapshot.campaigns(platform).await?.to_vec()),
+                false => None,
+            },
+        })
     }
 }

@@ -177,7 +177,7 @@ impl History {
             let id: Uuid = uuid_at(campaign.created_at, &mut self.random);
             let entry = (coins, EntryReason::Bonus, campaign.reference(id));
             batch.entries.push(self.book(player, entry, campaign.created_at));
-            bonuses.push(DemoBonus { id, phone: phone.clone(), is_credited: true });
+            bonuses.push(DemoBonus { id, phone: phone.clone() });
             let told = Some((campaign.name.clone(), coins));
             let to = (phone, told);
             let message = message(&mut self.random, (id, Kind::Bonus), to, campaign.created_at);

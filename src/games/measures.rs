@@ -1,4 +1,4 @@
-//! What is counted of rounds, by game.
+//! Statistics of rounds, by game.
 
 use sea_orm::ConnectionTrait;
 
@@ -62,4 +62,19 @@ pub fn sources(tx: &Work) -> [Source; 1] {
     let rows = "rounds WHERE status = 'PLAYED' AND is_counted";
     let measures = &[ROUNDS, POINTS, WINS];
     [Source::new(tx.get_database_backend(), "played_at", &sums, rows, measures)]
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ActiveEnum;
+
+    use super::*;
+    use crate::games::GAMES;
+
+    #[test]
+    fn the_dimension_of_a_game_is_its_value_in_the_database() {
+        for game in GAMES {
+            assert_eq!(dimension(game.kind()), game.kind().to_value());
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What is counted of messages: each in the hour in which it reached its status. Those that wait or are being sent are
-//! not counted.
+//! Statistics of messages: each counts in the hour in which it reached its status. Messages that wait or are being sent
+//! do not count.
 
 use sea_orm::{ActiveEnum, ConnectionTrait};
 
@@ -10,6 +10,12 @@ use crate::platform::statistics::{Delta, Source};
 
 /// Messages, by the status that they have.
 pub const MESSAGES: &str = "messages";
+/// The status of messages that a gateway took.
+pub const SENT: &str = "SENT";
+/// The status of messages that were delivered.
+pub const DELIVERED: &str = "DELIVERED";
+/// The statuses of messages that failed.
+pub const FAILED: [&str; 3] = ["FAILED", "EXPIRED", "UNDELIVERED"];
 /// Delivered messages, by campaign and over all time.
 pub const CAMPAIGN_DELIVERED: &str = "campaign_messages_delivered";
 /// Messages that failed, expired or could not be delivered, by campaign and over all time.
@@ -25,7 +31,7 @@ pub fn deltas(
     let of_hour = Delta::at(state_at, MESSAGES, status.to_value(), amount);
     let campaign_measure = match status {
         Status::Delivered => Some(CAMPAIGN_DELIVERED),
-        Status::Failed | Status::Expired | Status::Undelivered => Some(CAMPAIGN_FAILED),
+        status if FAILED.contains(&&*status.to_value()) => Some(CAMPAIGN_FAILED),
         _ => None,
     };
     let of_campaign = campaign_measure.zip(campaign);
@@ -36,19 +42,35 @@ pub fn deltas(
 
 /// How the rows are counted again.
 pub fn sources(tx: &Work) -> [Source; 3] {
-    let of_campaign = |measure: &'static str, measures, statuses| Source {
+    let of_campaign = |measure: &'static str, measures, statuses: &[&str]| Source {
         measures,
         sql: format!(
             "SELECT CAST(NULL AS timestamp with time zone) AS hour, '{measure}' AS measure,
                 campaign AS dimension, COUNT(*) AS amount
-             FROM messages WHERE campaign IS NOT NULL AND status IN ({statuses}) GROUP BY campaign"
+             FROM messages WHERE campaign IS NOT NULL AND status IN ('{}') GROUP BY campaign",
+            statuses.join("', '")
         ),
     };
     let counted = "messages WHERE status NOT IN ('QUEUED', 'SENDING') AND state_at IS NOT NULL";
     let by_status = [(MESSAGES, "status", "COUNT(*)")];
     [
         Source::new(tx.get_database_backend(), "state_at", &by_status, counted, &[MESSAGES]),
-        of_campaign(CAMPAIGN_DELIVERED, &[CAMPAIGN_DELIVERED], "'DELIVERED'"),
-        of_campaign(CAMPAIGN_FAILED, &[CAMPAIGN_FAILED], "'FAILED', 'EXPIRED', 'UNDELIVERED'"),
+        of_campaign(CAMPAIGN_DELIVERED, &[CAMPAIGN_DELIVERED], &[DELIVERED]),
+        of_campaign(CAMPAIGN_FAILED, &[CAMPAIGN_FAILED], &FAILED),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Iterable;
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_statuses() {
+        let statuses: Vec<String> = Status::iter().map(|status| status.to_value()).collect();
+        for name in FAILED.into_iter().chain([SENT, DELIVERED]) {
+            assert!(statuses.iter().any(|status| status == name), "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What is counted of people.
+//! Statistics of accounts.
 
 use crate::platform::database::Work;
 use crate::platform::statistics::Source;

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::TryStreamExt;
 
-use super::admin_route::{error_response, require_admin};
+use super::admin_route::require_admin;
+use super::jsend::error_response;
 use crate::app::App;
 use crate::bonuses::read_report;
 use crate::ids::parse;

@@ -28,7 +28,6 @@ use crate::connections::{
     CallerSecrets, MAX_STREAM_BYTES, MAX_STREAM_TIME, ProxyRequest, ProxyResponse, SECRET_HEADER,
     open_proxy,
 };
-use crate::error::{Error, ErrorCode};
 
 /// Tells that an answer is a provider's, and whose.
 pub const PROVIDER_HEADER: HeaderName = HeaderName::from_static("connection-provider");
@@ -86,7 +85,7 @@ async fn pass_on(State(app): State<Arc<App>>, request: Request) -> Response {
     match (opened, body_error) {
         (Ok(answer), _) => respond(&head, answer),
         (Err(_), Some(body_error)) => body_error.into_response(),
-        (Err(error), None) => error_response(&error),
+        (Err(error), None) => jsend::error_response(&error),
     }
 }
 
@@ -135,25 +134,6 @@ fn respond(request: &Parts, answer: ProxyResponse) -> Response {
         headers.insert(PROVIDER_HEADER, provider);
     }
     (answer.status, headers, body).into_response()
-}
-
-/// An error of this server, in JSend.
-fn error_response(error: &Error) -> Response {
-    error.log();
-    let status = match error.code() {
-        ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::BadUserInput | ErrorCode::PathNotAllowed => StatusCode::BAD_REQUEST,
-        // What is wrong is the connection.
-        ErrorCode::NeedsReauth | ErrorCode::UnknownProvider | ErrorCode::InvalidCredentialSet => {
-            StatusCode::CONFLICT
-        }
-        ErrorCode::UpstreamUnavailable | ErrorCode::ResponseTooLarge => StatusCode::BAD_GATEWAY,
-        ErrorCode::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    jsend::user_errors(status, error.user_errors())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,8 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::admin_route::{error_response, require_admin};
+use super::admin_route::require_admin;
+use super::jsend::error_response;
 use crate::app::App;
 use crate::dashboard::{DashboardQuery, Part, Point, read};
 use crate::error::{CollectErrors, ForField, Result, UserError};
@@ -59,13 +61,16 @@ enum Format {
 
 async fn export(
     State(app): State<Arc<App>>,
-    Query(parameters): Query<Parameters>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
     let exported = async {
         require_admin(&app, &headers).await?;
+        let Query(parameters) =
+            parameters.map_err(|rejection| UserError::bad_input(rejection.body_text()))?;
         let (query, format) = parse(&parameters)?;
-        let range = query.range(app.platform.now())?;
+        let now = app.platform.now();
+        let range = query.check(now)?.at(now);
         let figures = read(&app.platform, range, &[Part::Series]).await?;
         Ok((figures.series, format))
     };
@@ -99,13 +104,9 @@ fn parse_time(text: &str) -> Result<Timestamp, UserError> {
 }
 
 fn parse_bucket(text: Option<&str>) -> Result<Bucket, UserError> {
-    match text.unwrap_or("DAY") {
-        "HOUR" => Ok(Bucket::Hour),
-        "DAY" => Ok(Bucket::Day),
-        "WEEK" => Ok(Bucket::Week),
-        "MONTH" => Ok(Bucket::Month),
-        _ => Err(UserError::bad_input("Must be HOUR, DAY, WEEK or MONTH.")),
-    }
+    let buckets = [Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month];
+    let bucket = buckets.into_iter().find(|bucket| bucket.as_str() == text.unwrap_or("DAY"));
+    bucket.ok_or_else(|| UserError::bad_input("Must be HOUR, DAY, WEEK or MONTH."))
 }
 
 fn parse_format(text: Option<&str>) -> Result<Format, UserError> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::request_id::RequestId;
 use crate::api::error_extensions;
-use crate::error::{ErrorCode, UserError};
+use crate::error::{Error, ErrorCode, UserError};
 
 #[derive(Serialize)]
 struct Jsend<'a> {
@@ -36,6 +36,27 @@ pub fn fail(status: StatusCode, message: &str) -> Response {
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
     let body = Jsend { status: "error", code: Some(code), message: Some(message), data: None };
     (status, Json(body)).into_response()
+}
+
+/// The response to a request that failed.
+pub fn error_response(failure: &Error) -> Response {
+    failure.log();
+    let status = match failure.code() {
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::BadUserInput | ErrorCode::PathNotAllowed => StatusCode::BAD_REQUEST,
+        // What is wrong is the connection.
+        ErrorCode::NeedsReauth | ErrorCode::UnknownProvider | ErrorCode::InvalidCredentialSet => {
+            StatusCode::CONFLICT
+        }
+        ErrorCode::UpstreamUnavailable | ErrorCode::ResponseTooLarge => StatusCode::BAD_GATEWAY,
+        ErrorCode::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    user_errors(status, failure.user_errors())
 }
 
 /// The response to a request with these errors: all of them if the request is at fault, else the first.

@@ -28,7 +28,7 @@ const MAX_ROWS_IN_VAIN: i64 = 2_000;
 
 /// Tables that stay small, each with the reason.
 const SMALL_TABLES: &[(&str, &str)] = &[
-    ("announcements", "deleted after a minute"),
+    ("announcements", "deleted after five minutes"),
     ("bonus_number_keys", "one row"),
     ("campaigns", "made by operators"),
     ("installation", "one row"),

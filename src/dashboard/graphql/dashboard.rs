@@ -16,18 +16,13 @@ use crate::games::{GAMES, Games, MAX_TOP_ROWS};
 /// GraphQL object of a dashboard.
 pub struct Dashboard(pub Arc<Snapshot>);
 
-impl Dashboard {
-    fn id_text(&self) -> String {
-        self.0.query.id()
-    }
-}
-
-/// Figures of a range of time, all of one moment.
+/// Figures of a range of time. They were read at the same moment, except for the leaderboard and the campaigns.
 #[Object]
 impl Dashboard {
-    /// The same for the same whole buckets, and for all ranges until now that begin in the same bucket.
+    /// The id. Dashboards of the same buckets have the same id, and so have all ranges until now that begin in the same
+    /// bucket.
     async fn id(&self) -> ID {
-        self.id_text().into()
+        self.0.id.clone().into()
     }
 
     /// When the first bucket begins.
@@ -35,35 +30,35 @@ impl Dashboard {
         self.0.range.from.into()
     }
 
-    /// When the last bucket ends; this moment is no longer in it.
+    /// When the last bucket ends, exclusive.
     async fn until(&self) -> DateTime {
         self.0.range.until.into()
     }
 
-    /// When it was read.
+    /// When the figures were read.
     async fn as_of(&self) -> DateTime {
         self.0.as_of.into()
     }
 
     /// The figures of the whole range.
     async fn totals(&self) -> Option<DashboardTotals> {
-        Some(DashboardTotals::new(&self.id_text(), &self.0.figures))
+        Some(DashboardTotals::new(&self.0.id, &self.0.figures))
     }
 
-    /// One point per bucket, also for those in which nothing happened, the earliest first.
+    /// One point per bucket, the earliest first. Buckets in which nothing happened have a point, too.
     async fn series(&self) -> Option<Vec<DashboardPoint>> {
-        let (id, points) = (self.id_text(), &self.0.figures.series);
-        Some(points.iter().map(|point| DashboardPoint::new(&id, point)).collect())
+        let (id, points) = (&self.0.id, &self.0.figures.series);
+        Some(points.iter().map(|point| DashboardPoint::new(id, point)).collect())
     }
 
-    /// How each game was played in the range.
+    /// The figures of each game in the range.
     async fn games(&self) -> Option<Vec<GameStats>> {
-        let (id, figures) = (self.id_text(), &self.0.figures);
+        let (id, figures) = (&self.0.id, &self.0.figures);
         let players = figures.players.iter().copied().chain(std::iter::repeat(0));
         let stats = GAMES
             .iter()
             .zip(players)
-            .map(|(game, players)| GameStats::new(&id, game.kind(), &figures.sums, players));
+            .map(|(game, players)| GameStats::new(id, game.kind(), &figures.sums, players));
         Some(stats.collect())
     }
 
@@ -77,19 +72,19 @@ impl Dashboard {
             let first = parse_first(first, MAX_TOP_ROWS)?;
             let games = ctx.data_unchecked::<Arc<Games>>();
             let top = self.0.top(games, ctx.platform()).await?;
-            Ok(LeaderboardEntry::first_of(top, first, &format!("{}:top", self.id_text())))
+            Ok(LeaderboardEntry::first_of(top, first, &format!("{}:top", &self.0.id)))
         })
         .await
     }
 
-    /// The SMS of the range.
+    /// The SMS of the range, by status.
     async fn messages(&self) -> Option<MessageTotals> {
-        Some(MessageTotals::new(&self.id_text(), &self.0.figures.sums))
+        Some(MessageTotals::new(&self.0.id, &self.0.figures.sums))
     }
 
     /// The coins of the range, by reason.
     async fn coins(&self) -> Option<Vec<CoinTotals>> {
-        Some(CoinTotals::all(&self.id_text(), &self.0.figures.sums))
+        Some(CoinTotals::all(&self.0.id, &self.0.figures.sums))
     }
 
     /// The newest campaigns, with their figures of all time.

@@ -8,10 +8,11 @@ use futures_util::{Stream, TryStreamExt};
 use super::figures::Part;
 use super::range::DashboardQuery as Request;
 use super::snapshot::Snapshot;
-use super::watch::watch;
+use super::watch::{Selection, watch};
 use crate::api::scalars::DateTime;
 use crate::api::{ApiError, ContextExt, NullableResult, respond, stream_states_for_admins};
 use crate::error::Result;
+use crate::games::Games;
 use crate::platform::statistics::Bucket;
 use dashboard::Dashboard;
 
@@ -21,7 +22,7 @@ mod system_status;
 
 pub use system_status::{SystemStatusQuery, SystemStatusSubscription};
 
-/// What a point of a series counts, in UTC.
+/// The length of time that one point of a series covers. Buckets begin in UTC.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "Bucket")]
 pub enum TimeBucket {
@@ -29,7 +30,7 @@ pub enum TimeBucket {
     Hour,
     /// A day.
     Day,
-    /// A week, from Monday on.
+    /// A week. It begins on Monday.
     Week,
     /// A month.
     Month,
@@ -40,9 +41,9 @@ pub enum TimeBucket {
 pub struct DashboardInput {
     /// When the range begins, from 2000-01-01 on.
     from: DateTime,
-    /// When the range ends; this moment is no longer in it. When not given: now, and the range grows as time passes.
+    /// When the range ends, exclusive. When not given: now, and the range grows as time passes.
     until: Option<DateTime>,
-    /// What each point counts. A series has at most 9,000 points, and a range at most ten years.
+    /// The length of time that each point covers. A series has at most 9,000 points, and a range at most ten years.
     #[graphql(default_with = "TimeBucket::Day")]
     bucket: TimeBucket,
 }
@@ -60,8 +61,8 @@ pub struct DashboardQuery;
 
 #[Object]
 impl DashboardQuery {
-    /// Figures of a range of time. They include everything that was answered before, but plays of the last second. For
-    /// administrators.
+    /// Figures of a range of time. They include everything that was answered before, except for rounds and calls of the last
+    /// second. For administrators.
     async fn dashboard(
         &self,
         ctx: &Context<'_>,
@@ -69,8 +70,8 @@ impl DashboardQuery {
     ) -> NullableResult<Dashboard> {
         respond(ctx, async {
             ctx.admin()?;
-            let parts = selected_parts(ctx);
-            Ok(Dashboard(Snapshot::read(ctx.platform(), input.into(), &parts).await?))
+            let range = Request::from(input).check(ctx.platform().now())?;
+            Ok(Dashboard(Snapshot::read(ctx.platform(), range, &selected_parts(ctx)).await?))
         })
         .await
     }
@@ -110,8 +111,16 @@ impl DashboardSubscription {
         #[graphql(desc = "The range.")] input: DashboardInput,
     ) -> Result<impl Stream<Item = Result<Dashboard, ApiError>> + use<>, ApiError> {
         ctx.admin()?;
-        let (platform, request): (Arc<_>, Request) = (ctx.shared_platform(), input.into());
-        request.range(platform.now())?;
-        Ok(stream_states_for_admins(ctx, watch(&platform, request).map_ok(Dashboard)))
+        let platform = ctx.shared_platform();
+        let range = Request::from(input).check(platform.now())?;
+        let fields = ctx.look_ahead();
+        let is_selected = |name| fields.field(name).exists();
+        let selection = Selection {
+            top_players: is_selected("topPlayers")
+                .then(|| ctx.data_unchecked::<Arc<Games>>().clone()),
+            campaigns: is_selected("campaigns"),
+        };
+        let snapshots = watch(&platform, range, selection);
+        Ok(stream_states_for_admins(ctx, snapshots.map_ok(Dashboard)))
     }
 }

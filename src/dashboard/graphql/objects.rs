@@ -1,44 +1,46 @@
 //! GraphQL objects of a dashboard's parts. The id of each begins with the dashboard's.
 
 use async_graphql::{ID, SimpleObject};
+use sea_orm::{ActiveEnum, Iterable};
 
 use crate::api::scalars::{DateTime, Long};
+use crate::coins::EntryReason;
 use crate::coins::graphql::CoinReason;
 use crate::coins::measures::{COINS_CREDITED, COINS_DEBITED};
 use crate::connections::measures::CONNECTION_CALLS;
 use crate::dashboard::figures::{Figures, Point};
-use crate::dashboard::read::FAILED_STATUSES;
 use crate::games::graphql::GameKind;
 use crate::games::measures::{POINTS, ROUNDS, WINS, dimension};
-use crate::messages::measures::MESSAGES;
+use crate::messages::Status;
+use crate::messages::measures::{DELIVERED, FAILED, MESSAGES, SENT};
 use crate::people::measures::NEW_USERS;
 use crate::platform::statistics::Sums;
 
-/// The figures of a whole range.
+/// The figures of a dashboard's whole range.
 #[derive(SimpleObject)]
 pub struct DashboardTotals {
     /// The id, which begins with the dashboard's.
     id: ID,
-    /// How many accounts there are at the end of the range.
+    /// The number of accounts that exist at the end of the range.
     users: Long,
-    /// How many accounts were made, also those that were deleted since.
+    /// The number of accounts that were created, including those that have been deleted since.
     new_users: Long,
-    /// How many different people played a round, logged in or refreshed a session.
+    /// The number of different users who played a round, logged in or refreshed a session.
     active_users: Long,
-    /// How many rounds were played.
+    /// The number of rounds that were played.
     rounds: Long,
     /// The points of these rounds.
     points: Long,
-    /// How many coins were added to wallets.
+    /// The number of coins that were added to wallets.
     coins_credited: Long,
-    /// How many SMS a gateway took in the range without telling more of them so far. Each SMS counts once, when it reached
-    /// its status.
+    /// The number of SMS that a gateway accepted in the range and has not reported on since. Each SMS counts once, at the
+    /// time when it reached its current status.
     messages_sent: Long,
-    /// How many SMS were delivered.
+    /// The number of SMS that were delivered.
     messages_delivered: Long,
-    /// How many SMS failed, expired or could not be delivered.
+    /// The number of SMS that failed, expired or could not be delivered.
     messages_failed: Long,
-    /// How many calls were made through API connections.
+    /// The number of calls that were made through API connections.
     connection_calls: Long,
 }
 
@@ -46,7 +48,7 @@ impl DashboardTotals {
     /// The totals of a dashboard.
     pub fn new(dashboard: &str, figures: &Figures) -> Self {
         let sums = &figures.sums;
-        let failed: i64 = FAILED_STATUSES.iter().map(|status| sums.of(MESSAGES, status)).sum();
+        let failed: i64 = FAILED.iter().map(|status| sums.of(MESSAGES, status)).sum();
         Self {
             id: format!("{dashboard}:totals").into(),
             users: Long(figures.users),
@@ -55,38 +57,38 @@ impl DashboardTotals {
             rounds: Long(sums.total(ROUNDS)),
             points: Long(sums.total(POINTS)),
             coins_credited: Long(sums.total(COINS_CREDITED)),
-            messages_sent: Long(sums.of(MESSAGES, "SENT")),
-            messages_delivered: Long(sums.of(MESSAGES, "DELIVERED")),
+            messages_sent: Long(sums.of(MESSAGES, SENT)),
+            messages_delivered: Long(sums.of(MESSAGES, DELIVERED)),
             messages_failed: Long(failed),
             connection_calls: Long(sums.total(CONNECTION_CALLS)),
         }
     }
 }
 
-/// The figures of one bucket, as in `DashboardTotals`.
+/// The figures of one bucket of a dashboard, as in `DashboardTotals`.
 #[derive(SimpleObject)]
 pub struct DashboardPoint {
     /// The id, which begins with the dashboard's.
     id: ID,
     /// When the bucket begins.
     start: DateTime,
-    /// How many accounts were made.
+    /// The number of accounts that were created.
     new_users: Long,
-    /// How many different people were active in the bucket.
+    /// The number of different users who were active in the bucket.
     active_users: Long,
-    /// How many rounds were played.
+    /// The number of rounds that were played.
     rounds: Long,
     /// The points of these rounds.
     points: Long,
-    /// How many coins were added to wallets.
+    /// The number of coins that were added to wallets.
     coins_credited: Long,
-    /// How many SMS a gateway took in the bucket without telling more of them so far.
+    /// The number of SMS that a gateway accepted in the bucket and has not reported on since.
     messages_sent: Long,
-    /// How many SMS were delivered.
+    /// The number of SMS that were delivered.
     messages_delivered: Long,
-    /// How many SMS failed, expired or could not be delivered.
+    /// The number of SMS that failed, expired or could not be delivered.
     messages_failed: Long,
-    /// How many calls were made through API connections.
+    /// The number of calls that were made through API connections.
     connection_calls: Long,
 }
 
@@ -109,20 +111,20 @@ impl DashboardPoint {
     }
 }
 
-/// How a game was played in the range.
+/// The figures of one game in the range of a dashboard.
 #[derive(SimpleObject)]
 pub struct GameStats {
     /// The id, which begins with the dashboard's.
     id: ID,
     /// The game.
     game: GameKind,
-    /// How many rounds were played.
+    /// The number of rounds that were played.
     rounds: Long,
-    /// How many different people played them.
+    /// The number of different users who played the game.
     players: Long,
     /// The points of these rounds.
     points: Long,
-    /// The share of rounds that were won, from 0 to 1. 0 if none was played.
+    /// The share of rounds that were won, from 0 to 1. 0 if no round was played.
     win_rate: f64,
 }
 
@@ -144,71 +146,69 @@ impl GameStats {
     }
 }
 
-/// The SMS that reached their status in the range, by this status.
+/// The number of SMS that reached their current status in the range of a dashboard, by status.
 #[derive(SimpleObject)]
 pub struct MessageTotals {
     /// The id, which begins with the dashboard's.
     id: ID,
-    /// How many a gateway took and has not told more of.
+    /// SMS that a gateway accepted and has not reported on since.
     sent: Long,
-    /// How many arrived.
+    /// SMS that were delivered to the phone.
     delivered: Long,
-    /// How many a gateway could not bring to their phones.
+    /// SMS that a gateway accepted and could not deliver.
     undelivered: Long,
-    /// How many were refused or tried too often.
+    /// SMS that a gateway rejected, or that failed in every attempt.
     failed: Long,
-    /// How many were not worth sending any more.
+    /// SMS that expired before they could be sent.
     expired: Long,
-    /// How many were withdrawn.
+    /// SMS that were cancelled before they were sent.
     cancelled: Long,
-    /// How many were handed over, and nobody knows whether a gateway took them.
+    /// SMS that were sent without a response, so that it is not known whether the gateway accepted them.
     unknown: Long,
 }
 
 impl MessageTotals {
     /// The messages of a dashboard.
     pub fn new(dashboard: &str, sums: &Sums) -> Self {
-        let count = |status| Long(sums.of(MESSAGES, status));
+        let count = |status: Status| Long(sums.of(MESSAGES, &status.to_value()));
         Self {
             id: format!("{dashboard}:messages").into(),
-            sent: count("SENT"),
-            delivered: count("DELIVERED"),
-            undelivered: count("UNDELIVERED"),
-            failed: count("FAILED"),
-            expired: count("EXPIRED"),
-            cancelled: count("CANCELLED"),
-            unknown: count("UNKNOWN"),
+            sent: count(Status::Sent),
+            delivered: count(Status::Delivered),
+            undelivered: count(Status::Undelivered),
+            failed: count(Status::Failed),
+            expired: count(Status::Expired),
+            cancelled: count(Status::Cancelled),
+            unknown: count(Status::Unknown),
         }
     }
 }
 
-/// The coins of the range that came or went for one reason.
+/// The coins of one reason in the range of a dashboard.
 #[derive(SimpleObject)]
 pub struct CoinTotals {
     /// The id, which begins with the dashboard's.
     id: ID,
-    /// The reason.
+    /// Why the coins were added or removed.
     reason: CoinReason,
-    /// How many coins were added to wallets.
+    /// The number of coins that were added to wallets.
     credited: Long,
-    /// How many coins were taken from wallets.
+    /// The number of coins that were removed from wallets.
     debited: Long,
 }
 
 impl CoinTotals {
     /// The coins of a dashboard, by reason.
     pub fn all(dashboard: &str, sums: &Sums) -> Vec<Self> {
-        let reasons = [
-            (CoinReason::Bonus, "BONUS"),
-            (CoinReason::GameReward, "GAME_REWARD"),
-            (CoinReason::Adjustment, "ADJUSTMENT"),
-        ];
-        let totals = reasons.map(|(reason, name)| Self {
-            id: format!("{dashboard}:coins:{name}").into(),
-            reason,
-            credited: Long(sums.of(COINS_CREDITED, name)),
-            debited: Long(sums.of(COINS_DEBITED, name)),
+        let totals = EntryReason::iter().map(|reason| {
+            let name = reason.to_value();
+            Self {
+                id: format!("{dashboard}:coins:{name}").into(),
+                reason: reason.into(),
+                credited: Long(sums.of(COINS_CREDITED, &name)),
+                debited: Long(sums.of(COINS_DEBITED, &name)),
+            }
         });
-        totals.into()
+        totals.collect()
     }
 }

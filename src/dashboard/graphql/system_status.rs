@@ -28,11 +28,11 @@ pub struct SystemComponent {
     /// "database", "replica", "redis", "files", "sms:" and a gateway, "lookup", or "job:" and a background job. Without
     /// "replica" and "redis" where none is configured.
     id: ID,
-    /// How it works.
+    /// The state of the component.
     state: SystemState,
-    /// Since when it is so, as far as the instance that answers has seen it.
+    /// Since when it has this state, as seen by the instance that answers.
     since: Option<DateTime>,
-    /// What is wrong. Null: nothing is.
+    /// What is wrong. Null if nothing is wrong.
     detail: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub struct SystemStatus(pub dashboard::SystemStatus);
 /// The state of the system, as the instance that answers sees it.
 #[Object]
 impl SystemStatus {
-    /// The same for ever: there is one system.
+    /// The id, which is always the same.
     async fn id(&self) -> ID {
         "systemStatus".into()
     }
@@ -69,22 +69,22 @@ impl SystemStatus {
         self.0.state().into()
     }
 
-    /// Its components.
+    /// The components of the system.
     async fn components(&self) -> Vec<SystemComponent> {
         self.0.components.iter().cloned().map(SystemComponent::from).collect()
     }
 
-    /// How many instances run on this database. One that was killed counts for half a minute more.
+    /// The number of instances that run on this database. An instance that was killed counts for half a minute more.
     async fn instances(&self) -> i32 {
         i32::try_from(self.0.instances).unwrap_or(i32::MAX)
     }
 
-    /// How many sockets are open on all instances. Those of the others are at most five seconds old.
+    /// The number of open sockets of all instances. The figures of other instances are up to five seconds old.
     async fn sockets(&self) -> Long {
         Long(self.0.sockets)
     }
 
-    /// Whether imports of bonuses go slower now, so that requests of players need not wait.
+    /// Whether imports of bonuses are slowed down at present, so that requests of players do not wait.
     async fn shedding(&self) -> bool {
         self.0.is_shedding
     }
@@ -121,7 +121,7 @@ pub struct SystemStatusSubscription;
 
 #[Subscription]
 impl SystemStatusSubscription {
-    /// The state of the system now, and whenever anything of it has changed, at most once a second. For administrators.
+    /// The state of the system now and after each change, at most once a second. For administrators.
     async fn system_status_changed(
         &self,
         ctx: &Context<'_>,
