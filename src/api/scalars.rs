@@ -11,7 +11,7 @@ use async_graphql::{
 use chrono::SecondsFormat;
 use serde_json::value::RawValue;
 
-use crate::platform::clock::Timestamp;
+use crate::platform::clock::{Timestamp, parse_timestamp};
 
 /// The `DateTime` scalar.
 pub struct DateTime(pub Timestamp);
@@ -21,8 +21,10 @@ pub struct DateTime(pub Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            // RFC 3339 has four-digit years only.
-            Value::String(text) if !text.starts_with(['+', '-']) => Ok(Self(text.parse()?)),
+            Value::String(text) => {
+                let time = parse_timestamp(text);
+                time.map(Self).ok_or_else(|| InputValueError::expected_type(value))
+            }
             _ => Err(InputValueError::expected_type(value)),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use futures_util::stream::{self, TryStreamExt};
+use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::calendar::{Hour, plan_hours};
 use super::campaigns::{CampaignPlan, plan_campaigns};
@@ -24,7 +25,7 @@ use crate::platform::clock::Timestamp;
 use crate::platform::database::MAX_ROWS;
 use crate::platform::statistics;
 
-/// How many batches are written at the same time.
+/// How many batches are written at the same time on PostgreSQL. SQLite has one writer.
 const CONCURRENT_BATCHES: usize = 2;
 /// How many rounds a player plays, on average.
 const ROUNDS_PER_PLAYER: u64 = 10;
@@ -238,7 +239,11 @@ async fn write_history(
             Ok::<_, Error>(())
         }
     };
-    let written = batches.map_ok(write).try_buffer_unordered(CONCURRENT_BATCHES);
+    let concurrent = match platform.database.reads().get_database_backend() {
+        DbBackend::Sqlite => 1,
+        _ => CONCURRENT_BATCHES,
+    };
+    let written = batches.map_ok(write).try_buffer_unordered(concurrent);
     written.try_collect::<Vec<()>>().await?;
     if let Some(history) = finished.into_inner() {
         write_wallets(platform, &history, on_progress).await?;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -22,6 +22,18 @@ pub fn is_waiting(now: Timestamp, until: Timestamp, max_wait: Duration) -> bool 
 /// Whether a past event lies in the future, because the clock was set back since.
 pub fn is_ahead(now: Timestamp, happened_at: Timestamp) -> bool {
     happened_at > now + MAX_SKEW
+}
+
+/// Parses a time of RFC 3339, whose years have four digits. A leap second is the first moment of the next minute, as no
+/// clock counts it.
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok().filter(|_| !text.starts_with(['+', '-']))?;
+    match time.nanosecond().checked_sub(1_000_000_000) {
+        Some(nanosecond) => {
+            time.with_nanosecond(nanosecond)?.checked_add_signed(TimeDelta::seconds(1))
+        }
+        None => Some(time),
+    }
 }
 
 /// A source of time.
@@ -152,6 +164,23 @@ mod tests {
             assert_eq!(is_waiting(now, until, MINUTE), expected, "{until}");
         }
         assert!(is_ahead(now, now + HOUR) && !is_ahead(now, now + MAX_SKEW));
+    }
+
+    #[test]
+    fn times_have_years_of_four_digits_and_no_leap_seconds() {
+        for (text, expected) in [
+            ("2026-11-30T20:59:59.5+01:00", Some("2026-11-30T19:59:59.500Z")),
+            ("2026-11-30T20:59:60Z", Some("2026-11-30T21:00:00Z")),
+            ("2016-12-31T23:59:60.25Z", Some("2017-01-01T00:00:00.250Z")),
+            ("+262142-12-31T00:00:00Z", None),
+            ("-0001-01-01T00:00:00Z", None),
+            ("2026-11-30", None),
+        ] {
+            let parsed = parse_timestamp(text);
+            let shown =
+                parsed.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

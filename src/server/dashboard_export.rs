@@ -20,7 +20,7 @@ use super::jsend::error_response;
 use crate::app::App;
 use crate::dashboard::{DashboardQuery, Part, Point, read};
 use crate::error::{CollectErrors, ForField, Result, UserError};
-use crate::platform::clock::Timestamp;
+use crate::platform::clock::{Timestamp, parse_timestamp};
 use crate::platform::statistics::Bucket;
 
 /// The name and the value of a column.
@@ -95,7 +95,7 @@ fn parse(parameters: &Parameters) -> Result<(DashboardQuery, Format)> {
 
 fn parse_time(text: &str) -> Result<Timestamp, UserError> {
     let date = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    let time = text.parse().ok().or_else(date);
+    let time = parse_timestamp(text).or_else(date);
     time.ok_or_else(|| {
         UserError::bad_input(
             "Must be a date or a time, such as 2026-11-21 or 2026-11-21T08:30:00Z.",

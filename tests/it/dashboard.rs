@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
-use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use switchboard::dashboard::rebuild;
 use switchboard::messages::Kind;
 use switchboard::people::fold_activity;
-use switchboard::platform::clock::Clock;
 use switchboard::platform::statistics;
 
 use crate::support::binary::switchboard;

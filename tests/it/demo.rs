@@ -155,7 +155,7 @@ fn the_command_makes_demo_data_in_development_only() {
     let refused = switchboard(folder.path(), &production, &arguments).output().expect("it runs");
     assert!(!refused.status.success());
     let problem = String::from_utf8_lossy(&refused.stderr);
-    assert!(problem.contains("for development alone"), "{problem}");
+    assert!(problem.contains("for development only"), "{problem}");
 
     let settings = [("SECRET_KEYS", KEY_RING)];
     let made = switchboard(folder.path(), &settings, &arguments).output().expect("it runs");

@@ -241,7 +241,7 @@ async fn without_the_database_the_server_is_live_but_not_ready() {
         assert_eq!(response.extension("retryable"), true);
         let (status, body) = app.get("/health/ready").await;
         assert_eq!(status, 503);
-        assert_eq!(body, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach. Try again." }));
+        assert_eq!(body, json!({ "status": "error", "code": "SERVICE_UNAVAILABLE", "message": "The database is out of reach or busy. Try again." }));
         assert_eq!(app.get("/health/live").await, (StatusCode::OK, json!({ "status": "success", "data": null })));
     })
     .await;

@@ -50,7 +50,7 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const BATCH_CONNECTIONS: u32 = 3;
 
 /// Timeout of each statement of a report.
-pub const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REPORT_TIMEOUT: Duration = Duration::from_secs(8);
 const REPORT_CONNECTIONS: u32 = 2;
 
 /// The database, with its connection pools.

@@ -140,7 +140,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
 impl From<DbErr> for Error {
     /// SERVICE_UNAVAILABLE if the database is unreachable, busy or full, else INTERNAL_SERVER_ERROR.
     fn from(error: DbErr) -> Self {
-        const UNREACHABLE_MESSAGE: &str = "The database is out of reach. Try again.";
+        const UNREACHABLE_MESSAGE: &str = "The database is out of reach or busy. Try again.";
         // The reason without SeaORM's prefix.
         if let DbErr::Conn(RuntimeErr::Internal(reason)) = error {
             return Self::with_cause(ErrorCode::ServiceUnavailable, UNREACHABLE_MESSAGE, reason);

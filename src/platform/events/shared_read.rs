@@ -6,12 +6,12 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::try_unfold;
 use futures_util::{FutureExt, Stream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use super::bus::{Events, Listener, Refresh};
 use crate::error::{Error, Result};
@@ -25,6 +25,10 @@ struct SharedReader<T, A> {
     /// The last result, and the version that it includes at least.
     states: watch::Sender<(u64, Option<Result<T>>)>,
     is_reading: AtomicBool,
+    /// The last of the reads for new followers: its number, and its result.
+    first_read: Mutex<(u64, Option<Result<T>>)>,
+    /// How many reads for new followers have started.
+    first_reads: AtomicU64,
     read_permits: Arc<Semaphore>,
 }
 
@@ -69,6 +73,26 @@ where
     }
 }
 
+impl<T: Clone, A> SharedReader<T, A> {
+    /// Reads the current state for new followers. Those who come while a read runs share the next one, which starts after
+    /// all of them have come.
+    async fn read_for_new_followers(&self) -> Result<T> {
+        let next = self.first_reads.load(Ordering::SeqCst) + 1;
+        let mut last = self.first_read.lock().await;
+        if let (number, Some(result)) = &*last
+            && *number >= next
+        {
+            return result.clone();
+        }
+        // The semaphore is never closed.
+        let _permit = self.read_permits.acquire().await;
+        let number = self.first_reads.fetch_add(1, Ordering::SeqCst) + 1;
+        let result = (self.read)().await;
+        *last = (number, Some(result.clone()));
+        result
+    }
+}
+
 /// Follows the state of a topic until it is dropped.
 pub struct SharedRead<T, A = ()> {
     reader: Arc<SharedReader<T, A>>,
@@ -83,9 +107,9 @@ where
     T: Clone + Send + Sync + 'static,
     A: Send + Sync + 'static,
 {
-    /// Reads the current state, for this follower only.
+    /// Reads the current state.
     pub async fn read_once(&self) -> Result<T> {
-        (self.reader.read)().await
+        self.reader.read_for_new_followers().await
     }
 
     /// Waits for the state after the next change. Returns at once if it changed since the last call. Cancel safe.
@@ -133,6 +157,8 @@ impl Events {
                 version: topic.version.clone(),
                 states: watch::Sender::new((0, None)),
                 is_reading: AtomicBool::new(false),
+                first_read: Mutex::new((0, None)),
+                first_reads: AtomicU64::new(0),
                 read_permits: self.read_permits.clone(),
             });
             readers.retain(|reader| reader.is_followed());
@@ -171,6 +197,8 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     use futures_util::{StreamExt, poll};
+
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -333,5 +361,29 @@ mod tests {
         assert!(shared_read.next().await.is_err());
         counted.set(&events, 14);
         assert_eq!(shared_read.next().await.ok(), Some(14));
+    }
+    #[tokio::test]
+    async fn followers_who_come_during_a_read_share_the_next_one() {
+        let (events, reads) = (Events::default(), Arc::new(AtomicU64::new(0)));
+        let gate = Arc::new(Semaphore::new(0));
+        let followers: Vec<SharedRead<u64>> = (0..20)
+            .map(|_| {
+                let (reads, gate) = (reads.clone(), gate.clone());
+                events.follow("counter".to_owned(), (), move || {
+                    let (number, gate) = (reads.fetch_add(1, Ordering::SeqCst), gate.clone());
+                    async move {
+                        gate.acquire().await.map_err(Error::internal)?.forget();
+                        Ok(number)
+                    }
+                })
+            })
+            .collect();
+        let mut first = pin!(followers[0].read_once());
+        assert!(poll!(&mut first).is_pending());
+        let mut others = pin!(join_all(followers[1..].iter().map(SharedRead::read_once)));
+        assert!(poll!(&mut others).is_pending());
+        gate.add_permits(2);
+        assert_eq!(first.await.ok(), Some(0));
+        assert!(others.await.into_iter().all(|number| number.ok() == Some(1)));
     }
 }

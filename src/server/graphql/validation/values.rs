@@ -7,7 +7,7 @@ use async_graphql::{Name, Number, Value};
 use async_graphql_value::Value as Literal;
 
 use crate::api::scalars::Long;
-use crate::platform::clock::Timestamp;
+use crate::platform::clock::parse_timestamp;
 
 const MAX_SAFE_INTEGER: i64 = Long::MAX_SAFE_INTEGER;
 
@@ -81,7 +81,7 @@ pub fn scalar_error<V>(name: &str, kind: &ValueKind<'_, V>) -> Option<&'static s
         "ID" => (is_text || integer(i64::MIN..=i64::MAX), "Must be a string or an integer."),
         "DateTime" => {
             let is_timestamp =
-                matches!(kind, ValueKind::String(text) if text.parse::<Timestamp>().is_ok());
+                matches!(kind, ValueKind::String(text) if parse_timestamp(text).is_some());
             (is_timestamp, "Must be a moment as RFC 3339 writes it.")
         }
         "Upload" => (false, "Must be null here, and a part of a multipart request."),
