@@ -1,6 +1,6 @@
 //! Statistics of coins, by reason.
 
-use sea_orm::{ActiveEnum, ConnectionTrait};
+use sea_orm::{ActiveEnum, ConnectionTrait, Iterable};
 
 use super::entity::coin_entries::{self, EntryReason};
 use crate::error::Result;
@@ -13,6 +13,11 @@ use crate::platform::statistics::{self, Delta, Source};
 pub const COINS_CREDITED: &str = "coins_credited";
 /// Coins that were removed.
 pub const COINS_DEBITED: &str = "coins_debited";
+
+/// All reasons, with their names in statistics.
+pub fn reasons() -> impl Iterator<Item = (EntryReason, String)> {
+    EntryReason::iter().map(|reason| (reason, reason.to_value()))
+}
 
 /// What an entry changes.
 pub(super) fn delta(reason: EntryReason, amount: i64, at: Timestamp) -> Delta {

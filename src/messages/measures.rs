@@ -21,6 +21,11 @@ pub const CAMPAIGN_DELIVERED: &str = "campaign_messages_delivered";
 /// Messages that failed, expired or could not be delivered, by campaign and over all time.
 pub const CAMPAIGN_FAILED: &str = "campaign_messages_failed";
 
+/// The name of a status in statistics.
+pub fn dimension(status: Status) -> String {
+    status.to_value()
+}
+
 /// What a message adds when it reaches a status, or takes away when it leaves it (-1).
 pub fn deltas(
     status: Status,
@@ -28,10 +33,10 @@ pub fn deltas(
     campaign: Option<&str>,
     amount: i64,
 ) -> impl Iterator<Item = Delta> {
-    let of_hour = Delta::at(state_at, MESSAGES, status.to_value(), amount);
+    let of_hour = Delta::at(state_at, MESSAGES, dimension(status), amount);
     let campaign_measure = match status {
         Status::Delivered => Some(CAMPAIGN_DELIVERED),
-        status if FAILED.contains(&&*status.to_value()) => Some(CAMPAIGN_FAILED),
+        status if FAILED.contains(&&*dimension(status)) => Some(CAMPAIGN_FAILED),
         _ => None,
     };
     let of_campaign = campaign_measure.zip(campaign);
@@ -68,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_names_are_statuses() {
-        let statuses: Vec<String> = Status::iter().map(|status| status.to_value()).collect();
+        let statuses: Vec<String> = Status::iter().map(dimension).collect();
         for name in FAILED.into_iter().chain([SENT, DELIVERED]) {
             assert!(statuses.iter().any(|status| status == name), "{name}");
         }

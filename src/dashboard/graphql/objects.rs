@@ -1,18 +1,16 @@
 //! GraphQL objects of a dashboard's parts. The id of each begins with the dashboard's.
 
 use async_graphql::{ID, SimpleObject};
-use sea_orm::{ActiveEnum, Iterable};
 
 use crate::api::scalars::{DateTime, Long};
-use crate::coins::EntryReason;
 use crate::coins::graphql::CoinReason;
-use crate::coins::measures::{COINS_CREDITED, COINS_DEBITED};
+use crate::coins::measures::{COINS_CREDITED, COINS_DEBITED, reasons};
 use crate::connections::measures::CONNECTION_CALLS;
 use crate::dashboard::figures::{Figures, Point};
 use crate::games::graphql::GameKind;
 use crate::games::measures::{POINTS, ROUNDS, WINS, dimension};
 use crate::messages::Status;
-use crate::messages::measures::{DELIVERED, FAILED, MESSAGES, SENT};
+use crate::messages::measures::{self as messages, DELIVERED, FAILED, MESSAGES, SENT};
 use crate::people::measures::NEW_USERS;
 use crate::platform::statistics::Sums;
 
@@ -170,7 +168,7 @@ pub struct MessageTotals {
 impl MessageTotals {
     /// The messages of a dashboard.
     pub fn new(dashboard: &str, sums: &Sums) -> Self {
-        let count = |status: Status| Long(sums.of(MESSAGES, &status.to_value()));
+        let count = |status: Status| Long(sums.of(MESSAGES, &messages::dimension(status)));
         Self {
             id: format!("{dashboard}:messages").into(),
             sent: count(Status::Sent),
@@ -200,14 +198,11 @@ pub struct CoinTotals {
 impl CoinTotals {
     /// The coins of a dashboard, by reason.
     pub fn all(dashboard: &str, sums: &Sums) -> Vec<Self> {
-        let totals = EntryReason::iter().map(|reason| {
-            let name = reason.to_value();
-            Self {
-                id: format!("{dashboard}:coins:{name}").into(),
-                reason: reason.into(),
-                credited: Long(sums.of(COINS_CREDITED, &name)),
-                debited: Long(sums.of(COINS_DEBITED, &name)),
-            }
+        let totals = reasons().map(|(reason, name)| Self {
+            id: format!("{dashboard}:coins:{name}").into(),
+            reason: reason.into(),
+            credited: Long(sums.of(COINS_CREDITED, &name)),
+            debited: Long(sums.of(COINS_DEBITED, &name)),
         });
         totals.collect()
     }
