@@ -3,8 +3,8 @@
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 
 use crate::accounts::graphql::{
-    AuthenticationMutation, AuthenticationQuery, CodeMutation, CodeQuery, CodeSubscription,
-    DeleteAccountMutation, PasswordMutation, ProfileMutation, SessionMutation,
+    AccountSubscription, AuthenticationMutation, AuthenticationQuery, CodeMutation, CodeQuery,
+    CodeSubscription, DeleteAccountMutation, PasswordMutation, ProfileMutation, SessionMutation,
 };
 use crate::api::UploadRule;
 use crate::avatars::MAX_FILE_BYTES;
@@ -19,7 +19,7 @@ use crate::connections::graphql::{
     ConnectionSubscription, CreateConnectionMutation, MappingMutation, MappingQuery, ProviderQuery,
     RefreshConnectionMutation,
 };
-use crate::contacts::graphql::{ContactMutation, ContactPage};
+use crate::contacts::graphql::{ContactMutation, ContactPage, ContactQuery};
 use crate::dashboard::graphql::{
     DashboardQuery, DashboardSubscription, SystemStatusQuery, SystemStatusSubscription,
 };
@@ -35,6 +35,7 @@ pub struct Query(
     AuthenticationQuery,
     CodeQuery,
     PeopleQuery,
+    ContactQuery,
     GameQuery,
     LeaderboardQuery,
     CoinQuery,
@@ -74,6 +75,7 @@ pub struct Mutation(
 /// Listening. The first event is the state now, each later one the new state.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(
+    AccountSubscription,
     CodeSubscription,
     AvatarSubscription,
     LeaderboardSubscription,

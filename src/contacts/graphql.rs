@@ -52,9 +52,9 @@ impl Contact {
             .data_unchecked::<DataLoader<LookupByPhone>>()
             .load_one(self.0.phone.clone())
             .await?;
-        Ok(PhoneLookup(
-            lookup.ok_or_else(|| Error::internal("a contact's number was never looked up"))?,
-        ))
+        let lookup =
+            lookup.ok_or_else(|| Error::internal("a contact's number was never looked up"))?;
+        Ok(PhoneLookup { id: format!("{}:lookup", self.0.id).into(), lookup })
     }
 
     /// Their profile, when a discoverable user has proved to have the number.
@@ -78,50 +78,58 @@ impl Contact {
 }
 
 /// GraphQL object of a phone lookup.
-pub struct PhoneLookup(Lookup);
+pub struct PhoneLookup {
+    id: ID,
+    lookup: Lookup,
+}
 
 /// What was found out about a phone number.
 #[Object]
 impl PhoneLookup {
+    /// The id, which begins with the contact's.
+    async fn id(&self) -> &ID {
+        &self.id
+    }
+
     /// ISO 3166-1 alpha-2; "001" for numbers of no country.
     async fn country_code(&self) -> &str {
-        &self.0.country_code
+        &self.lookup.country_code
     }
 
     /// The calling code, without plus.
     async fn country_prefix(&self) -> i32 {
-        self.0.country_prefix
+        self.lookup.country_prefix
     }
 
     /// What kind of line it is.
     #[graphql(name = "type")]
     async fn number_type(&self) -> PhoneNumberType {
-        self.0.line_type.into()
+        self.lookup.line_type.into()
     }
 
     /// "+31 6 12345678"
     async fn international(&self) -> &str {
-        &self.0.international
+        &self.lookup.international
     }
 
     /// "06 12345678"
     async fn national(&self) -> &str {
-        &self.0.national
+        &self.lookup.national
     }
 
     /// "tel:+31-6-12345678" (RFC 3966)
     async fn rfc3966(&self) -> &str {
-        &self.0.rfc3966
+        &self.lookup.rfc3966
     }
 
     /// Who was asked: "messagebird", "twilio" or "offline".
     async fn source(&self) -> &str {
-        &self.0.source
+        &self.lookup.source
     }
 
     /// When they were asked.
     async fn checked_at(&self) -> DateTime {
-        self.0.checked_at.into()
+        self.lookup.checked_at.into()
     }
 }
 
@@ -252,6 +260,29 @@ impl RemovedContact {
     /// You.
     async fn owner(&self, ctx: &Context<'_>) -> NullableResult<User> {
         User::load(ctx, self.owner).await
+    }
+}
+
+/// Query of contacts.
+#[derive(Default)]
+pub struct ContactQuery;
+
+#[Object]
+impl ContactQuery {
+    /// One of the viewer's contacts. NOT_FOUND for a contact of another user, too.
+    async fn contact(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The contact's id.")] id: ID,
+    ) -> NullableResult<Contact> {
+        respond(ctx, async {
+            let owner = ctx.viewer()?.user;
+            let not_found = || Error::not_found("contact");
+            let id = parse(&id).ok_or_else(not_found)?;
+            let found = entity::find_by_id(ctx.platform().database.reads(), owner, id).await?;
+            found.map(Contact).ok_or_else(not_found)
+        })
+        .await
     }
 }
 

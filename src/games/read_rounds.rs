@@ -1,6 +1,6 @@
 //! Reads of a user's rounds. Overdue rounds are expired before they are returned.
 
-use super::entity::rounds::{self, Model as Round, Status};
+use super::entity::rounds::{self, GameKind, Model as Round, Status};
 use super::expire::expire_overdue;
 use crate::error::{Error, Result};
 use crate::ids::{RoundId, UserId};
@@ -20,17 +20,18 @@ pub async fn find_round(platform: &Platform, user: UserId, id: Option<RoundId>) 
     round.ok_or_else(not_found)
 }
 
-/// Lists a user's rounds, newest first, starting after a round.
+/// Lists a user's rounds, of one game or of all, newest first, starting after a round.
 pub async fn list_rounds(
     platform: &Platform,
     user: UserId,
+    game: Option<GameKind>,
     after: Option<RoundId>,
     limit: u64,
 ) -> Result<Vec<Round>> {
     let db = platform.database.reads();
-    let mut page = rounds::find_page(db, user, after, limit).await?;
+    let mut page = rounds::find_page(db, user, game, after, limit).await?;
     if expire_if_overdue(platform, &page).await? {
-        page = rounds::find_page(db, user, after, limit).await?;
+        page = rounds::find_page(db, user, game, after, limit).await?;
     }
     Ok(page)
 }

@@ -7,6 +7,7 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
 use super::identifiers::Identifier;
+use super::profile_topics::account_topic;
 use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
 use crate::platform::clock::Timestamp;
@@ -199,7 +200,7 @@ pub(super) async fn find_last_phone(
 /// Sets a person's role. Returns whether the person exists.
 pub async fn set_role(tx: &Work, id: UserId, role: Role, now: Timestamp) -> Result<bool, DbErr> {
     let change = ActiveModel { role: Set(role), ..Default::default() };
-    update_where(tx, is_existing(id), change, now).await
+    update(tx, id, change, now).await
 }
 
 /// Turns two-factor login on or off. Returns whether the person exists.
@@ -210,7 +211,7 @@ pub async fn set_two_factor(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let change = ActiveModel { two_factor_enabled: Set(enabled), ..Default::default() };
-    update_where(tx, is_existing(id), change, now).await
+    update(tx, id, change, now).await
 }
 
 /// Marks a person's phone as verified, and no longer as lost. Returns whether that changed the row.
@@ -229,7 +230,7 @@ pub async fn mark_phone_verified(
         two_factor_waived: Set(false),
         ..Default::default()
     };
-    update_where(tx, is_existing(person.id), change, now).await
+    update(tx, person.id, change, now).await
 }
 
 /// Turns off two-factor login for a person whose phone is lost, even where it is required.
@@ -239,7 +240,7 @@ pub async fn waive_two_factor(tx: &Work, id: UserId, now: Timestamp) -> Result<b
         two_factor_waived: Set(true),
         ..Default::default()
     };
-    update_where(tx, is_existing(id), change, now).await
+    update(tx, id, change, now).await
 }
 
 /// Sets the phone of a person who has none. False if the person has one.
@@ -254,7 +255,7 @@ pub(super) async fn set_phone(
         phone_key: Set(Some(phone.key())),
         ..Default::default()
     };
-    update_where(tx, is_existing(id).add(Column::Phone.is_null()), change, now).await
+    update_where(tx, id, Column::Phone.is_null().into_condition(), change, now).await
 }
 
 /// Writes the fields of the profile that a person may change.
@@ -268,7 +269,7 @@ pub(super) async fn set_profile(tx: &Work, person: Model, now: Timestamp) -> Res
         discoverable: Set(person.discoverable),
         ..Default::default()
     };
-    update_where(tx, is_existing(person.id), change, now).await?;
+    update(tx, person.id, change, now).await?;
     Ok(())
 }
 
@@ -290,22 +291,26 @@ pub async fn erase(tx: &Work, id: UserId, now: Timestamp) -> Result<bool, DbErr>
         deleted_at: Set(Some(now)),
         ..Default::default()
     };
-    update_where(tx, is_existing(id), change, now).await
+    update(tx, id, change, now).await
 }
 
-/// Whether the row has this id and is not deleted.
-fn is_existing(id: UserId) -> Condition {
-    Condition::all().add(Column::Id.eq(id)).add(Column::DeletedAt.is_null())
+async fn update(tx: &Work, id: UserId, change: ActiveModel, now: Timestamp) -> Result<bool, DbErr> {
+    update_where(tx, id, Condition::all(), change, now).await
 }
 
+/// Changes an existing person if the condition holds. Returns whether it changed the row.
 async fn update_where(
     tx: &Work,
+    id: UserId,
     condition: Condition,
     mut change: ActiveModel,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     change.updated_at = Set(now);
-    let updated = Entity::update_many().set(change).filter(condition).exec(tx).await?;
+    let existing =
+        Entity::update_many().filter(Column::Id.eq(id)).filter(Column::DeletedAt.is_null());
+    let updated = existing.filter(condition).set(change).exec(tx).await?;
+    tx.publish(account_topic(id));
     Ok(updated.rows_affected == 1)
 }
 

@@ -24,7 +24,7 @@ pub use entity::{
     find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,
 };
 pub use identifiers::{Email, Identifier, Nickname, parse_person_name};
-pub use profile_topics::{phone_topic, profile_topic, publish_profile_change};
+pub use profile_topics::{account_topic, phone_topic, profile_topic, publish_profile_change};
 pub use register::{NewPerson, register};
 pub use update::{PersonChanges, erase, mark_phone_verified, set_phone, update};
 pub use verified_owners::lock_verified_owners;

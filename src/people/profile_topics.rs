@@ -1,4 +1,4 @@
-//! Event topics of a profile: one by the person's id, one by the phone number.
+//! Event topics of a person: of the account, and of the profile by the person's id and by the phone number.
 
 use data_encoding::BASE32_DNSSEC;
 
@@ -10,6 +10,11 @@ use crate::platform::phone::PhoneKey;
 use crate::platform::vault::KeyPurpose;
 
 const PHONE_TOPIC_PURPOSE: KeyPurpose = KeyPurpose("topic of a number");
+
+/// The topic of a person's account, which only they follow.
+pub fn account_topic(user: UserId) -> String {
+    format!("account:{user}")
+}
 
 /// The topic of a person's profile.
 pub fn profile_topic(user: UserId) -> String {
@@ -27,6 +32,7 @@ fn hashed_topic(hash: &[u8]) -> String {
 
 /// Publishes after the commit that a person's profile, avatar or visibility changed.
 pub fn publish_profile_change(tx: &Work, platform: &Platform, person: &Model) {
+    tx.publish(account_topic(person.id));
     tx.publish(profile_topic(person.id));
     if let Some(phone) = &person.phone_key {
         // During a key rotation, instances listen to topics of different keys.

@@ -18,3 +18,4 @@ pub use delete_account::DeleteAccountMutation;
 pub use password::PasswordMutation;
 pub use profile::ProfileMutation;
 pub use session::SessionMutation;
+pub use user::AccountSubscription;

@@ -1,18 +1,20 @@
 //! GraphQL fields of `User`: the viewer's own account.
 
-use async_graphql::{ComplexObject, Context};
+use async_graphql::{ComplexObject, Context, Subscription};
+use futures_util::Stream;
 
 use super::context::accounts;
 use super::session::Session;
 use crate::accounts::entity::sessions;
 use crate::accounts::second_factor::second_factor_phone;
 use crate::api::scalars::{DateTime, EmailAddress, PhoneNumber};
-use crate::api::{ContextExt, NullableResult, respond};
+use crate::api::{ApiError, ContextExt, NullableResult, respond, stream_states};
 use crate::avatars::graphql::Avatar;
 use crate::coins::graphql::Wallet;
 use crate::contacts::graphql::{ContactPage, load_contact_page};
-use crate::games::graphql::{RoundPage, rounds_page};
+use crate::games::graphql::{GameKind, RoundPage, rounds_page};
 use crate::people::graphql::{Profile, Role, User};
+use crate::people::{self, account_topic};
 
 #[ComplexObject]
 impl User {
@@ -85,14 +87,15 @@ impl User {
         respond(ctx, Wallet::read(ctx.platform(), self.person.id)).await
     }
 
-    /// My rounds, the newest first.
+    /// The user's rounds, the newest first.
     async fn rounds(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "The game. Null: all games.")] game: Option<GameKind>,
         #[graphql(desc = "How many, 1 to 100; 25 when not said.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the edge to start after.")] after: Option<String>,
     ) -> NullableResult<RoundPage> {
-        respond(ctx, rounds_page(ctx, self.person.id, first, after)).await
+        respond(ctx, rounds_page(ctx, self.person.id, game, first, after)).await
     }
 
     /// Where I am signed in, the last used first; the 100 newest.
@@ -122,5 +125,26 @@ impl User {
     /// When this record last changed.
     async fn updated_at(&self) -> DateTime {
         self.person.updated_at.into()
+    }
+}
+
+/// Subscription to the viewer's account.
+#[derive(Default)]
+pub struct AccountSubscription;
+
+#[Subscription]
+impl AccountSubscription {
+    /// The viewer now, and whenever something of their account has changed: their profile, avatar, phone, role or
+    /// two-factor login.
+    async fn me_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<User, ApiError>> + use<>, ApiError> {
+        let (viewer, platform) = (ctx.viewer()?.user, ctx.shared_platform());
+        let states = ctx.platform().events.stream_states(account_topic(viewer), move || {
+            let platform = platform.clone();
+            async move { Ok(User::from(people::get_own(platform.database.reads(), viewer).await?)) }
+        });
+        Ok(stream_states(states))
     }
 }

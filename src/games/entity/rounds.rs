@@ -130,14 +130,18 @@ pub async fn find_any(db: &impl ConnectionTrait, id: RoundId) -> Result<Option<M
     Entity::find_by_id(id).one(db).await
 }
 
-/// A page of a user's rounds, newest first, starting after a round.
+/// A page of a user's rounds, of one game or of all, newest first, starting after a round.
 pub async fn find_page(
     db: &impl ConnectionTrait,
     user: UserId,
+    game: Option<GameKind>,
     after: Option<RoundId>,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let mut rounds = owned_by(user);
+    if let Some(game) = game {
+        rounds = rounds.filter(Column::Game.eq(game));
+    }
     if let Some(id) = after {
         rounds = rounds.filter(Column::Id.lt(id));
     }

@@ -254,8 +254,8 @@ struct PlayGameInput {
 pub struct RoundCheck {
     /// Whether `serverSeed` has the hash that was shown first, and outcome and points follow from it.
     valid: bool,
-    /// The outcome as it is recomputed. -1: the round expired, and nothing was drawn.
-    outcome: i32,
+    /// The outcome as it is recomputed. Null if the round expired, as nothing was drawn.
+    outcome: Option<i32>,
     /// The SHA-256 of `serverSeed`'s 32 bytes, in hex, as it was shown first.
     server_seed_hash: String,
     /// How it follows, step by step, with both seeds.
@@ -266,10 +266,7 @@ impl From<super::RoundVerification> for RoundCheck {
     fn from(verification: super::RoundVerification) -> Self {
         Self {
             valid: verification.is_valid,
-            outcome: verification
-                .outcome
-                .and_then(|outcome| i32::try_from(outcome).ok())
-                .unwrap_or(-1),
+            outcome: verification.outcome.and_then(|outcome| i32::try_from(outcome).ok()),
             server_seed_hash: verification.seed_hash,
             explanation: verification.explanation,
         }
@@ -283,12 +280,15 @@ impl From<super::RoundVerification> for RoundCheck {
 pub async fn rounds_page(
     ctx: &Context<'_>,
     user: UserId,
+    game: Option<GameKind>,
     first: Option<i32>,
     after: Option<String>,
 ) -> Result<RoundPage> {
     let page = Page::<Uuid>::parse(first, after.as_deref())?;
     let after = page.after.map(RoundId::from);
-    let rows = super::list_rounds(ctx.platform(), user, after, page.rows_to_read()).await?;
+    let rows =
+        super::list_rounds(ctx.platform(), user, game.map(Into::into), after, page.rows_to_read())
+            .await?;
     Ok(page.connection(rows, EmptyFields, |row| (row.id.uuid(), Round(row))))
 }
 

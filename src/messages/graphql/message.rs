@@ -71,9 +71,10 @@ impl MessageNode {
         self.0.kind.into()
     }
 
-    /// Whom it is for.
-    async fn to(&self) -> PhoneNumber {
-        PhoneNumber(self.0.phone.as_str().to_owned())
+    /// The recipient's number. Null once the recipient's account was deleted.
+    async fn to(&self) -> Option<PhoneNumber> {
+        let number = self.0.phone.as_str();
+        (!number.is_empty()).then(|| PhoneNumber(number.to_owned()))
     }
 
     /// The text. A code in it is masked; once its time is over (`SMS_BODIES_DAYS`), it is empty.

@@ -70,6 +70,19 @@ impl MessageQuery {
         .await
     }
 
+    /// A message. NOT_FOUND if none has the id. For administrators.
+    async fn message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The message's id.")] id: ID,
+    ) -> NullableResult<MessageNode> {
+        respond(ctx, async {
+            ctx.admin()?;
+            Ok(MessageNode(super::find_message(ctx.platform(), parse(&id)).await?))
+        })
+        .await
+    }
+
     /// The queue of messages as it is now. For administrators.
     async fn message_queue(&self, ctx: &Context<'_>) -> NullableResult<MessageQueue> {
         respond(ctx, async {

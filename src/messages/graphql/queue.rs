@@ -98,6 +98,8 @@ impl MessageQueue {
 #[derive(SimpleObject)]
 #[graphql(name = "SmsGateway")]
 pub struct SmsGatewayNode {
+    /// The id, which begins with the queue's.
+    id: ID,
     /// "twilio", "messagebird", "http" or "console".
     name: String,
     /// Since when nothing can be sent through it until its configuration or account is mended. It is tried
@@ -112,6 +114,7 @@ pub struct SmsGatewayNode {
 impl From<GatewayState> for SmsGatewayNode {
     fn from(state: GatewayState) -> Self {
         Self {
+            id: format!("messageQueue:gateway:{}", state.name).into(),
             name: state.name.into(),
             stopped_since: state.misconfigured_since.map(DateTime::from),
             rests_until: state.open_until.map(DateTime::from),
