@@ -255,7 +255,7 @@ pub(super) async fn set_phone(
         phone_key: Set(Some(phone.key())),
         ..Default::default()
     };
-    update_where(tx, id, Column::Phone.is_null().into_condition(), change, now).await
+    update_where(tx, id, Condition::all().add(Column::Phone.is_null()), change, now).await
 }
 
 /// Writes the fields of the profile that a person may change.
