@@ -84,3 +84,4 @@ mod system_status;
 mod transactions;
 mod uploads;
 mod verify_round_py;
+mod zz_measure;
