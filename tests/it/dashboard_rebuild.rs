@@ -45,7 +45,8 @@ async fn figures(app: &TestApp, until: Timestamp) -> Vec<Figures> {
     for bucket in BUCKETS {
         let from = if bucket == Bucket::Hour { until - DAY * 300 } else { until - DAY * 700 };
         let query = DashboardQuery { from, until: Some(until), bucket };
-        let range = query.range(app.clock.now()).expect("a range");
+        let now = app.clock.now();
+        let range = query.check(now).expect("a range").at(now);
         all.push(read(&app.app.platform, range, &Part::ALL).await.expect("read"));
     }
     all
