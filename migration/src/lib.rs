@@ -26,6 +26,7 @@ mod m0013_connections;
 mod m0014_connection_tokens;
 mod m0015_statistics;
 mod m0016_missing_indexes;
+mod m0017_count_history;
 
 /// Applies the migrations in order. Take the migration lock before calling it.
 pub struct Migrator;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_connection_tokens::Migration),
             Box::new(m0015_statistics::Migration),
             Box::new(m0016_missing_indexes::Migration),
+            Box::new(m0017_count_history::Migration),
         ]
     }
 }

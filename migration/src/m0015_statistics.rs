@@ -1,5 +1,5 @@
-//! Statistics: counts by hour, day and month, and who was active. Also the dense number of each user, and the time at
-//! which a message reached its status. Counts what exists already.
+//! Statistics: tables of counts by hour, day and month, and of who was active. Also the dense number of each user, and the
+//! time at which a message reached its status. What exists is counted by a later migration, as this one locks `users`.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -61,13 +61,9 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         Box::pin(number_users(manager)).await?;
-        Box::pin(add_status_times(manager)).await?;
+        Box::pin(add_status_time(manager)).await?;
         Box::pin(create_counts(manager)).await?;
-        Box::pin(create_activity(manager)).await?;
-        for statement in count_existing(manager.get_database_backend()) {
-            manager.get_connection().execute_unprepared(&statement).await?;
-        }
-        Ok(())
+        Box::pin(create_activity(manager)).await
     }
 }
 
@@ -92,26 +88,13 @@ async fn number_users(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-async fn add_status_times(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let latest = match manager.get_database_backend() {
-        DbBackend::Postgres => "GREATEST",
-        _ => "MAX",
+async fn add_status_time(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let time = match manager.get_database_backend() {
+        DbBackend::Postgres => "timestamptz",
+        _ => "timestamp_with_timezone_text",
     };
-    let add_column = match manager.get_database_backend() {
-        DbBackend::Postgres => "ALTER TABLE messages ADD COLUMN state_at timestamptz".to_owned(),
-        _ => "ALTER TABLE messages ADD COLUMN state_at timestamp_with_timezone_text".to_owned(),
-    };
-    let set_times = format!(
-        "UPDATE messages
-         SET state_at = {latest}(
-             created_at, COALESCE(attempted_at, created_at), COALESCE(sent_at, created_at),
-             COALESCE(delivered_at, created_at)
-         )
-         WHERE status NOT IN ('QUEUED', 'SENDING')"
-    );
-    for statement in [add_column, set_times] {
-        manager.get_connection().execute_unprepared(&statement).await?;
-    }
+    let add_column = format!("ALTER TABLE messages ADD COLUMN state_at {time}");
+    manager.get_connection().execute_unprepared(&add_column).await?;
     Ok(())
 }
 
@@ -194,83 +177,3 @@ async fn create_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         )
         .await
 }
-
-/// The statements that count what exists. People's activity is folded later, by the job that folds all of it.
-fn count_existing(backend: DbBackend) -> Vec<String> {
-    let truncate = |unit: &str, time: &str| match (backend, unit) {
-        (DbBackend::Postgres, _) => format!("date_trunc('{unit}', {time}, 'UTC')"),
-        (_, "hour") => format!("substr({time}, 1, 13) || ':00:00+00:00'"),
-        (_, "day") => format!("substr({time}, 1, 10) || 'T00:00:00+00:00'"),
-        _ => format!("substr({time}, 1, 7) || '-01T00:00:00+00:00'"),
-    };
-    let insert = "INSERT INTO statistics (bucket, start, measure, dimension, amount)";
-    let count_hours = |(measure, dimension, time, amount, rows): (&str, &str, &str, &str, &str)| {
-        let hour = truncate("hour", time);
-        format!(
-            "{insert} SELECT 'HOUR', {hour}, '{measure}', {dimension}, CAST({amount} AS bigint)
-             FROM {rows} GROUP BY {hour}, 4 HAVING {amount} <> 0"
-        )
-    };
-    let epoch = match backend {
-        DbBackend::Postgres => "timestamptz '1970-01-01T00:00:00Z'",
-        _ => "'1970-01-01T00:00:00+00:00'",
-    };
-    let count_campaigns = |(measure, statuses): (&str, &str)| {
-        format!(
-            "{insert} SELECT 'ALL', {epoch}, '{measure}', campaign, COUNT(*)
-             FROM messages WHERE campaign IS NOT NULL AND status IN ({statuses}) GROUP BY campaign"
-        )
-    };
-    let sum_hours = |(bucket, unit): (&str, &str)| {
-        let start = truncate(unit, "start");
-        format!(
-            "{insert} SELECT '{bucket}', {start}, measure, dimension, CAST(SUM(amount) AS bigint)
-             FROM statistics WHERE bucket = 'HOUR' GROUP BY {start}, measure, dimension"
-        )
-    };
-    let activity_of_rounds = format!(
-        "INSERT INTO user_activity (hour, game, user_number, is_folded)
-         SELECT DISTINCT {}, game, number, false
-         FROM rounds JOIN users ON users.id = user_id WHERE status = 'PLAYED' AND is_counted",
-        truncate("hour", "played_at")
-    );
-    let activity_of_sessions = format!(
-        "INSERT INTO user_activity (hour, game, user_number, is_folded)
-         SELECT {}, '', number, false FROM sessions JOIN users ON users.id = user_id
-         UNION SELECT {}, '', number, false FROM sessions JOIN users ON users.id = user_id",
-        truncate("hour", "sessions.created_at"),
-        truncate("hour", "last_used_at")
-    );
-    let mut statements: Vec<String> = SOURCES.into_iter().map(count_hours).collect();
-    statements.extend(CAMPAIGN_SOURCES.map(count_campaigns));
-    statements.extend([("DAY", "day"), ("MONTH", "month")].map(sum_hours));
-    statements.extend([activity_of_rounds, activity_of_sessions]);
-    statements
-}
-
-/// Measure, dimension, time, amount and rows.
-const SOURCES: [(&str, &str, &str, &str, &str); 9] = [
-    ("new_users", "''", "created_at", "COUNT(*)", "users"),
-    ("deleted_users", "''", "deleted_at", "COUNT(*)", "users WHERE deleted_at IS NOT NULL"),
-    ("rounds", "game", "played_at", "COUNT(*)", PLAYED_ROUNDS),
-    ("points", "game", "played_at", "SUM(points)", PLAYED_ROUNDS),
-    ("wins", "game", "played_at", "SUM(CASE WHEN won THEN 1 ELSE 0 END)", PLAYED_ROUNDS),
-    ("coins_credited", "reason", "created_at", "SUM(amount)", "coin_entries WHERE amount > 0"),
-    ("coins_debited", "reason", "created_at", "-SUM(amount)", "coin_entries WHERE amount < 0"),
-    (
-        "messages",
-        "status",
-        "state_at",
-        "COUNT(*)",
-        "messages WHERE status NOT IN ('QUEUED', 'SENDING')",
-    ),
-    ("connection_calls", "''", "called_at", "COUNT(*)", "connection_calls"),
-];
-
-const PLAYED_ROUNDS: &str = "rounds WHERE status = 'PLAYED' AND is_counted";
-
-/// Measure and statuses.
-const CAMPAIGN_SOURCES: [(&str, &str); 2] = [
-    ("campaign_messages_delivered", "'DELIVERED'"),
-    ("campaign_messages_failed", "'FAILED', 'EXPIRED', 'UNDELIVERED'"),
-];

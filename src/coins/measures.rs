@@ -1,6 +1,6 @@
 //! Statistics of coins, by reason.
 
-use sea_orm::{ActiveEnum, ConnectionTrait, Iterable};
+use sea_orm::{ActiveEnum, Iterable};
 
 use super::entity::coin_entries::{self, EntryReason};
 use crate::error::Result;
@@ -34,14 +34,13 @@ pub async fn record_rewards(tx: &Work, platform: &Platform, references: &[String
 }
 
 /// How the rows are counted again.
-pub fn sources(tx: &Work) -> [Source; 2] {
-    let backend = tx.get_database_backend();
-    let source = |measure, rows, amount, measures| {
-        Source::new(backend, "created_at", &[(measure, "reason", amount)], rows, measures)
-    };
-    let (credits, debits) = ("coin_entries WHERE amount > 0", "coin_entries WHERE amount < 0");
-    [
-        source(COINS_CREDITED, credits, "SUM(amount)", &[COINS_CREDITED]),
-        source(COINS_DEBITED, debits, "-SUM(amount)", &[COINS_DEBITED]),
-    ]
-}
+pub const SOURCE: Source = Source {
+    table: "coin_entries",
+    condition: "true",
+    time_column: Some("created_at"),
+    dimension: "reason",
+    amounts: &[
+        (COINS_CREDITED, "SUM(CASE WHEN amount > 0 THEN amount ELSE 0 END)"),
+        (COINS_DEBITED, "SUM(CASE WHEN amount < 0 THEN -amount ELSE 0 END)"),
+    ],
+};

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::cli_error::CliError;
 use super::startup::prepare_platform;
-use crate::dashboard::rebuild;
+use crate::dashboard::{Finding, rebuild};
 
 /// Looks after the dashboard's figures.
 #[derive(Subcommand)]
@@ -14,23 +14,28 @@ pub enum Dashboard {
     Rebuild,
 }
 
-#[expect(clippy::print_stdout, reason = "the output of the command")]
 pub async fn run(command: Dashboard) -> Result<(), CliError> {
     let Dashboard::Rebuild = command;
     let (_, platform) = prepare_platform().await?;
-    let report = rebuild(&platform).await?;
-    for name in &report.compared {
-        println!("counted again: {name}");
+    // At once: what was corrected is told even if the rest fails, and another run would not find it.
+    let differences = rebuild(&platform, &print).await?.differences.len();
+    print_total(differences);
+    match differences {
+        0 => Ok(()),
+        _ => Err(CliError(vec!["figures differed and are corrected now".into()])),
     }
-    for name in &report.left {
-        println!("left as it is: {name}");
+}
+
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+fn print(finding: Finding<'_>) {
+    match finding {
+        Finding::Compared(name) => println!("counted again: {name}"),
+        Finding::Corrected(difference) => println!("corrected: {difference}"),
+        Finding::Left(name) => println!("left as it is: {name}"),
     }
-    println!("differences: {}", report.differences.len());
-    for difference in &report.differences {
-        println!("  {difference}");
-    }
-    match report.differences.is_empty() {
-        true => Ok(()),
-        false => Err(CliError(vec!["figures differed and are corrected now".into()])),
-    }
+}
+
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+fn print_total(differences: usize) {
+    println!("differences: {differences}");
 }

@@ -18,7 +18,7 @@ mod watch;
 pub use figures::{Figures, Part, Point};
 pub use range::{DashboardQuery, DashboardRange, Range};
 pub use read::read;
-pub use rebuild::{Rebuild, rebuild};
+pub use rebuild::{Finding, Rebuild, rebuild};
 pub use state::Dashboards;
 pub use system_monitor::{
     MonitorMemory, SystemMonitor, publish_system_changes, system_status_topic,

@@ -1,4 +1,5 @@
-//! Reading of a dashboard: all parts at one moment, each by one statement or two whatever the range.
+//! Reading of a dashboard: all parts at one moment, by at most seven statements whatever the range. Rows that are not
+//! folded yet and bitmaps are read one at a time, so that a report needs little memory however many they are.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,9 @@ const COLUMNS: [Column; 8] = [
     Column::all(CONNECTION_CALLS),
 ];
 
+/// Stands for all games, and for logins and refreshed sessions.
+const ANY_ACTIVITY: &str = "";
+
 /// Reads these parts.
 ///
 /// # Errors
@@ -41,22 +45,32 @@ pub async fn read(platform: &Platform, range: Range, parts: &[Part]) -> Result<F
     let report = platform.database.begin_report().await?;
     let mut figures = Figures::default();
     let whole = (range.from, range.until);
-    for part in parts {
-        match part {
-            Part::Sums => figures.sums = read_sums(&report, whole, &MEASURES).await?,
-            Part::Users => figures.users = count_users(&report, range.until).await?,
-            Part::Series => figures.series = read_points(&report, range).await?,
-            Part::ActiveUsers => {
-                let people = people::read_active_totals(&report, whole, &[""]).await?;
-                figures.active_users = people.get("").copied().unwrap_or_default();
-            }
-            Part::Players => {
-                let games = GAMES.map(|game| dimension(game.kind()));
-                let people = people::read_active_totals(&report, whole, &games).await?;
-                let players = games.map(|game| people.get(game).copied().unwrap_or_default());
-                figures.players = players.to_vec();
-            }
+    if parts.contains(&Part::Sums) {
+        figures.sums = read_sums(&report, whole, &MEASURES).await?;
+    }
+    if parts.contains(&Part::Users) {
+        figures.users = count_users(&report, range.until).await?;
+    }
+    let (has_series, has_active_users) =
+        (parts.contains(&Part::Series), parts.contains(&Part::ActiveUsers));
+    let mut games = Vec::new();
+    if has_active_users {
+        games.push(ANY_ACTIVITY);
+    }
+    if parts.contains(&Part::Players) {
+        games.extend(GAMES.map(|game| dimension(game.kind())));
+    }
+    if has_series || !games.is_empty() {
+        let series = has_series.then_some(range.bucket);
+        let active = people::read_activity(&report, whole, series, &games).await?;
+        if has_series {
+            figures.series = read_points(&report, range, &active.series).await?;
         }
+        let mut totals = active.totals.into_iter();
+        if has_active_users {
+            figures.active_users = totals.next().unwrap_or_default();
+        }
+        figures.players = totals.collect();
     }
     Ok(figures)
 }
@@ -69,11 +83,14 @@ async fn count_users(report: &Work, until: Timestamp) -> Result<i64> {
 }
 
 /// One point per bucket, also for buckets in which nothing happened.
-async fn read_points(report: &Work, range: Range) -> Result<Vec<Point>> {
+async fn read_points(
+    report: &Work,
+    range: Range,
+    active: &BTreeMap<Timestamp, i64>,
+) -> Result<Vec<Point>> {
     let (bucket, whole) = (range.bucket, (range.from, range.until));
     let rows = read_series(report, bucket, whole, &COLUMNS).await?;
     let mut rows: BTreeMap<Timestamp, Vec<i64>> = rows.into_iter().collect();
-    let active = people::read_active_series(report, bucket, whole).await?;
     let point = |start| {
         let amounts = rows.remove(&start).unwrap_or_default();
         let amount = |index: usize| amounts.get(index).copied().unwrap_or_default();

@@ -1,7 +1,5 @@
 //! Statistics of rounds, by game.
 
-use sea_orm::ConnectionTrait;
-
 use super::entity::rounds::{GameKind, PlayedRound};
 use crate::coins;
 use crate::error::Result;
@@ -53,16 +51,17 @@ pub(super) async fn record_rounds(
 }
 
 /// How the rows are counted again.
-pub fn sources(tx: &Work) -> [Source; 1] {
-    let sums = [
-        (ROUNDS, "game", "COUNT(*)"),
-        (POINTS, "game", "SUM(points)"),
-        (WINS, "game", "SUM(CASE WHEN won THEN 1 ELSE 0 END)"),
-    ];
-    let rows = "rounds WHERE status = 'PLAYED' AND is_counted";
-    let measures = &[ROUNDS, POINTS, WINS];
-    [Source::new(tx.get_database_backend(), "played_at", &sums, rows, measures)]
-}
+pub const SOURCE: Source = Source {
+    table: "rounds",
+    condition: "status = 'PLAYED' AND is_counted",
+    time_column: Some("played_at"),
+    dimension: "game",
+    amounts: &[
+        (ROUNDS, "COUNT(*)"),
+        (POINTS, "SUM(points)"),
+        (WINS, "SUM(CASE WHEN won THEN 1 ELSE 0 END)"),
+    ],
+};
 
 #[cfg(test)]
 mod tests {

@@ -32,7 +32,10 @@ mod watch_leaderboard;
 
 pub use demo::{DemoLeaderboards, DemoPlay, DemoRows, insert_demo_rounds, play_demo_round};
 pub use entity::leaderboard_rows::{Model as LeaderboardRow, RankedRow};
-pub use entity::rounds::{GameKind, Model as Round, Status, find_first_uncounted_at};
+pub use entity::rounds::{
+    GameKind, Model as Round, Status, find_first_started_at, find_first_uncounted_at,
+    players_between,
+};
 pub use erase::erase;
 pub use expire::expire_all_overdue;
 pub use game::Game;

@@ -1,11 +1,10 @@
 //! Statistics of messages: each counts in the hour in which it reached its status. Messages that wait or are being sent
 //! do not count.
 
-use sea_orm::{ActiveEnum, ConnectionTrait};
+use sea_orm::ActiveEnum;
 
 use super::status::Status;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::Work;
 use crate::platform::statistics::{Delta, Source};
 
 /// Messages, by the status that they have.
@@ -46,24 +45,28 @@ pub fn deltas(
 }
 
 /// How the rows are counted again.
-pub fn sources(tx: &Work) -> [Source; 3] {
-    let of_campaign = |measure: &'static str, measures, statuses: &[&str]| Source {
-        measures,
-        sql: format!(
-            "SELECT CAST(NULL AS timestamp with time zone) AS hour, '{measure}' AS measure,
-                campaign AS dimension, COUNT(*) AS amount
-             FROM messages WHERE campaign IS NOT NULL AND status IN ('{}') GROUP BY campaign",
-            statuses.join("', '")
-        ),
-    };
-    let counted = "messages WHERE status NOT IN ('QUEUED', 'SENDING') AND state_at IS NOT NULL";
-    let by_status = [(MESSAGES, "status", "COUNT(*)")];
-    [
-        Source::new(tx.get_database_backend(), "state_at", &by_status, counted, &[MESSAGES]),
-        of_campaign(CAMPAIGN_DELIVERED, &[CAMPAIGN_DELIVERED], &[DELIVERED]),
-        of_campaign(CAMPAIGN_FAILED, &[CAMPAIGN_FAILED], &FAILED),
-    ]
-}
+pub const SOURCES: [Source; 2] = [
+    Source {
+        table: "messages",
+        condition: "status NOT IN ('QUEUED', 'SENDING') AND state_at IS NOT NULL",
+        time_column: Some("state_at"),
+        dimension: "status",
+        amounts: &[(MESSAGES, "COUNT(*)")],
+    },
+    Source {
+        table: "messages",
+        condition: "campaign IS NOT NULL",
+        time_column: None,
+        dimension: "campaign",
+        amounts: &[
+            (CAMPAIGN_DELIVERED, "SUM(CASE WHEN status = 'DELIVERED' THEN 1 ELSE 0 END)"),
+            (
+                CAMPAIGN_FAILED,
+                "SUM(CASE WHEN status IN ('FAILED', 'EXPIRED', 'UNDELIVERED') THEN 1 ELSE 0 END)",
+            ),
+        ],
+    },
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,6 @@
 //! Statistics of accounts.
 
-use crate::platform::database::Work;
 use crate::platform::statistics::Source;
-use sea_orm::ConnectionTrait;
 
 /// People who signed up.
 pub const NEW_USERS: &str = "new_users";
@@ -10,17 +8,19 @@ pub const NEW_USERS: &str = "new_users";
 pub const DELETED_USERS: &str = "deleted_users";
 
 /// How the rows are counted again.
-pub fn sources(tx: &Work) -> [Source; 2] {
-    let (backend, count) = (tx.get_database_backend(), "COUNT(*)");
-    let deleted = "users WHERE deleted_at IS NOT NULL";
-    [
-        Source::new(backend, "created_at", &[(NEW_USERS, "''", count)], "users", &[NEW_USERS]),
-        Source::new(
-            backend,
-            "deleted_at",
-            &[(DELETED_USERS, "''", count)],
-            deleted,
-            &[DELETED_USERS],
-        ),
-    ]
-}
+pub const SOURCES: [Source; 2] = [
+    Source {
+        table: "users",
+        condition: "true",
+        time_column: Some("created_at"),
+        dimension: "''",
+        amounts: &[(NEW_USERS, "COUNT(*)")],
+    },
+    Source {
+        table: "users",
+        condition: "deleted_at IS NOT NULL",
+        time_column: Some("deleted_at"),
+        dimension: "''",
+        amounts: &[(DELETED_USERS, "COUNT(*)")],
+    },
+];

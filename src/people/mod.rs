@@ -15,8 +15,9 @@ mod update;
 mod verified_owners;
 
 pub use activity::{
-    ACTIVITY_RETENTION, Activity, BitmapDifference, count_activity, fold_activity, purge_activity,
-    read_active_series, read_active_totals, rebuild_month, record_activity,
+    ACTIVITY_RETENTION, Activity, ActivityCounts, BitmapComparison, BitmapDifference,
+    correct_bitmaps, count_activity, find_first_active_hour, fold_activity, purge_activity,
+    read_activity, record_activity,
 };
 pub use demo::{DemoPerson, find_last_phone, insert_demo_people};
 pub use entity::{

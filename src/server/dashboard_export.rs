@@ -104,9 +104,8 @@ fn parse_time(text: &str) -> Result<Timestamp, UserError> {
 }
 
 fn parse_bucket(text: Option<&str>) -> Result<Bucket, UserError> {
-    let buckets = [Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month];
-    let bucket = buckets.into_iter().find(|bucket| bucket.as_str() == text.unwrap_or("DAY"));
-    bucket.ok_or_else(|| UserError::bad_input("Must be HOUR, DAY, WEEK or MONTH."))
+    Bucket::named(text.unwrap_or("DAY"))
+        .ok_or_else(|| UserError::bad_input("Must be HOUR, DAY, WEEK or MONTH."))
 }
 
 fn parse_format(text: Option<&str>) -> Result<Format, UserError> {

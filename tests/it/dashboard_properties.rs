@@ -335,7 +335,7 @@ impl History {
         }
         self.compare().await;
         self.instances[0].clock.advance(Duration::from_hours(2));
-        let report = rebuild(&self.instances[1].app.platform).await.expect("read");
+        let report = rebuild(&self.instances[1].app.platform, &|_| {}).await.expect("read");
         assert_eq!(report.differences, [""; 0]);
     }
 

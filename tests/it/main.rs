@@ -30,6 +30,7 @@ mod contacts;
 mod dashboard;
 mod dashboard_export;
 mod dashboard_properties;
+mod dashboard_rebuild;
 mod database;
 mod deletion;
 mod demo;

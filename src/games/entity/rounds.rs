@@ -1,9 +1,12 @@
 //! The rounds table. Finders of one user's rounds filter by the user, so that no caller can forget it.
 
+use std::time::Duration;
+
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{OnConflict, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Alias, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{
-    ActiveValue::Set, Condition, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect,
+    ActiveValue::Set, Condition, DbBackend, FromQueryResult, IntoActiveModel, QueryOrder,
+    QuerySelect,
 };
 
 use crate::ids::{RoundId, UserId};
@@ -11,6 +14,7 @@ use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 use crate::platform::reseal::{SealedColumn, reseal};
+use crate::platform::statistics::{Bucket, start_of};
 
 /// A round.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -253,6 +257,38 @@ pub async fn find_first_uncounted_at(tx: &Work) -> Result<Option<Timestamp>, DbE
     let first = Entity::find().filter(is_uncounted()).select_only();
     let first = first.column_as(Column::PlayedAt.min(), "played_at");
     Ok(first.into_tuple::<Option<Timestamp>>().one(tx).await?.flatten())
+}
+
+/// When the first round of all started.
+pub async fn find_first_started_at(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    let first = Entity::find().order_by_asc(Column::Id).limit(1);
+    first.select_only().column(Column::StartedAt).into_tuple().one(db).await
+}
+
+/// A round lives for minutes, and a clock may be set back between its start and its play.
+const ID_MARGIN: Duration = Duration::from_hours(1);
+
+/// A query of who played in a range of hours, by rounds that are counted: hour, game and user_id. Rounds are found by
+/// their ids, which begin with the time of their start.
+pub fn players_between(backend: DbBackend, from: Timestamp, until: Timestamp) -> SelectStatement {
+    Query::select()
+        .distinct()
+        .expr_as(start_of(backend, Bucket::Hour, "played_at"), Alias::new("hour"))
+        .columns([Column::Game, Column::UserId])
+        .from(Entity)
+        .and_where(Column::Id.gte(first_id(from - ID_MARGIN)))
+        .and_where(Column::Id.lt(first_id(until + ID_MARGIN)))
+        .and_where(Column::Status.eq(Status::Played))
+        .and_where(Column::IsCounted.eq(true))
+        .and_where(Column::PlayedAt.gte(from))
+        .and_where(Column::PlayedAt.lt(until))
+        .take()
+}
+
+/// The lowest id of a round that started in this millisecond.
+fn first_id(time: Timestamp) -> RoundId {
+    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(millis << 80).into()
 }
 
 /// Claims uncounted rounds, up to a limit, and marks them as counted.

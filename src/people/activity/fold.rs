@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 
 use super::entity::active_people::{self, Key};
 use super::entity::user_activity::{self, ActivePerson};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::platform::Platform;
 use crate::platform::clock::{Timestamp, is_waiting};
 use crate::platform::database::{TransactionLock, Work, plan_each_statement};
@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// A bitmap of a month may have 125 kB: it is not written for each row.
 const FOLD_INTERVAL: Duration = Duration::from_mins(1);
 const BATCH_SIZE: u64 = 10_000;
+/// While much waits, as after an upgrade that counts the history, each bitmap is written for more rows at once.
+const MAX_BATCH_SIZE: u64 = 50_000;
 /// The buckets that have bitmaps.
 pub const BUCKETS: [Bucket; 4] = [Bucket::Month, Bucket::Week, Bucket::Day, Bucket::Hour];
 
@@ -29,22 +31,24 @@ pub async fn fold_activity(platform: &Platform) -> Result<Option<Timestamp>> {
         let now = platform.now();
         let folded_at = lease.watermark.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
         let next_at = folded_at.map_or(now, |folded_at| folded_at + FOLD_INTERVAL);
-        let waiting = user_activity::count_unfolded(platform.database.reads(), BATCH_SIZE).await?;
+        let waiting =
+            user_activity::count_unfolded(platform.database.reads(), MAX_BATCH_SIZE).await?;
         if waiting == 0 || (waiting < BATCH_SIZE && is_waiting(now, next_at, FOLD_INTERVAL)) {
             return Ok(now + INTERVAL);
         }
-        while fold_batch(platform, lease).await? == BATCH_SIZE {}
+        let batch_size = waiting.max(BATCH_SIZE);
+        while fold_batch(platform, lease, batch_size).await? == batch_size {}
         Ok(now + INTERVAL)
     })
     .await
 }
 
-async fn fold_batch(platform: &Platform, lease: &Lease) -> Result<u64> {
+async fn fold_batch(platform: &Platform, lease: &Lease, batch_size: u64) -> Result<u64> {
     let tx = platform.begin_batch().await?;
     lease.save_watermark(platform, &tx, &platform.now().to_rfc3339()).await?;
     tx.lock_exclusively(TransactionLock::ActivePeople).await?;
     plan_each_statement(&tx).await?;
-    let rows = user_activity::take_unfolded(&tx, BATCH_SIZE).await?;
+    let rows = user_activity::take_unfolded(&tx, batch_size).await?;
     let count = rows.len() as u64;
     add_to_bitmaps(&tx, bitmaps_of(&rows)?).await?;
     // Tells watchers that counts may have changed.
@@ -54,15 +58,15 @@ async fn fold_batch(platform: &Platform, lease: &Lease) -> Result<u64> {
 }
 
 /// The bitmaps of all buckets that contain these hours. Who played was also active.
-pub fn bitmaps_of(rows: &[ActivePerson]) -> Result<BTreeMap<Key, RoaringBitmap>> {
+fn bitmaps_of(rows: &[ActivePerson]) -> Result<BTreeMap<Key, RoaringBitmap>> {
     let mut bitmaps: BTreeMap<Key, RoaringBitmap> = BTreeMap::new();
-    for ActivePerson { hour, game, user_number } in rows {
-        let number = u32::try_from(*user_number).map_err(Error::internal)?;
+    for person in rows {
+        let number = person.number()?;
         for bucket in BUCKETS {
-            let start = bucket.start_of(*hour);
+            let start = bucket.start_of(person.hour);
             bitmaps.entry((bucket, start, String::new())).or_default().insert(number);
-            if !game.is_empty() {
-                bitmaps.entry((bucket, start, game.clone())).or_default().insert(number);
+            if !person.game.is_empty() {
+                bitmaps.entry((bucket, start, person.game.clone())).or_default().insert(number);
             }
         }
     }
@@ -70,12 +74,13 @@ pub fn bitmaps_of(rows: &[ActivePerson]) -> Result<BTreeMap<Key, RoaringBitmap>>
 }
 
 async fn add_to_bitmaps(tx: &Work, mut bitmaps: BTreeMap<Key, RoaringBitmap>) -> Result<()> {
-    let stored = active_people::find_many(tx, bitmaps.keys()).await?;
-    for ((bucket, start, game), bitmap) in &mut bitmaps {
-        let key = (bucket.as_str().to_owned(), *start, game.clone());
-        if let Some(stored) = stored.get(&key) {
+    let keys: Vec<Key> = bitmaps.keys().cloned().collect();
+    active_people::for_each(tx, &keys, |key, stored| {
+        if let Some(bitmap) = bitmaps.get_mut(&key) {
             *bitmap |= stored;
         }
-    }
+        Ok(())
+    })
+    .await?;
     active_people::write_many(tx, bitmaps).await
 }

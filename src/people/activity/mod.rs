@@ -12,6 +12,6 @@ mod record;
 
 pub use fold::fold_activity;
 pub use purge::{ACTIVITY_RETENTION, purge_activity};
-pub use read::{count_activity, read_active_series, read_active_totals};
-pub use rebuild::{BitmapDifference, rebuild_month};
+pub use read::{ActivityCounts, count_activity, read_activity};
+pub use rebuild::{BitmapComparison, BitmapDifference, correct_bitmaps, find_first_active_hour};
 pub use record::{Activity, record_activity};

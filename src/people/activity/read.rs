@@ -5,59 +5,82 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 use sea_orm::ConnectionTrait;
 
-use super::entity::active_people;
+use super::entity::active_people::{self, Key};
 use super::entity::user_activity;
-use super::fold::{BUCKETS, bitmaps_of};
+use super::fold::BUCKETS;
 use crate::error::Result;
 use crate::platform::clock::Timestamp;
 use crate::platform::database::Work;
 use crate::platform::statistics::{Bucket, Piece, split_range};
 
-/// The number of active people of each bucket of a range that has any.
-pub async fn read_active_series(
-    report: &Work,
-    bucket: Bucket,
-    (from, until): (Timestamp, Timestamp),
-) -> Result<BTreeMap<Timestamp, i64>> {
-    let stored = active_people::find_counts(report, Piece { bucket, from, until }, "").await?;
-    let mut counts: BTreeMap<Timestamp, i64> = stored.into_iter().collect();
-    let unfolded = bitmaps_of(&user_activity::find_unfolded(report, from, until).await?)?;
-    let changed =
-        unfolded.into_iter().filter(|((of, _, game), _)| *of == bucket && game.is_empty());
-    let changed: Vec<_> = changed.collect();
-    let keys = changed.iter().map(|(key, _)| key);
-    let stored = active_people::find_many(report, keys).await?;
-    for ((_, start, game), bitmap) in changed {
-        let stored = stored.get(&(bucket.as_str().to_owned(), start, game));
-        let people = stored.map_or(bitmap.len(), |stored| stored.union_len(&bitmap));
-        counts.insert(start, people.cast_signed());
-    }
-    Ok(counts)
+/// Numbers of distinct active people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActivityCounts {
+    /// In each bucket that has any.
+    pub series: BTreeMap<Timestamp, i64>,
+    /// In the whole range, for each game that was asked for.
+    pub totals: Vec<i64>,
 }
 
-/// The number of people who were active in a range of whole hours, by game; "" for any activity. Without those of
-/// nobody.
-pub async fn read_active_totals(
+/// Counts the people who were active in a range of whole hours: in each bucket, if a kind of bucket is given, and in all,
+/// for each of these games; "" is any activity. What is not folded yet is read once for all of it.
+pub async fn read_activity(
     report: &Work,
     (from, until): (Timestamp, Timestamp),
+    series: Option<Bucket>,
     games: &[&str],
-) -> Result<BTreeMap<String, i64>> {
-    let pieces = split_range(from, until, &BUCKETS);
-    let mut people = active_people::find_unions(report, &pieces, games).await?;
-    for row in user_activity::find_unfolded(report, from, until).await? {
-        let Ok(number) = u32::try_from(row.user_number) else { continue };
-        let mut add = |game: &str| {
-            if games.contains(&game) {
-                people.entry(game.to_owned()).or_default().insert(number);
-            }
-        };
-        add("");
-        if !row.game.is_empty() {
-            add(&row.game);
+) -> Result<ActivityCounts> {
+    let mut by_start: BTreeMap<Timestamp, RoaringBitmap> = BTreeMap::new();
+    let mut totals = vec![RoaringBitmap::new(); games.len()];
+    user_activity::for_each_unfolded(report, from, until, |person| {
+        let number = person.number()?;
+        if let Some(bucket) = series {
+            by_start.entry(bucket.start_of(person.hour)).or_default().insert(number);
         }
-    }
-    let count = |(game, people): (String, RoaringBitmap)| (game, people.len().cast_signed());
-    Ok(people.into_iter().map(count).collect())
+        for (game, people) in games.iter().zip(&mut totals) {
+            if game.is_empty() || *game == person.game {
+                people.insert(number);
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    let pieces = if games.is_empty() { Vec::new() } else { split_range(from, until, &BUCKETS) };
+    active_people::for_each_in(report, &pieces, Some(games), |(_, _, game), stored, _| {
+        let mut totals = games.iter().zip(&mut totals);
+        if let Some((_, people)) = totals.find(|(name, _)| **name == game) {
+            *people |= stored;
+        }
+        Ok(())
+    })
+    .await?;
+    let series = match series {
+        Some(bucket) => read_series(report, Piece { bucket, from, until }, by_start).await?,
+        None => BTreeMap::new(),
+    };
+    let totals = totals.iter().map(|people| people.len().cast_signed()).collect();
+    Ok(ActivityCounts { series, totals })
+}
+
+/// The number of active people of each bucket that has any. Those who are not folded are in `unfolded`.
+async fn read_series(
+    report: &Work,
+    buckets: Piece,
+    mut unfolded: BTreeMap<Timestamp, RoaringBitmap>,
+) -> Result<BTreeMap<Timestamp, i64>> {
+    let stored = active_people::find_counts(report, buckets, "").await?;
+    let mut counts: BTreeMap<Timestamp, i64> = stored.into_iter().collect();
+    let key = |start: &Timestamp| (buckets.bucket, *start, String::new());
+    let keys: Vec<Key> = unfolded.keys().map(key).collect();
+    active_people::for_each(report, &keys, |(_, start, _), stored| {
+        if let Some(people) = unfolded.remove(&start) {
+            counts.insert(start, people.union_len(&stored).cast_signed());
+        }
+        Ok(())
+    })
+    .await?;
+    counts.extend(unfolded.iter().map(|(start, people)| (*start, people.len().cast_signed())));
+    Ok(counts)
 }
 
 /// While so many rows wait, each batch that is folded is a change of its own.

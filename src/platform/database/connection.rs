@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::TryStreamExt;
 use sea_orm::sea_query::Values;
 use sea_orm::sqlx::postgres::{PgConnection, Postgres};
 use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -78,6 +79,31 @@ impl Connection {
                 Ok(inner.fetch_all(query).await?.into_iter().map(Into::into).collect())
             }
         }
+    }
+
+    /// Passes each row of a statement to a function as it arrives.
+    pub async fn for_each(
+        &mut self,
+        statement: Statement,
+        mut each: impl FnMut(QueryResult),
+    ) -> Result<(), Error> {
+        let (sql, values) = split_statement(statement);
+        match self {
+            Self::Sqlite { inner, .. } => {
+                let mut rows = inner.fetch(query_with::<Sqlite, _>(sql, values));
+                while let Some(row) = rows.try_next().await? {
+                    each(row.into());
+                }
+            }
+            Self::Postgres { inner, caches_statements } => {
+                let query = query_with::<Postgres, _>(sql, values).persistent(*caches_statements);
+                let mut rows = inner.fetch(query);
+                while let Some(row) = rows.try_next().await? {
+                    each(row.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the first row of a statement. Still runs it to completion: on SQLite a single `INSERT … RETURNING`

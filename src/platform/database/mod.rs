@@ -180,6 +180,21 @@ impl Database {
         Ok(Work::begin(&self.batches, options, &self.events).await?)
     }
 
+    /// Begins a transaction that only reads the database as it was at one moment, and holds nobody up. Unlike a report, it
+    /// never reads from a replica, which may be behind, and each of its statements may take as long as those of a batch.
+    ///
+    /// # Errors
+    /// SERVICE_UNAVAILABLE if no connection is free in time.
+    pub async fn begin_snapshot(&self) -> Result<Work> {
+        let (pool, timeout) = match self.options.backend {
+            DbBackend::Postgres => (&self.batches, Some(BATCH_TIMEOUT)),
+            _ => (self.reads.pool(), None),
+        };
+        let options =
+            BeginOptions { timeout, sets_timeout: true, is_read_only: true, ..self.options };
+        Ok(Work::begin(pool, options, &self.events).await?)
+    }
+
     /// Checks that the database can be read and, for SQLite, opened for writing.
     ///
     /// # Errors

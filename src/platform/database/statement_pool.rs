@@ -39,6 +39,10 @@ impl StatementPool {
         Self { pool, options, access_mode }
     }
 
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(super) async fn begin(&self, events: &Events) -> Result<Work, DbErr> {
         Work::begin(&self.pool, self.options, events).await
     }

@@ -12,8 +12,6 @@ pub enum TransactionLock {
     Bonuses = 0x7362_0001,
     /// The bitmaps of active people, which are read, changed and written.
     ActivePeople = 0x7362_0002,
-    /// Corrections of statistics, which must not be added twice.
-    Statistics = 0x7362_0003,
 }
 
 impl Work {

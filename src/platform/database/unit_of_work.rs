@@ -220,6 +220,23 @@ impl Work {
         (CommitOutcome::Unknown, Err(failure.into_db_err().into()))
     }
 
+    /// Runs a query, and passes each row to a function as it arrives, so that they need not fit into memory together.
+    pub async fn for_each_row(
+        &self,
+        statement: Statement,
+        mut each: impl FnMut(QueryResult) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut outcome = Ok(());
+        let each = |row| {
+            if outcome.is_ok() {
+                outcome = each(row);
+            }
+        };
+        let mut inner = self.lock_usable().await?;
+        self.run(&mut inner, async |connection| connection.for_each(statement, each).await).await?;
+        outcome
+    }
+
     /// Begins a part that can be rolled back on its own.
     pub async fn savepoint(&self) -> Result<Savepoint<'_>, DbErr> {
         let depth = {

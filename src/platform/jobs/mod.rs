@@ -12,7 +12,7 @@ mod trigger;
 pub use backoff::Backoff;
 pub use lease::{LEASE_DURATION, Lease, run_on_one_instance, work_under};
 pub use lease_key::LeaseKey;
-pub use purge::purge;
+pub use purge::{purge, purge_by_key};
 pub use run_loop::{POLL_INTERVAL, run_loop};
 pub use stats::{AllJobStats, JobFailures, JobOutcome, JobStats};
 pub use trigger::{Notifier, Trigger};

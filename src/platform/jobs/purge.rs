@@ -1,8 +1,8 @@
 //! Purge of expired rows, page by page. Each page is a transaction of its own: none is long, and if the process ends,
 //! the next run deletes the rest.
 
-use sea_orm::sea_query::{Query, SimpleExpr};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SimpleExpr};
+use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::error::Result;
 use crate::platform::Platform;
@@ -16,13 +16,27 @@ pub async fn purge<E: EntityTrait>(
     key: E::Column,
     is_expired: SimpleExpr,
 ) -> Result<u64> {
+    purge_by_key::<E, 1>(platform, [key], is_expired).await
+}
+
+/// As [`purge`], where several columns are unique together. Deletes in their order.
+pub async fn purge_by_key<E: EntityTrait, const N: usize>(
+    platform: &Platform,
+    key: [E::Column; N],
+    is_expired: SimpleExpr,
+) -> Result<u64> {
     let mut purged = 0;
     loop {
         let mut page = Query::select();
-        page.column(key).from(E::default()).and_where(is_expired.clone()).limit(PAGE_SIZE);
+        page.columns(key).from(E::default()).and_where(is_expired.clone()).limit(PAGE_SIZE);
+        if N > 1 {
+            // A key of several columns is the table's order: the page is the start of it.
+            page.order_by_columns(key.map(|column| (column, Order::Asc)));
+        }
         let tx = platform.begin_batch().await?;
         // The condition again: PostgreSQL checks it anew for a row that changes meanwhile.
-        let deletion = E::delete_many().filter(key.in_subquery(page)).filter(is_expired.clone());
+        let is_in_page = Expr::tuple(key.map(Expr::col)).in_subquery(page);
+        let deletion = E::delete_many().filter(is_in_page).filter(is_expired.clone());
         let deleted = deletion.exec(&tx).await?.rows_affected;
         tx.commit().await?;
         purged += deleted;

@@ -30,6 +30,13 @@ impl Bucket {
         }
     }
 
+    /// The bucket with a name of the database.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Hour, Self::Day, Self::Week, Self::Month]
+            .into_iter()
+            .find(|bucket| bucket.as_str() == name)
+    }
+
     /// The start of the bucket that contains a time.
     pub fn start_of(self, time: Timestamp) -> Timestamp {
         if self == Self::Hour {

@@ -1,7 +1,10 @@
-//! Corrections: what sums differ from a count of the rows that they stand for.
+//! Corrections: by how much sums differ from a count of the rows that they stand for.
 //!
-//! A difference is found by one statement and added as a delta, so nobody needs to wait: what is recorded meanwhile is
-//! in neither side of the comparison.
+//! Differences are found in a snapshot, without a lock, and added later. They are still right then: whoever changes rows
+//! records the same change in the same transaction, and the fold job only moves what is recorded, so both sides of a
+//! difference change alike. Only another correction would change it, and only one may run at a time.
+
+use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 
@@ -9,47 +12,60 @@ use super::bucket::Bucket;
 use super::delta::Delta;
 use super::entity::deltas;
 use super::entity::sums::{self, Addend};
+use super::pages::page_conditions;
 use super::read::start_sql;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
-use crate::platform::database::{TransactionLock, Work};
+use crate::platform::database::Work;
 
 /// How the rows of a table are counted.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// What is counted.
-    pub measures: &'static [&'static str],
-    /// A query with the columns hour (null: over all time only), measure, dimension and amount.
-    pub sql: String,
+    /// The table.
+    pub table: &'static str,
+    /// Which rows, in SQL.
+    pub condition: &'static str,
+    /// The column with the time of the event. None: it is counted over all time only.
+    pub time_column: Option<&'static str>,
+    /// The dimension, in SQL.
+    pub dimension: &'static str,
+    /// What is counted, and its amount, in SQL.
+    pub amounts: &'static [(&'static str, &'static str)],
 }
 
 impl Source {
-    /// A source whose rows have the time of their event in a column. `rows` are a table and perhaps a condition.
-    pub fn new(
-        backend: DbBackend,
-        time_column: &str,
-        sums: &[(&'static str, &str, &str)],
-        rows: &str,
-        measures: &'static [&'static str],
-    ) -> Self {
-        let hour = start_sql(backend, Bucket::Hour, time_column);
-        let query = |(measure, dimension, amount): &(&str, &str, &str)| {
-            format!(
-                "SELECT {hour} AS hour, '{measure}' AS measure, {dimension} AS dimension,
-                    CAST({amount} AS bigint) AS amount
-                 FROM {rows} GROUP BY 1, 3"
-            )
+    /// What is counted.
+    pub fn measures(&self) -> Vec<&'static str> {
+        self.amounts.iter().map(|(measure, _)| *measure).collect()
+    }
+
+    /// The measure with a name of the database.
+    fn measure(&self, name: &str) -> Option<&'static str> {
+        self.measures().into_iter().find(|measure| *measure == name)
+    }
+
+    /// A query of the amounts of a page of rows, with the columns hour, dimension, and each amount.
+    fn page_sql(&self, backend: DbBackend, page: &str) -> String {
+        let hour = match (self.time_column, backend) {
+            (Some(column), _) => start_sql(backend, Bucket::Hour, column),
+            (None, DbBackend::Postgres) => "CAST(NULL AS timestamptz)".to_owned(),
+            (None, _) => "NULL".to_owned(),
         };
-        Self { measures, sql: sums.iter().map(query).collect::<Vec<_>>().join(" UNION ALL ") }
+        let Self { table, condition, dimension, .. } = self;
+        let amounts = self.amounts.iter().map(|(_, amount)| format!("CAST({amount} AS bigint)"));
+        let amounts = amounts.collect::<Vec<_>>().join(", ");
+        format!(
+            "SELECT {hour}, {dimension}, {amounts} FROM {table} WHERE {page} AND {condition} GROUP BY 1, 2"
+        )
     }
 }
 
 /// By how much a sum is too small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The hour. None: over all time only.
-    pub hour: Option<Timestamp>,
+    /// The start of the bucket. None: over all time only.
+    pub start: Option<Timestamp>,
     /// What is counted.
     pub measure: String,
     /// Which kind of it.
@@ -58,47 +74,63 @@ pub struct Difference {
     pub amount: i64,
 }
 
-/// Finds the sums of hours before a time, and of all time, that differ from their source. No other correction can run until
-/// the transaction ends.
+/// Amounts by the start of their bucket, measure and dimension.
+type Amounts<M> = BTreeMap<(Option<Timestamp>, M, String), i64>;
+
+/// Finds the sums of hours before a time, and of all time, that differ from their source.
 pub async fn find_differences(
-    tx: &Work,
+    snapshot: &Work,
     source: &Source,
     until: Timestamp,
 ) -> Result<Vec<Difference>> {
-    tx.lock_exclusively(TransactionLock::Statistics).await?;
+    let backend = snapshot.get_database_backend();
+    let mut missing: Amounts<&'static str> = BTreeMap::new();
+    for page in page_conditions(snapshot, source.table).await? {
+        let statement = Statement::from_string(backend, source.page_sql(backend, &page));
+        let count = |row: QueryResult| {
+            let start: Option<Timestamp> = row.try_get_by_index(0)?;
+            let dimension: String = row.try_get_by_index(1)?;
+            for (index, measure) in source.measures().into_iter().enumerate() {
+                let amount: i64 = row.try_get_by_index(2 + index)?;
+                *missing.entry((start, measure, dimension.clone())).or_default() += amount;
+            }
+            Ok(())
+        };
+        snapshot.for_each_row(statement, count).await?;
+    }
     let measures: Vec<String> =
-        source.measures.iter().map(|measure| format!("'{measure}'")).collect();
-    let (backend, source) = (tx.get_database_backend(), &source.sql);
+        source.amounts.iter().map(|(measure, _)| format!("'{measure}'")).collect();
     let measures = measures.join(", ");
-    let until_parameter = if backend == DbBackend::Postgres { "$1" } else { "?1" };
-    let sql = format!(
-        "SELECT hour, measure, dimension, CAST(SUM(amount) AS bigint) FROM (
-             SELECT hour, measure, dimension, amount FROM ({source}) AS source
-             UNION ALL
-             SELECT CASE bucket WHEN 'HOUR' THEN start END, measure, dimension, -amount
-             FROM statistics WHERE bucket IN ('HOUR', 'ALL') AND measure IN ({measures})
-             UNION ALL
-             SELECT hour, measure, dimension, -amount
-             FROM statistic_deltas WHERE measure IN ({measures})
-         ) AS counted
-         WHERE hour IS NULL OR hour < {until_parameter}
-         GROUP BY hour, measure, dimension HAVING SUM(amount) <> 0
-         ORDER BY hour, measure, dimension"
+    let recorded = format!(
+        "SELECT CASE bucket WHEN 'HOUR' THEN start END, measure, dimension, amount
+         FROM statistics WHERE bucket IN ('HOUR', 'ALL') AND measure IN ({measures})
+         UNION ALL
+         SELECT hour, measure, dimension, amount
+         FROM statistic_deltas WHERE measure IN ({measures})"
     );
-    let statement = Statement::from_sql_and_values(backend, sql, [until.into()]);
-    let rows = tx.query_all_raw(statement).await?;
-    let difference = |row: &QueryResult| {
-        Ok(Difference {
-            hour: row.try_get_by_index(0)?,
-            measure: row.try_get_by_index(1)?,
-            dimension: row.try_get_by_index(2)?,
-            amount: row.try_get_by_index(3)?,
-        })
+    let subtract = |row: QueryResult| {
+        let name: String = row.try_get_by_index(1)?;
+        if let Some(measure) = source.measure(&name) {
+            let key = (row.try_get_by_index(0)?, measure, row.try_get_by_index(2)?);
+            *missing.entry(key).or_default() -= row.try_get_by_index::<i64>(3)?;
+        }
+        Ok(())
     };
-    rows.iter().map(difference).collect()
+    snapshot.for_each_row(Statement::from_string(backend, recorded), subtract).await?;
+    missing.retain(|(start, ..), _| start.is_none_or(|start| start < until));
+    Ok(differences_of(missing))
 }
 
-/// Adds what is missing.
+fn differences_of<M: Into<String>>(missing: Amounts<M>) -> Vec<Difference> {
+    let differing = missing.into_iter().filter(|(_, amount)| *amount != 0);
+    let difference = |((start, measure, dimension), amount)| {
+        let measure = M::into(measure);
+        Difference { start, measure, dimension, amount }
+    };
+    differing.map(difference).collect()
+}
+
+/// Adds what is missing in hours and of all time. The fold job adds it to days and months too.
 pub async fn add_differences(
     tx: &Work,
     platform: &Platform,
@@ -106,41 +138,51 @@ pub async fn add_differences(
     differences: &[Difference],
 ) -> Result<()> {
     let delta = |difference: &Difference| {
-        let mut measures = source.measures.iter();
-        let measure = measures.find(|measure| **measure == difference.measure)?;
-        let Difference { hour, dimension, amount, .. } = difference.clone();
-        Some(Delta { measure, dimension, hour, amount })
+        let measure = source.measure(&difference.measure)?;
+        let Difference { start, dimension, amount, .. } = difference.clone();
+        Some(Delta { measure, dimension, hour: start, amount })
     };
     let deltas: Vec<Delta> = differences.iter().filter_map(delta).collect();
     deltas::insert_many(tx, platform, &deltas).await
 }
 
-/// Corrects the days or months whose sums differ from those of their hours. Returns what was missing, with the start of
-/// the day or month in place of the hour.
-pub async fn correct_sums(tx: &Work, bucket: Bucket) -> Result<Vec<Difference>> {
-    tx.lock_exclusively(TransactionLock::Statistics).await?;
-    let backend = tx.get_database_backend();
-    let (name, start) = (bucket.as_str(), start_sql(backend, bucket, "start"));
-    let sql = format!(
-        "SELECT start, measure, dimension, CAST(SUM(amount) AS bigint) FROM (
-             SELECT {start} AS start, measure, dimension, amount FROM statistics WHERE bucket = 'HOUR'
-             UNION ALL
-             SELECT start, measure, dimension, -amount FROM statistics WHERE bucket = '{name}'
-         ) AS counted
-         GROUP BY start, measure, dimension HAVING SUM(amount) <> 0
-         ORDER BY start, measure, dimension"
-    );
-    let rows = tx.query_all_raw(Statement::from_string(backend, sql)).await?;
-    let (mut differences, mut addends) = (Vec::new(), Vec::new());
-    for row in rows {
-        let start: Timestamp = row.try_get_by_index(0)?;
+/// Finds the days and months whose sums differ from those of their hours.
+pub async fn find_sum_differences(snapshot: &Work) -> Result<[(Bucket, Vec<Difference>); 2]> {
+    let (mut days, mut months) = (BTreeMap::new(), BTreeMap::new());
+    let sql = "SELECT bucket, start, measure, dimension, amount
+        FROM statistics WHERE bucket IN ('HOUR', 'DAY', 'MONTH')";
+    let compare = |row: QueryResult| {
+        let bucket: String = row.try_get_by_index(0)?;
+        let (start, amount): (Timestamp, i64) =
+            (row.try_get_by_index(1)?, row.try_get_by_index(4)?);
         let (measure, dimension): (String, String) =
-            (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-        let amount = row.try_get_by_index(3)?;
-        let missing_in = Some((bucket, start));
-        addends.push(Addend::new(missing_in, (measure.clone(), dimension.clone()), amount));
-        differences.push(Difference { hour: Some(start), measure, dimension, amount });
-    }
-    sums::add_many(tx, &addends).await?;
-    Ok(differences)
+            (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        let add = |bucket: Bucket, missing: &mut Amounts<String>, amount| {
+            let key = (Some(bucket.start_of(start)), measure.clone(), dimension.clone());
+            *missing.entry(key).or_default() += amount;
+        };
+        match Bucket::named(&bucket) {
+            Some(Bucket::Hour) => {
+                add(Bucket::Day, &mut days, amount);
+                add(Bucket::Month, &mut months, amount);
+            }
+            Some(Bucket::Day) => add(Bucket::Day, &mut days, -amount),
+            Some(Bucket::Month) => add(Bucket::Month, &mut months, -amount),
+            _ => return Err(Error::internal("a sum has an unknown bucket")),
+        }
+        Ok(())
+    };
+    let statement = Statement::from_string(snapshot.get_database_backend(), sql);
+    snapshot.for_each_row(statement, compare).await?;
+    Ok([(Bucket::Day, differences_of(days)), (Bucket::Month, differences_of(months))])
+}
+
+/// Adds what is missing to the sums of days or months.
+pub async fn add_to_sums(tx: &Work, bucket: Bucket, differences: &[Difference]) -> Result<()> {
+    let addend = |difference: &Difference| {
+        let Difference { start, measure, dimension, amount } = difference.clone();
+        Addend::new(start.map(|start| (bucket, start)), (measure, dimension), amount)
+    };
+    let addends: Vec<Addend> = differences.iter().map(addend).collect();
+    sums::add_many(tx, &addends).await
 }

@@ -9,12 +9,17 @@ mod correct;
 mod delta;
 mod entity;
 mod fold;
+mod pages;
 mod read;
 mod record;
 
 pub use bucket::{Bucket, Piece, split_range};
-pub use correct::{Difference, Source, add_differences, correct_sums, find_differences};
+pub use correct::{
+    Difference, Source, add_differences, add_to_sums, find_differences, find_sum_differences,
+};
 pub use delta::Delta;
 pub use fold::fold;
-pub use read::{Column, Sums, count_changes, read_series, read_sums, read_totals_of_all_time};
+pub use read::{
+    Column, Sums, count_changes, read_series, read_sums, read_totals_of_all_time, start_of,
+};
 pub use record::record;

@@ -52,22 +52,11 @@ fn collect_scans(node: &Value, scans: &mut Vec<Scan>) {
             table: table.to_owned(),
             is_sequential: node["Node Type"] == "Seq Scan",
             rows_in_vain: loops
-                * (removed("Rows Removed by Filter")
-                    + removed("Rows Removed by Index Recheck")
-                    + rows_of_whole_index(node)),
+                * (removed("Rows Removed by Filter") + removed("Rows Removed by Index Recheck")),
         });
     }
     for child in node["Plans"].as_array().into_iter().flatten() {
         collect_scans(child, scans);
-    }
-}
-
-/// The rows that the scan of an index read without any condition. They are few where a limit ends it.
-fn rows_of_whole_index(node: &Value) -> i64 {
-    let is_index = matches!(node["Node Type"].as_str(), Some("Index Scan" | "Index Only Scan"));
-    match is_index && node.get("Index Cond").is_none() {
-        true => node["Actual Rows"].as_i64().unwrap_or_default(),
-        false => 0,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{Condition, FromQueryResult, QuerySelect, Set};
+use sea_orm::sea_query::{OnConflict, Query, UnionType};
+use sea_orm::{Condition, FromQueryResult, QueryOrder, QueryResult, QuerySelect, Set};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -36,31 +36,52 @@ impl ActiveModelBehavior for ActiveModel {}
 /// Bucket, start and game of a bitmap.
 pub type Key = (Bucket, Timestamp, String);
 
+impl Model {
+    fn key(&self) -> Result<Key> {
+        let bucket = Bucket::named(&self.bucket);
+        let bucket = bucket.ok_or_else(|| Error::internal("a bitmap has an unknown bucket"))?;
+        Ok((bucket, self.start, self.game.clone()))
+    }
+}
+
 #[derive(Serialize)]
-struct KeyRow<'a> {
+struct KeyRow {
     bucket: &'static str,
-    game: &'a str,
+    game: String,
     start: String,
 }
 
 const FIND: RowSetSql = row_set_sql!("sql/find_active_people");
 
-/// The bitmaps that exist of these.
-pub async fn find_many<'a>(
-    db: &impl ConnectionTrait,
-    keys: impl IntoIterator<Item = &'a Key>,
-) -> Result<BTreeMap<(String, Timestamp, String), RoaringBitmap>> {
-    let row = |(bucket, start, game): &'a Key| KeyRow {
+/// Passes the bitmaps that exist of these to a function, one at a time.
+pub async fn for_each(
+    work: &Work,
+    keys: &[Key],
+    mut each: impl FnMut(Key, RoaringBitmap) -> Result<()> + Send,
+) -> Result<()> {
+    let row = |(bucket, start, game): &Key| KeyRow {
         bucket: bucket.as_str(),
-        game,
+        game: game.clone(),
         start: row_timestamp(*start),
     };
-    let keys: Vec<KeyRow<'_>> = keys.into_iter().map(row).collect();
-    let statement = FIND.bind(db.get_database_backend(), &keys, [])?;
-    let rows: Vec<Model> = Entity::find().from_raw_sql(statement).all(db).await?;
-    rows.into_iter()
-        .map(|row| Ok(((row.bucket, row.start, row.game), parse(&row.people)?)))
-        .collect()
+    let rows: Vec<KeyRow> = keys.iter().map(row).collect();
+    let statement = FIND.bind(work.get_database_backend(), &rows, [])?;
+    let each = |row: QueryResult| {
+        let row = Model::from_query_result(&row, "")?;
+        each(row.key()?, parse(&row.people)?)
+    };
+    work.for_each_row(statement, each).await
+}
+
+/// The bitmaps that exist of these.
+pub async fn find_many(work: &Work, keys: &[Key]) -> Result<BTreeMap<Key, RoaringBitmap>> {
+    let mut bitmaps = BTreeMap::new();
+    for_each(work, keys, |key, bitmap| {
+        bitmaps.insert(key, bitmap);
+        Ok(())
+    })
+    .await?;
+    Ok(bitmaps)
 }
 
 /// Writes bitmaps, each of another key.
@@ -101,41 +122,39 @@ pub async fn find_counts(
     Ok(rows.select_only().columns([Column::Start, Column::Count]).into_tuple().all(db).await?)
 }
 
-/// The bitmaps of the buckets that begin in a range.
-pub async fn find_starting_in(
-    db: &impl ConnectionTrait,
-    bucket: Bucket,
-    from: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<(Key, RoaringBitmap)>> {
-    let rows = Entity::find().filter(is_in(Piece { bucket, from, until })).all(db).await?;
-    rows.into_iter().map(|row| Ok(((bucket, row.start, row.game), parse(&row.people)?))).collect()
-}
-
-#[derive(FromQueryResult)]
-struct Bitmap {
-    game: String,
-    people: Vec<u8>,
-}
-
-/// The people of all pieces together, by game.
-pub async fn find_unions(
-    db: &impl ConnectionTrait,
+/// Passes the bitmaps of all pieces to a function, one at a time, with their stored number of people. `games` are the
+/// games; None: all.
+pub async fn for_each_in(
+    work: &Work,
     pieces: &[Piece],
-    games: &[&str],
-) -> Result<BTreeMap<String, RoaringBitmap>> {
-    let mut unions: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
-    for piece in pieces {
-        let rows = Entity::find()
-            .filter(is_in(*piece))
-            .filter(Column::Game.is_in(games.iter().copied()))
-            .select_only()
-            .columns([Column::Game, Column::People]);
-        for Bitmap { game, people } in rows.into_model::<Bitmap>().all(db).await? {
-            *unions.entry(game).or_default() |= parse(&people)?;
-        }
+    games: Option<&[&str]>,
+    mut each: impl FnMut(Key, RoaringBitmap, u64) -> Result<()> + Send,
+) -> Result<()> {
+    let is_of_games = games.map(|games| Column::Game.is_in(games.iter().copied()));
+    let bitmaps_of = |piece: &Piece| {
+        Query::select()
+            .columns([Column::Bucket, Column::Game, Column::Start, Column::People, Column::Count])
+            .from(Entity)
+            .cond_where(is_in(*piece).add_option(is_of_games.clone()))
+            .take()
+    };
+    let mut of_pieces = pieces.iter().map(bitmaps_of);
+    let Some(mut query) = of_pieces.next() else { return Ok(()) };
+    for bitmaps in of_pieces {
+        query.union(UnionType::All, bitmaps);
     }
-    Ok(unions)
+    let each = |row: QueryResult| {
+        let row = Model::from_query_result(&row, "")?;
+        each(row.key()?, parse(&row.people)?, row.count.cast_unsigned())
+    };
+    work.for_each_row(work.get_database_backend().build(&query), each).await
+}
+
+/// The first hour that has a bitmap.
+pub async fn find_first_hour(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
+    let hours = Entity::find().filter(Column::Bucket.eq(Bucket::Hour.as_str()));
+    let first = hours.filter(Column::Game.eq("")).order_by_asc(Column::Start).limit(1);
+    Ok(first.select_only().column(Column::Start).into_tuple().one(db).await?)
 }
 
 fn is_in(Piece { bucket, from, until }: Piece) -> Condition {
