@@ -10,7 +10,7 @@ use image::ImageFormat;
 use serde_json::{Value, json};
 use switchboard::platform::clock::Clock;
 
-use crate::support::pictures::{picture, picture_in_format, size_and_red};
+use crate::support::pictures::{display_p3_picture, picture, picture_in_format, size_and_red};
 use crate::support::s3::Bucket;
 use crate::support::socket::MODERN;
 use crate::support::{
@@ -133,6 +133,18 @@ async fn whole_pictures_are_accepted_without_their_end_and_with_more_behind_it()
             assert!(!file.windows(6).any(|bytes| bytes == b"script"));
         }
     }
+}
+
+#[tokio::test]
+async fn colors_of_other_profiles_become_srgb() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let ann = app.signed_in("ann").await;
+    let response = ann.upload_avatar(&display_p3_picture(180)).await;
+    let (_, _, file) = app.get_file(response.data("/uploadAvatar/url")).await;
+    // The light of the same red is stronger in Display P3: 1.2249 times as much as in sRGB.
+    let red = size_and_red(&file).1;
+    assert!(is_about(red, 197), "{red}");
+    assert!(!file.windows(4).any(|bytes| bytes == b"ICCP"));
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use super::reader::Reader;
 const START_OF_SCAN: u8 = 0xda;
 const END_OF_IMAGE: u8 = 0xd9;
 const RESTART_INTERVAL: u8 = 0xdd;
+/// What identifies the application segments of an ICC profile (ICC.1:2022, annex B.4).
+const PROFILE_TAG: &[u8] = b"ICC_PROFILE\0";
 
 /// The scans and the end of a JPEG. None: it is cut off. A file without its end marker is whole here if its scans bring
 /// every coefficient; whether the last scan is whole, [`decode_unterminated`] sees.
@@ -133,4 +135,33 @@ fn has_restarts(picture: &[u8]) -> bool {
         Some((marker, take_segment(&mut reader, marker)?))
     });
     segments.any(|(marker, segment)| marker == RESTART_INTERVAL && segment != [0, 0])
+}
+
+/// The ICC profile, joined from its segments in whatever order they come. None: there is none, a segment is missing, or
+/// the pixels are of four colours and will be decoded to others.
+pub fn profile(picture: &[u8]) -> Option<Vec<u8>> {
+    let (mut reader, mut parts) = (Reader::new(picture, 2), Vec::new());
+    loop {
+        let marker = next_marker(&mut reader)?;
+        let segment = take_segment(&mut reader, marker)?;
+        if is_start_of_frame(marker) && *segment.get(5)? == 4 {
+            return None;
+        }
+        match segment.strip_prefix(PROFILE_TAG) {
+            Some([number, count, content @ ..]) if marker == 0xe2 => {
+                if parts.is_empty() {
+                    parts = vec![None; usize::from(*count)];
+                }
+                let part = parts.get_mut(usize::from(*number).checked_sub(1)?)?;
+                let is_repeated = part.replace(content).is_some();
+                if is_repeated || parts.len() != usize::from(*count) {
+                    return None;
+                }
+            }
+            _ if marker == START_OF_SCAN => break,
+            _ => {}
+        }
+    }
+    let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+    (!parts.is_empty()).then(|| parts.concat())
 }

@@ -1,6 +1,7 @@
-//! Uploaded pictures, from the file to an upright square of pixels. What the file says is checked before it is
+//! Uploaded pictures, from the file to an upright square of pixels in sRGB. What the file says is checked before it is
 //! decoded, so that decoding is bounded in memory and time.
 
+mod color_profile;
 mod gif;
 mod jpeg;
 mod outline;
@@ -17,6 +18,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use color_profile::{PROFILE_MEMORY_FACTOR, convert_to_srgb};
 use sniff::{ImageFile, sniff};
 
 pub use sniff::UnsupportedImage;
@@ -55,7 +57,8 @@ impl SourceImage {
             }
             _ => {}
         }
-        image.memory = bytes * MEMORY_FACTOR;
+        let profile_len = image.file.profile.as_ref().map_or(0, |profile| profile.len() as u64);
+        image.memory = bytes * MEMORY_FACTOR + profile_len * PROFILE_MEMORY_FACTOR;
         Ok(image)
     }
 
@@ -68,8 +71,8 @@ impl SourceImage {
         reader.into_decoder().map_err(|_| UnsupportedImage::Format)
     }
 
-    /// Decodes the central square of the picture, upright. A larger one is reduced to about this side length by fast
-    /// averaging.
+    /// Decodes the central square of the picture, upright and in sRGB. A larger one is reduced to about this side length
+    /// by fast averaging.
     pub fn decode_square(&self, rough_side: u32) -> Result<DynamicImage, UnsupportedImage> {
         let mut decoder = self.decoder()?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -91,7 +94,10 @@ impl SourceImage {
         let side = width.min(height);
         let square = rough.crop_imm((width - side) / 2, (height - side) / 2, side, side);
         drop(rough);
-        let mut square = DynamicImage::from(square.into_rgba8());
+        let mut square = DynamicImage::from(match &self.file.profile {
+            Some(profile) => convert_to_srgb(&square, profile),
+            None => square.into_rgba8(),
+        });
         square.apply_orientation(orientation);
         Ok(square)
     }

@@ -1,5 +1,10 @@
 //! The chunks of a PNG (PNG specification, third edition).
 
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+
+use super::color_profile::MAX_PROFILE_BYTES;
 use super::outline::Outline;
 use super::reader::Reader;
 
@@ -42,4 +47,18 @@ pub fn strip(picture: &[u8]) -> Vec<u8> {
     let kept = chunks(picture).filter(|(kind, _)| ALLOWED_CHUNKS.contains(kind));
     let parts = std::iter::once(SIGNATURE).chain(kept.map(|(_, chunk)| chunk)).chain([END]);
     parts.collect::<Vec<_>>().concat()
+}
+
+/// The ICC profile, unpacked up to a byte more than may be. None: there is none, or it is damaged.
+pub fn profile(picture: &[u8]) -> Option<Vec<u8>> {
+    let mut chunks = chunks(picture).take_while(|(kind, _)| *kind != b"IDAT");
+    let (_, chunk) = chunks.find(|(kind, _)| *kind == b"iCCP")?;
+    // Between length, type and checksum: a name, zero, the method of compression, and the compressed profile.
+    let content = &chunk[8..chunk.len() - 4];
+    let name_end = content.iter().position(|byte| *byte == 0)?;
+    let [0, compressed @ ..] = &content[name_end + 1..] else { return None };
+    let mut profile = Vec::new();
+    let max = MAX_PROFILE_BYTES as u64 + 1;
+    ZlibDecoder::new(compressed).take(max).read_to_end(&mut profile).ok()?;
+    Some(profile)
 }

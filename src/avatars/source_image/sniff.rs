@@ -3,6 +3,7 @@
 
 use image::ImageFormat;
 
+use super::color_profile::MAX_PROFILE_BYTES;
 use super::polyglot::is_polyglot;
 use super::{gif, jpeg, png, webp};
 
@@ -27,6 +28,8 @@ pub struct ImageFile {
     pub format: ImageFormat,
     /// The picture alone: what lies behind its end is left out.
     pub picture: Vec<u8>,
+    /// Its ICC profile, of at most [`MAX_PROFILE_BYTES`].
+    pub profile: Option<Vec<u8>>,
 }
 
 /// Detects the format of a file by its content, and checks the file. Nothing of it is kept, so what lies behind the
@@ -47,12 +50,14 @@ pub fn sniff(file: &[u8]) -> Result<ImageFile, UnsupportedImage> {
     if is_polyglot(picture) {
         return Err(UnsupportedImage::Format);
     }
-    let picture = match format {
-        ImageFormat::Png => png::strip(picture),
-        ImageFormat::Gif => gif::enlarge_screen(picture.to_vec()),
-        _ => picture.to_vec(),
+    let (picture, profile) = match format {
+        ImageFormat::Png => (png::strip(picture), png::profile(picture)),
+        ImageFormat::Jpeg => (picture.to_vec(), jpeg::profile(picture)),
+        ImageFormat::Gif => (gif::enlarge_screen(picture.to_vec()), None),
+        _ => (picture.to_vec(), webp::profile(picture)),
     };
-    Ok(ImageFile { format, picture })
+    let profile = profile.filter(|profile| profile.len() <= MAX_PROFILE_BYTES);
+    Ok(ImageFile { format, picture, profile })
 }
 
 fn detect_format(file: &[u8]) -> Option<ImageFormat> {

@@ -1,5 +1,8 @@
 //! Tests of reading uploaded pictures.
 
+mod colors;
+mod hostile_profiles;
+mod icc_profiles;
 mod limits;
 mod pixels;
 mod progressive_jpeg;
