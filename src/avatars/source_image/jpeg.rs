@@ -104,8 +104,8 @@ impl Coefficients {
 /// Decodes a picture without its end marker. None: pixels are missing, too. Decoders that are not strict paint them
 /// grey.
 pub fn decode_unterminated(picture: &[u8]) -> Option<DynamicImage> {
-    // The decoder reads up to eight bytes ahead, and needs to see the end behind the last scan. Where a scan is cut off,
-    // it does not come that far: no code consists of ones alone, and a marker without a meaning is an error there.
+    // The decoder reads up to eight bytes ahead, and needs to see the end behind the last scan. Where a scan is cut
+    // off, it does not come that far: no code consists of ones alone, and a marker without a meaning is an error there.
     let padding = b"\xff\x00".repeat(8);
     // At the end of an interval it looks for a restart.
     let restart = if has_restarts(picture) { &b"\xff\xd0"[..] } else { b"" };

@@ -71,8 +71,8 @@ impl SourceImage {
         reader.into_decoder().map_err(|_| UnsupportedImage::Format)
     }
 
-    /// Decodes the central square of the picture, upright and in sRGB. A larger one is reduced to about this side length
-    /// by fast averaging.
+    /// Decodes the central square of the picture, upright and in sRGB. A larger one is reduced to about this side
+    /// length by fast averaging.
     pub fn decode_square(&self, rough_side: u32) -> Result<DynamicImage, UnsupportedImage> {
         let mut decoder = self.decoder()?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

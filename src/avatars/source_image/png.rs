@@ -49,7 +49,8 @@ pub fn strip(picture: &[u8]) -> Vec<u8> {
     parts.collect::<Vec<_>>().concat()
 }
 
-/// The ICC profile, unpacked up to a byte more than may be. None: there is none, or it is damaged.
+/// The ICC profile, unpacked up to a byte more than may be. None: there is none, or it is damaged. Descriptions by
+/// numbers are not read: those of gAMA and cHRM nearly always stand for sRGB, and viewers differ over them.
 pub fn profile(picture: &[u8]) -> Option<Vec<u8>> {
     let mut chunks = chunks(picture).take_while(|(kind, _)| *kind != b"IDAT");
     let (_, chunk) = chunks.find(|(kind, _)| *kind == b"iCCP")?;
