@@ -10,7 +10,7 @@ use image::ImageFormat;
 use serde_json::{Value, json};
 use switchboard::platform::clock::Clock;
 
-use crate::support::pictures::{picture, picture_in_format, size_and_red};
+use crate::support::pictures::{display_p3_picture, picture, picture_in_format, size_and_red};
 use crate::support::s3::Bucket;
 use crate::support::socket::MODERN;
 use crate::support::{
@@ -92,12 +92,14 @@ async fn unsupported_files_are_rejected_and_the_avatar_stays() {
         let ann = app.signed_in("ann").await;
         let avatar = ann.upload_avatar_picture(200).await;
         let png = picture(100);
+        let jpeg = picture_in_format(100, ImageFormat::Jpeg);
+        let with_comment = [&jpeg[..2], b"\xff\xfe\x00\x0b<?php 1;>", &jpeg[2..]].concat();
         for (name, content) in [
             ("nothing", &b""[..]),
             ("picture.png", b"<!DOCTYPE html><script>alert(1)</script>"),
             ("picture.svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
             ("cut off", &png[..png.len() / 2]),
-            ("both", &[&png[..], b"<script>alert(1)</script>"].concat()),
+            ("both", &with_comment),
         ] {
             assert_eq!(
                 ann.upload_avatar_named(name, content).await.errors(),
@@ -111,6 +113,38 @@ async fn unsupported_files_are_rejected_and_the_avatar_stays() {
         assert_eq!(app.get_file(now.data("/me/avatar/url")).await.0, StatusCode::OK);
     })
     .await;
+}
+
+#[tokio::test]
+async fn whole_pictures_are_accepted_without_their_end_and_with_more_behind_it() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let ann = app.signed_in("ann").await;
+    for (format, end_len) in [(ImageFormat::Png, 12), (ImageFormat::Jpeg, 2), (ImageFormat::Gif, 1)]
+    {
+        let whole = picture_in_format(180, format);
+        for content in [
+            &whole[..whole.len() - end_len],
+            &[&whole[..], b"\r\n"].concat(),
+            &[&whole[..], b"<html><script>alert(1)</script>"].concat(),
+        ] {
+            let response = ann.upload_avatar(content).await;
+            let (_, _, file) = app.get_file(response.data("/uploadAvatar/url")).await;
+            assert!(is_about(size_and_red(&file).1, 180), "{format:?}");
+            assert!(!file.windows(6).any(|bytes| bytes == b"script"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn colors_of_other_profiles_become_srgb() {
+    let app = TestApp::new(&TestDatabase::Memory).await;
+    let ann = app.signed_in("ann").await;
+    let response = ann.upload_avatar(&display_p3_picture(180)).await;
+    let (_, _, file) = app.get_file(response.data("/uploadAvatar/url")).await;
+    // The light of the same red is stronger in Display P3: 1.2249 times as much as in sRGB.
+    let red = size_and_red(&file).1;
+    assert!(is_about(red, 197), "{red}");
+    assert!(!file.windows(4).any(|bytes| bytes == b"ICCP"));
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::io::Cursor;
 
 use axum::http::{HeaderMap, StatusCode};
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use moxcms::ColorProfile;
 use serde_json::{Value, json};
 
 use super::multipart_form::MultipartForm;
@@ -20,6 +22,17 @@ pub fn picture_in_format(red: u8, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     DynamicImage::from(picture.to_rgb8()).write_to(&mut file, format).expect("encoded");
     file.into_inner()
+}
+
+/// A JPEG of one colour with this red component in Display P3.
+pub fn display_p3_picture(red: u8) -> Vec<u8> {
+    let picture = RgbImage::from_pixel(80, 60, Rgb([red, 9, 9]));
+    let profile = ColorProfile::new_display_p3().encode().expect("encoded");
+    let mut file = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut file, 95);
+    encoder.set_icc_profile(profile).expect("supported");
+    encoder.encode_image(&picture).expect("encoded");
+    file
 }
 
 /// The form of an avatar upload.
