@@ -11,7 +11,7 @@ use switchboard::people::{Identifier, Role};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::raw_connection::TestServer;
-use crate::support::socket::{MODERN, Socket, SocketEvent};
+use crate::support::socket::{LEGACY, MODERN, Socket, SocketEvent};
 use crate::support::{TestApp, TestDatabase, on_each_database, query};
 
 const COUNTER: &str = "subscription ($id: String!) { counterChanged(id: $id) { value } }";
@@ -350,6 +350,48 @@ async fn unknown_subprotocols_and_foreign_origins_are_rejected() {
     let rejection = server.try_socket(&[]).await.err().expect("rejected").1;
     assert_eq!(rejection["errors"][0]["extensions"]["code"], "BAD_REQUEST");
     app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn the_first_known_subprotocol_of_the_client_is_spoken() {
+    let (app, server) = live_app().await;
+    for (offered, spoken) in [
+        ("graphql-ws, graphql-transport-ws", LEGACY),
+        ("graphql-transport-ws, graphql-ws", MODERN),
+        ("graphql-ws,graphql-transport-ws", LEGACY),
+        ("soap, graphql-ws, graphql-transport-ws", LEGACY),
+        ("GRAPHQL-WS, graphql-transport-ws", MODERN),
+    ] {
+        let mut connection = server.connect().await;
+        connection
+            .write(format!(
+                "GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: {offered}\r\n\r\n"
+            ))
+            .await;
+        let response = connection.read_response().await.expect("a response");
+        assert_eq!(response.headers["sec-websocket-protocol"], spoken, "{offered}");
+        drop(connection);
+
+        let mut socket = server.socket_offering(offered).await;
+        socket.send(json!({ "type": "connection_init" })).await;
+        socket.next_message().await;
+        let (start, data) =
+            if spoken == LEGACY { ("start", "data") } else { ("subscribe", "next") };
+        let payload = json!({ "query": "{ number(value: 7) }" });
+        socket.send(json!({ "type": start, "id": "1", "payload": payload })).await;
+        assert_eq!(socket.next_message().await["type"], data, "{offered}");
+    }
+    app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn messages_may_begin_with_a_byte_order_mark() {
+    let (_, server) = live_app().await;
+    let mut socket = server.socket(MODERN).await;
+    socket.send_text("\u{feff}{\"type\":\"connection_init\"}").await;
+    assert_eq!(socket.next_message().await, json!({ "type": "connection_ack" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
