@@ -338,9 +338,13 @@ async fn unknown_subprotocols_and_foreign_origins_are_rejected() {
         (&[(protocol, "unknown, graphql-transport-ws")], 101),
         (&[(protocol, MODERN), (origin, "https://game.example.com")], 101),
         (&[(protocol, MODERN), (origin, "http://127.0.0.1:8000")], 101),
+        (&[(protocol, MODERN), (origin, "capacitor://localhost")], 101),
+        (&[(protocol, MODERN), (origin, "capacitor://evil.example")], 403),
+        (&[(protocol, MODERN), (origin, "http://localhost:3000")], 403),
         (&[(protocol, MODERN), (origin, "https://evil.example")], 403),
         (&[(protocol, MODERN), (origin, "https://game.example.com.evil.example")], 403),
         (&[(protocol, MODERN), (origin, "null")], 403),
+        (&[(protocol, MODERN), (origin, "file://")], 403),
         (&[(protocol, "unknown")], 400),
         (&[(protocol, "GRAPHQL-TRANSPORT-WS")], 400),
         (&[], 400),
@@ -349,6 +353,39 @@ async fn unknown_subprotocols_and_foreign_origins_are_rejected() {
     }
     let rejection = server.try_socket(&[]).await.err().expect("rejected").1;
     assert_eq!(rejection["errors"][0]["extensions"]["code"], "BAD_REQUEST");
+    app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn the_host_of_the_handshake_is_the_own_origin() {
+    let settings = [
+        ("ENVIRONMENT", "production"),
+        ("PUBLIC_URL", "https://api.example.com"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("DATABASE_TLS", "off"),
+    ];
+    let app = TestApp::live(&TestDatabase::Memory, &settings).await;
+    let server = app.serve().await;
+    for (host, origin, expected) in [
+        ("10.0.2.2:8000", "http://10.0.2.2:8000", 101),
+        ("10.0.2.2:8000", "http://10.0.2.2", 403),
+        ("10.0.2.2:8000", "http://10.0.2.3:8000", 403),
+        ("10.0.2.2", "http://10.0.2.2", 101),
+        ("10.0.2.2", "http://10.0.2.2:80", 101),
+        ("game.example", "https://game.example", 101),
+        ("game.example", "https://game.example:443", 101),
+        ("game.example", "https://evil.example", 403),
+        ("null", "null", 403),
+        ("localhost", "capacitor://localhost", 403),
+        ("10.0.2.2:8000", "https://api.example.com", 101),
+        ("10.0.2.2:8000", "https://game.eu.example.com", 101),
+        ("10.0.2.2:8000", "https://example.com", 403),
+    ] {
+        let headers = [("sec-websocket-protocol", MODERN), ("host", host), ("origin", origin)];
+        let status =
+            server.try_socket(&headers).await.err().map_or(101, |(status, _)| status.into());
+        assert_eq!(status, expected, "{host} {origin}");
+    }
     app.wait_until_no_socket_is_open().await;
 }
 

@@ -45,7 +45,7 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Respo
     // The extractor ignores the case of names, the handshake does not.
     let (name, subprotocol) = select_subprotocol(&parts.headers).ok_or_else(no_subprotocol)?;
     let origin = parts.headers.get(header::ORIGIN);
-    if origin.is_some_and(|origin| !endpoint.origins.allows(origin)) {
+    if origin.is_some_and(|origin| !endpoint.origins.allows(origin, &parts)) {
         let error = UserError::new(ErrorCode::Forbidden, "Pages of this origin may not connect.");
         return Err(Rejection::new(StatusCode::FORBIDDEN, error));
     }
