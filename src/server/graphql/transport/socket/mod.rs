@@ -11,10 +11,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use crate::error::{ErrorCode, UserError};
+use crate::server::connection_watch::ConnectionWatch;
 use crate::server::graphql::endpoint::Endpoint;
 use crate::server::graphql::rejection::Rejection;
 use crate::server::graphql::request::requester::Requester;
-use connection::{Connection, MAX_READ_LEN};
+use connection::{Connection, MAX_FRAME_LEN, MAX_MESSAGE_LEN};
 use protocol::Subprotocol;
 
 mod close_reason;
@@ -53,15 +54,17 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, request: Request) -> Result<Respo
     let mut upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|error| Rejection::bad_request(error.status(), error.body_text()))?
-        .max_message_size(MAX_READ_LEN)
-        .max_frame_size(MAX_READ_LEN)
+        .max_message_size(MAX_MESSAGE_LEN)
+        .max_frame_size(MAX_FRAME_LEN)
         .read_buffer_size(READ_BUFFER_LEN)
         .write_buffer_size(0);
     upgrade.set_selected_protocol(name);
+    let watch = parts.extensions.get::<Arc<ConnectionWatch>>();
+    let watch = watch.expect("our listener serves every connection that can be upgraded").clone();
     let endpoint = endpoint.clone();
     Ok(upgrade.on_upgrade(move |socket| {
         let (tasks, sockets) = (endpoint.app.tasks.clone(), endpoint.app.sockets.clone());
-        let connection = Connection::new(endpoint, subprotocol, socket).run(requester);
+        let connection = Connection::new(endpoint, subprotocol, socket, watch).run(requester);
         tasks.track_future(sockets.track_future(connection))
     }))
 }
