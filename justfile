@@ -36,7 +36,7 @@ clients:
 
 # Opens the console in Chromium (CHROMIUM says where it is) and makes the pictures of docs/evidence anew.
 evidence:
-    cargo build --example live
+    cargo build --bin switchboard
     npm --prefix tests/clients ci
     npm --prefix tests/clients run evidence
 

@@ -9,8 +9,8 @@ use crate::platform::Platform;
 /// Sends another code for the same challenge.
 ///
 /// # Errors
-/// NOT_FOUND; UNAUTHENTICATED for an owner's challenge without a viewer; RATE_LIMITED until `resend_at` and when a
-/// rate limit is reached; CODE_INVALID when the code was used; CODE_EXPIRED when it has expired.
+/// NOT_FOUND; RATE_LIMITED until `resend_at` and when a rate limit is reached; CODE_INVALID when the code was used;
+/// CODE_EXPIRED when it has expired.
 pub async fn resend_code(
     accounts: &Accounts,
     platform: &Platform,

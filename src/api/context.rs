@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_graphql::Context;
 
 use super::operation_key::OperationKey;
-use super::viewer::{Caller, RequestAddress, RequestCaller, RequestClient, Viewer};
-use crate::error::{Error, ErrorCode, Result};
+use super::viewer::{Caller, RequestAddress, RequestCaller, RequestClient, Viewer, admins_only};
+use crate::error::Result;
 use crate::platform::Platform;
 
 /// Access to the request's data.
@@ -64,7 +64,7 @@ impl<'a> ContextExt<'a> for Context<'a> {
         let viewer = self.viewer()?;
         match viewer.is_admin {
             true => Ok(viewer),
-            false => Err(Error::new(ErrorCode::Forbidden, "This is for administrators.")),
+            false => Err(admins_only()),
         }
     }
 

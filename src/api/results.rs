@@ -12,7 +12,7 @@ use async_graphql::{Context, ErrorExtensionValues, Name, Value, resolver_utils::
 use futures_util::stream::{BoxStream, once};
 use futures_util::{Stream, StreamExt};
 
-use super::viewer::AdminRevoked;
+use super::viewer::{AdminRevoked, admins_only};
 use crate::error::{Error, ErrorCode, UserError};
 
 /// The value of a nullable field: null plus an error when it fails.
@@ -96,7 +96,7 @@ pub fn stream_states<T>(
     states.map(|state| state.map_err(ApiError::from)).boxed()
 }
 
-/// Like [`stream_states`], for administrators only: ends with NOT_FOUND when the viewer is no longer one.
+/// Like [`stream_states`], for administrators only: ends with FORBIDDEN when the viewer is no longer one.
 pub fn stream_states_for_admins<T, S>(
     ctx: &Context<'_>,
     states: S,
@@ -106,6 +106,6 @@ where
     S: Stream<Item = Result<T, Error>> + Send + 'static,
 {
     let revoked = ctx.data_unchecked::<AdminRevoked>().wait();
-    let not_found = once(async { Err(Error::not_found("subscription")) });
-    stream_states(states.take_until(revoked).chain(not_found))
+    let forbidden = once(async { Err(admins_only()) });
+    stream_states(states.take_until(revoked).chain(forbidden))
 }

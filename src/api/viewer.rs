@@ -9,7 +9,7 @@ use async_graphql::Request;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{SessionId, TokenVersion, UserId};
 
 /// A signed-in user, and their session.
@@ -76,6 +76,11 @@ impl Caller {
             Identity::Anonymous | Identity::SignedIn(_) => None,
         }
     }
+}
+
+/// The error for viewers who are not administrators, or not any more.
+pub(super) fn admins_only() -> Error {
+    Error::new(ErrorCode::Forbidden, "This is for administrators.")
 }
 
 /// A future that completes when the viewer is no longer an administrator.

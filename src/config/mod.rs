@@ -9,6 +9,7 @@ pub mod files;
 pub mod graphql;
 pub mod leads;
 mod load;
+mod origins;
 pub mod rate_limits;
 mod reader;
 mod setting_names;
@@ -17,6 +18,7 @@ pub mod sms;
 #[cfg(test)]
 mod tests;
 
+pub use origins::{Origin, OriginPattern};
 pub use setting_names::SETTING_NAMES;
 pub use settings::{
     Config, ConnectionLimits, CorsOrigins, Environment, LINE_TYPES, LookupSource, TwoFactorPolicy,

@@ -14,6 +14,7 @@ use super::database::DatabaseConfig;
 use super::files::{BonusInbox, FilesConfig};
 use super::graphql::GraphqlConfig;
 use super::leads::LeadsConfig;
+use super::origins::OriginPattern;
 use super::rate_limits::RateLimits;
 use super::sms::SmsConfig;
 
@@ -49,15 +50,15 @@ pub enum LookupSource {
     },
 }
 
-/// The origins whose pages may call the API, besides the API's own.
+/// The origins whose pages may call the API, besides the API's own and in development those of app shells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// All origins.
+    /// All origins that have a host.
     Any,
     /// Origins of the same machine, on any port.
     Loopback,
-    /// These origins, spelled as browsers do ("https://game.example.com").
-    Listed(Vec<String>),
+    /// These origins.
+    Listed(Vec<OriginPattern>),
 }
 
 /// Limits of HTTP connections.

@@ -75,17 +75,32 @@ fn public_url_may_have_a_path_but_no_user_query_or_fragment() {
 #[test]
 fn origins_and_proxies_are_lists() {
     let origins = |text| read(&[("CORS_ORIGINS", text)]).map(|config| config.cors_origins);
+    let listed = ["https://game.example.com", "capacitor://localhost", "https://*.example.com"];
+    let patterns = listed.map(|text| OriginPattern::parse(text).expect("an origin"));
     assert_eq!(
-        origins("https://Game.example.com:443/, http://localhost:3000").expect("valid"),
-        CorsOrigins::Listed(vec![
-            "https://game.example.com".into(),
-            "http://localhost:3000".into()
-        ])
+        origins("https://Game.example.com:443/, capacitor://localhost,https://*.example.com")
+            .expect("valid"),
+        CorsOrigins::Listed(patterns.into())
     );
     assert_eq!(origins("*").expect("valid"), CorsOrigins::Any);
     assert_eq!(origins("").expect("valid"), CorsOrigins::Loopback);
-    for invalid in ["game.example.com", "https://x.example/path", "*, https://x.example", "null"] {
-        assert_eq!(origins(invalid).expect_err(invalid).len(), 1);
+    for (invalid, entry) in [
+        ("game.example.com", 1),
+        ("https://x.example, https://x.example/path", 2),
+        ("*, https://x.example", 1),
+        ("null", 1),
+        ("https://x.example, file://", 2),
+        ("https://ann:s3cret@x.example", 1),
+        ("https://*", 1),
+    ] {
+        let problems = origins(invalid).expect_err(invalid);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].starts_with(&format!("CORS_ORIGINS: entry {entry} must")),
+            "{problems:?}"
+        );
+        assert!(problems[0].contains("such as https://game.example.com"), "{problems:?}");
+        assert!(!problems[0].contains("s3cret"), "{problems:?}");
     }
     let proxies = |text| read(&[("TRUSTED_PROXIES", text)]).map(|config| config.trusted_proxies);
     assert_eq!(proxies("10.0.0.0/8, ::1").expect("valid").len(), 2);

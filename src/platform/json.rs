@@ -6,8 +6,16 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// U+FEFF in UTF-8, which some programs write before every text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// By this key serde_json marks raw JSON in a value. It parses the text behind it again, with a new limit on nesting.
 const RAW_JSON_KEY: &str = "$serde_json::private::RawValue";
+
+/// Reads JSON that may begin with a byte order mark (RFC 8259, section 8.1, allows to ignore it).
+pub fn from_slice<'t, T: Deserialize<'t>>(text: &'t [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+}
 
 /// JSON from outside. Reading fails where a key would make serde_json parse a text as JSON again: strings stay strings,
 /// and the parser's limit on nesting holds.

@@ -54,6 +54,8 @@ pub async fn serve_connection(
         let guard = watch.begin_request(request.version());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        // For the socket that the connection may become.
+        request.extensions_mut().insert(watch.clone());
         let response = router.call(request);
         async {
             response.await.map(|response| response.map(|body| GuardedBody { body, _guard: guard }))

@@ -1,4 +1,5 @@
-//! Tracks the activity of a connection, and the deadline by which its client must send or read something.
+//! Tracks the activity of a connection, and the deadline by which its client must send or read something. Of a WebSocket,
+//! tracks since when the client has sent bytes without completing a message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,21 +47,40 @@ struct State {
     blocked_since: Option<Duration>,
     /// Whether the connection ends after the running requests.
     is_closing: bool,
+    /// When the first bytes came after the last complete message. Only for WebSockets.
+    incomplete_since: Option<Duration>,
 }
 
 impl ConnectionWatch {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let phase = Phase::Head(clock.uptime());
-        let state = State { phase, is_http2: false, blocked_since: None, is_closing: false };
+        let state = State {
+            phase,
+            is_http2: false,
+            blocked_since: None,
+            is_closing: false,
+            incomplete_since: None,
+        };
         Self { clock, state: Mutex::new(state) }
     }
 
     /// Records that bytes arrived.
     pub fn record_read(&self) {
         let mut state = self.state.lock();
+        state.incomplete_since.get_or_insert_with(|| self.clock.uptime());
         if matches!(state.phase, Phase::Idle(_)) && !state.is_http2 {
             state.phase = Phase::Head(self.clock.uptime());
         }
+    }
+
+    /// Records that a message or a control frame of the WebSocket is complete.
+    pub fn record_message(&self) {
+        self.state.lock().incomplete_since = None;
+    }
+
+    /// Since when bytes have come that complete no message and no control frame, as uptime of the clock.
+    pub fn incomplete_since(&self) -> Option<Duration> {
+        self.state.lock().incomplete_since
     }
 
     /// Records that the client read written bytes, or blocks the write.

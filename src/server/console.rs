@@ -1,4 +1,4 @@
-//! The developer console: GraphiQL, and in development GraphQL Playground.
+//! The developer console: GraphiQL and GraphQL Playground.
 //!
 //! The pages use the bundle that npm builds in `console/`. Release builds embed it; debug builds read it from disk, so
 //! that a new bundle needs no rebuild. Without a bundle, the pages load the same files from a CDN, each pinned by its
@@ -45,13 +45,9 @@ pub fn routes(config: &Config) -> Router<Arc<App>> {
             .route("/console/tabs.json", get(tabs::tabs))
             .route("/console/graphiql.js", get(|| script(include_str!("console/graphiql.js"))))
             .route("/console/icon.svg", get(icon))
-            .route("/console/{*path}", get(bundle_file));
-        if !config.is_production() {
-            router = router.route("/playground", get(playground)).route(
-                "/console/playground.js",
-                get(|| script(include_str!("console/playground.js"))),
-            );
-        }
+            .route("/console/{*path}", get(bundle_file))
+            .route("/playground", get(playground))
+            .route("/console/playground.js", get(|| script(include_str!("console/playground.js"))));
     }
     router
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
-};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -23,7 +21,6 @@ use super::jsend;
 use super::origins::Origins;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use crate::app::App;
-use crate::connections::SECRET_HEADER;
 
 const MAX_LOGGED_NAME_LEN: usize = 64;
 /// Chromium caches a preflight response for at most this long.
@@ -81,34 +78,23 @@ pub async fn catch_panic(request: Request, next: Next) -> Response {
 
 /// CORS: which pages may send requests and read responses. Credentials are not allowed, as there are no cookies.
 pub fn cors(origins: Origins) -> CorsLayer {
-    let headers = [
-        header::AUTHORIZATION,
-        header::CONTENT_TYPE,
-        X_REQUEST_ID.clone(),
-        HeaderName::from_static(SECRET_HEADER),
-        HeaderName::from_static("apollo-require-preflight"),
-        HeaderName::from_static("apollographql-client-name"),
-        HeaderName::from_static("apollographql-client-version"),
-        HeaderName::from_static("graphql-require-preflight"),
-        HeaderName::from_static("x-apollo-operation-name"),
-    ];
     allow_origins(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(headers)
         .expose_headers([X_REQUEST_ID.clone(), header::RETRY_AFTER])
 }
 
-/// CORS of the proxy of connections: the headers of requests and responses are those of any API.
+/// CORS of the proxy of connections: the headers of responses are those of any API.
 pub fn proxy_cors(origins: Origins, methods: impl Into<AllowMethods>) -> CorsLayer {
-    allow_origins(origins)
-        .allow_methods(methods)
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(Any)
+    allow_origins(origins).allow_methods(methods).expose_headers(Any)
 }
 
+/// Pages of these origins may send any headers: tracing alone adds several (`traceparent`, `baggage`, `sentry-trace`).
 fn allow_origins(origins: Origins) -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.allows(origin)))
+        .allow_origin(AllowOrigin::predicate(move |origin, request| {
+            origins.allows(origin, request)
+        }))
+        .allow_headers(AllowHeaders::mirror_request())
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -1,5 +1,5 @@
-// The console in a real browser: signs up, logs in and adds a contact, each with a success and an error, flips a
-// coin, and receives an event. The page must show the server's responses. Saves screenshots in docs/evidence, or in
+// The product's console in a real browser: signs up, logs in and adds a contact, each with a success and an error, flips
+// a coin, and watches an avatar change. The page must show the server's responses. Saves screenshots in docs/evidence, or in
 // the folder EVIDENCE.
 
 import assert from "node:assert/strict";
@@ -12,6 +12,8 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 import { PASSWORD, code, data } from "./support/ask.js";
+import { upload } from "./support/picture.js";
+import { PRODUCT } from "./support/programs.js";
 import { Server } from "./support/server.js";
 
 const PICTURES = process.env.EVIDENCE ?? fileURLToPath(new URL("../../docs/evidence", import.meta.url));
@@ -24,7 +26,7 @@ const ARGUMENTS = [
 
 let server, browser, profile;
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({}, PRODUCT);
   profile = mkdtempSync(join(tmpdir(), "chromium-"));
   browser = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
@@ -164,6 +166,13 @@ const ADD_CONTACT = `mutation AddContact($input: AddContactInput!) {
     }
   }
 }`;
+const AVATAR_CHANGED = `subscription AvatarChanged {
+  avatarChanged {
+    version
+    profile { displayName }
+    avatar { version }
+  }
+}`;
 const ann = { phone: "+31612345678", name: "Ann", password: PASSWORD };
 const user = { name: "Ann", phone: "+31612345678" };
 const TOKENS = { tokenType: "Bearer", expiresIn: 600 };
@@ -257,25 +266,22 @@ test("a coin flip, from its start to its proof", async () => {
   assert.deepEqual(page.problems, []);
 });
 
-test("a subscription's events, for a user who has just signed up", async () => {
-  const counter = (value) => ({ data: { counterChanged: { id: "a", value } } });
-  const listening = await Console.open();
-  await listening.tab("Signup");
-  await listening.variables({ input: { nickname: "bob", password: PASSWORD } });
-  const { accessToken } = (await listening.run("Signup")).answer.data.signup;
-  await listening.newTab();
-  await listening.headers({ Authorization: `Bearer ${accessToken}` });
-  await listening.operation('subscription Listen {\n  counterChanged(id: "a") { id value }\n}');
-  await listening.page.locator(".graphiql-execute-button").click();
-  await listening.shows(counter(0));
+test("an avatar changes while a user who has just signed up watches it", async () => {
+  const changed = (version, avatar) => ({
+    data: { avatarChanged: { version, profile: { displayName: "bob" }, avatar } },
+  });
+  const page = await Console.open();
+  await page.tab("Signup");
+  await page.variables({ input: { nickname: "bob", password: PASSWORD } });
+  const tokens = (await page.run("Signup")).answer.data.signup;
+  await page.newTab();
+  await page.headers({ Authorization: `Bearer ${tokens.accessToken}` });
+  await page.operation(AVATAR_CHANGED);
+  await page.page.locator(".graphiql-execute-button").click();
+  await page.shows(changed(0, null));
 
-  const changing = await Console.open();
-  await changing.newTab();
-  await changing.operation('mutation Change {\n  addTo(counter: "a", by: 7) { value }\n}');
-  assert.deepEqual((await changing.run("Change")).answer, { data: { addTo: { value: 7 } } });
-
-  await listening.page.bringToFront();
-  await listening.shows(counter(7));
-  await listening.picture("console");
-  assert.deepEqual([...listening.problems, ...changing.problems], []);
+  assert.equal(await upload(server, tokens), 1);
+  await page.shows(changed(1, { version: 1 }));
+  await page.picture("console");
+  assert.deepEqual(page.problems, []);
 });

@@ -8,6 +8,7 @@ use crate::support::codes::verification;
 use crate::support::raw_connection::TestServer;
 use crate::support::sms::{accepting_replies, gateway_settings};
 use crate::support::socket::{MODERN, Socket};
+use crate::support::transports::Transport;
 use crate::support::upstream::Upstream;
 use crate::support::{PASSWORD, TestApp, TestDatabase, on_each_shared_database, query};
 
@@ -143,10 +144,15 @@ async fn codes_of_other_users_cannot_be_watched() {
     let id = signup.text("/signup/challenge/id");
     let mut socket = watch_delivery(&server, bob.token.as_deref(), id).await;
     assert_eq!(socket.error("1").await, "NOT_FOUND");
+    for token in [None, bob.token.as_deref(), owner.token.as_deref()] {
+        let mut socket = watch_delivery(&server, token, "chl_unknown").await;
+        assert_eq!(socket.error("1").await, "NOT_FOUND");
+    }
     let mut socket = watch_delivery(&server, None, id).await;
-    assert_eq!(socket.error("1").await, "UNAUTHENTICATED");
-    let mut socket = watch_delivery(&server, owner.token.as_deref(), "chl_unknown").await;
     assert_eq!(socket.error("1").await, "NOT_FOUND");
+    let request = json!({ "query": query!("code_delivery"), "variables": { "id": id } });
+    let events = Transport::Events.send(&app, &app.with_token("rubbish"), &request).await;
+    assert_eq!(events["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     let mut socket = watch_delivery(&server, owner.token.as_deref(), id).await;
     assert_eq!(next_delivery(&mut socket).await, "QUEUED");
 }

@@ -324,15 +324,25 @@ async fn challenges_are_visible_to_their_owner_only() {
         let bob = app.signed_in("bob").await;
         bob.challenge(id).await.assert_error("NOT_FOUND", "");
         bob.resend_code(id).await.assert_error("NOT_FOUND", "");
-        app.anonymous().challenge(id).await.assert_error("UNAUTHENTICATED", "");
+        let stranger = app.anonymous();
+        stranger.challenge(id).await.assert_error("NOT_FOUND", "");
+        stranger.resend_code(id).await.assert_error("NOT_FOUND", "");
+        // The owner may come with a fresh token. Nobody learns which ids there are.
+        let rejected = app.with_token("rubbish");
+        for any in [id, "chl_0"] {
+            rejected.challenge(any).await.assert_error("UNAUTHENTICATED", "");
+            rejected.resend_code(any).await.assert_error("UNAUTHENTICATED", "");
+        }
         let flipped = match id.strip_suffix('0') {
             Some(prefix) => format!("{prefix}1"),
             None => format!("{}0", &id[..id.len() - 1]),
         };
         let user = signup.text("/signup/user/id");
         for unknown in ["", "chl_", "chl_0", &flipped, &id[..id.len() - 1], user] {
-            assert_eq!(ann.challenge(unknown).await.errors(), ["NOT_FOUND"], "{unknown}");
-            assert_eq!(ann.resend_code(unknown).await.errors(), ["NOT_FOUND"], "{unknown}");
+            for caller in [&ann, &stranger] {
+                assert_eq!(caller.challenge(unknown).await.errors(), ["NOT_FOUND"], "{unknown}");
+                assert_eq!(caller.resend_code(unknown).await.errors(), ["NOT_FOUND"], "{unknown}");
+            }
         }
     })
     .await;

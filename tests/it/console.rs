@@ -121,7 +121,7 @@ async fn other_paths_are_not_served() {
 }
 
 #[tokio::test]
-async fn production_serves_graphiql_on_request_and_never_playground() {
+async fn production_serves_the_console_on_request() {
     on_each_shared_database(async |database| {
         let statuses = async |settings: &[(&str, &str)]| {
             let app = TestApp::with(database, settings).await;
@@ -133,7 +133,7 @@ async fn production_serves_graphiql_on_request_and_never_playground() {
         };
         assert_eq!(statuses(&PRODUCTION).await, [404, 404, 404, 404]);
         let with_graphiql = [&PRODUCTION[..], &[("GRAPHIQL", "on")]].concat();
-        assert_eq!(statuses(&with_graphiql).await, [200, 200, 404, 404]);
+        assert_eq!(statuses(&with_graphiql).await, [200, 200, 200, 200]);
     })
     .await;
     let app = TestApp::with(&TestDatabase::Memory, &[("GRAPHIQL", "off")]).await;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::transports::{Transport, get, post, response};
+use crate::support::transports::{Transport, document_hash, get, post, response};
 use crate::support::{Caller, TestApp, TestDatabase, on_each_database, on_each_shared_database};
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
@@ -15,7 +15,17 @@ fn codes(response: &Value) -> Vec<&str> {
 
 /// Asserts that a request is rejected with this code over every transport, without data.
 async fn assert_rejected(app: &TestApp, caller: &Caller, request_body: &Value, code: &str) {
-    for transport in Transport::ALL {
+    assert_rejected_over(&Transport::ALL, app, caller, request_body, code).await;
+}
+
+async fn assert_rejected_over(
+    transports: &[Transport],
+    app: &TestApp,
+    caller: &Caller,
+    request_body: &Value,
+    code: &str,
+) {
+    for transport in transports {
         let response = transport.send(app, caller, request_body).await;
         let label = request_body.to_string().chars().take(100).collect::<String>();
         assert!(!codes(&response).is_empty(), "{transport:?} {label}: {response}");
@@ -320,7 +330,15 @@ async fn forged_uploads_are_rejected() {
         (many, json!([null, "#__graphql_file__:7"])),
     ] {
         let request_body = json!({ "query": query, "variables": { "file": file } });
-        assert_rejected(&app, &ann, &request_body, "BAD_USER_INPUT").await;
+        // In a form, the file that is sent replaces what is forged.
+        let form = Transport::ALL.iter().position(|transport| *transport == Transport::Form);
+        let (before, after) = Transport::ALL.split_at(form.expect("one of them"));
+        for transports in [before, &after[1..]] {
+            assert_rejected_over(transports, &app, &ann, &request_body, "BAD_USER_INPUT").await;
+        }
+        let response = Transport::Form.send(&app, &ann, &request_body).await;
+        let is_sent_file = response["data"]["keepFile"]["sha256"] == document_hash("a");
+        assert_eq!(is_sent_file, query == one, "{response}");
     }
     for query in [
         r##"mutation { keepFile(file: "#__graphql_file__:0") { sha256 } }"##,

@@ -33,6 +33,10 @@ async fn invalid_graphql_requests_are_rejected_with_their_status() {
             (post("application/json; charset=latin1", JSON, valid), 415),
             (post(JSON, "text/html", valid), 406),
             (post(JSON, JSON, huge), 413),
+            (post(JSON, JSON, format!("\u{feff}{valid}")), 200),
+            (post(JSON, JSON, format!("\u{feff}\u{feff}{valid}")), 400),
+            (post(JSON, JSON, format!("{valid}\u{feff}")), 400),
+            (post(JSON, JSON, "\u{feff}"), 400),
             (post(JSON, JSON, ""), 400),
             (post(JSON, JSON, "{"), 400),
             (post(JSON, JSON, "\u{0}"), 400),
@@ -50,6 +54,7 @@ async fn invalid_graphql_requests_are_rejected_with_their_status() {
             (empty_request(Method::GET, "/graphql?query=%7Bauthenticated%7D"), 200),
             (empty_request(Method::GET, "/graphql?query=%7Bauthenticated%7D&variables=7"), 400),
             (empty_request(Method::GET, "/graphql?query=query%20A%7Ba:authenticated%7Dquery%20B%7Bb:authenticated%7D&operationName=B"), 200),
+            (empty_request(Method::GET, "/graphql?query=%7Bauthenticated%7D&variables=%EF%BB%BF%7B%7D&extensions=%EF%BB%BF%7B%7D"), 200),
             (empty_request(Method::GET, "/graphql?query=mutation%7Blogout%7D"), 405),
         ] {
             let description = format!("{request:?}");

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::raw_connection::TestServer;
-use crate::support::socket::{LEGACY, MODERN, Socket};
+use crate::support::socket::{LEGACY, Socket};
 use crate::support::{TestApp, TestDatabase, on_each_database, query};
 
 async fn live_app() -> (TestApp, TestServer) {
@@ -138,13 +138,4 @@ async fn the_close_codes_are_those_of_the_modern_protocol() {
     let mut socket = server.initialized_socket(LEGACY, None).await;
     app.app.stopping.cancel();
     assert_eq!(socket.close_code().await, Some(1001));
-}
-
-#[tokio::test]
-async fn the_modern_protocol_is_preferred() {
-    let (_, server) = live_app().await;
-    let both = format!("{LEGACY}, {MODERN}");
-    let opened = server.try_socket(&[("sec-websocket-protocol", &both)]).await;
-    let mut socket = opened.unwrap_or_else(|rejection| panic!("{rejection:?}"));
-    socket.assert_quiet().await;
 }

@@ -56,6 +56,7 @@ mod message_admin;
 mod messages;
 mod messages_gateway_failures;
 mod middleware;
+mod numbers;
 mod oauth;
 mod passwords;
 mod persisted_documents;

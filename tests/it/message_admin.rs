@@ -204,7 +204,7 @@ async fn only_administrators_can_watch_the_queue() {
         let operator = Identifier::classify("operator", None);
         set_role(&app.app.platform, &operator, Role::Player).await.expect("demoted");
         app.run_due_jobs().await;
-        assert_eq!(socket.error("1").await, "NOT_FOUND");
+        assert_eq!(socket.error("1").await, "FORBIDDEN");
     })
     .await;
 }

@@ -8,11 +8,14 @@ use crate::support::{PASSWORD, TestApp, TestDatabase, query};
 
 const GAME_ORIGIN: &str = "https://game.example.com";
 
+/// What pages ask for: the headers of requests, and those that tracing adds.
+const REQUEST_HEADERS: &str = "authorization,baggage,content-type,sentry-trace,traceparent";
+
 async fn preflight(app: &TestApp, origin: &str) -> HeaderMap {
     let request = Request::options("/graphql")
         .header(header::ORIGIN, origin)
         .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
-        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type");
+        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, REQUEST_HEADERS);
     let (status, headers, body) =
         app.request(request.body(Body::empty()).expect("a valid request")).await;
     assert_eq!((status, body.len()), (StatusCode::OK, 0));
@@ -38,11 +41,7 @@ async fn listed_origins_are_allowed() {
     let headers = preflight(&app, GAME_ORIGIN).await;
     assert_eq!(allowed_origin(&headers), Some(GAME_ORIGIN));
     assert_eq!(headers["access-control-allow-methods"], "GET,POST");
-    assert_eq!(
-        headers["access-control-allow-headers"],
-        "authorization,content-type,x-request-id,connection-secret,apollo-require-preflight,apollographql-client-name,\
-         apollographql-client-version,graphql-require-preflight,x-apollo-operation-name"
-    );
+    assert_eq!(headers["access-control-allow-headers"], REQUEST_HEADERS);
     assert_eq!(headers["access-control-max-age"], "7200");
     assert!(headers.contains_key("x-request-id"));
     assert!(headers["vary"].to_str().expect("text").contains("origin"));
@@ -84,8 +83,51 @@ async fn development_allows_loopback_origins() {
         Some("http://localhost:5173")
     );
     assert_eq!(allowed_origin(&preflight(&app, GAME_ORIGIN).await), None);
+    for app_shell in ["capacitor://localhost", "tauri://localhost", "http://tauri.localhost"] {
+        assert_eq!(allowed_origin(&preflight(&app, app_shell).await), Some(app_shell));
+    }
     let app = TestApp::with(&TestDatabase::Memory, &[("CORS_ORIGINS", "*")]).await;
+    assert_eq!(allowed_origin(&preflight(&app, "null").await), None);
     assert_eq!(allowed_origin(&preflight(&app, GAME_ORIGIN).await), Some(GAME_ORIGIN));
+}
+
+#[tokio::test]
+async fn origins_of_apps_and_of_all_subdomains_can_be_listed() {
+    const LISTED: &str = "capacitor://localhost, https://*.example.com, app://.";
+    let production = [
+        ("ENVIRONMENT", "production"),
+        ("PUBLIC_URL", "https://api.example.org"),
+        ("DATABASE_TLS", "off"),
+        ("CORS_ORIGINS", LISTED),
+    ];
+    let app = TestApp::with(&TestDatabase::Memory, &production).await;
+    let is_allowed = async |origin: &str| {
+        let headers = preflight(&app, origin).await;
+        let (_, answered) = post(&app, origin, r#"{"query":"{ authenticated }"}"#).await;
+        assert_eq!(allowed_origin(&headers), allowed_origin(&answered), "{origin}");
+        allowed_origin(&headers).inspect(|allowed| assert_eq!(*allowed, origin)).is_some()
+    };
+    for origin in [
+        "capacitor://localhost",
+        "https://game.example.com",
+        "https://game.eu.example.com",
+        "app://.",
+        "https://api.example.org",
+    ] {
+        assert!(is_allowed(origin).await, "{origin}");
+    }
+    for origin in [
+        "ionic://localhost",
+        "https://example.com",
+        "http://game.example.com",
+        "https://game.example.com:8443",
+        "https://evilexample.com",
+        "https://localhost",
+        "null",
+        "file://",
+    ] {
+        assert!(!is_allowed(origin).await, "{origin}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! Sessions: refreshing, listing, ending and expiry.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use switchboard::accounts::set_role;
+use switchboard::people::{Identifier, Role};
 
+use crate::support::socket::MODERN;
 use crate::support::{
     Caller, GraphQLResponse, PASSWORD, TestApp, on_each_database, on_each_shared_database, query,
 };
@@ -282,10 +286,53 @@ async fn revocations_reach_other_instances_within_two_seconds_and_stale_caches_a
 }
 
 #[tokio::test]
+async fn subscriptions_for_administrators_end_with_their_role() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let other = app.second_instance(database, &[]).await;
+        let admin = app.admin().await;
+        let import = admin.import("Spring", "0612345678").await;
+        let import = format!("bonusImportProgress(id: {})", import.data("/importBonuses/id"));
+        let subscriptions = [
+            "messageQueueChanged { queued }",
+            "systemStatusChanged { state }",
+            "dashboardChanged(input: { from: \"2026-01-01T00:00:00Z\" }) { id }",
+            "bonusImportsChanged { id }",
+            &format!("{import} {{ id }}"),
+        ];
+        let (server, other_server) = (app.serve().await, other.serve().await);
+        let mut sockets = Vec::new();
+        for server in [&server, &other_server] {
+            let mut socket = server.initialized_socket(MODERN, admin.token.as_deref()).await;
+            for subscription in subscriptions {
+                let query = format!("subscription {{ {subscription} }}");
+                socket.subscribe(subscription, &query, json!({})).await;
+                assert_eq!(socket.next_message_parts().await.0, "next", "{subscription}");
+            }
+            sockets.push(socket);
+        }
+        let operator = Identifier::classify("operator", None);
+        set_role(&app.app.platform, &operator, Role::Player).await.expect("revoked");
+        for (app, mut socket) in [&app, &other].into_iter().zip(sockets) {
+            app.advance(Duration::from_secs(1)).await;
+            let mut running = HashSet::from(subscriptions);
+            while !running.is_empty() {
+                let (kind, id, payload) = socket.next_message_parts().await;
+                if kind != "next" {
+                    assert_eq!(kind, "error", "{id}");
+                    assert_eq!(payload[0]["extensions"]["code"], "FORBIDDEN", "{id}");
+                    assert!(running.remove(&*id), "{id}");
+                }
+            }
+            socket.assert_quiet().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn role_changes_apply_to_open_sessions() {
     on_each_shared_database(async |database| {
-        use switchboard::accounts::set_role;
-        use switchboard::people::{Identifier, Role};
         let app = TestApp::new(database).await;
         let ann = app.signed_in("ann").await;
         let role = async || ann.send(query!("me"), json!({})).await.text("/me/role").to_owned();

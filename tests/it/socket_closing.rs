@@ -142,6 +142,125 @@ async fn uninitialised_sockets_close_with_4408() {
     }
 }
 
+/// A frame of a client, with a mask that changes nothing. The payload may be shorter than announced.
+fn frame(first_byte: u8, len: usize, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first_byte];
+    match u8::try_from(len) {
+        Ok(len) if len < 126 => frame.push(0x80 | len),
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+// The first bytes of frames.
+const TEXT_BEGINS: u8 = 0x01;
+const TEXT_GOES_ON: u8 = 0x00;
+const TEXT_ENDS: u8 = 0x80;
+const PONG: u8 = 0x8a;
+
+/// Lets the server read what has come, then moves the clock.
+async fn pass(app: &TestApp, time: Duration) {
+    for by in [Duration::ZERO, time] {
+        app.clock.advance(by);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_never_complete_close_with_4400() {
+    let (app, server) = live_app().await;
+    for (label, first, more) in [
+        ("a fragment", frame(TEXT_BEGINS, 1, b"{"), vec![]),
+        ("fragments", frame(TEXT_BEGINS, 1, b"{"), frame(TEXT_GOES_ON, 1, b" ")),
+        ("empty fragments", frame(TEXT_BEGINS, 0, b""), frame(TEXT_GOES_ON, 0, b"")),
+        ("a long frame", frame(0x81, 1 << 20, b"{"), b" ".to_vec()),
+        ("a short frame", frame(0x81, 9, b"{"), b" ".to_vec()),
+        ("the head of a frame", vec![0x81], vec![]),
+        ("a control frame", frame(PONG, 9, b"{"), b" ".to_vec()),
+    ] {
+        let mut socket = server.initialized_socket(MODERN, None).await;
+        pass(&app, Duration::from_secs(5)).await;
+        socket.write_raw(&first).await;
+        for _ in 0..5 {
+            pass(&app, Duration::from_secs(5)).await;
+            socket.write_raw(&more).await;
+        }
+        pass(&app, Duration::from_millis(4_900)).await;
+        assert!(!app.app.tasks.is_empty(), "{label}: closed too soon");
+        pass(&app, Duration::from_millis(100)).await;
+        // Only now does the client read, and answers pings.
+        let closed = assert_closed(&mut socket, 4400, "A message was not complete in time.");
+        app.while_time_passes(closed).await;
+        app.wait_until_no_socket_is_open().await;
+    }
+}
+
+#[tokio::test]
+async fn slow_clients_that_complete_their_messages_are_served() {
+    let (app, server) = live_app().await;
+    let mut socket = server.initialized_socket(MODERN, None).await;
+    let pong = json!({ "type": "pong" });
+    let whole = br#"{"type":"ping"}"#;
+    for _ in 0..3 {
+        socket.write_raw(&frame(TEXT_BEGINS, 5, &whole[..5])).await;
+        pass(&app, Duration::from_secs(14)).await;
+        socket.write_raw(&frame(TEXT_GOES_ON, 5, &whole[5..10])).await;
+        pass(&app, Duration::from_secs(15)).await;
+        socket.write_raw(&frame(TEXT_ENDS, 5, &whole[10..])).await;
+        assert_eq!(socket.next_message().await, pong, "in fragments");
+
+        socket.write_raw(&frame(0x81, 15, &whole[..5])).await;
+        pass(&app, Duration::from_secs(29)).await;
+        socket.write_raw(&whole[5..]).await;
+        assert_eq!(socket.next_message().await, pong, "in pieces of a frame");
+    }
+    socket.write_raw(&frame(TEXT_BEGINS, 5, &whole[..5])).await;
+    for _ in 0..4 {
+        pass(&app, Duration::from_secs(20)).await;
+        socket.write_raw(&frame(PONG, 0, b"")).await;
+    }
+    socket.write_raw(&frame(TEXT_ENDS, 10, &whole[5..])).await;
+    assert_eq!(socket.next_message().await, pong, "with control frames between the fragments");
+    for _ in 0..10 {
+        pass(&app, Duration::from_secs(20)).await;
+        socket.assert_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn messages_have_at_most_a_megabyte_in_whatever_frames() {
+    const MAX_LEN: usize = 1 << 20;
+    let (app, server) = live_app().await;
+    let mut socket = server.initialized_socket(MODERN, None).await;
+    let ping = |len: usize| r#"{"type":"ping"}"#.to_owned() + &" ".repeat(len - 15);
+    socket.send_text(&ping(MAX_LEN)).await;
+    assert_eq!(socket.next_message().await, json!({ "type": "pong" }));
+    let quarter = " ".repeat(MAX_LEN / 4);
+    let first = ping(MAX_LEN / 4);
+    for (last, is_allowed) in [(MAX_LEN / 4, true), (MAX_LEN / 4 + 1, false)] {
+        socket.write_raw(&frame(TEXT_BEGINS, first.len(), first.as_bytes())).await;
+        for _ in 0..2 {
+            socket.write_raw(&frame(TEXT_GOES_ON, quarter.len(), quarter.as_bytes())).await;
+        }
+        let last = " ".repeat(last);
+        socket.write_raw(&frame(TEXT_ENDS, last.len(), last.as_bytes())).await;
+        if is_allowed {
+            assert_eq!(socket.next_message().await, json!({ "type": "pong" }));
+        } else {
+            let (code, reason) = socket.close_reason().await.expect("a reason");
+            assert!(code == 4400 && reason.contains("1048576 bytes"), "{code} {reason}");
+        }
+    }
+    app.wait_until_no_socket_is_open().await;
+}
+
 #[tokio::test]
 async fn a_duplicate_id_closes_with_4409() {
     let (app, server) = live_app().await;

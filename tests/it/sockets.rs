@@ -11,7 +11,7 @@ use switchboard::people::{Identifier, Role};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::raw_connection::TestServer;
-use crate::support::socket::{MODERN, Socket, SocketEvent};
+use crate::support::socket::{LEGACY, MODERN, Socket, SocketEvent};
 use crate::support::{TestApp, TestDatabase, on_each_database, query};
 
 const COUNTER: &str = "subscription ($id: String!) { counterChanged(id: $id) { value } }";
@@ -338,9 +338,13 @@ async fn unknown_subprotocols_and_foreign_origins_are_rejected() {
         (&[(protocol, "unknown, graphql-transport-ws")], 101),
         (&[(protocol, MODERN), (origin, "https://game.example.com")], 101),
         (&[(protocol, MODERN), (origin, "http://127.0.0.1:8000")], 101),
+        (&[(protocol, MODERN), (origin, "capacitor://localhost")], 101),
+        (&[(protocol, MODERN), (origin, "capacitor://evil.example")], 403),
+        (&[(protocol, MODERN), (origin, "http://localhost:3000")], 403),
         (&[(protocol, MODERN), (origin, "https://evil.example")], 403),
         (&[(protocol, MODERN), (origin, "https://game.example.com.evil.example")], 403),
         (&[(protocol, MODERN), (origin, "null")], 403),
+        (&[(protocol, MODERN), (origin, "file://")], 403),
         (&[(protocol, "unknown")], 400),
         (&[(protocol, "GRAPHQL-TRANSPORT-WS")], 400),
         (&[], 400),
@@ -350,6 +354,81 @@ async fn unknown_subprotocols_and_foreign_origins_are_rejected() {
     let rejection = server.try_socket(&[]).await.err().expect("rejected").1;
     assert_eq!(rejection["errors"][0]["extensions"]["code"], "BAD_REQUEST");
     app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn the_host_of_the_handshake_is_the_own_origin() {
+    let settings = [
+        ("ENVIRONMENT", "production"),
+        ("PUBLIC_URL", "https://api.example.com"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("DATABASE_TLS", "off"),
+    ];
+    let app = TestApp::live(&TestDatabase::Memory, &settings).await;
+    let server = app.serve().await;
+    for (host, origin, expected) in [
+        ("10.0.2.2:8000", "http://10.0.2.2:8000", 101),
+        ("10.0.2.2:8000", "http://10.0.2.2", 403),
+        ("10.0.2.2:8000", "http://10.0.2.3:8000", 403),
+        ("10.0.2.2", "http://10.0.2.2", 101),
+        ("10.0.2.2", "http://10.0.2.2:80", 101),
+        ("game.example", "https://game.example", 101),
+        ("game.example", "https://game.example:443", 101),
+        ("game.example", "https://evil.example", 403),
+        ("null", "null", 403),
+        ("localhost", "capacitor://localhost", 403),
+        ("10.0.2.2:8000", "https://api.example.com", 101),
+        ("10.0.2.2:8000", "https://game.eu.example.com", 101),
+        ("10.0.2.2:8000", "https://example.com", 403),
+    ] {
+        let headers = [("sec-websocket-protocol", MODERN), ("host", host), ("origin", origin)];
+        let status =
+            server.try_socket(&headers).await.err().map_or(101, |(status, _)| status.into());
+        assert_eq!(status, expected, "{host} {origin}");
+    }
+    app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn the_first_known_subprotocol_of_the_client_is_spoken() {
+    let (app, server) = live_app().await;
+    for (offered, spoken) in [
+        ("graphql-ws, graphql-transport-ws", LEGACY),
+        ("graphql-transport-ws, graphql-ws", MODERN),
+        ("graphql-ws,graphql-transport-ws", LEGACY),
+        ("soap, graphql-ws, graphql-transport-ws", LEGACY),
+        ("GRAPHQL-WS, graphql-transport-ws", MODERN),
+    ] {
+        let mut connection = server.connect().await;
+        connection
+            .write(format!(
+                "GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: {offered}\r\n\r\n"
+            ))
+            .await;
+        let response = connection.read_response().await.expect("a response");
+        assert_eq!(response.headers["sec-websocket-protocol"], spoken, "{offered}");
+        drop(connection);
+
+        let mut socket = server.socket_offering(offered).await;
+        socket.send(json!({ "type": "connection_init" })).await;
+        socket.next_message().await;
+        let (start, data) =
+            if spoken == LEGACY { ("start", "data") } else { ("subscribe", "next") };
+        let payload = json!({ "query": "{ number(value: 7) }" });
+        socket.send(json!({ "type": start, "id": "1", "payload": payload })).await;
+        assert_eq!(socket.next_message().await["type"], data, "{offered}");
+    }
+    app.wait_until_no_socket_is_open().await;
+}
+
+#[tokio::test]
+async fn messages_may_begin_with_a_byte_order_mark() {
+    let (_, server) = live_app().await;
+    let mut socket = server.socket(MODERN).await;
+    socket.send_text("\u{feff}{\"type\":\"connection_init\"}").await;
+    assert_eq!(socket.next_message().await, json!({ "type": "connection_ack" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use switchboard::accounts::set_role;
+use switchboard::people::{Identifier, Role};
 
 use crate::support::raw_connection::{RawConnection, TestServer};
 use crate::support::transports::{get, post, response};
@@ -228,6 +230,27 @@ async fn streams_end_with_their_session() {
             assert_eq!(chunks.next().await, None, "{accept}");
         }
         assert_eq!(app.app.platform.events.topic_count(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn streams_for_administrators_end_with_their_role() {
+    on_each_shared_database(async |database| {
+        let app = TestApp::new(database).await;
+        let server = app.serve().await;
+        for accept in [EVENTS, MULTIPART] {
+            let admin = app.admin().await;
+            let queue = "subscription { messageQueueChanged { queued } }";
+            let mut chunks = Chunks::open(&server, &admin, accept, queue).await;
+            chunks.next().await.expect("the opening");
+            chunks.next().await.expect("the state");
+            let operator = Identifier::classify("operator", None);
+            set_role(&app.app.platform, &operator, Role::Player).await.expect("revoked");
+            app.advance(Duration::from_secs(1)).await;
+            assert_eq!(chunks.next_error_code().await, "FORBIDDEN", "{accept}");
+            set_role(&app.app.platform, &operator, Role::Admin).await.expect("granted");
+        }
     })
     .await;
 }

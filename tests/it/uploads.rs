@@ -91,6 +91,74 @@ async fn files_may_be_sent_in_any_order() {
 }
 
 #[tokio::test]
+async fn whatever_stands_where_a_file_goes_is_replaced_by_it() {
+    let (app, ann) = live_app().await;
+    for left in
+        [json!({}), json!({ "name": "x" }), json!("#__graphql_file__:0"), json!([7]), json!(7)]
+    {
+        let operations = json!({ "query": KEEP, "variables": { "file": left } });
+        let form = MultipartForm::new(&operations, &single_map()).file("0", "a", b"a");
+        let (status, code, data) = send_form(&app, &ann, form).await;
+        assert_eq!((status, &*code, &data["keepFile"]["bytes"]), (200, "", &json!(1)), "{left}");
+    }
+    for operations in [
+        json!({ "query": KEEP }),
+        json!({ "query": KEEP, "variables": null }),
+        json!({ "query": KEEP, "variables": {} }),
+    ] {
+        let form = MultipartForm::new(&operations, &single_map()).file("0", "a", b"a");
+        let (_, _, data) = send_form(&app, &ann, form).await;
+        assert_eq!(data["keepFile"]["bytes"], 1, "{operations}");
+    }
+    let operations = json!({ "query": KEEP_MANY, "variables": { "files": [{}, null] } });
+    let map = json!({ "0": ["variables.files.0"], "1": ["variables.files.1"] });
+    let form = MultipartForm::new(&operations, &map).file("0", "a", b"a").file("1", "b", b"bb");
+    let (_, _, data) = send_form(&app, &ann, form).await;
+    assert_eq!(data["keepFiles"][1]["bytes"], 2);
+    let form = MultipartForm::new(&operations, &json!({ "0": ["variables.files.1"] }));
+    let rejected = send_form(&app, &ann, form.file("0", "b", b"b")).await;
+    assert_rejected(&rejected, 200, "BAD_USER_INPUT", "an object where no file goes");
+}
+
+#[tokio::test]
+async fn files_replace_what_stands_in_the_inputs_of_the_product() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        let query =
+            "mutation ($input: ImportBonusesInput!) { importBonuses(input: $input) { fileName } }";
+        for file in [Some(json!({})), None] {
+            let mut input = json!({ "campaign": "Spring", "coins": 5.0, "defaultRegion": "NL" });
+            if let Some(file) = file {
+                input["file"] = file;
+            }
+            let operations = json!({ "query": query, "variables": { "input": input } });
+            let map = json!({ "0": ["variables.input.file"] });
+            let form =
+                MultipartForm::new(&operations, &map).file("0", "numbers.txt", b"0612345678");
+            let (_, code, data) = send_form(&app, &admin, form).await;
+            assert_eq!((&*code, &data["importBonuses"]["fileName"]), ("", &json!("numbers.txt")));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_parts_of_json_may_begin_with_a_byte_order_mark() {
+    let (app, ann) = live_app().await;
+    let marked = |json: &Value| format!("\u{feff}{json}").into_bytes();
+    let form = MultipartForm::default()
+        .part("name=\"operations\"", &marked(&single_upload(KEEP)))
+        .part("name=\"map\"", &marked(&single_map()))
+        .file("0", "a", b"a");
+    assert_eq!(send_form(&app, &ann, form).await.2["keepFile"]["bytes"], 1);
+    let form = MultipartForm::default()
+        .part("name=\"operations\"", br#"{"query":"{ authenticated }","variables":{"n":1e400}}"#);
+    let (_, _, body) = response(&app, form.into_request(&ann)).await;
+    let message = body["errors"][0]["message"].as_str().expect("text");
+    assert!(message.contains("number out of range at line 1 column"), "{message}");
+}
+
+#[tokio::test]
 async fn file_names_are_cleaned() {
     let (app, ann) = live_app().await;
     let long = "x".repeat(300);
@@ -199,7 +267,11 @@ async fn invalid_forms_are_rejected() {
         ("a path inside a file", single_upload(KEEP), json!({ "0": ["variables.file.a"] })),
         ("no file where one must be", single_upload(KEEP), json!({})),
         ("an index beyond the list", multiple_uploads(1).0, json!({ "0": ["variables.files.7"] })),
-        ("forged", json!({ "query": KEEP, "variables": { "file": "#__graphql_file__:0" } }), map),
+        (
+            "forged beside a file",
+            json!({ "query": KEEP, "variables": { "file": "#__graphql_file__:0" } }),
+            json!({ "0": ["variables.other"] }),
+        ),
     ] {
         let form = MultipartForm::new(&operations, &map).file("0", "a", b"a");
         assert_rejected(&send_form(&app, &ann, form).await, 200, "BAD_USER_INPUT", label);

@@ -16,6 +16,7 @@ use switchboard::accounts::graphql::{
     AuthenticationMutation, AuthenticationQuery, CodeMutation, CodeQuery, CodeSubscription,
     DeleteAccountMutation, PasswordMutation, ProfileMutation, SessionMutation,
 };
+use switchboard::api::scalars::Long;
 use switchboard::api::{ApiError, ContextExt, UploadRule, stream_states};
 use switchboard::app::App;
 use switchboard::avatars::MAX_FILE_BYTES;
@@ -109,6 +110,11 @@ struct NumberQuery;
 impl NumberQuery {
     /// Returns its argument.
     async fn number(&self, value: i32) -> i32 {
+        value
+    }
+
+    /// Returns its argument.
+    async fn long(&self, value: Long) -> Long {
         value
     }
 

@@ -8,28 +8,23 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 
 /// Finds a challenge that the viewer may see. One for a login or a forgotten password is visible to anyone who has its
-/// id, all others only to their owner.
+/// id, all others only to their owner: for anyone else they do not exist.
 ///
 /// # Errors
-/// NOT_FOUND; UNAUTHENTICATED for an owner's challenge without a viewer.
+/// NOT_FOUND
 pub async fn find_visible(platform: &Platform, viewer: Option<UserId>, id: &str) -> Result<Model> {
     let not_found = || Error::not_found("challenge");
     let id = public_id::decode(platform, id).ok_or_else(not_found)?;
     let challenge = challenges::find(platform.database.reads(), id).await?.ok_or_else(not_found)?;
-    if matches!(challenge.purpose, Purpose::Login | Purpose::ResetPassword) {
-        return Ok(challenge);
-    }
-    match viewer {
-        None => Err(Error::unauthenticated("Sign in first.")),
-        Some(viewer) if challenge.user_id == Some(viewer) => Ok(challenge),
-        Some(_) => Err(not_found()),
-    }
+    let is_public = matches!(challenge.purpose, Purpose::Login | Purpose::ResetPassword);
+    let is_owned = viewer.is_some() && challenge.user_id == viewer;
+    if is_public || is_owned { Ok(challenge) } else { Err(not_found()) }
 }
 
 /// Finds a challenge that the viewer may see, and returns its view.
 ///
 /// # Errors
-/// NOT_FOUND; UNAUTHENTICATED.
+/// NOT_FOUND
 pub async fn find_view(
     platform: &Platform,
     viewer: Option<UserId>,

@@ -33,7 +33,7 @@ pub fn challenge_topic(id: Uuid) -> String {
 /// the code is used or expires.
 ///
 /// # Errors
-/// NOT_FOUND; UNAUTHENTICATED.
+/// NOT_FOUND
 pub async fn watch_challenge(
     platform: Arc<Platform>,
     viewer: Option<UserId>,

@@ -11,7 +11,7 @@ use crate::accounts::request_code::request_code;
 use crate::accounts::resend_code::resend_code;
 use crate::accounts::verify_code::verify_code;
 use crate::api::{ApiError, ContextExt, NullableResult, Viewer, respond, stream_states};
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::UserId;
 
 /// Queries of challenges.
@@ -27,8 +27,11 @@ impl CodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The challenge's id.")] id: ID,
     ) -> NullableResult<CodeChallenge> {
-        respond(ctx, async { Ok(find_view(ctx.platform(), viewer_id(ctx), &id).await?.into()) })
-            .await
+        respond(ctx, async {
+            let view = find_view(ctx.platform(), viewer_id(ctx), &id).await;
+            Ok(view.map_err(|error| not_found_or_token_error(ctx, error))?.into())
+        })
+        .await
     }
 }
 
@@ -62,8 +65,8 @@ impl CodeMutation {
     ) -> NullableResult<CodeChallenge> {
         respond(ctx, async {
             let (accounts, platform, viewer) = (accounts(ctx), ctx.platform(), viewer_id(ctx));
-            let view = resend_code(accounts, platform, ctx.client(), viewer, &challenge_id);
-            Ok(view.await?.into())
+            let view = resend_code(accounts, platform, ctx.client(), viewer, &challenge_id).await;
+            Ok(view.map_err(|error| not_found_or_token_error(ctx, error))?.into())
         })
         .await
     }
@@ -102,7 +105,8 @@ impl CodeSubscription {
         #[graphql(desc = "The challenge's id.")] challenge_id: ID,
     ) -> Result<impl Stream<Item = Result<CodeChallenge, ApiError>> + use<>, ApiError> {
         let (platform, viewer) = (ctx.shared_platform(), viewer_id(ctx));
-        let views = watch_challenge(platform, viewer, challenge_id.to_string()).await?;
+        let views = watch_challenge(platform, viewer, challenge_id.to_string()).await;
+        let views = views.map_err(|error| not_found_or_token_error(ctx, error))?;
         Ok(stream_states(views.map_ok(CodeChallenge::from)))
     }
 }
@@ -110,4 +114,13 @@ impl CodeSubscription {
 /// The viewer, if any. A rejected token counts as none.
 fn viewer_id(ctx: &Context<'_>) -> Option<UserId> {
     ctx.viewer().ok().map(|viewer| viewer.user)
+}
+
+/// The error of a challenge that is not shown. If the token was rejected, it is the token's, whether or not there is such a
+/// challenge: with a fresh token, its owner may see it.
+fn not_found_or_token_error(ctx: &Context<'_>, error: Error) -> Error {
+    match ctx.optional_viewer() {
+        Err(token_error) if error.code() == ErrorCode::NotFound => token_error,
+        _ => error,
+    }
 }

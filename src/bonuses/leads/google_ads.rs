@@ -10,8 +10,8 @@ use super::signature::is_secret;
 use super::store::{LeadContent, NewLead, clean_consent, store};
 use crate::bonuses::Bonuses;
 use crate::config::leads::LeadNetwork;
-use crate::platform::Platform;
 use crate::platform::phone::Region;
+use crate::platform::{Platform, json};
 
 /// Stores the lead of a webhook.
 pub async fn receive_google_ads_lead(
@@ -21,12 +21,12 @@ pub async fn receive_google_ads_lead(
 ) -> Result<(), WebhookRejection> {
     let key = state.leads.google_ads_key.as_ref().ok_or(WebhookRejection::NotConfigured)?;
     // Alone, so that a body without the key is told nothing of the other fields.
-    let shown: Option<Key> = serde_json::from_slice(body).ok();
+    let shown: Option<Key> = json::from_slice(body).ok();
     if !shown.is_some_and(|shown| is_secret(&shown.google_key, key)) {
         return Err(WebhookRejection::Forged);
     }
-    let webhook: Webhook = serde_json::from_slice(body)
-        .map_err(|error| WebhookRejection::unreadable(error.to_string()))?;
+    let webhook: Webhook =
+        json::from_slice(body).map_err(|error| WebhookRejection::unreadable(error.to_string()))?;
     let lead = to_lead(webhook, state.default_region.as_ref());
     Ok(store(state, platform, vec![lead]).await?)
 }

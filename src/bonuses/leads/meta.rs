@@ -11,8 +11,8 @@ use super::signature::{is_secret, is_signed};
 use super::store::{LeadContent, NewLead, store};
 use crate::bonuses::Bonuses;
 use crate::config::leads::LeadNetwork;
-use crate::platform::Platform;
 use crate::platform::clock::Timestamp;
+use crate::platform::{Platform, json};
 
 const MAX_CHALLENGE_LEN: usize = 200;
 
@@ -88,7 +88,7 @@ struct LeadValue {
 }
 
 fn parse(body: &[u8]) -> serde_json::Result<Vec<NewLead>> {
-    let webhook: Webhook = serde_json::from_slice(body)?;
+    let webhook: Webhook = json::from_slice(body)?;
     let changes = webhook.entry.into_iter().flat_map(|Entry { id, changes }| {
         let is_test = id == "0" || id == 0;
         changes.into_iter().map(move |change| (is_test, change))

@@ -12,8 +12,7 @@ use super::signature::is_signed;
 use super::store::{LeadContent, MAX_CONSENT_LEN, NewLead, store};
 use crate::bonuses::Bonuses;
 use crate::config::leads::LeadNetwork;
-use crate::platform::Platform;
-use crate::platform::text;
+use crate::platform::{Platform, json, text};
 
 /// Stores the lead of a webhook.
 pub async fn receive_signed_lead(
@@ -30,7 +29,7 @@ pub async fn receive_signed_lead(
     let unreadable = |problem: String| WebhookRejection::Unreadable(problem);
     let form =
         NetworkId::parse(form).ok_or_else(|| unreadable("the form has no valid id".into()))?;
-    let lead: Lead = serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+    let lead: Lead = json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
     let consent = text::parse_multiline(&lead.consent, MAX_CONSENT_LEN)
         .map_err(|error| unreadable(format!("consent: {}", error.message)))?;
     let number = match lead.test {

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::SettingsReader;
+use crate::config::origins::OriginPattern;
 use crate::config::settings::CorsOrigins;
 
 impl SettingsReader {
@@ -51,20 +52,18 @@ impl SettingsReader {
             [any] if any == "*" => return CorsOrigins::Any,
             _ => {}
         }
-        let origins = entries.iter().map(|text| {
-            let url =
-                Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let is_bare = is_bare && url.username().is_empty() && url.password().is_none();
-            is_bare.then(|| url.origin().ascii_serialization())
-        });
-        let origins: Option<Vec<String>> = origins.collect();
-        CorsOrigins::Listed(origins.unwrap_or_else(|| {
-            self.problems.push(
-                "CORS_ORIGINS: must be origins (https://game.example.com), or * alone".into(),
-            );
-            Vec::new()
-        }))
+        let mut origins = Vec::new();
+        for (index, text) in entries.iter().enumerate() {
+            match OriginPattern::parse(text) {
+                Some(origin) => origins.push(origin),
+                None => self.problems.push(format!(
+                    "CORS_ORIGINS: entry {} must be an origin, scheme://host or scheme://host:port, such as \
+                     https://game.example.com, https://*.example.com or capacitor://localhost; or the list is * alone",
+                    index + 1
+                )),
+            }
+        }
+        CorsOrigins::Listed(origins)
     }
 
     pub(super) fn max_connections(&mut self) -> usize {

@@ -24,6 +24,7 @@ use super::validation::parser_cache::ParserCache;
 use super::validation::request_error::RequestError;
 use super::validation::schema_index::SchemaIndex;
 use super::validation::subscription_field::{inline_root_field, single_root_field};
+use super::validation::whole_numbers::convert_whole_numbers;
 use crate::api::{OperationKey, UploadRule};
 use crate::config::graphql::GraphqlConfig;
 use crate::error::{ErrorCode, UserError};
@@ -137,6 +138,7 @@ impl Engine {
             .unwrap_or_default();
         let mut document =
             Document::select(parsed, request.operation_name.as_deref()).map_err(single)?;
+        convert_whole_numbers(&self.schema, document.operation(), &mut variables);
         let limits = &self.settings.document_limits;
         let cost =
             check_operation_cost(&self.schema, limits, &document, &variables).map_err(single)?;

@@ -45,7 +45,7 @@ impl TestServer {
         let mut request =
             format!("ws://{}/graphql", self.address).into_client_request().expect("a request");
         for (name, value) in headers {
-            request.headers_mut().append(*name, value.parse().expect("a header"));
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let stream = TcpStream::connect(self.address).await.expect("it listens");
         match client_async(request, stream).await {
@@ -60,7 +60,12 @@ impl TestServer {
 
     /// Opens a socket and sends nothing yet.
     pub async fn socket(&self, protocol: &'static str) -> Socket {
-        let opened = self.try_socket(&[("sec-websocket-protocol", protocol)]).await;
+        self.socket_offering(protocol).await
+    }
+
+    /// Opens a socket with one of these subprotocols.
+    pub async fn socket_offering(&self, protocols: &str) -> Socket {
+        let opened = self.try_socket(&[("sec-websocket-protocol", protocols)]).await;
         opened.unwrap_or_else(|response| panic!("{response:?}"))
     }
 

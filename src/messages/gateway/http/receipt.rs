@@ -14,7 +14,7 @@ use crate::messages::gateway::{
     FailureReason, MessageRef, Receipt, ReceiptError, StatusUpdate, WebhookRequest,
 };
 use crate::messages::status::Status;
-use crate::platform::json::UntrustedJson;
+use crate::platform::json::{self, UntrustedJson};
 use crate::platform::vault::constant_time_eq;
 
 /// Prefix of our own message ids.
@@ -107,7 +107,7 @@ enum Fields {
 impl Fields {
     /// Parses a JSON object or array, or else a form or query.
     fn parse(part: &[u8]) -> Self {
-        match serde_json::from_slice(part) {
+        match json::from_slice(part) {
             Ok(UntrustedJson(value @ (Value::Object(_) | Value::Array(_)))) => Self::Json(value),
             _ => Self::Form(form_urlencoded::parse(part).into_owned().collect()),
         }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::platform::json::UntrustedJson;
+use crate::platform::json::{self, UntrustedJson};
 
 /// The longest request without files: room for the longest document and large variables.
 pub const MAX_REQUEST_LEN: usize = 1 << 20;
@@ -45,10 +45,11 @@ impl GraphQLRequest {
             .map_err(|_| "The query string cannot be read.".to_owned())?;
         let mut request = Self::default();
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            let object = || match serde_json::from_str(&value) {
+            let object = || match json::from_slice(value.as_bytes()) {
                 Ok(UntrustedJson(Value::Object(object))) => Ok(Some(object)),
                 Ok(UntrustedJson(Value::Null)) => Ok(None),
-                _ => Err(format!("{name} must be a JSON object.")),
+                Ok(_) => Err(format!("{name} must be a JSON object.")),
+                Err(error) => Err(format!("{name} is not JSON: {error}.")),
             };
             match name.as_str() {
                 "query" => request.query = Some(value),

@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::Deserialize;
+use serde_json::Number;
 
 use super::parameters::GraphQLRequest;
 use crate::config::graphql::DocumentLimits;
@@ -55,7 +56,8 @@ impl Weighter<Hash, Arc<str>> for TextLength {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PersistedQuery {
-    version: u32,
+    /// 1, which some clients write as 1.0.
+    version: Number,
     sha256_hash: String,
 }
 
@@ -78,7 +80,7 @@ impl PersistedDocuments {
             Some(value) => Some(
                 PersistedQuery::deserialize(value)
                     .ok()
-                    .filter(|query| query.version == 1)
+                    .filter(|query| query.version.as_f64() == Some(1.0))
                     .ok_or_else(|| {
                         bad_request("persistedQuery must be {version: 1, sha256Hash}.")
                     })?,

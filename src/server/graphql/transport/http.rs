@@ -14,7 +14,7 @@ use axum::response::Response;
 
 use super::{stream_response, uploads};
 use crate::error::{ErrorCode, UserError};
-use crate::platform::json::UntrustedJson;
+use crate::platform::json::{self, UntrustedJson};
 use crate::server::body;
 use crate::server::graphql::endpoint::Endpoint;
 use crate::server::graphql::engine::PreparedOperation;
@@ -57,8 +57,8 @@ pub async fn handle(
             require_json(&parts.headers)?;
             require_identity_encoding(&parts.headers)?;
             let body = body::read(&endpoint.app, body, MAX_REQUEST_LEN).await?;
-            let UntrustedJson(body) = serde_json::from_slice(&body)
-                .map_err(|_| malformed("The body is not JSON.".to_owned()))?;
+            let UntrustedJson(body) = json::from_slice(&body)
+                .map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
             let request = GraphQLRequest::from_json(body).map_err(malformed)?;
             let result = endpoint.engine.prepare(request, &HashSet::new());
             // Only now: the session may end while the body is read.

@@ -17,11 +17,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt};
 use multer::{Field, Multipart};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::api::UploadRule;
 use crate::error::{Error, ErrorCode, UserError};
-use crate::platform::json::UntrustedJson;
+use crate::platform::json::{self, UntrustedJson};
 use crate::platform::temp_files::TempFiles;
 use crate::platform::text::is_invisible;
 use crate::server::body::{self, BodyError};
@@ -76,12 +77,13 @@ pub async fn read_and_prepare(
 
     let operations =
         read_text_part(&header_budget, &mut form, "operations", MAX_REQUEST_LEN).await?;
-    let UntrustedJson(operations) =
-        serde_json::from_str(&operations).map_err(|_| bad_request("operations is not JSON."))?;
-    let request = GraphQLRequest::from_json(operations).map_err(bad_request)?;
+    let UntrustedJson(operations) = json::from_slice(operations.as_bytes())
+        .map_err(|error| bad_request(format!("operations is not JSON: {error}.")))?;
+    let mut request = GraphQLRequest::from_json(operations).map_err(bad_request)?;
     let mut expected =
         parse_map(&read_text_part(&header_budget, &mut form, "map", MAX_MAP_LEN).await?)?;
     let files: HashSet<String> = expected.values().cloned().collect();
+    files.iter().for_each(|path| clear_place(&mut request, path));
     let mut prepared = match endpoint.engine.prepare(request, &files) {
         Ok(prepared) => prepared,
         Err(errors) => return Ok(Err(errors)),
@@ -196,7 +198,7 @@ async fn read_text_part(
 /// The paths of the files, by the names of their parts. Each file has a single path: with several, it would cost several
 /// times its size.
 fn parse_map(map: &str) -> Result<HashMap<String, String>, Rejection> {
-    let map: HashMap<String, Vec<String>> = serde_json::from_str(map)
+    let map: HashMap<String, Vec<String>> = json::from_slice(map.as_bytes())
         .map_err(|_| bad_request("map must be an object of lists of paths."))?;
     if map.len() > MAX_FILES {
         return Err(bad_request(format!("A request has at most {MAX_FILES} files.")));
@@ -212,6 +214,27 @@ fn parse_map(map: &str) -> Result<HashMap<String, String>, Rejection> {
         paths.insert(name, path);
     }
     Ok(paths)
+}
+
+/// Puts the null of a file where it goes. Clients that know nothing of the rule leave the object that was the file, or
+/// nothing.
+fn clear_place(request: &mut GraphQLRequest, path: &str) {
+    let mut segments = path.split('.').skip(1);
+    let Some(name) = segments.next() else { return };
+    let variables = request.variables.get_or_insert_default();
+    let mut place = variables.entry(name).or_insert(Value::Null);
+    for segment in segments {
+        let inside = match place {
+            Value::Object(object) => Some(object.entry(segment).or_insert(Value::Null)),
+            Value::Array(items) => {
+                segment.parse().ok().and_then(move |index: usize| items.get_mut(index))
+            }
+            _ => None,
+        };
+        let Some(inside) = inside else { return };
+        place = inside;
+    }
+    *place = Value::Null;
 }
 
 /// Writes a file to the disk as it arrives.

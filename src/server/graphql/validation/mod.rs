@@ -16,3 +16,4 @@ pub mod value_checker;
 pub mod values;
 pub mod variable_usage;
 pub mod visitor;
+pub mod whole_numbers;

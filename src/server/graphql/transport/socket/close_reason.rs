@@ -36,6 +36,11 @@ impl CloseReason {
         Self::new(4400, reason)
     }
 
+    /// The client began a message and did not complete it in time.
+    pub fn incomplete_message() -> Self {
+        Self::invalid_message("A message was not complete in time.".into())
+    }
+
     /// The client sent an operation before the connection was acknowledged.
     pub fn not_initialised() -> Self {
         Self::new(4401, "Unauthorized")

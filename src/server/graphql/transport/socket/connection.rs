@@ -6,7 +6,10 @@
 //! session ends.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -18,6 +21,7 @@ use super::close_reason::CloseReason;
 use super::protocol::{ClientMessage, Subprotocol, authorization};
 use crate::error::{ErrorCode, UserError};
 use crate::server::authentication::authenticate_header;
+use crate::server::connection_watch::ConnectionWatch;
 use crate::server::graphql::endpoint::Endpoint;
 use crate::server::graphql::execution::StreamItem;
 use crate::server::graphql::request::concurrency_limiter::ConcurrencyPermit;
@@ -33,9 +37,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may take to return a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much is read of a message that is too long. If the connection ended with unread bytes, the client would not get
-/// the close reason.
-pub const MAX_READ_LEN: usize = 4 * MAX_REQUEST_LEN;
+/// How long a client may take to complete a message or a control frame, from its first bytes.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest message, in one frame or in many.
+pub const MAX_MESSAGE_LEN: usize = MAX_REQUEST_LEN;
+/// How much is read of a frame that is too long. If the connection ended with unread bytes, the client would not get the
+/// close reason.
+pub const MAX_FRAME_LEN: usize = 4 * MAX_MESSAGE_LEN;
 
 /// How a connection ends: the server closes it with a reason, or the client is gone.
 type ConnectionEnd = Option<CloseReason>;
@@ -47,12 +55,21 @@ pub struct Connection {
     subprotocol: Subprotocol,
     /// Boxed because the task would contain a copy for each function that it is moved through.
     socket: Box<WebSocket>,
+    /// Of the connection that the socket was.
+    watch: Arc<ConnectionWatch>,
 }
 
 impl Connection {
     /// A connection that is not initialised yet.
-    pub fn new(endpoint: Arc<Endpoint>, subprotocol: Subprotocol, socket: WebSocket) -> Self {
-        Self { endpoint, subprotocol, socket: Box::new(socket) }
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        subprotocol: Subprotocol,
+        socket: WebSocket,
+        watch: Arc<ConnectionWatch>,
+    ) -> Self {
+        // The request of the handshake was complete.
+        watch.record_message();
+        Self { endpoint, subprotocol, socket: Box::new(socket), watch }
     }
 
     /// Runs the connection until one side closes it.
@@ -195,10 +212,7 @@ impl Connection {
     async fn receive(&mut self) -> Result<ClientMessage, ConnectionEnd> {
         let invalid = |reason: String| Some(CloseReason::invalid_message(reason));
         loop {
-            match self.socket.recv().await {
-                Some(Ok(Message::Text(text))) if text.len() > MAX_REQUEST_LEN => {
-                    return Err(invalid(format!("A message has at most {MAX_REQUEST_LEN} bytes.")));
-                }
+            match self.read().await? {
                 Some(Ok(Message::Text(text))) => {
                     return self.subprotocol.parse(&text).map_err(invalid);
                 }
@@ -214,9 +228,36 @@ impl Connection {
                     return Err(None);
                 }
                 None => return Err(None),
-                Some(Err(_)) => return Err(invalid("A message was malformed or too long.".into())),
+                Some(Err(_)) => {
+                    let max = MAX_MESSAGE_LEN;
+                    return Err(invalid(format!(
+                        "A message was malformed, or longer than {max} bytes."
+                    )));
+                }
             }
         }
+    }
+
+    /// Reads the next message or control frame. The library does not show the fragments of a message, which it keeps
+    /// until the last one: that a client never completes it shows in the bytes that come.
+    async fn read(&mut self) -> Result<Option<Result<Message, axum::Error>>, ConnectionEnd> {
+        let (clock, watch) = (&self.endpoint.app.platform.clock, &self.watch);
+        let mut received = pin!(self.socket.recv());
+        let mut alarm = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(message) = received.as_mut().poll(cx) {
+                watch.record_message();
+                return Poll::Ready(Ok(message));
+            }
+            let Some(since) = watch.incomplete_since() else { return Poll::Pending };
+            let alarm = alarm.get_or_insert_with(|| {
+                let rest = (since + MESSAGE_TIMEOUT).saturating_sub(clock.uptime());
+                clock.sleep_until(clock.now() + rest)
+            });
+            ready!(alarm.as_mut().poll(cx));
+            Poll::Ready(Err(Some(CloseReason::incomplete_message())))
+        })
+        .await
     }
 
     async fn send(&mut self, text: String) -> Result<(), ConnectionEnd> {

@@ -3,9 +3,10 @@
 
 use async_graphql::ServerError;
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 
-use crate::platform::json::UntrustedJson;
+use crate::platform::json::{self, UntrustedJson};
 use crate::server::graphql::request::parameters::GraphQLRequest;
 
 const MAX_ID_LEN: usize = 256;
@@ -56,8 +57,13 @@ impl Subprotocol {
 
     /// Parses a message. The error is the reason for closing the socket.
     pub fn parse(self, text: &str) -> Result<ClientMessage, String> {
-        let message: RawMessage = serde_json::from_str(text)
-            .map_err(|_| "A message is a JSON object with type, and id as a string.".to_owned())?;
+        let message: RawMessage =
+            json::from_slice(text.as_bytes()).map_err(|error| match error.classify() {
+                Category::Data => {
+                    "A message is a JSON object with type, and id as a string.".to_owned()
+                }
+                _ => format!("A message is a JSON object: {error}."),
+            })?;
         let id = |id: Option<String>| {
             id.filter(|id| (1..=MAX_ID_LEN).contains(&id.len()))
                 .ok_or_else(|| format!("id must have 1 to {MAX_ID_LEN} bytes."))
