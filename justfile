@@ -27,8 +27,8 @@ fmt:
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Runs other people's clients and the recipes against the server, and two of them where PostgreSQL and Redis are
-# installed. Needs Node.js 20 or newer.
+# Runs other people's clients and the recipes against the server, against two of them where PostgreSQL and Redis are
+# installed, and in Chromium where that is. Needs Node.js 20 or newer.
 clients:
     cargo build --workspace --example live --bin listener --bin switchboard
     npm --prefix tests/clients ci

@@ -3,34 +3,22 @@
 // the folder EVIDENCE.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
-
 import { PASSWORD, code, data } from "./support/ask.js";
+import { Chromium } from "./support/chromium.js";
 import { upload } from "./support/picture.js";
 import { PRODUCT } from "./support/programs.js";
 import { Server } from "./support/server.js";
 
 const PICTURES = process.env.EVIDENCE ?? fileURLToPath(new URL("../../docs/evidence", import.meta.url));
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-// Without a network: requests to anything but the server fail.
-const ARGUMENTS = [
-  ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-];
 
-let server, browser, profile;
+let server, browser;
 before(async () => {
   server = await Server.start({}, PRODUCT);
-  profile = mkdtempSync(join(tmpdir(), "chromium-"));
-  browser = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM,
-    args: ARGUMENTS,
+  browser = await Chromium.start({
     viewport: { width: 1280, height: 800 },
     permissions: ["clipboard-read", "clipboard-write"],
     // So that screenshots differ only if the page does.
@@ -38,9 +26,8 @@ before(async () => {
   });
 });
 after(async () => {
-  await browser?.close();
+  await browser?.stop();
   await server?.stop();
-  if (profile) rmSync(profile, { recursive: true, force: true });
 });
 
 /** The console in a tab of the browser. */
