@@ -385,3 +385,24 @@ async fn profiles_are_shown_for_verified_numbers_of_discoverable_users_only() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_contact_is_found_by_its_id_by_its_owner_only() {
+    on_each_database(async |app| {
+        let (ann, bob) = (app.signed_in("ann").await, app.signed_in("bob").await);
+        let added = ann.add_contact("Carl", "+31612345678").await;
+        let id = added.text("/addContact/id").to_owned();
+        let query = "query ($id: ID!) { contact(id: $id) { id name lookup { id } } }";
+        let found = ann.send(query, json!({ "id": id })).await;
+        let lookup = json!({ "id": format!("{id}:lookup") });
+        assert_eq!(found.data("/contact"), &json!({ "id": id, "name": "Carl", "lookup": lookup }));
+        for (caller, id, code) in [
+            (&bob, &*id, "NOT_FOUND"),
+            (&ann, "cnt_unknown", "NOT_FOUND"),
+            (&app.anonymous(), &id, "UNAUTHENTICATED"),
+        ] {
+            assert_eq!(caller.send(query, json!({ "id": id })).await.errors(), [code]);
+        }
+    })
+    .await;
+}

@@ -175,7 +175,7 @@ async fn unplayed_rounds_expire_and_reveal_their_seed() {
             ann.play(&id, heads(), "a").await.assert_error("ROUND_EXPIRED", "");
             let verification = verify().await;
             assert_eq!(verification.data("/verifyRound/valid"), true);
-            assert_eq!(verification.data("/verifyRound/outcome"), -1);
+            assert_eq!(verification.data("/verifyRound/outcome"), &Value::Null);
             assert!(verification.text("/verifyRound/explanation").contains(&seed));
         }
         let unknown = app.anonymous().send(query!("verify_round"), json!({ "id": "rnd_x" })).await;
@@ -387,6 +387,25 @@ async fn concurrent_plays_on_two_instances_count_once() {
         let rejected =
             responses.iter().filter(|response| response.errors() == ["ROUND_ALREADY_PLAYED"]);
         assert_eq!(rejected.count(), 9);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rounds_are_listed_by_game() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let mut started = Vec::new();
+        for game in ["COIN_FLIP", "DICE", "COIN_FLIP"] {
+            started.insert(0, (game, ann.start_round_id(game).await));
+        }
+        let query = "query ($game: GameKind) { me { rounds(game: $game) { nodes { id } } } }";
+        for game in [Some("COIN_FLIP"), Some("DICE"), Some("LUCKY_NUMBER"), None] {
+            let listed = ann.send(query, json!({ "game": game })).await;
+            let of_game = started.iter().filter(|(kind, _)| game.is_none_or(|game| game == *kind));
+            let expected: Vec<Value> = of_game.map(|(_, id)| json!({ "id": id })).collect();
+            assert_eq!(listed.data("/me/rounds/nodes"), &json!(expected), "{game:?}");
+        }
     })
     .await;
 }

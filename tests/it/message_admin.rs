@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use switchboard::accounts::set_role;
 use switchboard::ids::MessageId;
 use switchboard::messages::Kind;
@@ -13,7 +13,8 @@ use crate::support::sms::accepting_replies;
 use crate::support::socket::MODERN;
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{
-    TestApp, TestDatabase, empty_request, on_each_database, on_each_shared_database, query,
+    PASSWORD, TestApp, TestDatabase, empty_request, on_each_database, on_each_shared_database,
+    query,
 };
 
 const QUEUE_CHANGED: &str = "subscription { messageQueueChanged { queued sent failed } }";
@@ -266,4 +267,29 @@ async fn metrics_require_the_token() {
         request.headers_mut().insert("authorization", token.parse().expect("a header"));
         assert_eq!(app.request(request).await.0, expected_status, "{token}");
     }
+}
+
+#[tokio::test]
+async fn a_message_is_found_by_its_id_and_loses_its_number_with_its_person() {
+    on_each_database(async |app| {
+        let admin = app.admin().await;
+        let (ann, _) = app.signed_up_with_phone("ann", "+31612345678").await;
+        let listed = admin.send("{ messages { nodes { id to } } }", json!({})).await;
+        let id = listed.text("/messages/nodes/0/id").to_owned();
+        let query = "query ($id: ID!) { message(id: $id) { id to } }";
+        let found = admin.send(query, json!({ "id": id })).await;
+        assert_eq!(found.data("/message"), &json!({ "id": id, "to": "+31612345678" }));
+        assert_eq!(admin.send(query, json!({ "id": "msg_unknown" })).await.errors(), ["NOT_FOUND"]);
+        assert_eq!(ann.send(query, json!({ "id": id })).await.errors(), ["FORBIDDEN"]);
+        let gateways = admin.send("{ messageQueue { id gateways { id name } } }", json!({})).await;
+        for gateway in gateways.data("/messageQueue/gateways").as_array().expect("gateways") {
+            let name = gateway["name"].as_str().expect("a name");
+            assert_eq!(gateway["id"], format!("messageQueue:gateway:{name}"));
+        }
+        let input = json!({ "input": { "password": PASSWORD } });
+        ann.send(query!("delete_account"), input).await.data("/deleteAccount");
+        let erased = admin.send(query, json!({ "id": id })).await;
+        assert_eq!(erased.data("/message/to"), &Value::Null);
+    })
+    .await;
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::codes::verification;
+use crate::support::socket::MODERN;
 use crate::support::{PASSWORD, on_each_database, query};
 
 const ANN_PHONE: &str = "+31612345678";
@@ -164,6 +165,34 @@ async fn phones_are_added_once() {
         let changed =
             app.sql("UPDATE users SET phone = '+31600000000' WHERE nickname = 'ann'").await;
         changed.expect_err("the database rejects it too");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_account_is_streamed_when_something_of_it_changes() {
+    on_each_database(async |app| {
+        let ann = app.signed_in("ann").await;
+        let mut socket = app.serve().await.initialized_socket(MODERN, ann.token.as_deref()).await;
+        let query = "subscription { meChanged { nickname name role avatar { version } } }";
+        socket.subscribe("1", query, json!({})).await;
+        let mut me = json!({ "nickname": "ann", "name": null, "role": "PLAYER", "avatar": null });
+        assert_eq!(socket.data("1").await["meChanged"], me);
+        let input = json!({ "name": "Ann", "currentPassword": PASSWORD });
+        ann.update_profile(input).await.data("/updateProfile");
+        me["name"] = json!("Ann");
+        assert_eq!(socket.data("1").await["meChanged"], me);
+        let version = ann.upload_avatar_picture(1).await["version"].take();
+        me["avatar"] = json!({ "version": version });
+        assert_eq!(socket.data("1").await["meChanged"], me);
+        // Nothing of other accounts.
+        let bob = app.signed_in("bob").await;
+        let input = json!({ "name": "Bob", "currentPassword": PASSWORD });
+        bob.update_profile(input).await.data("/updateProfile");
+        socket.assert_quiet().await;
+        let mut anonymous = app.serve().await.initialized_socket(MODERN, None).await;
+        anonymous.subscribe("1", query, json!({})).await;
+        assert_eq!(anonymous.error("1").await, "UNAUTHENTICATED");
     })
     .await;
 }
