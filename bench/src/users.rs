@@ -25,12 +25,12 @@ const ME: &str = "{ me { id name contacts(first: 10) { nodes { id name phone } }
 /// Copies the signed-up users and their contacts under new ids, which look like the server's.
 const INSERT_COPIES: &str = "
 CREATE TEMPORARY TABLE copies AS
-  SELECT number, ('01900000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid AS id, original
-  FROM generate_series(1, {count}) AS number
+  SELECT copy, ('01900000-0000-7000-8000-' || lpad(to_hex(copy), 12, '0'))::uuid AS id, original
+  FROM generate_series(1, {count}) AS copy
   JOIN (SELECT id AS original, row_number() OVER (ORDER BY id) AS position FROM users) AS originals
-    ON position = 1 + number % (SELECT count(*) FROM users);
+    ON position = 1 + copy % (SELECT count(*) FROM users);
 INSERT INTO users (id, nickname, nickname_key, name, discoverable, two_factor_enabled, role, created_at, updated_at)
-  SELECT copies.id, 'other' || number, 'other' || number, name, discoverable, two_factor_enabled, role, created_at, updated_at
+  SELECT copies.id, 'other' || copy, 'other' || copy, name, discoverable, two_factor_enabled, role, created_at, updated_at
   FROM copies JOIN users ON users.id = original;
 INSERT INTO contacts (id, owner_id, name, sort_key, phone, phone_key, created_at)
   SELECT ('01900000-0000-7000-9000-' || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid,

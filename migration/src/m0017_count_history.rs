@@ -1,6 +1,8 @@
 //! Counts what existed before statistics did. In a transaction of its own, which locks no table that is in use: instances
 //! of the version before go on beside it, and `dashboard rebuild` counts what they write meanwhile.
 
+use std::fmt::Write as _;
+
 use data_encoding::{BASE32_DNSSEC, HEXLOWER_PERMISSIVE};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -26,7 +28,7 @@ impl MigrationTrait for Migration {
         let uncounted = find_uncounted_wins(backend, db).await?;
         let mut credits = "coin_entries WHERE amount > 0".to_owned();
         if !uncounted.is_empty() {
-            credits.push_str(&format!(" AND reference NOT IN ('{}')", uncounted.join("', '")));
+            let _ = write!(credits, " AND reference NOT IN ('{}')", uncounted.join("', '"));
         }
         let coins = ("coins_credited", "reason", "created_at", "SUM(amount)", credits.as_str());
         let mut statements = vec![count_hours(backend, coins)];

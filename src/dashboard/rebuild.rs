@@ -185,7 +185,9 @@ impl Run<'_> {
                 let tx = self.begin_correction().await?;
                 let differences = people::correct_bitmaps(&tx, &corrections).await?;
                 tx.commit().await?;
-                differences.iter().for_each(|found| self.corrected(describe_bitmap(found)));
+                for difference in &differences {
+                    self.corrected(describe_bitmap(difference));
+                }
             }
             if is_last || next_day.day() == 1 {
                 self.compared(format!("active people of {}-{:02}", day.year(), day.month()));

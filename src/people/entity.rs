@@ -6,8 +6,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
+use super::account_topic::account_topic;
 use super::identifiers::Identifier;
-use super::profile_topics::account_topic;
 use crate::error::{Error, ErrorCode};
 use crate::ids::UserId;
 use crate::platform::clock::Timestamp;

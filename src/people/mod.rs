@@ -2,6 +2,7 @@
 //!
 //! Passwords, sessions and everything else that proves an identity belong to `accounts`.
 
+mod account_topic;
 mod activity;
 mod demo;
 mod entity;
@@ -14,6 +15,7 @@ mod register;
 mod update;
 mod verified_owners;
 
+pub use account_topic::account_topic;
 pub use activity::{
     ACTIVITY_RETENTION, Activity, ActivityCounts, BitmapComparison, BitmapDifference,
     correct_bitmaps, count_activity, find_first_active_hour, fold_activity, purge_activity,
@@ -25,7 +27,7 @@ pub use entity::{
     find_existing_ids, get, get_own, lock, lock_own, set_role, set_two_factor, waive_two_factor,
 };
 pub use identifiers::{Email, Identifier, Nickname, parse_person_name};
-pub use profile_topics::{account_topic, phone_topic, profile_topic, publish_profile_change};
+pub use profile_topics::{phone_topic, profile_topic, publish_profile_change};
 pub use register::{NewPerson, register};
 pub use update::{PersonChanges, erase, mark_phone_verified, set_phone, update};
 pub use verified_owners::lock_verified_owners;

@@ -1,7 +1,8 @@
-//! Event topics of a person: of the account, and of the profile by the person's id and by the phone number.
+//! Event topics of a profile: one by the person's id, one by the phone number.
 
 use data_encoding::BASE32_DNSSEC;
 
+use super::account_topic::account_topic;
 use super::entity::Model;
 use crate::ids::UserId;
 use crate::platform::Platform;
@@ -10,11 +11,6 @@ use crate::platform::phone::PhoneKey;
 use crate::platform::vault::KeyPurpose;
 
 const PHONE_TOPIC_PURPOSE: KeyPurpose = KeyPurpose("topic of a number");
-
-/// The topic of a person's account, which only they follow.
-pub fn account_topic(user: UserId) -> String {
-    format!("account:{user}")
-}
 
 /// The topic of a person's profile.
 pub fn profile_topic(user: UserId) -> String {

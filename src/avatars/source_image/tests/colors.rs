@@ -4,7 +4,7 @@ use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba, Rgba
 
 use super::icc_profiles::{
     DISPLAY_P3, SRGB, display_p3, encoded_with, iccp_chunk, power_curve, profile, profile_segments,
-    rgb_profile, srgb_curve, table_profile, webp_with,
+    rgb_profile, srgb_curve, table_profile, to_linear, webp_with,
 };
 use super::{encoded, exif, jpeg_segment, png_chunk, square, with_jpeg_segments, with_png_chunks};
 
@@ -21,11 +21,6 @@ const COLORS: [[u8; 3]; 8] = [
 ];
 /// The largest difference from what was computed, in steps of 256.
 const TOLERANCE: u8 = 2;
-
-/// The light of a value between 0 and 1 (IEC 61966-2-1).
-pub fn to_linear(value: f64) -> f64 {
-    if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-}
 
 fn from_linear(light: f64) -> u8 {
     let light = light.clamp(0.0, 1.0);

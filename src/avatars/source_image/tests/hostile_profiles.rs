@@ -1,6 +1,4 @@
-//! Tests of profiles that are made to hurt: each is read or ignored, in bounded time and memory.
-
-use std::time::{Duration, Instant};
+//! Tests of hostile profiles: each is read or ignored. One that takes time without bounds hangs its test.
 
 use image::DynamicImage;
 
@@ -10,16 +8,10 @@ use super::icc_profiles::{
 };
 use super::{Random, noise};
 
-/// Far more than any profile takes without optimisation, far less than a table that is read a thousand times.
-const MAX_TIME: Duration = Duration::from_secs(5);
-
 /// Applies a profile to pixels of each kind.
 fn apply(picture: &DynamicImage, profile: &[u8]) {
-    let start = Instant::now();
     convert_to_srgb(picture, profile);
     convert_to_srgb(&DynamicImage::from(picture.to_luma_alpha8()), profile);
-    let elapsed = start.elapsed();
-    assert!(elapsed < MAX_TIME, "{elapsed:?}");
 }
 
 /// Profiles of all kinds, with small and large tables.

@@ -8,6 +8,11 @@ use image::{DynamicImage, ImageFormat};
 
 use super::{encoded, jpeg_segment, png_chunk, with_jpeg_segments, with_png_chunks};
 
+/// The light of a value between 0 and 1 (IEC 61966-2-1).
+pub fn to_linear(value: f64) -> f64 {
+    if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
 /// Red, green and blue of Display P3 and of sRGB, as XYZ under D50.
 pub const DISPLAY_P3: [[f64; 3]; 3] = [
     [0.515_12, 0.241_20, -0.001_05],
@@ -94,7 +99,7 @@ pub fn table_profile(colors: [[f64; 3]; 3]) -> Vec<u8> {
     table.extend([4, 0, 0, 2]);
     for _ in 0..3 {
         for point in 0..1024 {
-            let value = super::colors::to_linear(f64::from(point) / 1023.0);
+            let value = to_linear(f64::from(point) / 1023.0);
             table.extend(sixteen_bits(value * 65535.0));
         }
     }

@@ -83,7 +83,9 @@ pub async fn read_and_prepare(
     let mut expected =
         parse_map(&read_text_part(&header_budget, &mut form, "map", MAX_MAP_LEN).await?)?;
     let files: HashSet<String> = expected.values().cloned().collect();
-    files.iter().for_each(|path| clear_place(&mut request, path));
+    for path in &files {
+        clear_place(&mut request, path);
+    }
     let mut prepared = match endpoint.engine.prepare(request, &files) {
         Ok(prepared) => prepared,
         Err(errors) => return Ok(Err(errors)),

@@ -24,7 +24,9 @@ pub fn convert_whole_numbers(
 fn convert(schema: &SchemaIndex, value: &mut Value, ty: &Type) {
     match (&ty.base, value) {
         (BaseType::List(item_type), Value::List(items)) => {
-            items.iter_mut().for_each(|item| convert(schema, item, item_type));
+            for item in items {
+                convert(schema, item, item_type);
+            }
         }
         // A single value is accepted as a list with one item.
         (BaseType::List(item_type), value) => convert(schema, value, item_type),
