@@ -398,6 +398,7 @@ async fn rounds_are_listed_by_game() {
         let mut started = Vec::new();
         for game in ["COIN_FLIP", "DICE", "COIN_FLIP"] {
             started.insert(0, (game, ann.start_round_id(game).await));
+            app.clock.advance(Duration::from_millis(1));
         }
         let query = "query ($game: GameKind) { me { rounds(game: $game) { nodes { id } } } }";
         for game in [Some("COIN_FLIP"), Some("DICE"), Some("LUCKY_NUMBER"), None] {
