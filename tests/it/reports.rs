@@ -82,7 +82,7 @@ async fn reports_have_a_time_limit_of_their_own_on_postgresql() {
     on_each_shared_database(async |database| {
         if is_postgres(database) {
             let app = TestApp::new(database).await;
-            let limited = "SELECT count(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '29500'";
+            let limited = "SELECT count(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '7500'";
             assert_eq!(number(&app.app.platform.database, limited).await, 1);
             let Some(pgbouncer) = PgBouncer::start(database, "transaction").await else { return };
             let settings =
