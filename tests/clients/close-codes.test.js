@@ -195,10 +195,10 @@ test("a ping gets a pong with its payload, also before connection_ack", async ()
   bare.socket.close();
 });
 
-test("the newer protocol is selected if both are offered", async () => {
+test("the first known protocol of the client's list is selected", async () => {
   for (const [offered, chosen] of [
     [["graphql-transport-ws", "graphql-ws"], "graphql-transport-ws"],
-    [["graphql-ws", "graphql-transport-ws"], "graphql-transport-ws"],
+    [["graphql-ws", "graphql-transport-ws"], "graphql-ws"],
     [["unknown", "graphql-transport-ws"], "graphql-transport-ws"],
     [["graphql-ws"], "graphql-ws"],
   ]) {
