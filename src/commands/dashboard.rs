@@ -17,7 +17,7 @@ pub enum Dashboard {
 pub async fn run(command: Dashboard) -> Result<(), CliError> {
     let Dashboard::Rebuild = command;
     let (_, platform) = prepare_platform().await?;
-    // At once: what was corrected is told even if the rest fails, and another run would not find it.
+    // Each correction is printed at once: if a later step fails, another run would not find it.
     let differences = rebuild(&platform, &print).await?.differences.len();
     print_total(differences);
     match differences {

@@ -1,8 +1,8 @@
-//! Counts again what the dashboard shows, from the rows whose figures it keeps, and corrects what differs. It may run while
-//! the program serves: it counts in snapshots, which hold nobody up, and corrects in short transactions.
+//! Reconciliation of the dashboard: counts its figures again from their source rows and corrects those that differ. It
+//! may run while the program serves: it counts in snapshots, which block nobody, and corrects in short transactions.
 //!
-//! The current hour is left, as plays are counted a little later. So is what has no rows any more: calls of connections,
-//! whose log ends with their connection, and logins before the retention of activity.
+//! It leaves the current hour, as plays are counted a little later, and figures whose rows are deleted: calls of
+//! connections, whose log ends with their connection, and logins before the retention of activity.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Building of bitmaps again, from the rows of activity and from rounds, day by day.
+//! Reconciliation of the bitmaps of active people with the rows of activity and of rounds, day by day.
 //!
-//! Differences are found in a snapshot, without a lock, and corrected later. Who was active once stays so, and who is
-//! taken away is looked up again before: a correction is right whatever is recorded and folded meanwhile.
+//! Differences are found in a snapshot, without a lock, and corrected later. A correction is right whatever is recorded
+//! and folded meanwhile: activity is never undone, and people are looked up again before they are removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,8 +80,8 @@ impl BitmapComparison {
         Self { complete_since, longer: BTreeMap::new() }
     }
 
-    /// Compares the bitmaps of the next day and of its hours. Also those of the week and of the month, if they are over
-    /// with it or it is the last day. `plays` is a query of the day's players: hour, game and user_id.
+    /// Compares the bitmaps of the next day and of its hours, and those of its week and month if they end with that day
+    /// or if it is the last day. `plays` is a query of the day's players: hour, game and user_id.
     pub async fn compare_day(
         &mut self,
         snapshot: &Work,

@@ -1,8 +1,8 @@
-//! Corrections: by how much sums differ from a count of the rows that they stand for.
+//! Reconciliation of sums with their source rows.
 //!
-//! Differences are found in a snapshot, without a lock, and added later. They are still right then: whoever changes rows
-//! records the same change in the same transaction, and the fold job only moves what is recorded, so both sides of a
-//! difference change alike. Only another correction would change it, and only one may run at a time.
+//! Differences are found in a snapshot, without a lock, and added later. They stay right meanwhile: a change of rows is
+//! recorded in the same transaction, and the fold job only moves what is recorded, so both sides change alike. Only
+//! another correction would change a difference, and only one correction runs at a time.
 
 use std::collections::BTreeMap;
 
